@@ -1,0 +1,54 @@
+# Every command of the project. `make help` lists them.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+READY := .venv/ready
+
+# The first interpreter that is new enough; PYTHON=... chooses another.
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+# Options for the commands that take some: make run ARGS="--data digits --epochs 3"
+ARGS ?=
+
+.PHONY: help setup run test lint ui report clean lock
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(READY) ## Set up .venv from requirements.lock; done by every other target where needed
+
+# Byte code is compiled now, whatever PYTHONDONTWRITEBYTECODE says: without it every start costs three times as much.
+$(READY): requirements.lock
+	@test -n "$(PYTHON)" || { echo "make: needs Python 3.11, 3.12 or 3.13; none of them was found" >&2; exit 2; }
+	rm -rf .venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --compile -r requirements.lock
+	touch $@
+
+run: $(READY) ## Run the whole chain on real data and print the answer
+	@$(BIN)/python -m pipeline main $(ARGS)
+
+report: $(READY) ## Make the report again from what was found
+	@$(BIN)/python -m pipeline report $(ARGS)
+
+ui: $(READY) ## Open the runs in the MLflow UI, on this machine only
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/mlflow ui --host 127.0.0.1 $(ARGS)
+
+test: $(READY) ## Run every test
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY) ## Check style, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lock: $(READY) ## Choose the versions anew from pyproject.toml, and write the files that repeat them
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
+		--group dev pyproject.toml -o requirements.lock
+	$(BIN)/python -m scripts.render_project_files
+
+clean: ## Remove the environment and caches; runs and reports stay
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
