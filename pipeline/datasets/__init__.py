@@ -1,0 +1,24 @@
+"""Data sources to arrays and splits.
+
+`load` turns a source's name into a `Raw`, `split` turns that into `Splits`; `save` and `load_splits` keep them in one
+file. Everything a user can get wrong ends in one `InputError`. pandas, scikit-learn, mlxtend and Keras are imported
+where they are used, so importing this package is cheap.
+"""
+
+from pipeline.datasets.arrays import Raw, Splits
+from pipeline.datasets.files import file_digest
+from pipeline.datasets.sources import load, source_digest
+from pipeline.datasets.splits import split
+from pipeline.datasets.storage import digests, load_splits, save
+
+__all__ = [
+    "Raw",
+    "Splits",
+    "digests",
+    "file_digest",
+    "load",
+    "load_splits",
+    "save",
+    "source_digest",
+    "split",
+]

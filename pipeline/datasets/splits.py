@@ -1,0 +1,128 @@
+"""Splitting into training, validation and test sets, label codes, and the inputs' scaling."""
+
+import math
+
+import numpy as np
+
+from pipeline.datasets.arrays import Array, Raw, Splits
+from pipeline.datasets.checks import conform, label_kind
+from pipeline.datasets.refusals import listed, refusal
+from pipeline.results import Scaling
+
+
+def split(raw: Raw, seed: int, validation_fraction: float = 0.2, test_fraction: float = 0.2) -> Splits:
+    """Split `raw` at random by `seed`: stratified by class, or freely for regression.
+
+    An official test set is kept as it is, and `validation_fraction` is of the training data. Without one both fractions
+    are of the whole. Scaling comes from the training split alone.
+
+    Args:
+        raw: the data; it is checked, as it need not come from `load`.
+        seed: from 0 to 2**32 - 1; the same data and seed give the same splits.
+        validation_fraction: above 0 and below 1.
+        test_fraction: above 0 and below 1, unused with an official test set. The two leave something for training.
+
+    Raises:
+        InputError: for data or fractions that cannot be used, or too few examples in all or of one class.
+
+    """
+    raw = conform(raw)
+    official = raw.x_test is not None
+    test_share = 0.0 if official else test_fraction
+    _check_fractions(validation_fraction, test_fraction, test_share)
+    classes = _classes(raw.y_train)
+    shares = [1 - validation_fraction - test_share, validation_fraction, test_share]
+    _check_counts(raw.y_train, classes, [share for share in shares if share])
+    y = _encode(raw.y_train, classes)
+    train, val, test = _indices(y, seed, validation_fraction, test_share, stratify=classes is not None)
+    x_train = raw.x_train[train]
+    return Splits(
+        x_train=x_train,
+        y_train=y[train],
+        x_val=raw.x_train[val],
+        y_val=y[val],
+        x_test=raw.x_train[test] if raw.x_test is None else raw.x_test,
+        y_test=y[test] if raw.y_test is None else _encode(raw.y_test, classes),
+        task="regression" if classes is None else "classification",
+        classes=() if classes is None else tuple(str(name) for name in classes),
+        num_outputs=1 if classes is None else len(classes),
+        scaling=derive_scaling(x_train),
+    )
+
+
+def derive_scaling(x_train: Array) -> Scaling:
+    """Derive how to scale inputs from the training split alone.
+
+    uint8 images are divided by 255, or by their maximum if that is under 128: the image has fewer grey levels than its
+    type (8x8 digits: 16). Float images without negative values are divided by their maximum; others are standardised
+    by one mean and deviation. Tables are standardised feature by feature; a constant feature has scale 1.
+    """
+    if x_train.ndim == 2:
+        from sklearn.preprocessing import StandardScaler
+
+        scaler = StandardScaler().fit(x_train)
+        return Scaling(offset=tuple(scaler.mean_.tolist()), scale=tuple(scaler.scale_.tolist()))
+    peak = float(x_train.max())
+    if x_train.dtype == np.uint8:
+        return Scaling(offset=(0.0,), scale=(255.0 if peak >= 128 else peak or 1.0,))
+    if x_train.min() >= 0:
+        return Scaling(offset=(0.0,), scale=(peak or 1.0,))
+    mean, deviation = (float(statistic(x_train, dtype=np.float64)) for statistic in (np.mean, np.std))
+    return Scaling(offset=(mean,), scale=(deviation or 1.0,))
+
+
+def _check_fractions(validation_fraction: float, test_fraction: float, test_share: float) -> None:
+    for name, value in (("validation_fraction", validation_fraction), ("test_fraction", test_fraction)):
+        if not 0 < value < 1:
+            raise refusal(f"{name} is out of range", value, "above 0 and below 1")
+    if validation_fraction + test_share >= 1:
+        received = f"validation_fraction={validation_fraction} and test_fraction={test_share}"
+        raise refusal("nothing would be left for training", received, "a sum below 1")
+
+
+def _classes(y: Array) -> Array | None:
+    """Return the sorted classes, or None for regression."""
+    return None if label_kind(y) == "floats" else np.unique(y)
+
+
+def _check_counts(y: Array, classes: Array | None, fractions: list[float]) -> None:
+    # As many as let the smallest part expect one example of each class; with fewer it could lack one. The tolerance
+    # keeps 1 / 0.2 at 5 where the fraction is a rounded difference.
+    least = math.ceil(1 / min(fractions) - 1e-9)
+    if classes is None:
+        if len(y) < least:
+            raise refusal("too few examples to split", len(y), f"at least {least}")
+        return
+    if len(classes) < 2:
+        raise refusal("labels have only one class", f"{str(classes[0])!r} throughout", "two or more classes")
+    counts = np.unique(y, return_counts=True)[1]
+    rarest = counts.argmin()
+    if counts[rarest] < least:
+        received = f"{counts[rarest]} of class {str(classes[rarest])!r}, with {len(classes)} classes"
+        accepted = f"at least {least} of each class, or labels as floats for regression"
+        raise refusal("too few examples of a class to split", received, accepted)
+
+
+def _encode(y: Array, classes: Array | None) -> Array:
+    if classes is None:
+        return y.astype(np.float32)
+    unseen = np.setdiff1d(y, classes)
+    if unseen.size:
+        raise refusal("y_test has labels that y_train lacks", listed(unseen), listed(classes))
+    return np.searchsorted(classes, y).astype(np.int32)
+
+
+def _indices(
+    y: Array, seed: int, validation_fraction: float, test_share: float, *, stratify: bool
+) -> tuple[Array, Array, Array]:
+    from sklearn.model_selection import train_test_split
+
+    def hold_out(rest: Array, count: int) -> tuple[Array, Array]:
+        kept, held = train_test_split(rest, test_size=count, random_state=seed, stratify=y[rest] if stratify else None)
+        return kept, held
+
+    rest, test = np.arange(len(y)), np.arange(0)
+    if test_share:
+        rest, test = hold_out(rest, round(test_share * len(y)))
+    train, val = hold_out(rest, round(validation_fraction * len(y)))
+    return train, val, test

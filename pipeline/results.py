@@ -1,0 +1,164 @@
+"""What stages hand each other: the models behind every `result.json`."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Params = Mapping[str, float | int | str | bool]
+Task = Literal["classification", "regression"]
+
+
+class Result(BaseModel):
+    """Base of all results: immutable, and unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Scaling(Result):
+    """How raw inputs become network inputs: `(x - offset) / scale`, by training statistics.
+
+    `offset` and `scale` hold one number (images) or one number a feature (tables).
+    """
+
+    offset: tuple[float, ...]
+    scale: tuple[float, ...]
+
+
+class PrepareResult(Result):
+    """The data after splitting. `digests` maps each artifact to its SHA-256."""
+
+    data: str
+    task: Task
+    input_shape: tuple[int, ...]
+    num_outputs: int
+    classes: tuple[str, ...]
+    train_examples: int
+    validation_examples: int
+    test_examples: int
+    scaling: Scaling
+    digests: dict[str, str]
+
+
+class RangeTestResult(Result):
+    """A learning-rate range test: a rate and an interval, or a refusal with its reason.
+
+    `suggestions` maps each method to its rate; rates are per optimizer update.
+    """
+
+    verdict: Literal["ok", "refused"]
+    reason: str
+    suggested_lr: float | None
+    lr_low: float | None
+    lr_high: float | None
+    suggestions: dict[str, float]
+    seeds: tuple[int, ...]
+    optimizer: str
+    updates: int
+    seconds: float
+
+
+class Winner(Result):
+    """A learning-rate scheme with everything needed to train with it."""
+
+    scheme: str
+    initial_lr: float
+    optimizer: str
+    params: dict[str, float | int | str | bool]
+
+
+class Interval(Result):
+    """A mean with its confidence interval."""
+
+    mean: float
+    low: float
+    high: float
+    level: float = 0.95
+
+
+class LeaderboardRow(Result):
+    """One finalist or baseline at the full budget, on the confirmation seeds.
+
+    `difference` is the paired difference of validation loss to the winner (positive: worse).
+    """
+
+    scheme: str
+    initial_lr: float
+    optimizer: str
+    params: dict[str, float | int | str | bool]
+    val_loss: Interval
+    val_accuracy: float | None
+    difference: Interval
+    seeds: tuple[int, ...]
+    verdict: Literal["winner", "tie", "worse", "diverged"]
+
+
+class Baseline(Result):
+    """A constant rate at the same budget and on the same seeds as the winner.
+
+    `gain` is baseline minus winner in validation loss, paired by seed (positive: the winner is better).
+    """
+
+    name: str
+    row: LeaderboardRow
+    gain: Interval
+    accuracy_gain: Interval | None
+
+
+class Basin(Result):
+    """Initial rates of the winning scheme whose validation loss is within noise of the best."""
+
+    lr_low: float
+    lr_high: float
+
+
+class Cost(Result):
+    """What the search spent: wall seconds, passes over the training set, and examples seen."""
+
+    seconds: float
+    epochs: float
+    examples: int
+
+
+class SearchResult(Result):
+    """The answer: which scheme and initial rate, and how sure that is."""
+
+    winner: Winner
+    leaderboard: tuple[LeaderboardRow, ...]
+    ties: tuple[str, ...]
+    basin: Basin
+    baselines: tuple[Baseline, ...]
+    cost: Cost
+    reason: str
+    lr_low: float
+    lr_high: float
+    trials: int
+    diverged: int
+
+
+class SeedScore(Result):
+    """One final training."""
+
+    seed: int
+    val_loss: float
+    test_loss: float
+    test_accuracy: float | None
+    train_seconds: float
+
+
+class TrainResult(Result):
+    """The final trainings. Each loss and accuracy is the mean over seeds."""
+
+    test_loss: float
+    test_accuracy: float | None
+    val_loss: float
+    seeds: tuple[SeedScore, ...]
+    winner: Winner
+    registered: str | None
+
+
+class ReportResult(Result):
+    """Where the report is, relative to the working directory, and the answer in a few lines."""
+
+    report: str
+    answer: tuple[str, ...]
