@@ -1,0 +1,179 @@
+"""The answer in words: what to train with, how good it is, and how sure that is. The page and the terminal share it."""
+
+from dataclasses import dataclass
+from math import inf, isfinite
+from typing import Literal
+
+import numpy as np
+
+from pipeline.reporting import wording
+from pipeline.reporting.contents import Report
+from pipeline.results import Baseline, Interval, SearchResult
+from pipeline.statistics import mean_interval
+
+Direction = Literal["better", "worse", "unclear"]
+
+_MEANING: dict[Direction, str] = {
+    "better": "excludes zero: better",
+    "worse": "excludes zero: worse",
+    "unclear": "includes zero: no difference shown",
+}
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One key number: what it is, its value, and how it is to be taken."""
+
+    label: str
+    value: str
+    details: tuple[str, ...]
+    direction: Direction | None = None
+
+
+@dataclass(frozen=True)
+class Gain:
+    """The winner against one baseline, by paired seeds: in a sentence, and as a key number."""
+
+    text: str
+    tile: Tile
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer: one sentence, then what qualifies it, then the comparisons."""
+
+    headline: str
+    score: str
+    remarks: tuple[str, ...]
+    gains: tuple[Gain, ...]
+    tiles: tuple[Tile, ...]
+
+    def lines(self) -> list[str]:
+        """Return the answer as plain lines of text."""
+        return [self.headline, *self.remarks, self.score, *(gain.text for gain in self.gains)]
+
+
+def compose(report: Report) -> Answer:
+    """Say in words what `report` found."""
+    gains = tuple(_gain(baseline) for baseline in report.search.baselines) if report.search else ()
+    return Answer(_headline(report), _score(report), tuple(_remarks(report)), gains, tuple(_tiles(report, gains)))
+
+
+def _headline(report: Report) -> str:
+    winner = report.train.winner
+    rate, optimizer = wording.number(winner.initial_lr), wording.optimizer(winner.optimizer)
+    what = f"the {wording.scheme(winner.scheme)} scheme and an initial learning rate of {rate}"
+    if winner.scheme == "constant":
+        what = f"a constant learning rate of {rate}"
+    # Without a search there is nothing to recommend: the user chose.
+    return f"Train {optimizer} with {what}." if report.search else f"{optimizer} was trained with {what}, as given."
+
+
+def _remarks(report: Report) -> list[str]:
+    """List what a reader must know before taking the headline at its word."""
+    remarks = []
+    if report.train.winner.params:
+        remarks.append(f"Parameters of the scheme: {wording.params(report.train.winner.params)}.")
+    if report.search is None:
+        remarks.append("No search was made, so nothing here says that this is the best choice.")
+    else:
+        remarks.extend(_tie(report.search))
+    if report.range_test is not None and report.range_test.verdict == "refused":
+        remarks.append(f"The range test refused to suggest a rate: {report.range_test.reason.rstrip('.')}.")
+    return remarks
+
+
+def _tie(search: SearchResult) -> list[str]:
+    others = [wording.scheme(name) for name in search.ties if name != search.winner.scheme]
+    if not others:
+        return []
+    return [f"This is a tie: on these seeds it cannot be told apart from {wording.listed(others)}."]
+
+
+def _score(report: Report) -> str:
+    """Say how good the final trainings are on the test set, as the mean over seeds."""
+    train = report.train
+    if train.test_accuracy is None:
+        return f"Test loss {wording.loss(train.test_loss)} ({_spread(report)})."
+    accuracy = wording.percent(train.test_accuracy)
+    return f"Test accuracy {accuracy} ({_spread(report)}), test loss {wording.loss(train.test_loss)}."
+
+
+def _spread(report: Report) -> str:
+    """Say over how many seeds the test score is a mean, and how far the seeds leave it open."""
+    scores = report.train.seeds
+    accuracies = [score.test_accuracy for score in scores if score.test_accuracy is not None]
+    seeds = wording.count(len(scores), "seed")
+    if len(scores) < 2:
+        return f"{seeds}, so its spread is unknown"
+    if not accuracies:
+        return f"mean of {seeds}, {_bounds(mean_interval([score.test_loss for score in scores]))}"
+    interval = mean_interval(accuracies)
+    low, high = max(interval.low, 0.0), min(interval.high, 1.0)
+    return f"mean of {seeds}, {wording.level(interval)} interval {wording.percent(low)} to {wording.percent(high)}"
+
+
+def _gain(baseline: Baseline) -> Gain:
+    name, gain, accuracy = baseline.name, baseline.gain, baseline.accuracy_gain
+    label, direction = f"Against {name}", _direction(gain)
+    if not isfinite(gain.mean):
+        reason = "it diverged on at least one seed" if gain.mean == inf else "not every training has a loss to compare"
+        return Gain(f"{label}: {reason}.", Tile(label, "diverged" if gain.mean == inf else "n/a", (reason,), direction))
+    meaning = _MEANING[direction]
+    text = f"Gain over {name}: {wording.loss(gain.mean)} in validation loss ({_bounds(gain)}, {meaning})"
+    details = [f"validation loss, by {wording.loss(gain.mean)}", f"{_bounds(gain)}", meaning]
+    if accuracy is not None:
+        bounds = f"{wording.level(accuracy)} interval {wording.points(accuracy.low)} to {wording.points(accuracy.high)}"
+        zero = _MEANING[_direction(accuracy)].partition(":")[0]
+        text += f"; {wording.points(accuracy.mean)} accuracy points ({bounds}, {zero})"
+        details.append(f"accuracy {wording.points(accuracy.mean)} points")
+    return Gain(f"{text}.", Tile(label, _relative(baseline), tuple(details), direction))
+
+
+def _direction(gain: Interval) -> Direction:
+    if gain.low > 0:
+        return "better"
+    return "worse" if gain.high < 0 else "unclear"
+
+
+def _relative(baseline: Baseline) -> str:
+    """Say by how many percent the winner's validation loss is lower than the baseline's."""
+    reference = baseline.row.val_loss.mean
+    if not (isfinite(reference) and reference > 0):
+        return wording.signed(baseline.gain.mean)
+    share = 100 * baseline.gain.mean / reference
+    return f"{abs(share):.0f}% {'lower' if share >= 0 else 'higher'}"
+
+
+def _bounds(interval: Interval) -> str:
+    return f"{wording.level(interval)} interval {wording.span(interval)}"
+
+
+def _tiles(report: Report, gains: tuple[Gain, ...]) -> list[Tile]:
+    """Choose the key numbers: the test score, the gains, and how wide the good rates lie."""
+    train = report.train
+    if train.test_accuracy is None:
+        tiles = [Tile("Test loss", wording.loss(train.test_loss), (_spread(report),)), *_mae(report)]
+    else:
+        tiles = [Tile("Test accuracy", wording.percent(train.test_accuracy), (_spread(report),))]
+    tiles += [gain.tile for gain in gains]
+    if report.search is not None:
+        low, high = wording.number(report.search.basin.lr_low), wording.number(report.search.basin.lr_high)
+        tiles.append(
+            Tile(
+                "Rates as good", f"{low} to {high}", ("initial rates of this scheme that are within noise of the best",)
+            )
+        )
+    return tiles
+
+
+def _mae(report: Report) -> list[Tile]:
+    errors = [t.history["val_mae"][-1] for t in report.trainings if t.role == "winner" and t.history.get("val_mae")]
+    if not errors:
+        return []
+    trainings = wording.count(len(errors), "training")
+    return [
+        Tile(
+            "Validation MAE", wording.number(float(np.mean(errors)), 4), (f"mean absolute error, mean of {trainings}",)
+        )
+    ]

@@ -1,0 +1,53 @@
+"""The leaderboard as the table and the forest plot show it: finalists and baselines in one order, each named once."""
+
+from dataclasses import dataclass
+from math import inf, isfinite
+from typing import Literal
+
+from pipeline.reporting import wording
+from pipeline.results import LeaderboardRow, SearchResult
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the leaderboard."""
+
+    label: str
+    role: Literal["winner", "finalist", "baseline"]
+    row: LeaderboardRow
+
+    @property
+    def standing(self) -> str:
+        """How the entry compares; a winner that shares its place is called the best of a tie."""
+        if self.role == "winner" and self.row.verdict == "tie":
+            return "best of a tie"
+        return self.row.verdict
+
+    @property
+    def diverged(self) -> bool:
+        """Whether there is no mean to show."""
+        return not isfinite(self.row.val_loss.mean)
+
+
+def entries(search: SearchResult) -> tuple[Entry, ...]:
+    """Finalists and baselines by mean validation loss, lowest first, diverged ones last.
+
+    A baseline that also stands in the search's leaderboard appears once, under its own name.
+    """
+    baselines = {_key(baseline.row): baseline for baseline in search.baselines}
+    found = {_key(row): _finalist(row, search) for row in search.leaderboard}
+    for key, baseline in baselines.items():
+        if key not in found or found[key].role != "winner":
+            found[key] = Entry(baseline.name, "baseline", baseline.row)
+    return tuple(sorted(found.values(), key=lambda e: inf if e.diverged else e.row.val_loss.mean))
+
+
+def _finalist(row: LeaderboardRow, search: SearchResult) -> Entry:
+    winner = search.winner
+    wins = _key(row) == (winner.scheme, winner.initial_lr, winner.optimizer, repr(sorted(winner.params.items())))
+    label = f"{wording.scheme(row.scheme)} {wording.number(row.initial_lr)}"
+    return Entry(label, "winner" if wins else "finalist", row)
+
+
+def _key(row: LeaderboardRow) -> tuple[str, float, str, str]:
+    return (row.scheme, row.initial_lr, row.optimizer, repr(sorted(row.params.items())))

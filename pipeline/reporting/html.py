@@ -1,0 +1,77 @@
+"""The report as one self-contained HTML page."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from pipeline.reporting import board, drawings, wording
+from pipeline.reporting.answer import compose
+from pipeline.reporting.contents import Report, Sweep
+
+__all__ = ["Report", "Sweep", "answer", "render"]
+
+_FILTERS = {
+    "count": wording.count,
+    "level": wording.level,
+    "loss": wording.loss,
+    "number": wording.number,
+    "optimizer": wording.optimizer,
+    "params": wording.params,
+    "percent": wording.percent,
+    "scheme": wording.scheme,
+    "seconds": wording.seconds,
+    "span": wording.span,
+}
+
+_BEST_TRIALS = 30
+
+
+def answer(report: Report) -> list[str]:
+    """Return the short answer as lines of plain text, for the terminal."""
+    return compose(report).lines()
+
+
+def render(report: Report) -> str:
+    """Return the page, which loads nothing from outside. The same report gives the same text."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(_FILTERS)
+    return environment.get_template("report.html.j2").render(
+        report=report,
+        answer=compose(report),
+        board=board.entries(report.search) if report.search else (),
+        drawings=drawings.draw(report),
+        sections=_sections(report),
+        best_trials=_best_trials(report),
+        longest=max([seconds for _, seconds, _, _ in report.costs] + [1e-9]),
+    )
+
+
+def _sections(report: Report) -> list[tuple[str, str]]:
+    """List the anchors and titles of the sections that follow the answer."""
+    curves = [("rates", "Learning-rate curves"), ("losses", "Loss curves")]
+    return [
+        *([("range-test", "Range test")] if report.range_test else []),
+        *(curves if any(training.role != "trial" for training in report.trainings) else []),
+        *([("leaderboard", "Leaderboard"), ("trials", "Trials")] if report.search else []),
+        ("test", "Test results"),
+        ("costs", "Costs"),
+        ("reproduce", "How to reproduce"),
+        ("glossary", "How to read this"),
+    ]
+
+
+def _best_trials(report: Report) -> list[dict[str, Any]]:
+    """Pick the trials with the lowest validation loss, as rows of a table."""
+    if report.trials is None:
+        return []
+    finite = report.trials[np.isfinite(report.trials["val_loss"].astype(float))]
+    best = finite.sort_values("val_loss", kind="stable").head(_BEST_TRIALS)
+    return [{str(name): value for name, value in row.items()} for row in best.to_dict("records")]

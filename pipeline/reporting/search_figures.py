@@ -1,0 +1,150 @@
+"""Figures of the search: the trials, and the finalists and baselines with their intervals."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from pipeline.reporting import style, wording
+from pipeline.reporting.board import Entry, entries
+from pipeline.reporting.style import INK, MUTED, TEXT, WIDE, Mark, Marks
+from pipeline.results import SearchResult
+
+
+def leaderboard(search: SearchResult, *, marks: Marks | None = None, width: float = WIDE) -> Figure:
+    """Draw a forest plot: mean validation loss and its interval for each finalist and baseline, the best at the top."""
+    lines = entries(search)
+    marks = marks or style.marks(entry.row.scheme for entry in lines if entry.role != "baseline")
+    figure, (axes,) = style.canvas(width, 0.9 + 0.42 * max(len(lines), 2))
+    for place, entry in enumerate(lines):
+        _interval(axes, place, entry, marks)
+    _names(axes, lines, beside=width >= WIDE)
+    _loss_axis(axes, [entry for entry in lines if not entry.diverged])
+    axes.set_ylim(len(lines) - 0.5, -0.5)
+    axes.grid(False, axis="y")
+    return figure
+
+
+def _names(axes: Axes, lines: Sequence[Entry], *, beside: bool) -> None:
+    """Name each line at its left, and say how it stands: `beside` the plot, or under the name where room is short."""
+    names = [style.plain(entry.label) if beside else f"{style.plain(entry.label)}\n{entry.standing}" for entry in lines]
+    axes.set_yticks(range(len(lines)), names)
+    for place, (text, entry) in enumerate(zip(axes.get_yticklabels(), lines, strict=True)):
+        weight = "bold" if entry.role == "winner" else "normal"
+        text.set_fontweight(weight)
+        if beside:
+            right = axes.get_yaxis_transform()
+            axes.text(1.02, place, entry.standing, transform=right, va="center", color=INK, size=TEXT, weight=weight)
+
+
+def _loss_axis(axes: Axes, shown: Sequence[Entry]) -> None:
+    """Fit the axis to all intervals, unless a logarithmic one is due and an interval reaches down to zero."""
+    style.label(axes, x="validation loss")
+    if not shown:
+        return
+    means = [entry.row.val_loss.mean for entry in shown]
+    ends = [end for entry in shown for end in _ends(entry)]
+    low, high = min(ends), max(ends)
+    if min(means) > 0 and max(means) / min(means) >= 3:
+        low = max(low, min(means) / 4)
+        axes.set_xlim(low / 1.1, high * 1.1)
+    style.log_or_linear(axes.xaxis, low, high)
+    axes.axvline(means[0], color=MUTED, linewidth=1, linestyle=":", zorder=0)
+
+
+def _interval(axes: Axes, place: int, entry: Entry, marks: Marks) -> None:
+    baseline = Mark(MUTED, "s")
+    mark = baseline if entry.role == "baseline" else marks[entry.row.scheme]
+    best = entry.role == "winner"
+    if best:
+        axes.axhspan(place - 0.5, place + 0.5, color=mark.color, alpha=0.1, lw=0, zorder=0)
+    if entry.diverged:
+        return
+    axes.plot(_ends(entry), [place, place], color=mark.color, linewidth=3.2 if best else 2, solid_capstyle="round")
+    axes.plot(
+        [entry.row.val_loss.mean],
+        [place],
+        marker=mark.marker,
+        markersize=10 if best else 8,
+        color=mark.color,
+        markerfacecolor=mark.color if best or entry.row.verdict == "tie" else style.SURFACE,
+        markeredgewidth=1.8,
+        linestyle="none",
+        zorder=4,
+    )
+
+
+def _ends(entry: Entry) -> list[float]:
+    """Return the interval's bounds; the mean alone where one seed shows no spread."""
+    interval = entry.row.val_loss
+    if not np.isfinite([interval.low, interval.high]).all():
+        return [interval.mean, interval.mean]
+    return [interval.low, interval.high]
+
+
+def trials(frame: pd.DataFrame, *, marks: Marks | None = None, width: float = WIDE) -> Figure:
+    """Draw validation loss against initial rate of every trial, a colour and marker for each scheme.
+
+    `frame` has the columns `scheme`, `initial_lr`, `val_loss` and `state`. Diverged trials stand as crosses at the top.
+    """
+    figure, (axes,) = style.canvas(width, 4.6 if width >= WIDE else 4.8)
+    marks = marks or style.marks(frame["scheme"].astype(str))
+    rates = frame["initial_lr"].to_numpy(dtype=np.float64)
+    losses = frame["val_loss"].to_numpy(dtype=np.float64)
+    schemes = frame["scheme"].astype(str).to_numpy()
+    diverged = ~np.isfinite(losses) | frame["state"].astype(str).str.contains("diverged", case=False).to_numpy()
+    finite = losses[~diverged]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.1, 1.0)
+    style.log_or_linear(axes.yaxis, low, high)
+    if rates.size:
+        style.log_or_linear(axes.xaxis, float(rates.min()), float(rates.max()))
+    for name in dict.fromkeys(schemes):
+        chosen = (schemes == name) & ~diverged
+        _points(axes, rates[chosen], losses[chosen], marks[name])
+        lost = rates[(schemes == name) & diverged]
+        if lost.size:
+            _crosses(axes, lost, marks[name])
+    style.label(axes, x="initial learning rate", y="validation loss")
+    style.legend(figure, 6 if width >= WIDE else 2, _keys(marks, schemes, bool(diverged.any())))
+    return figure
+
+
+def _points(axes: Axes, x: style.Floats, y: style.Floats, mark: Mark) -> None:
+    axes.plot(
+        x,
+        y,
+        linestyle="none",
+        marker=mark.marker,
+        color=mark.color,
+        markersize=8,
+        markeredgecolor=style.SURFACE,
+        markeredgewidth=0.8,
+    )
+
+
+def _crosses(axes: Axes, x: style.Floats, mark: Mark) -> None:
+    """Put diverged trials on the top edge, whatever the scale below."""
+    axes.plot(
+        x,
+        np.ones(x.size),
+        linestyle="none",
+        marker="x",
+        color=mark.color,
+        markersize=8,
+        markeredgewidth=2,
+        transform=axes.get_xaxis_transform(),
+        clip_on=False,
+    )
+
+
+def _keys(marks: Marks, schemes: Iterable[str], diverged: bool) -> list[Line2D]:
+    entries = [(marks[name].marker, marks[name].color, wording.scheme(name)) for name in dict.fromkeys(schemes)]
+    if diverged:
+        entries.append(("x", INK, "diverged"))
+    return [
+        Line2D([], [], linestyle="none", marker=marker, color=color, markeredgewidth=2, label=style.plain(text))
+        for marker, color, text in entries
+    ]

@@ -1,0 +1,157 @@
+"""The look of every figure: palette, markers, axes, and how long curves are thinned for drawing.
+
+Everything is set on the objects themselves, never through matplotlib's global parameters, so that figures can be drawn
+while a training runs in another thread.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis, XAxis
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from pipeline.reporting import wording
+
+Floats = npt.NDArray[np.float64]
+
+PALETTE = {
+    "blue": "#0072b2",
+    "vermillion": "#d55e00",
+    "green": "#009e73",
+    "purple": "#cc79a7",
+    "orange": "#e69f00",
+    "sky": "#56b4e9",
+}
+"""Okabe and Ito's colours, which colour-blind readers can tell apart; yellow is left out, it vanishes on white."""
+
+INK, MUTED, GRID, SURFACE = "#1b2027", "#5b6472", "#dfe3e8", "#ffffff"
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+DASHES = ("-", "--", "-.", ":")
+
+WIDE, NARROW = 10.0, 3.9
+"""Widths in inches: for a desk and for a phone, with text of the same size."""
+
+TEXT = 9.0
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How one series is drawn."""
+
+    color: str
+    marker: str
+    dash: str = "-"
+
+
+Marks = dict[str, Mark]
+
+
+def marks(names: Iterable[str]) -> Marks:
+    """Give each name its own colour and marker, in order of first appearance; 42 names before a pair repeats."""
+    colors = tuple(PALETTE.values())
+    return {
+        name: Mark(colors[i % len(colors)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(dict.fromkeys(names))
+    }
+
+
+def canvas(
+    width: float, height: float, rows: int = 1, columns: int = 1, *, fitted: bool = True, **shared: Any
+) -> tuple[Figure, list[Axes]]:
+    """Make a figure of `width` by `height` inches with a grid of dressed axes, in reading order.
+
+    Margins fit what is drawn unless `fitted` is false; fixed ones draw in two thirds of the time.
+    """
+    figure = Figure(figsize=(width, height), layout="constrained" if fitted else None, facecolor=SURFACE)
+    grid: list[Axes] = list(figure.subplots(rows, columns, squeeze=False, **shared).flat)
+    for axes in grid:
+        _dress(axes)
+    return figure, grid
+
+
+def _dress(axes: Axes) -> None:
+    axes.set_facecolor("none")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(MUTED)
+    axes.tick_params(which="both", colors=MUTED, labelcolor=INK, labelsize=TEXT)
+    axes.grid(True, color=GRID, linewidth=0.7)
+    axes.set_axisbelow(True)
+
+
+def label(axes: Axes, x: str | None = None, y: str | None = None, title: str | None = None) -> None:
+    """Label the axes; the title stands at the left, where reading starts."""
+    if x is not None:
+        axes.set_xlabel(x, color=INK, fontsize=TEXT)
+    if y is not None:
+        axes.set_ylabel(y, color=INK, fontsize=TEXT)
+    if title is not None:
+        axes.set_title(plain(title), loc="left", color=INK, fontsize=TEXT + 1, fontweight="bold")
+
+
+def legend(figure: Figure, columns: int, handles: list[Any] | None = None) -> None:
+    """One legend for the whole figure, under its axes, each label once."""
+    if handles is None:
+        drawn = [handle for axes in figure.axes for handle in axes.get_legend_handles_labels()[0]]
+        handles = list({str(handle.get_label()): handle for handle in drawn}.values())
+    if handles:
+        figure.legend(
+            handles=handles,
+            loc="outside lower center",
+            ncols=min(columns, len(handles)),
+            frameon=False,
+            fontsize=TEXT,
+            labelcolor=INK,
+        )
+
+
+def plain(text: str) -> str:
+    """`text` as it is: a dollar sign would otherwise start a formula."""
+    return text.replace("$", r"\$")
+
+
+def log_or_linear(axis: Axis, low: float, high: float) -> None:
+    """Make `axis` logarithmic with plain numbers when positive values span a factor of three, else linear."""
+    formatter = FuncFormatter(lambda value, _: wording.number(value))
+    if not (low > 0 and high / low >= 3):
+        axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10]))
+        axis.set_major_formatter(formatter)
+        return
+    if isinstance(axis, XAxis):
+        axis.axes.set_xscale("log")
+    else:
+        axis.axes.set_yscale("log")
+    axis.set_major_locator(LogLocator(subs=(1.0,) if high / low > 1e3 else (1.0, 2.0, 5.0)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(formatter)
+
+
+def thin(x: Floats, y: Floats, limit: int = 1000) -> tuple[Floats, Floats]:
+    """Keep at most `limit` of a curve's points: both ends, and the lowest and highest of each stretch between them.
+
+    Keeping the extremes keeps what a regular choice would lose: single spikes, the edges of steps, the peaks of cycles.
+    Points whose `y` is not finite are left out.
+    """
+    finite = np.isfinite(y)
+    x, y = x[finite], y[finite]
+    if y.size <= limit:
+        return x, y
+    edges = np.linspace(1, y.size - 1, (limit - 2) // 2 + 1).astype(int).tolist()
+    kept = {0, y.size - 1}
+    for start, stop in pairwise(edges):
+        kept.update((start + int(y[start:stop].argmin()), start + int(y[start:stop].argmax())))
+    chosen = sorted(kept)
+    return x[chosen], y[chosen]
+
+
+def smooth(values: Floats, window: int) -> Floats:
+    """Average each point with its neighbours in a centred window of `window` points, fewer at the ends."""
+    if values.size == 0 or window <= 1:
+        return values
+    ones = np.ones(min(window, values.size))
+    return np.convolve(values, ones, "same") / np.convolve(np.ones(values.size), ones, "same")

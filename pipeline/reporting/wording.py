@@ -1,0 +1,105 @@
+"""Numbers and names as people read them: the same in the terminal, in tables and in figures."""
+
+from collections.abc import Mapping
+from math import isfinite
+
+from pipeline.results import Interval
+
+_OPTIMIZERS = {
+    "sgd": "SGD",
+    "adam": "Adam",
+    "adamw": "AdamW",
+    "adadelta": "Adadelta",
+    "adamax": "AdaMax",
+    "rmsprop": "RMSprop",
+    "nadam": "Nadam",
+    "adagrad": "Adagrad",
+    "lion": "Lion",
+}
+
+
+def number(value: float, digits: int = 3) -> str:
+    """Write `value` with `digits` significant digits, without trailing zeros or padded exponents: 0.0316, 1e-5."""
+    if not isfinite(value):
+        return "n/a"
+    if value and abs(value) >= 10**digits:
+        text = f"{value:.0f}" if abs(value) < 1e6 else f"{value:.{digits}g}"
+    else:
+        text = f"{value:.{digits}g}"
+    return text.replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
+
+
+def loss(value: float) -> str:
+    """Write a loss with four significant digits."""
+    return number(value, 4)
+
+
+def percent(fraction: float) -> str:
+    """Write a fraction in [0, 1] as percent, two decimals."""
+    return f"{100 * fraction:.2f}%" if isfinite(fraction) else "n/a"
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """Write `value` with its sign always shown."""
+    return ("+" if value > 0 else "") + number(value, digits)
+
+
+def points(fraction: float) -> str:
+    """Write a difference of accuracies, a fraction, in signed percentage points."""
+    if not isfinite(fraction):
+        return "n/a"
+    text = f"{100 * fraction:+.2f}"
+    return "0.00" if float(text) == 0 else text
+
+
+def level(interval: Interval) -> str:
+    """Write the confidence level in percent: 95%, 97.5%, 98.3%."""
+    return f"{100 * interval.level:.3g}%"
+
+
+def span(interval: Interval) -> str:
+    """Write the bounds of a loss, or that there are none, as after a single seed."""
+    if not (isfinite(interval.low) and isfinite(interval.high)):
+        return "unbounded"
+    return f"{number(interval.low)} to {number(interval.high)}"
+
+
+def seconds(duration: float) -> str:
+    """Write a duration in seconds as 0.8 s, 48 s, 3 min 12 s or 1 h 02 min."""
+    if not isfinite(duration):
+        return "n/a"
+    if duration < 10:
+        return f"{duration:.1f} s"
+    whole = round(duration)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def count(amount: int, noun: str) -> str:
+    """Write an amount with its noun: 1 seed, 3 seeds, 12,000 examples."""
+    return f"{amount:,} {noun}" + ("" if amount == 1 else "s")
+
+
+def optimizer(name: str) -> str:
+    """Write an optimizer's name in its usual spelling."""
+    return _OPTIMIZERS.get(name, name)
+
+
+def scheme(name: str) -> str:
+    """Write a scheme's name for reading: `inverse_time` as "inverse time"."""
+    return name.replace("_", " ")
+
+
+def params(values: Mapping[str, float | int | str | bool]) -> str:
+    """Write a scheme's parameters as name=value, with floats shortened; empty when there are none."""
+    return ", ".join(f"{name}={number(v) if type(v) is float else v}" for name, v in values.items())
+
+
+def listed(names: list[str]) -> str:
+    """Join names to a phrase: "a", "a and b", "a, b and c"."""
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,133 @@
+from collections.abc import Callable
+from math import inf, nan
+
+import pytest
+
+from pipeline.reporting.answer import compose
+from pipeline.reporting.html import Report, answer
+from pipeline.results import Baseline, Interval, SearchResult
+
+
+def _search(report: Report, **changes: object) -> SearchResult:
+    assert report.search is not None
+    return report.search.model_copy(update=changes)
+
+
+def _baseline(report: Report, **changes: object) -> Baseline:
+    assert report.search is not None
+    return report.search.baselines[0].model_copy(update=changes)
+
+
+def test_the_whole_answer(report: Report) -> None:
+    """What to use, what qualifies it, how good it is, and how sure each comparison is."""
+    assert answer(report) == [
+        "Train SGD with the cosine scheme and an initial learning rate of 0.0562.",
+        "Parameters of the scheme: final_fraction=0.01.",
+        "This is a tie: on these seeds it cannot be told apart from one cycle.",
+        "Test accuracy 98.42% (mean of 3 seeds, 95% interval 98.07% to 98.77%), test loss 0.0509.",
+        "Gain over Adam at 0.001: 0.0282 in validation loss (95% interval 0.0204 to 0.036, excludes zero: better); "
+        "+0.94 accuracy points (95% interval +0.41 to +1.47, excludes zero).",
+        "Gain over SGD at 0.01: 0.0031 in validation loss (95% interval -0.0019 to 0.0081, "
+        "includes zero: no difference shown); +0.12 accuracy points (95% interval -0.20 to +0.44, includes zero).",
+    ]
+
+
+def test_without_ties_no_tie_is_mentioned(report: Report, change: Callable[..., Report]) -> None:
+    """A clear winner is not hedged, also when the search names the winner among its own ties."""
+    for ties in ((), ("cosine",)):
+        assert not any("tie" in line for line in answer(change(search=_search(report, ties=ties))))
+
+
+def test_several_ties_are_all_named(report: Report, change: Callable[..., Report]) -> None:
+    """Nobody is left out."""
+    lines = answer(change(search=_search(report, ties=("one_cycle", "step", "linear"))))
+    assert "This is a tie: on these seeds it cannot be told apart from one cycle, step and linear." in lines
+
+
+def test_a_constant_rate_is_not_called_a_decay(report: Report, change: Callable[..., Report]) -> None:
+    """The headline says what will happen to the rate."""
+    winner = report.train.winner.model_copy(update={"scheme": "constant", "params": {}})
+    lines = answer(change(train=report.train.model_copy(update={"winner": winner})))
+    assert lines[0] == "Train SGD with a constant learning rate of 0.0562."
+
+
+def test_a_given_scheme_is_not_recommended(given: Report) -> None:
+    """Nothing was compared, and the answer says so."""
+    lines = answer(given)
+    assert lines[0] == "SGD was trained with the cosine scheme and an initial learning rate of 0.0562, as given."
+    assert "No search was made, so nothing here says that this is the best choice." in lines
+    assert not any("Gain" in line for line in lines)
+
+
+def test_a_refused_range_test_is_reported(report: Report, change: Callable[..., Report]) -> None:
+    """The reason is passed on, with one full stop."""
+    assert report.range_test is not None
+    refused = report.range_test.model_copy(update={"verdict": "refused", "reason": "The loss never fell."})
+    assert "The range test refused to suggest a rate: The loss never fell." in answer(change(range_test=refused))
+
+
+def test_regression_speaks_of_losses_and_mean_absolute_error(regression: Report) -> None:
+    """No accuracy anywhere."""
+    composed = compose(regression)
+    assert composed.score == "Test loss 0.0509 (mean of 3 seeds, 95% interval 0.0478 to 0.0541)."
+    assert [tile.label for tile in composed.tiles[:2]] == ["Test loss", "Validation MAE"]
+    assert composed.tiles[1].details == ("mean absolute error, mean of 3 trainings",)
+    assert not any("accuracy" in line for line in composed.lines())
+
+
+def test_one_seed_has_no_interval(report: Report, change: Callable[..., Report]) -> None:
+    """A single training shows no spread, and none is made up."""
+    train = report.train.model_copy(update={"seeds": report.train.seeds[:1]})
+    assert compose(change(train=train)).score.startswith("Test accuracy 98.42% (1 seed, so its spread is unknown)")
+
+
+def test_an_accuracy_interval_ends_at_one_hundred_percent(report: Report, change: Callable[..., Report]) -> None:
+    """The t interval knows no bounds; accuracies do."""
+    accuracies = (0.999, 0.98, 1.0)
+    seeds = tuple(
+        score.model_copy(update={"test_accuracy": a}) for score, a in zip(report.train.seeds, accuracies, strict=True)
+    )
+    score = compose(change(train=report.train.model_copy(update={"seeds": seeds}))).score
+    assert "to 100.00%" in score
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "direction", "value", "words"),
+    [
+        (0.02, 0.04, "better", "35% lower", "excludes zero: better"),
+        (-0.04, -0.02, "worse", "35% higher", "excludes zero: worse"),
+        (-0.01, 0.07, "unclear", "35% lower", "includes zero: no difference shown"),
+        (0.0, 0.06, "unclear", "35% lower", "includes zero: no difference shown"),
+    ],
+)
+def test_a_gain_is_judged_by_its_interval(
+    report: Report,
+    change: Callable[..., Report],
+    low: float,
+    high: float,
+    direction: str,
+    value: str,
+    words: str,
+) -> None:
+    """Not by its mean: an interval that touches zero shows nothing."""
+    baseline = _baseline(report, gain=Interval(mean=(low + high) / 2, low=low, high=high, level=0.975))
+    (gain,) = compose(change(search=_search(report, baselines=(baseline,)))).gains
+    assert (gain.tile.direction, gain.tile.value) == (direction, value)
+    assert words in gain.text
+    assert "97.5% interval" in gain.text
+
+
+@pytest.mark.parametrize(
+    ("mean", "low", "high", "value", "text"),
+    [
+        (inf, inf, inf, "diverged", "Against Adam at 0.001: it diverged on at least one seed."),
+        (nan, -inf, inf, "n/a", "Against Adam at 0.001: not every training has a loss to compare."),
+    ],
+)
+def test_a_diverged_baseline_has_no_gain(
+    report: Report, change: Callable[..., Report], mean: float, low: float, high: float, value: str, text: str
+) -> None:
+    """Infinity is not printed as a number."""
+    baseline = _baseline(report, gain=Interval(mean=mean, low=low, high=high))
+    (gain,) = compose(change(search=_search(report, baselines=(baseline,)))).gains
+    assert (gain.tile.value, gain.text) == (value, text)

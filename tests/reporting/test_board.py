@@ -1,0 +1,44 @@
+from math import inf
+
+from pipeline.reporting.board import entries
+from pipeline.reporting.html import Report
+from pipeline.results import Interval
+
+
+def test_each_candidate_stands_once_in_the_order_of_its_loss(report: Report) -> None:
+    """Baselines that the search also ranked appear under their own names only."""
+    assert report.search is not None
+    assert [(entry.label, entry.role, entry.standing) for entry in entries(report.search)] == [
+        ("cosine 0.0562", "winner", "best of a tie"),
+        ("one cycle 0.1", "finalist", "tie"),
+        ("SGD at 0.01", "baseline", "tie"),
+        ("exponential 0.0316", "finalist", "worse"),
+        ("Adam at 0.001", "baseline", "worse"),
+    ]
+
+
+def test_baselines_outside_the_leaderboard_are_added(report: Report) -> None:
+    """A search that ranks finalists only still shows what they are compared with."""
+    assert report.search is not None
+    search = report.search.model_copy(update={"leaderboard": report.search.leaderboard[:1]})
+    assert [entry.label for entry in entries(search)] == ["cosine 0.0562", "SGD at 0.01", "Adam at 0.001"]
+
+
+def test_diverged_candidates_come_last(report: Report) -> None:
+    """A mean that is not finite is worse than any number."""
+    assert report.search is not None
+    lost = report.search.leaderboard[0].model_copy(
+        update={"scheme": "step", "val_loss": Interval(mean=inf, low=inf, high=inf), "verdict": "diverged"}
+    )
+    search = report.search.model_copy(update={"leaderboard": (lost, *report.search.leaderboard)})
+    last = entries(search)[-1]
+    assert (last.row.scheme, last.diverged) == ("step", True)
+
+
+def test_a_winner_that_is_itself_a_baseline_stays_the_winner(report: Report) -> None:
+    """A constant rate may win; it is not listed a second time."""
+    assert report.search is not None
+    sgd = report.search.baselines[1].row
+    winner = report.search.winner.model_copy(update={"scheme": "constant", "initial_lr": 0.01, "params": {}})
+    search = report.search.model_copy(update={"winner": winner, "leaderboard": (sgd,)})
+    assert [(e.label, e.role) for e in entries(search)] == [("constant 0.01", "winner"), ("Adam at 0.001", "baseline")]

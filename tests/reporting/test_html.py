@@ -1,0 +1,210 @@
+from collections.abc import Iterator
+from dataclasses import replace
+from html.parser import HTMLParser
+
+from pipeline.reporting.html import Report, answer, render
+
+_VOID = frozenset({"meta", "br", "link", "img", "hr", "input"})
+
+
+class _Page(HTMLParser):
+    """What a page consists of: tags with attributes, and text by the tags that it stands in."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.texts: list[tuple[tuple[str, ...], str]] = []
+        self._open: list[str] = []
+        self.feed(page)
+        assert not self._open, f"never closed: {self._open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {key: value or "" for key, value in attrs}))
+        if tag not in _VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {key: value or "" for key, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if data.strip():
+            self.texts.append((tuple(self._open), " ".join(data.split())))
+
+    def text(self, tag: str) -> list[str]:
+        return [text for inside, text in self.texts if tag in inside]
+
+    def attributes(self, name: str) -> Iterator[str]:
+        return (attributes[name] for _, attributes in self.tags if name in attributes)
+
+
+def _visible(page: _Page) -> str:
+    return " ".join(text for inside, text in page.texts if not {"style", "title"} & set(inside))
+
+
+def test_the_answer_comes_first(report: Report, rendered: str) -> None:
+    """The first words of the page are the answer's headline; every line of the terminal's answer is on the page."""
+    page = _Page(rendered)
+    body = [text for inside, text in page.texts if "body" in inside]
+    assert body[0] == "Train SGD with the cosine scheme and an initial learning rate of 0.0562."
+    for line in answer(report):
+        assert line in body
+
+
+def test_sections_in_order_each_with_a_heading(rendered: str) -> None:
+    """Navigation and headings agree."""
+    page = _Page(rendered)
+    titles = [
+        "Range test",
+        "Learning-rate curves",
+        "Loss curves",
+        "Leaderboard",
+        "Trials",
+        "Test results",
+        "Costs",
+        "How to reproduce",
+        "How to read this",
+    ]
+    assert page.text("h2") == titles
+    assert page.text("nav") == titles
+    ids = list(page.attributes("id"))
+    targets = [href for tag, attributes in page.tags if tag == "a" and (href := attributes["href"])]
+    assert [target.removeprefix("#") in ids for target in targets] == [True] * len(titles)
+
+
+def test_nothing_is_loaded_from_outside(rendered: str) -> None:
+    """No scripts, no fonts, no pictures, no links: one file, readable without a network."""
+    page = _Page(rendered)
+    assert not {"script", "link", "img", "iframe", "object"} & {tag for tag, _ in page.tags}
+    for name in ("src", "href", "srcset", "data", "action"):
+        assert all(value.startswith("#") for value in page.attributes(name))
+    assert "://" not in rendered
+    assert "@import" not in rendered
+
+
+def test_it_is_one_moderate_document(report: Report) -> None:
+    """A long training makes no long page, and no id occurs twice."""
+    long = [replace(t, lr=t.lr.repeat(300), steps_per_epoch=t.steps_per_epoch * 300) for t in report.trainings]
+    text = render(replace(report, trainings=long))
+    assert len(text.encode()) < 1_500_000
+    ids = list(_Page(text).attributes("id"))
+    assert len(ids) == len(set(ids))
+
+
+def test_the_same_report_gives_the_same_bytes(report: Report, rendered: str) -> None:
+    """Nothing of the time or the process gets in."""
+    assert render(report) == rendered
+
+
+def test_accessible(rendered: str) -> None:
+    """A language, one main heading, described figures, tables with header cells, scroll boxes a keyboard can reach."""
+    page = _Page(rendered)
+    assert dict(page.tags)["html"]["lang"] == "en"
+    assert len(page.text("h1")) == 1
+    figures = [attributes for tag, attributes in page.tags if tag == "svg"]
+    assert len(figures) == 10  # five figures, each for desk and phone
+    assert all(attributes["role"] == "img" and attributes["aria-label"] for attributes in figures)
+    assert all("scope" in attributes for tag, attributes in page.tags if tag == "th")
+    boxes = [attributes for _, attributes in page.tags if attributes.get("class") == "scroll"]
+    assert len(boxes) == 8
+    assert all(attributes["tabindex"] == "0" and attributes["aria-label"] for attributes in boxes)
+
+
+def test_hostile_names_are_shown_not_obeyed(report: Report) -> None:
+    """Whatever the user's data, options and classes are called."""
+    bad = '<script>alert("x")</script><img src=x onerror=alert(1)>'
+    first = report.trainings[0]
+    hostile = replace(
+        report,
+        prepare=report.prepare.model_copy(update={"data": bad, "digests": {bad: bad}}),
+        options={bad: bad},
+        environment={bad: bad},
+        command=bad,
+        trainings=[replace(first, name=bad), *report.trainings],
+        costs=[(bad, 1.0, 1.0, False)],
+    )
+    page = _Page(render(hostile))
+    assert not {"script", "img"} & {tag for tag, _ in page.tags}
+    assert not any("onerror" in attributes for _, attributes in page.tags)
+    assert _visible(page).count(bad) >= 10
+
+
+def test_leaderboard_table(rendered: str) -> None:
+    """Every candidate with its interval, its distance and its standing."""
+    shown = _visible(_Page(rendered))
+    assert "one cycle SGD 0.1 0.0584 0.0526 to 0.0642 98.05% 0.0013 -0.0037 to 0.0063 (98.3%) 3 tie" in shown
+    assert "best of a tie" in shown
+
+
+def test_a_refused_range_test_says_why(report: Report) -> None:
+    """No rate, no interval, but the reason."""
+    assert report.range_test is not None
+    refused = report.range_test.model_copy(
+        update={"verdict": "refused", "reason": "The loss never fell.", "suggested_lr": None, "suggestions": {}}
+    )
+    shown = _visible(_Page(render(replace(report, range_test=refused, trials=None, trainings=()))))
+    assert "No rate suggested. The loss never fell." in shown
+    assert "Suggested initial rate" not in shown
+
+
+def test_a_given_scheme_leaves_the_search_out(given: Report) -> None:
+    """Headings, navigation and figures of what was not done are absent; the rest stands."""
+    page = _Page(render(given))
+    assert page.text("h2") == [
+        "Learning-rate curves",
+        "Loss curves",
+        "Test results",
+        "Costs",
+        "How to reproduce",
+        "How to read this",
+    ]
+    assert page.text("nav") == page.text("h2")
+    assert "Baselines are" not in _visible(page)
+    assert len([tag for tag, _ in page.tags if tag == "svg"]) == 4
+
+
+def test_regression_shows_no_accuracy(regression: Report) -> None:
+    """Losses and the mean absolute error take its place."""
+    shown = _visible(_Page(render(replace(regression, sweep=None, trials=None))))
+    assert "accuracy" not in shown.lower()
+    assert "Validation MAE" in shown
+    assert "Test loss 0.0509" in shown
+
+
+def test_test_results_of_each_seed_and_their_mean(rendered: str) -> None:
+    """The rows as they are, the mean last."""
+    shown = _visible(_Page(rendered))
+    assert "0 0.0561 0.0498 98.42% 9.4 s 1 0.0588 0.0523 98.28% 9.4 s" in shown
+    assert "Mean 0.0576 0.0509 98.42% 9.4 s" in shown
+
+
+def test_costs_tell_reused_from_run(rendered: str) -> None:
+    """And add up."""
+    shown = _visible(_Page(rendered))
+    assert "prepare 1.2 s 0 reused" in shown
+    assert "search 2 min 21 s 58.5 this run" in shown
+    assert "All 3 min 02 s 87.8" in shown
+
+
+def test_how_to_reproduce(report: Report, rendered: str) -> None:
+    """The command, every option, every version, every digest."""
+    page = _Page(rendered)
+    assert page.text("pre") == [report.command]
+    shown = _visible(page)
+    for words in ("batch_size 50", "scheme not given", "tensorflow 2.21.0", "9f" * 32):
+        assert words in shown
+
+
+def test_best_trials_are_listed_by_loss_without_diverged_ones(report: Report, rendered: str) -> None:
+    """The lowest loss first."""
+    assert report.trials is not None
+    shown = _visible(_Page(rendered))
+    best = report.trials.sort_values("val_loss").iloc[0]
+    assert f"The best 18 trials Trial Scheme Initial rate Validation loss Time Parameters {best['number']} " in shown
+
+
+def test_no_stages_cost_anything(given: Report) -> None:
+    """Nothing to divide by."""
+    assert "All 0.0 s 0" in _visible(_Page(render(replace(given, costs=[], trainings=()))))

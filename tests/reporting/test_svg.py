@@ -1,0 +1,86 @@
+from html.parser import HTMLParser
+from itertools import chain
+
+import pytest
+from matplotlib.figure import Figure
+
+from pipeline.reporting import svg
+from pipeline.reporting.style import INK, PALETTE
+
+
+class _Parsed(HTMLParser):
+    """Tags with their attributes, and the text between them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {key: value or "" for key, value in attrs}))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def _figure(title: str = "title") -> Figure:
+    figure = Figure()
+    axes = figure.subplots()
+    axes.plot([0, 1, 2], [0, 1, 0.123456789], color=PALETTE["blue"], marker="o", clip_on=True)
+    axes.set_title(title, color=INK)
+    return figure
+
+
+def test_colours_and_fonts_are_left_to_the_style_sheet() -> None:
+    """So one drawing serves light and dark."""
+    drawn = svg.inline(_figure(), "a", "words")
+    assert "var(--blue)" in drawn
+    assert "var(--ink)" in drawn
+    assert "var(--font)" in drawn
+    assert PALETTE["blue"] not in drawn
+    assert "DejaVu" not in drawn
+
+
+def test_two_figures_share_no_id_and_every_reference_is_found() -> None:
+    """Otherwise the clipping and markers of one figure would apply to the other."""
+    parsed = [_Parsed(svg.inline(_figure(), name, "words")) for name in ("a", "b")]
+    ids = [{attributes["id"] for _, attributes in one.tags if "id" in attributes} for one in parsed]
+    assert not ids[0] & ids[1]
+    referred = {attributes["href"] for _, attributes in parsed[0].tags if "href" in attributes}
+    clips = {attributes["clip-path"] for _, attributes in parsed[0].tags if "clip-path" in attributes}
+    assert referred
+    assert clips
+    assert {reference.removeprefix("#") for reference in referred} <= ids[0]
+    assert {clip.removeprefix("url(#").removesuffix(")") for clip in clips} <= ids[0]
+
+
+def test_nothing_leaks_into_the_page_or_out_of_it() -> None:
+    """No styles for the whole page, no metadata, no namespaces that name outside addresses."""
+    parsed = _Parsed(svg.inline(_figure(), "a", "words"))
+    assert not {"style", "metadata"} & {tag for tag, _ in parsed.tags}
+    values = chain.from_iterable(attributes.values() for _, attributes in parsed.tags)
+    assert not [value for value in values if "://" in value]
+
+
+def test_it_scales_and_speaks() -> None:
+    """A view box without a fixed size, and a description for screen readers."""
+    tag, attributes = _Parsed(svg.inline(_figure(), "a", 'a "quoted" <description>')).tags[0]
+    assert tag == "svg"
+    assert "viewbox" in attributes
+    assert "width" not in attributes
+    assert (attributes["role"], attributes["aria-label"]) == ("img", 'a "quoted" <description>')
+
+
+def test_the_same_figure_gives_the_same_text() -> None:
+    """No date, no random ids."""
+    assert svg.inline(_figure(), "a", "words") == svg.inline(_figure(), "a", "words")
+
+
+@pytest.mark.parametrize("title", ["<script>alert(1)</script>", 'x" onload="alert(1)', "&amp;"])
+def test_text_stays_text(title: str) -> None:
+    """What looks like markup is shown, not obeyed."""
+    parsed = _Parsed(svg.inline(_figure(title), "a", "words"))
+    assert title in parsed.text
+    assert "script" not in {tag for tag, _ in parsed.tags}
+    assert not any("onload" in attributes for _, attributes in parsed.tags)
