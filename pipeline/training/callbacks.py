@@ -1,0 +1,82 @@
+"""What happens between the compiled calls of a training: reorder, watch, rewrite."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from pipeline.training.feed import Feed
+
+DIVERGED_AT = 4.0
+"""A training has diverged once its loss is this many times what it was at the start."""
+
+_START = 3
+"""How many batch losses make up the start: the rates have hardly acted on them yet."""
+
+Rewrite = Callable[[NDArray[np.float64], int, Sequence[float]], NDArray[np.float64]]
+"""`(curve, updates done, validation losses so far) -> curve`: how a reactive scheme changes what is left."""
+
+
+class Reorder(keras.callbacks.Callback):  # type: ignore[misc]
+    """Lays out the batches of each part of a training before the part begins."""
+
+    def __init__(self, feed: Feed, seed: int, updates: int) -> None:
+        super().__init__()
+        self._feed, self._seed, self._updates = feed, seed, updates
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Keras makes a new iterator after this, at the beginning of every epoch."""
+        self._feed.arrange(self._seed, epoch * self._updates, (epoch + 1) * self._updates)
+
+
+class Watch(keras.callbacks.Callback):  # type: ignore[misc]
+    """Stops a training that diverged: NaN, inf, or a loss far above its start.
+
+    Reads the losses of all updates since the last call, so nothing is missed between calls.
+    """
+
+    def __init__(self, losses: tf.Variable) -> None:
+        super().__init__()
+        self._losses = losses
+        self._start: float | None = None
+        self.updates = 0
+        self.diverged = ""
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Look at the losses of the last compiled call."""
+        done = int(self.model.optimizer.iterations)
+        recent = self._losses[self.updates : done].numpy()
+        first, self.updates = self.updates, done
+        if not recent.size:
+            return
+        finite = np.isfinite(recent)
+        if not finite.all():
+            self._stop(f"loss is {recent[~finite][0]} at update {first + int(np.argmin(finite))}")
+            return
+        level = float(np.median(recent))
+        if self._start is None:
+            self._start = float(np.median(recent[:_START]))
+        if level > DIVERGED_AT * max(self._start, np.finfo(np.float32).tiny):
+            self._stop(f"loss is {level:.3g} about update {first}, {level / self._start:.0f} times its start")
+
+    def _stop(self, reason: str) -> None:
+        self.diverged = reason
+        self.model.stop_training = True
+
+
+class Rewriter(keras.callbacks.Callback):  # type: ignore[misc]
+    """Lets a reactive scheme rewrite the rest of the curve after each validation."""
+
+    def __init__(self, rates: tf.Variable, curve: NDArray[np.float64], rewrite: Rewrite) -> None:
+        super().__init__()
+        self._rates, self._curve, self._rewrite = rates, curve, rewrite
+        self._val_losses: list[float] = []
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """What has been used stays as it was; only later rates may change."""
+        self._val_losses.append(float((logs or {})["val_loss"]))
+        self._curve = self._rewrite(self._curve, int(self.model.optimizer.iterations), self._val_losses)
+        self._rates.assign(self._curve.astype(np.float32))

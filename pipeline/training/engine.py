@@ -1,0 +1,221 @@
+"""The training engine: Keras' own `fit`, fed so that nothing is built or traced twice.
+
+A training is a pure question: this network, this learning-rate curve, this seed - what happened? The
+network, its optimizer and its data are set up once; each training resets their state, and differs from
+the last only in numbers: the rates, the initial weights, the dropout seeds and the order of the examples.
+"""
+
+import random
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from pipeline import optimizers
+from pipeline.datasets import Splits
+from pipeline.evaluation import Training
+from pipeline.models import Builder
+from pipeline.training.callbacks import Reorder, Rewrite, Rewriter, Watch
+from pipeline.training.feed import BatchOrder, Feed, evaluation_batches
+
+UPDATES_PER_CALL = 50
+"""Optimizer updates per call of the compiled program: above 16, more gained nothing on either article's network."""
+
+
+class _Curve(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+    """Reads the rate of every update from an array, which can be replaced without tracing again."""
+
+    def __init__(self) -> None:
+        self.rates = tf.Variable(np.zeros(1, np.float32), shape=[None], trainable=False)
+
+    def __call__(self, step: Any) -> Any:
+        return tf.gather(self.rates, tf.minimum(tf.cast(step, tf.int32), tf.size(self.rates) - 1))
+
+    def get_config(self) -> dict[str, object]:
+        """The array belongs to a training, not to the configuration."""
+        return {}
+
+
+class Trainer:
+    """One network with its optimizer and data, ready to be trained any number of times."""
+
+    def __init__(
+        self,
+        build: Builder,
+        splits: Splits,
+        *,
+        optimizer: str,
+        momentum: float,
+        batch_size: int,
+        precision: str,
+    ) -> None:
+        self._build = build
+        self._policy = precision
+        self._order = BatchOrder(len(splits.x_train), batch_size)
+        self._splits = splits
+        self.steps_per_epoch = self._order.steps_per_epoch
+        self.model = self._fresh_model(seed=0)
+        self._curve = _Curve()
+        self._losses = tf.Variable(np.zeros(1, np.float32), shape=[None], trainable=False)
+        self._compile(optimizers.create(optimizer, self._curve, momentum), splits.task)
+        self._feed = Feed(splits, self._order)
+        self._validation = evaluation_batches(splits.x_val, splits.y_val, splits.scaling)
+
+    def train(
+        self,
+        curve: NDArray[np.float64],
+        seed: int,
+        *,
+        validations: int,
+        rewrite: Rewrite | None = None,
+        patience: int | None = None,
+        keep_best: bool = False,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+    ) -> Training:
+        """Train once from the seed's initial state.
+
+        Args:
+            curve: one rate per update.
+            seed: fixes initial weights, dropout seeds and the order of the examples.
+            validations: in how many equal parts the training is cut, each followed by a validation;
+                0 trains in one part without any. Must divide the length of the curve.
+            rewrite: for reactive schemes, called after each validation.
+            patience: stop early after this many validations without a better `val_loss`.
+            keep_best: leave the model with the weights of its best validation.
+            callbacks: Keras callbacks; those at batch level see every `UPDATES_PER_CALL`-th update.
+
+        """
+        parts = max(validations, 1)
+        if not len(curve) or len(curve) % parts:
+            raise ValueError(f"validations: received {parts}, expected a divisor of the {len(curve)} updates")
+        self._reset(seed, curve)
+        watch = Watch(self._losses)
+        own: list[keras.callbacks.Callback] = [Reorder(self._feed, seed, len(curve) // parts), watch]
+        if rewrite is not None:
+            own.append(Rewriter(self._curve.rates, curve, rewrite))
+        if patience is not None or keep_best:
+            own.append(
+                keras.callbacks.EarlyStopping(
+                    monitor="val_loss",
+                    patience=parts if patience is None else patience,
+                    restore_best_weights=keep_best,
+                )
+            )
+        started = time.perf_counter()
+        history = self.model.fit(
+            self._feed.dataset(len(curve) // parts),
+            epochs=parts,
+            shuffle=False,
+            verbose=0,
+            validation_data=self._validation if validations else None,
+            callbacks=[*own, *callbacks],
+        )
+        seconds = time.perf_counter() - started
+        updates = watch.updates
+        return Training(
+            rates=self._curve.rates.numpy()[:updates],
+            losses=self._losses.numpy()[:updates],
+            history={name: [float(value) for value in values] for name, values in history.history.items()},
+            steps_per_epoch=self.steps_per_epoch,
+            validation_steps=len(curve) // parts,
+            diverged=watch.diverged,
+            seconds=seconds,
+            examples=self._order.examples(updates),
+        )
+
+    def evaluate_test(self) -> dict[str, float]:
+        """Loss and metrics of the model as it stands, on the test set."""
+        data = evaluation_batches(self._splits.x_test, self._splits.y_test, self._splits.scaling)
+        return {name: float(value) for name, value in self.model.evaluate(data, verbose=0, return_dict=True).items()}
+
+    def serving_model(self) -> keras.Model:
+        """A copy of the model as it stands, uncompiled, behind a layer that scales raw inputs."""
+        network = self._fresh_model(seed=0)
+        _assign(network.variables, self.model.variables)
+        scaling = self._splits.scaling
+        scale, offset = np.asarray(scaling.scale), np.asarray(scaling.offset)
+        shape = self._splits.x_train.shape[1:]
+        rescale = keras.layers.Rescaling(_plain(1 / scale), _plain(-offset / scale), dtype="float32")
+        return keras.Sequential([keras.Input(shape), rescale, network])
+
+    def traces(self) -> int:
+        """How often the training program has been traced; 1 however many trainings have run."""
+        return int(self._traces)
+
+    def _compile(self, optimizer: keras.optimizers.Optimizer, task: str) -> None:
+        compute_loss = self.model.compute_loss
+        self._traces = 0
+
+        def recording_loss(
+            x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+        ) -> Any:
+            loss = compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
+            if training:
+                self._traces += 1  # this Python code runs only while tracing
+                at = tf.reshape(tf.cast(optimizer.iterations, tf.int32), (1, 1))
+                self._losses.scatter_nd_update(at, tf.reshape(tf.cast(loss, tf.float32), (1,)))
+            return loss
+
+        # Keras' logs give the running mean of an epoch; this is the documented place to see each batch's loss.
+        self.model.compute_loss = recording_loss
+        classification = task == "classification"
+        self.model.compile(
+            optimizer,
+            loss="sparse_categorical_crossentropy" if classification else "mean_squared_error",
+            metrics=["accuracy"] if classification else ["mae"],
+            steps_per_execution=UPDATES_PER_CALL,
+            jit_compile=False,  # XLA made the convolutional network many times slower on CPUs
+        )
+        optimizer.build(self.model.trainable_variables)
+        self._initial_optimizer = [variable.numpy() for variable in optimizer.variables]
+
+    def _fresh_model(self, seed: int) -> keras.Model:
+        with _dtype_policy(self._policy), _random_states_kept():
+            keras.utils.set_random_seed(seed)
+            model = self._build()
+        if self._policy != "float32":
+            model.layers[-1].dtype_policy = keras.DTypePolicy("float32")  # probabilities need more than 8 bits
+        return model
+
+    def _reset(self, seed: int, curve: NDArray[np.float64]) -> None:
+        """The state that building the network anew with this seed would give, without tracing again."""
+        _assign(self.model.variables, self._fresh_model(seed).variables)
+        _assign(self.model.optimizer.variables, self._initial_optimizer)
+        self._curve.rates.assign(curve.astype(np.float32))
+        self._losses.assign(np.full(len(curve), np.nan, np.float32))
+
+
+def _assign(variables: Sequence[keras.Variable], values: Sequence[Any]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+@contextmanager
+def _dtype_policy(name: str) -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+@contextmanager
+def _random_states_kept() -> Iterator[None]:
+    """Building with a seed must not disturb the global states that the user's own code may draw from."""
+    before = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])
+
+
+def _plain(values: NDArray[np.float64]) -> float | list[float]:
+    """A number where there is one, else a list: what Keras can write into a model file."""
+    return float(values[0]) if len(values) == 1 else [float(value) for value in values]

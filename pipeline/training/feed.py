@@ -1,0 +1,74 @@
+"""Batches: in an order that NumPy fixes, gathered from tensors that stay in memory as they came."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from pipeline.datasets import Splits
+from pipeline.results import Scaling
+
+_EVALUATION_BATCH = 1_000
+
+
+class BatchOrder:
+    """Which examples each update sees: a new permutation every epoch, the last batch of an epoch may be short."""
+
+    def __init__(self, examples: int, batch_size: int) -> None:
+        self._examples = examples
+        self._batch_size = batch_size
+        self.steps_per_epoch = -(-examples // batch_size)
+
+    def examples(self, updates: int) -> int:
+        """How many examples the first `updates` updates see."""
+        epochs, steps = divmod(updates, self.steps_per_epoch)
+        return epochs * self._examples + min(steps * self._batch_size, self._examples)
+
+    def indices(self, seed: int, start: int, stop: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Example indices of updates `start` to `stop`, and the ends of their batches, int32 (stop - start + 1,).
+
+        The batch of update `start + i` is `indices[ends[i]:ends[i + 1]]`.
+        """
+        epochs = range(start // self.steps_per_epoch, -(-stop // self.steps_per_epoch))
+        order = [np.random.default_rng((seed, epoch)).permutation(self._examples) for epoch in epochs]
+        ends = np.array([self.examples(update) for update in range(start, stop + 1)])
+        first = epochs.start * self._examples
+        flat = np.concatenate(order)[ends[0] - first : ends[-1] - first]
+        return flat.astype(np.int32), (ends - ends[0]).astype(np.int32)
+
+
+class Feed:
+    """The training set as a `tf.data.Dataset` of batches, whose order is replaced between parts of a training."""
+
+    def __init__(self, splits: Splits, order: BatchOrder) -> None:
+        self._x, self._y = tf.constant(splits.x_train), tf.constant(splits.y_train)
+        self._scaling = splits.scaling
+        self._order = order
+        self._indices = tf.Variable(np.zeros(1, np.int32), shape=[None], trainable=False)
+        self._ends = tf.Variable(np.zeros(2, np.int32), shape=[None], trainable=False)
+
+    def arrange(self, seed: int, start: int, stop: int) -> None:
+        """Lay out the batches of updates `start` to `stop`; takes effect when the data set is next iterated."""
+        indices, ends = self._order.indices(seed, start, stop)
+        self._indices.assign(indices)
+        self._ends.assign(ends)
+
+    def dataset(self, updates: int) -> tf.data.Dataset:
+        """The next `updates` batches, as `(inputs, labels)`."""
+        return tf.data.Dataset.range(updates).map(self._batch).prefetch(tf.data.AUTOTUNE)
+
+    def _batch(self, update: Any) -> tuple[Any, Any]:
+        chosen = self._indices[self._ends[update] : self._ends[update + 1]]
+        return _scaled(tf.gather(self._x, chosen), self._scaling), tf.gather(self._y, chosen)
+
+
+def evaluation_batches(x: NDArray[Any], y: NDArray[Any], scaling: Scaling) -> tf.data.Dataset:
+    """Examples in their own order, in batches that fit the processor's cache rather than the training."""
+    batches = tf.data.Dataset.from_tensor_slices((x, y)).batch(_EVALUATION_BATCH)
+    return batches.map(lambda inputs, labels: (_scaled(inputs, scaling), labels)).prefetch(tf.data.AUTOTUNE)
+
+
+def _scaled(inputs: Any, scaling: Scaling) -> Any:
+    offset, scale = tf.constant(scaling.offset, tf.float32), tf.constant(scaling.scale, tf.float32)
+    return (tf.cast(inputs, tf.float32) - offset) / scale
