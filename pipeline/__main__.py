@@ -1,0 +1,15 @@
+"""`python -m pipeline STAGE --option value`."""
+
+import os
+import sys
+
+# Set before TensorFlow and MLflow are first imported, here and in every process started from here: their
+# notices of what is usual on a CPU would bury what the user wants to read.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+from pipeline.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,161 @@
+"""Which stage needs which, and find-or-run: a stage runs only where no finished run answers already."""
+
+import importlib
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from pipeline import config, datasets
+from pipeline.config import PrepareOptions, TrainOptions
+from pipeline.console import Status, native_messages_hidden
+from pipeline.fingerprints import fingerprint, user_code_digest
+from pipeline.results import PrepareResult, ReportResult
+from pipeline.stages.context import REPORTS, Context, Upstream
+from pipeline.tracking import Finished, StageRun, Store
+from pipeline.tracking.files import write_text
+from pipeline.tracking.projects import launch
+from pipeline.tracking.store import RESULT
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One entry point: the title of its runs, its options, and the stages it builds upon, in order."""
+
+    name: str
+    title: str
+    options: type[PrepareOptions]
+    needs: tuple[str, ...] = ()
+
+    @property
+    def module(self) -> ModuleType:
+        """Its code, imported only where the stage runs: no stage pays for what another needs."""
+        with native_messages_hidden():
+            return importlib.import_module(f"pipeline.stages.{self.name}")
+
+    def titled(self, options: PrepareOptions) -> str:
+        """What tells one of its runs from another."""
+        return self.title.format(**options.model_dump())
+
+    def needed(self, options: PrepareOptions) -> tuple[str, ...]:
+        """What it builds upon with these options: a scheme given by the user needs no search."""
+        if isinstance(options, TrainOptions) and options.scheme is not None:
+            return tuple(name for name in self.needs if name not in ("range_test", "search"))
+        return self.needs
+
+
+STAGES: dict[str, Stage] = {
+    "prepare": Stage("prepare", "prepare {data}", config.PrepareOptions),
+    "range_test": Stage("range_test", "range_test {optimizer} on {data}", config.RangeTestOptions, ("prepare",)),
+    "search": Stage("search", "search {optimizer} on {data}", config.SearchOptions, ("prepare", "range_test")),
+    "train": Stage("train", "train {model} on {data}", config.TrainOptions, ("prepare", "range_test", "search")),
+    "report": Stage(
+        "report", "report {model} on {data}", config.ReportOptions, ("prepare", "range_test", "search", "train")
+    ),
+}
+
+MAIN = Stage("main", "{model} on {data}", config.MainOptions, ("prepare", "range_test", "search", "train", "report"))
+
+
+def run_main(options: config.MainOptions) -> ReportResult:
+    """Run the whole chain; every stage becomes a child of this run, reused or not."""
+    store = Store(options.experiment_name)
+    store.sweep()
+    with store.stage_run("main", MAIN.titled(options), _params(options)) as run:
+        runs: dict[str, Finished] = {}
+        for name in MAIN.needed(options):
+            runs[name] = _obtain_child(STAGES[name], options, runs, store, run)
+        store.copy_metrics(runs["train"], run.run_id)
+        result = ReportResult.model_validate_json(runs["report"].result)
+        store.summarise(run, result.answer[0])
+        write_text(run.folder / RESULT, runs["report"].result)
+    return result
+
+
+def run_stage(name: str, options: PrepareOptions) -> None:
+    """Run one stage in this process, after the stages it builds upon where these have no finished run."""
+    stage, store = STAGES[name], Store(options.experiment_name)
+    store.sweep()
+    with store.stage_run(name, stage.titled(options), _params(options)) as run:
+        upstream: dict[str, Finished] = {}
+        for need in stage.needed(options):
+            upstream[need] = _obtain_upstream(STAGES[need], options, upstream, store, run)
+        key = _key(stage, options, upstream)
+        store.set_fingerprint(run, key)
+        with Status(name) as status:
+            found = _reusable(stage, options, key, store)
+            if found is not None:
+                store.mark_reused(run, found)
+                status.done(found.summary, reused=True)
+            else:
+                result = stage.module.run(Context(options, Upstream(upstream), key, run, store, status))
+                write_text(run.folder / RESULT, result.model_dump_json(indent=2))
+                store.summarise(run, summary := stage.module.summary(result))
+                status.done(summary)
+        _publish(name, found.folder if found else run.folder)
+
+
+def _obtain_child(
+    stage: Stage, options: PrepareOptions, runs: Mapping[str, Finished], store: Store, run: StageRun
+) -> Finished:
+    own = _narrowed(stage, options)
+    key = _key(stage, own, runs)
+    found = _reusable(stage, own, key, store)
+    if found is None:
+        return _launch(stage, own, store, run)
+    store.log_reuse(stage.name, stage.titled(own), found, run)
+    _publish(stage.name, found.folder)
+    with Status(stage.name) as status:
+        status.done(found.summary, reused=True)
+    return found
+
+
+def _obtain_upstream(
+    stage: Stage, options: PrepareOptions, runs: Mapping[str, Finished], store: Store, run: StageRun
+) -> Finished:
+    own = _narrowed(stage, options)
+    key = _key(stage, own, runs)
+    return store.find(stage.name, key) or _launch(stage, own, store, run)
+
+
+def _launch(stage: Stage, options: PrepareOptions, store: Store, run: StageRun) -> Finished:
+    launch(stage.name, options.model_dump(mode="json", exclude={"experiment_name"}), run.experiment_id)
+    finished = store.find_child(run, stage.name)
+    if finished is None:
+        raise RuntimeError(f"{stage.name} ended well, but its run cannot be found in the tracking store")
+    return finished
+
+
+def _reusable(stage: Stage, options: PrepareOptions, key: str, store: Store) -> Finished | None:
+    """A finished run that answers already; never for data from a function, which may give other data each time."""
+    if options.fresh or (stage.name == "prepare" and datasets.source_digest(options.data) is None):
+        return None
+    return store.find(stage.name, key)
+
+
+def _narrowed(stage: Stage, options: PrepareOptions) -> PrepareOptions:
+    return stage.options(**{name: getattr(options, name) for name in stage.options.model_fields})
+
+
+def _key(stage: Stage, options: PrepareOptions, runs: Mapping[str, Finished]) -> str:
+    """The fingerprint of a stage; of prepared data only the content counts, not how it came about."""
+    if stage.name == "prepare":
+        return fingerprint(stage.name, options, {"source": datasets.source_digest(options.data) or "unknown"})
+    inputs = PrepareResult.model_validate_json(runs["prepare"].result).digests
+    model = {"model": user_code_digest(getattr(options, "model", ""))}
+    upstream = {name: runs[name].fingerprint for name in stage.needed(options) if name != "prepare"}
+    return fingerprint(stage.name, options, {**inputs, **model, **upstream})
+
+
+def _publish(stage: str, folder: Path) -> None:
+    """Copy a report's page and pictures to where people look for them."""
+    if stage != "report":
+        return
+    REPORTS.mkdir(exist_ok=True)
+    for file in (*folder.glob("*.html"), *folder.glob("*.png")):
+        shutil.copyfile(file, REPORTS / file.name)
+
+
+def _params(options: PrepareOptions) -> dict[str, object]:
+    return options.model_dump(exclude={"experiment_name", "fresh"})

@@ -1,0 +1,105 @@
+"""The command line: parse, dispatch, exit codes."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+from pipeline.config import (
+    MainOptions,
+    PrepareOptions,
+    RangeTestOptions,
+    ReportOptions,
+    SearchOptions,
+    TrainOptions,
+    validated,
+)
+from pipeline.errors import InputError
+
+COMMANDS: dict[str, tuple[type[PrepareOptions], str]] = {
+    "main": (MainOptions, "the whole chain"),
+    "prepare": (PrepareOptions, "load, check and split the data"),
+    "range_test": (RangeTestOptions, "learning-rate range test"),
+    "search": (SearchOptions, "search over initial rate and decay scheme"),
+    "train": (TrainOptions, "final training with the winner, or with a scheme of your own"),
+    "report": (ReportOptions, "the report of all that was found"),
+}
+"""Command -> its options and what it does."""
+
+DONE, FAILED, WRONG_INPUT = 0, 1, 2
+_BY_SIGNAL = 128
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, as all errors of input are."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(message)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    received = _raise_on_sigterm()
+    try:
+        given = vars(_parser().parse_args(arguments))
+        command = given.pop("command")
+        options = validated(COMMANDS[command][0], given)
+        return _dispatch(command, options)
+    except InputError as error:
+        print(f"lr-pipeline: {' '.join(str(error).split())}", file=sys.stderr)
+        return WRONG_INPUT
+    except KeyboardInterrupt:
+        print("lr-pipeline: interrupted; the same command continues", file=sys.stderr)
+        return _BY_SIGNAL + (received[0] if received else signal.SIGINT)
+
+
+def _dispatch(command: str, options: PrepareOptions) -> int:
+    # Imported only now: --help and wrong input must not wait for MLflow.
+    from pipeline import chain
+    from pipeline.tracking.projects import StageFailedError
+
+    try:
+        if isinstance(options, MainOptions):
+            _print_answer(chain.run_main(options).answer)
+        else:
+            chain.run_stage(command, options)
+    except StageFailedError as failure:
+        return failure.exit_code  # its own process has said why
+    return DONE
+
+
+def _print_answer(answer: Sequence[str]) -> None:
+    print("", *answer, sep="\n")
+    print("\nReport: reports/report.html\nRuns:   make ui   (or: mlflow ui, in this folder)")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m pipeline", description=__doc__, allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="STAGE", parser_class=_Parser)
+    for name, (model, summary) in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)
+        for option, field in model.model_fields.items():
+            flags = {f"--{option.replace('_', '-')}", f"--{option}"}
+            command.add_argument(
+                *sorted(flags),
+                dest=option,
+                default=argparse.SUPPRESS,
+                metavar="VALUE",
+                help=f"{field.description} (default: {field.default!s})",
+                **({"nargs": "?", "const": "true"} if field.annotation is bool else {}),
+            )
+    return parser
+
+
+def _raise_on_sigterm() -> list[int]:
+    """Let SIGTERM end the command as Ctrl-C does, so that its runs are marked; returns the signals received."""
+    received: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    return received

@@ -1,0 +1,132 @@
+"""The options of every stage: names, types, defaults and limits. The only place that validates options.
+
+A stage's options extend those of the stage before it, because a stage started alone must be able to
+find, or to run, all that it builds upon.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from pipeline.errors import InputError
+from pipeline.schedules import SCHEMES, parse_params, validate
+
+OptimizerName = Literal["sgd", "adam", "adamw", "adadelta", "adamax", "rmsprop", "nadam", "adagrad", "lion"]
+Precision = Literal["auto", "float32", "mixed_bfloat16"]
+
+MODELS = ("cnn", "mlp")
+RUN_CONTROL = frozenset({"experiment_name", "fresh"})
+"""Options that say where and whether a stage runs, not what comes out of it."""
+
+Options = TypeVar("Options", bound="PrepareOptions")
+
+_MODULE_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+def _none_if_empty(value: object) -> object:
+    """MLproject parameters cannot be absent, so an empty one means "not given"."""
+    return None if value == "" else value
+
+
+class PrepareOptions(BaseModel):
+    """Options of `prepare`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    experiment_name: str = Field("lr-pipeline", min_length=1, description="MLflow experiment that the runs belong to")
+    fresh: bool = Field(False, description="run again even where a finished run could be reused")
+    data: str = Field("mnist-5k", min_length=1, description="a data set's name, a path, or module:function")
+    target: str = Field("target", min_length=1, description="label column of .csv and .parquet")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="first seed; fixes splits, initial weights and data order")
+
+
+class RangeTestOptions(PrepareOptions):
+    """Options of `range_test`: the network, its optimizer and how it is trained."""
+
+    model: str = Field("cnn", description="cnn, mlp, or module:function returning a Keras model")
+    optimizer: OptimizerName = Field("sgd", description="Keras optimizer")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd; the others ignore it")
+    batch_size: int = Field(50, ge=1, le=65_536, description="examples per optimizer update")
+    epochs: int = Field(6, ge=1, le=10_000, description="full budget of one training, in passes over the training set")
+    precision: Precision = Field("auto", description="number format of the network's arithmetic")
+    seeds: int = Field(3, ge=1, le=1_000, description="how many seeds, counted from `seed`")
+
+    @field_validator("model")
+    @classmethod
+    def _known_model(cls, value: str) -> str:
+        if value in MODELS or _MODULE_FUNCTION.fullmatch(value):
+            return value
+        raise ValueError(f"expected one of {', '.join(MODELS)}, or module:function")
+
+
+class SearchOptions(RangeTestOptions):
+    """Options of `search`."""
+
+    schemes: str = Field("all", description="comma-separated scheme names that the search may choose from")
+    trials: int = Field(20, ge=1, le=100_000, description="trainings at the compressed budget")
+    confirm_seeds: int = Field(3, ge=2, le=1_000, description="fresh seeds on which the finalists are compared")
+    top_k: int = Field(3, ge=1, le=100, description="finalists that are confirmed at the full budget")
+
+    @field_validator("schemes")
+    @classmethod
+    def _known_schemes(cls, value: str) -> str:
+        searchable = [name for name, scheme in SCHEMES.items() if scheme.searchable]
+        unknown = [name for name in value.split(",") if name not in searchable]
+        if value != "all" and unknown:
+            raise ValueError(f"expected 'all' or a comma-separated choice of {', '.join(searchable)}")
+        return value
+
+    def scheme_names(self) -> tuple[str, ...]:
+        """The schemes to choose from, in the table's order."""
+        wanted = self.schemes.split(",")
+        return tuple(n for n, scheme in SCHEMES.items() if scheme.searchable and (wanted == ["all"] or n in wanted))
+
+
+class TrainOptions(SearchOptions):
+    """Options of `train`. A given scheme is trained as it is; otherwise the search's winner is."""
+
+    scheme: Annotated[str | None, BeforeValidator(_none_if_empty)] = Field(
+        None, description="scheme to train; default: the search's winner"
+    )
+    initial_lr: Annotated[float | None, BeforeValidator(_none_if_empty)] = Field(
+        None, gt=0, le=1e6, allow_inf_nan=False, description="initial rate to train with, together with `scheme`"
+    )
+    scheme_params: str = Field("", description="the scheme's parameters, as name=value,name=value")
+
+    @model_validator(mode="after")
+    def _scheme_is_whole(self) -> Self:
+        if (self.scheme is None) != (self.initial_lr is None):
+            raise ValueError("scheme and initial_lr belong together: expected both or neither")
+        if self.scheme is None:
+            if self.scheme_params:
+                raise ValueError("scheme_params needs a scheme: expected scheme and initial_lr as well")
+            return self
+        validate(self.scheme, parse_params(self.scheme_params))
+        return self
+
+
+class ReportOptions(TrainOptions):
+    """Options of `report`."""
+
+
+class MainOptions(ReportOptions):
+    """Options of `main`, the whole chain."""
+
+
+def validated(model: type[Options], values: Mapping[str, object]) -> Options:
+    """Build `model` from `values`, or raise InputError with one line that names each fault."""
+    try:
+        return model(**values)
+    except ValidationError as error:
+        raise InputError("; ".join(_fault(dict(fault)) for fault in error.errors())) from None
+
+
+def _fault(fault: dict[str, object]) -> str:
+    location = fault["loc"]
+    name = ".".join(str(part) for part in location) if isinstance(location, tuple) else ""
+    message = str(fault["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
+    if not name:
+        return message
+    return f"{name}: received {fault['input']!r}, expected {message.removeprefix('expected ')}"

@@ -1,0 +1,79 @@
+"""What a person sees while a stage works: one live line, and one line when it has ended."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+_WIDTH = 11  # of the longest stage's name
+
+
+class Status:
+    """The live line of one stage; where the output is no terminal, only its last line is written."""
+
+    def __init__(self, stage: str) -> None:
+        self._stage = f"{stage:<{_WIDTH}}"
+        self._console = Console(highlight=False, soft_wrap=True)
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.fields[stage]}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}"),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._progress.add_task("starting", total=None, stage=self._stage)
+        self._started = time.perf_counter()
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def expect(self, total: int) -> None:
+        """Say how many steps there are."""
+        self._progress.update(self._task, total=total)
+
+    def begin(self, what: str) -> None:
+        """Say what is being done now."""
+        self._progress.update(self._task, description=what)
+
+    def advance(self) -> None:
+        """One step is done."""
+        self._progress.update(self._task, advance=1)
+
+    def done(self, summary: str, reused: bool = False) -> None:
+        """End with one line that stays."""
+        self._progress.stop()
+        took = "reused" if reused else f"{time.perf_counter() - self._started:.0f} s"
+        self._console.print(f"[green]✓[/green] {self._stage} {took:>7}  {summary}", markup=True)
+
+
+@contextmanager
+def native_messages_hidden() -> Iterator[None]:
+    """Hide what compiled libraries write to standard error past Python: TensorFlow's notices at import.
+
+    No setting of its own silences them. An exception still leaves this with its traceback.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

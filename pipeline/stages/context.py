@@ -1,0 +1,73 @@
+"""What a stage is given to work with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from pipeline.config import PrepareOptions
+from pipeline.console import Status
+from pipeline.datasets import Splits, load_splits
+from pipeline.results import PrepareResult, RangeTestResult, SearchResult, TrainResult
+from pipeline.tracking import Finished, StageRun, Store
+
+Options = TypeVar("Options", bound=PrepareOptions)
+
+SPLITS = "data.npz"
+"""The artifact of `prepare` that holds the split data."""
+
+REPORTS = Path("reports")
+"""Where the newest report lies, in the working directory."""
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """The finished runs of the stages that this one builds upon."""
+
+    runs: Mapping[str, Finished]
+
+    @property
+    def prepare(self) -> PrepareResult:
+        """The result of `prepare`."""
+        return PrepareResult.model_validate_json(self.runs["prepare"].result)
+
+    @property
+    def splits(self) -> Splits:
+        """The split data."""
+        return load_splits(self.folder("prepare") / SPLITS)
+
+    @property
+    def range_test(self) -> RangeTestResult | None:
+        """The result of `range_test`, if this stage builds upon one."""
+        run = self.runs.get("range_test")
+        return RangeTestResult.model_validate_json(run.result) if run else None
+
+    @property
+    def search(self) -> SearchResult | None:
+        """The result of `search`, if this stage builds upon one."""
+        run = self.runs.get("search")
+        return SearchResult.model_validate_json(run.result) if run else None
+
+    @property
+    def train(self) -> TrainResult:
+        """The result of `train`."""
+        return TrainResult.model_validate_json(self.runs["train"].result)
+
+    def folder(self, stage: str) -> Path:
+        """The artifacts of a stage."""
+        return self.runs[stage].folder
+
+
+@dataclass(frozen=True)
+class Context(Generic[Options]):
+    """Options, what came before, and where to put what comes out.
+
+    `fingerprint` identifies the work: the same one always means the same result.
+    """
+
+    options: Options
+    upstream: Upstream
+    fingerprint: str
+    run: StageRun
+    store: Store
+    status: Status

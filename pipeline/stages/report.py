@@ -1,0 +1,120 @@
+"""Stage `report`: everything that was found, on one page."""
+
+import os
+import platform
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import numpy as np
+import pandas as pd
+
+from pipeline.config import ReportOptions
+from pipeline.evaluation import Evaluation
+from pipeline.reporting import figures, html
+from pipeline.results import ReportResult, SearchResult
+from pipeline.stages.context import REPORTS, Context, Upstream
+from pipeline.stages.drawing import drawn
+from pipeline.tracking.trainings import read_evaluation, read_training
+
+REPORT = "report.html"
+_PACKAGES = ("tensorflow", "keras", "optuna", "mlflow", "scikit-learn", "numpy", "pandas")
+
+
+def summary(result: ReportResult) -> str:
+    """What came out, in one line."""
+    return result.report
+
+
+def run(context: Context[ReportOptions]) -> ReportResult:
+    """Gather the results and curves of all stages and render them."""
+    context.status.begin("gathering")
+    report = _gather(context)
+    context.status.begin("rendering")
+    (context.run.folder / REPORT).write_text(html.render(report), encoding="utf-8")
+    figures.lr_curves(report.trainings).savefig(context.run.folder / "lr_curves.png")
+    figures.loss_curves(report.trainings).savefig(context.run.folder / "loss_curves.png")
+    return ReportResult(report=str(REPORTS / REPORT), answer=tuple(html.answer(report)))
+
+
+def _gather(context: Context[ReportOptions]) -> html.Report:
+    upstream, options = context.upstream, context.options
+    return html.Report(
+        prepare=upstream.prepare,
+        range_test=upstream.range_test,
+        search=upstream.search,
+        train=upstream.train,
+        sweep=_sweep(upstream) if upstream.range_test else None,
+        trials=pd.read_csv(upstream.folder("search") / "trials.csv") if upstream.search else None,
+        trainings=tuple(_trainings(context)),
+        options=options.model_dump(exclude={"fresh"}),
+        environment=_environment(),
+        costs=_costs(context),
+        generated=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=_command(options),
+    )
+
+
+def _sweep(upstream: Upstream) -> html.Sweep:
+    frame = pd.read_csv(upstream.folder("range_test") / "range_test.csv")
+    losses = frame.filter(like="loss_seed_").to_numpy(np.float64).T
+    diverged = frame.loc[~np.isfinite(losses).all(axis=0), "lr"]
+    return html.Sweep(
+        rates=frame["lr"].to_numpy(np.float64),
+        losses=losses,
+        median=frame["median"].to_numpy(np.float64),
+        band_low=frame["band_low"].to_numpy(np.float64),
+        band_high=frame["band_high"].to_numpy(np.float64),
+        divergence_lr=float(diverged.iloc[0]) if len(diverged) else None,
+    )
+
+
+def _trainings(context: Context[ReportOptions]) -> Iterator[figures.Training]:
+    """The confirmation trainings, or the final ones where there was no search."""
+    runs, search = context.upstream.runs, context.upstream.search
+    source, stage = ("search", "trial") if search else ("train", "train")
+    for child in context.store.children(runs[source].run_id, stage):
+        if search and child.data.tags.get("pipeline.role") != "confirmation":
+            continue
+        folder = context.store.folder(child.info.run_id)
+        evaluation = read_evaluation(folder)
+        name, role = _role(evaluation, search) if search else (evaluation.name, "winner")
+        yield drawn(evaluation, read_training(folder), role, name)
+
+
+def _role(evaluation: Evaluation, search: SearchResult) -> tuple[str, figures.Role]:
+    for baseline in search.baselines:
+        row = baseline.row
+        if (evaluation.scheme, evaluation.optimizer, evaluation.initial_lr) == (
+            row.scheme,
+            row.optimizer,
+            row.initial_lr,
+        ):
+            return f"{baseline.name} seed={evaluation.seed}", "baseline"
+    won = evaluation.scheme == search.winner.scheme
+    return evaluation.name, "winner" if won else "finalist"
+
+
+def _costs(context: Context[ReportOptions]) -> Sequence[tuple[str, float, float, bool]]:
+    """Wall seconds and passes over the training set of each stage, when it ran."""
+    upstream, options = context.upstream, context.options
+    steps_per_epoch = -(-upstream.prepare.train_examples // options.batch_size)
+    costs = []
+    if upstream.range_test:
+        costs.append(("range_test", upstream.range_test.seconds, upstream.range_test.updates / steps_per_epoch, False))
+    if upstream.search:
+        costs.append(("search", upstream.search.cost.seconds, upstream.search.cost.epochs, False))
+    seconds = sum(score.train_seconds for score in upstream.train.seeds)
+    return [*costs, ("train", seconds, float(options.epochs * len(upstream.train.seeds)), False)]
+
+
+def _environment() -> dict[str, str]:
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"
+    return {"Python": platform.python_version(), **{name: version(name) for name in _PACKAGES}, "machine": machine}
+
+
+def _command(options: ReportOptions) -> str:
+    """The command that gives this report, with every option that is not the default."""
+    default = ReportOptions()
+    changed = {name: value for name, value in options.model_dump().items() if value != getattr(default, name)}
+    return " ".join(["mlflow run . --env-manager local", *(f"-P {name}={value}" for name, value in changed.items())])

@@ -1,0 +1,158 @@
+"""Stage `search`: joins the search to the training engine and the tracking store."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline import search
+from pipeline.config import SearchOptions
+from pipeline.evaluation import Evaluation, Training
+from pipeline.reporting import figures
+from pipeline.results import SearchResult
+from pipeline.schedules import format_params, rewriter
+from pipeline.search import Outcome, Plan, Trial
+from pipeline.stages.context import Context
+from pipeline.stages.drawing import draw_training
+from pipeline.stages.network import trainer
+from pipeline.stages.range_test import BOUNDS
+from pipeline.tracking import TrainingLog
+from pipeline.training import Trainer
+
+STUDIES = Path("studies.db")
+"""The database file with the Optuna studies, in the working directory beside the tracking store."""
+
+_COMPRESSION = 3
+"""A trial gets the full budget divided by this."""
+
+
+def summary(result: SearchResult) -> str:
+    """What came out, in one line."""
+    winner = result.winner
+    tie = f", tied with {', '.join(result.ties)}" if result.ties else ""
+    return f"{winner.scheme} lr={winner.initial_lr:.3g}{tie} ({result.trials} trials, {result.diverged} diverged)"
+
+
+def run(context: Context[SearchOptions]) -> SearchResult:
+    """Search, then write the leaderboard and the trials."""
+    plan = _plan(context)
+    runs = plan.trials + (plan.top_k + len(search.BASELINES)) * plan.confirm_seeds + len(search.BASIN_STEPS)
+    context.status.expect(runs)
+    evaluator = _Evaluator(context)
+    study = f"{context.fingerprint}-{context.run.run_id}" if context.options.fresh else context.fingerprint
+    result, trials = search.run(plan, evaluator, f"sqlite:///{STUDIES}", study)
+    _write(context, result, trials)
+    return result
+
+
+class _Evaluator:
+    """Trains and logs one evaluation, unless an interrupted run of this search had done so already."""
+
+    def __init__(self, context: Context[SearchOptions]) -> None:
+        self._context = context
+        self._splits = context.upstream.splits
+        self._trainers: dict[str, Trainer] = {}
+        self._log = TrainingLog(context.store, context.run, context.fingerprint, draw_training)
+        if not context.options.fresh:
+            self._log.keep("search", context.fingerprint)
+
+    def __call__(self, evaluation: Evaluation) -> Outcome:
+        self._context.status.begin(f"{evaluation.name}, {evaluation.epochs} epochs")
+        training = self._log.recall(evaluation)
+        if training is None:
+            training = self._train(evaluation)
+            self._log.log("trial", evaluation, training, tags={"pipeline.role": self._role(evaluation)})
+        self._context.status.advance()
+        return _outcome(training)
+
+    def _train(self, evaluation: Evaluation) -> Training:
+        optimizer = evaluation.optimizer
+        if optimizer not in self._trainers:
+            self._trainers[optimizer] = trainer(self._context.options, self._splits, optimizer)
+        engine = self._trainers[optimizer]
+        return engine.train(
+            evaluation.curve(engine.steps_per_epoch),
+            evaluation.seed,
+            validations=evaluation.epochs,
+            rewrite=rewriter(evaluation.scheme, evaluation.params),
+        )
+
+    def _role(self, evaluation: Evaluation) -> str:
+        confirming = evaluation.seed >= self._context.options.seed + search.CONFIRM_SEED
+        return "confirmation" if confirming else "trial"
+
+
+def _plan(context: Context[SearchOptions]) -> Plan:
+    options, found = context.options, context.upstream.range_test
+    low, high = BOUNDS[options.optimizer]
+    if found is not None and found.suggested_lr is not None and found.lr_low and found.lr_high:
+        low, suggested, high = found.lr_low, found.suggested_lr, found.lr_high
+    else:  # the range test refused: nothing is known, so the whole sweep is searched
+        suggested = float((low * high) ** 0.5)
+    return Plan(
+        optimizer=options.optimizer,
+        schemes=options.scheme_names(),
+        suggested_lr=suggested,
+        lr_low=low,
+        lr_high=high,
+        trials=options.trials,
+        trial_epochs=max(1, round(options.epochs / _COMPRESSION)),
+        epochs=options.epochs,
+        top_k=options.top_k,
+        confirm_seeds=options.confirm_seeds,
+        seed=options.seed,
+    )
+
+
+def _outcome(training: Training) -> Outcome:
+    val_loss = training.final("val_loss")
+    return Outcome(
+        val_loss=float("inf") if val_loss is None else val_loss,
+        val_accuracy=training.final("val_accuracy"),
+        seconds=training.seconds,
+        epochs=len(training.rates) / training.steps_per_epoch,
+        examples=training.examples,
+        diverged=training.diverged,
+    )
+
+
+def _write(context: Context[SearchOptions], result: SearchResult, trials: list[Trial]) -> None:
+    folder = context.run.folder
+    frame = trials_frame(trials)
+    frame.to_csv(folder / "trials.csv", index=False)
+    rows = [
+        {
+            "scheme": row.scheme,
+            "initial_lr": row.initial_lr,
+            "optimizer": row.optimizer,
+            "params": format_params(row.params),
+            "val_loss": row.val_loss.mean,
+            "val_loss_low": row.val_loss.low,
+            "val_loss_high": row.val_loss.high,
+            "val_accuracy": row.val_accuracy,
+            "seeds": len(row.seeds),
+            "verdict": row.verdict,
+        }
+        for row in result.leaderboard
+    ]
+    pd.DataFrame(rows).to_csv(folder / "leaderboard.csv", index=False)
+    figures.leaderboard(result).savefig(folder / "leaderboard.png")
+    figures.trials(frame).savefig(folder / "trials.png")
+
+
+def trials_frame(trials: list[Trial]) -> pd.DataFrame:
+    """One row a trial; the loss of one that diverged is empty, and `state` says why."""
+    rows = [
+        {
+            "number": trial.number,
+            "scheme": trial.evaluation.scheme,
+            "initial_lr": trial.evaluation.initial_lr,
+            "params": format_params(trial.evaluation.params),
+            "epochs": trial.evaluation.epochs,
+            "seed": trial.evaluation.seed,
+            "state": "diverged" if trial.outcome.diverged else "complete",
+            **asdict(trial.outcome),
+        }
+        for trial in trials
+    ]
+    return pd.DataFrame(rows).replace(float("inf"), float("nan"))

@@ -1,0 +1,42 @@
+"""Files that are whole or absent, and a manifest that shows they have not changed since."""
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+MANIFEST = "manifest.json"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that a crash leaves the old one or the new one, never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(temporary).replace(path)
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_manifest(folder: Path) -> None:
+    """Record the SHA-256 of every file below `folder`."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    digests = {path.relative_to(folder).as_posix(): sha256(path) for path in files}
+    write_text(folder / MANIFEST, json.dumps(digests, indent=2))
+
+
+def is_intact(folder: Path) -> bool:
+    """Whether every file of the manifest is there, unchanged."""
+    try:
+        digests = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        return all(sha256(folder / name) == digest for name, digest in digests.items())
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,52 @@
+"""Stages started as MLflow project runs, children of the active run."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import mlflow
+from mlflow.exceptions import ExecutionException
+
+EXIT_CODE = "pipeline.exit_code"
+
+PROJECT = Path(__file__).resolve().parents[2]
+"""The folder with the MLproject file."""
+
+
+class StageFailedError(RuntimeError):
+    """A stage's own process ended with this exit code, and has already said why."""
+
+    def __init__(self, stage: str, exit_code: int) -> None:
+        super().__init__(f"{stage} failed")
+        self.exit_code = exit_code
+
+
+def launch(stage: str, parameters: Mapping[str, object], experiment_id: str) -> None:
+    """Run an entry point in a process of its own, in this environment; the active run becomes its parent.
+
+    Raises StageFailedError when it does not end well.
+    """
+    # The entry points call `python`: it must be this one, however this process was started.
+    binaries = str(Path(sys.executable).parent)
+    if not os.environ["PATH"].startswith(binaries):
+        os.environ["PATH"] = f"{binaries}{os.pathsep}{os.environ['PATH']}"
+    try:
+        mlflow.projects.run(
+            str(PROJECT),
+            stage,
+            parameters={name: "" if value is None else str(value) for name, value in parameters.items()},
+            experiment_id=experiment_id,
+            env_manager="local",
+        )
+    except ExecutionException as error:
+        raise StageFailedError(stage, _exit_code(stage)) from error
+
+
+def _exit_code(stage: str) -> int:
+    """The exit code of the stage that has just failed; MLflow keeps it to itself, so the stage left it on its run."""
+    parent = mlflow.active_run()
+    assert parent is not None
+    query = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}' and tags.`pipeline.stage` = '{stage}'"
+    runs = mlflow.MlflowClient().search_runs([parent.info.experiment_id], query, max_results=1)
+    return int(runs[0].data.tags.get(EXIT_CODE, 1)) if runs else 1

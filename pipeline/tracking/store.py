@@ -1,0 +1,217 @@
+"""Runs of stages in the MLflow tracking store: begun, ended, found again."""
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import psutil
+from mlflow.entities import Metric, Run
+from mlflow.tracking import MlflowClient
+
+from pipeline.errors import InputError
+from pipeline.tracking import files
+from pipeline.tracking.projects import EXIT_CODE
+
+RESULT = "result.json"
+_PROCESS = "pipeline.process"
+_NOTE = "mlflow.note.content"
+_CACHED = "pipeline.cached"
+_FINISHED = "attributes.status = 'FINISHED'"
+_PAGE = 1_000
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished run of a stage whose artifacts were verified."""
+
+    run_id: str
+    folder: Path
+    fingerprint: str
+    summary: str
+
+    @property
+    def result(self) -> str:
+        """The text of its `result.json`."""
+        return (self.folder / RESULT).read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """The run of the stage at work. What is written to `folder` becomes its artifacts when it ends well."""
+
+    run_id: str
+    experiment_id: str
+    folder: Path
+
+
+class Store:
+    """The tracking store, seen from one process."""
+
+    def __init__(self, experiment_name: str) -> None:
+        self.client = MlflowClient()
+        self._experiment_name = experiment_name
+
+    @contextmanager
+    def stage_run(self, stage: str, name: str, params: Mapping[str, object]) -> Iterator[StageRun]:
+        """The run that `mlflow run` began for this process, or else a new one.
+
+        It ends FINISHED, with its artifacts; KILLED when interrupted; FAILED on any other error.
+        """
+        begun_by_mlflow = "MLFLOW_RUN_ID" in os.environ
+        if not begun_by_mlflow:
+            mlflow.set_experiment(self._experiment_name)
+        run = mlflow.start_run(run_name=None if begun_by_mlflow else name)
+        # A nested project run takes its parent from the active run, not from this.
+        os.environ.pop("MLFLOW_RUN_ID", None)
+        status = "FAILED"
+        try:
+            mlflow.set_tags({"pipeline.stage": stage, "mlflow.runName": name, _PROCESS: _this_process()})
+            if not begun_by_mlflow:  # else MLflow logged the entry point's parameters itself, in its own quoting
+                mlflow.log_params({key: value for key, value in params.items() if value is not None})
+            with tempfile.TemporaryDirectory() as folder:
+                yield StageRun(run.info.run_id, run.info.experiment_id, Path(folder))
+                files.write_manifest(Path(folder))
+                mlflow.log_artifacts(folder)
+            status = "FINISHED"
+        except KeyboardInterrupt:
+            status = "KILLED"
+            raise
+        except InputError as error:
+            mlflow.set_tags({EXIT_CODE: "2", _NOTE: str(error)})
+            raise
+        finally:
+            mlflow.end_run(status)
+
+    def find(self, stage: str, fingerprint: str) -> Finished | None:
+        """The newest finished run of a stage with this fingerprint whose artifacts are intact."""
+        for run in self._search(stage, fingerprint, _FINISHED):
+            if _CACHED not in run.data.tags and (finished := self._verified(run)):
+                return finished
+        return None
+
+    def find_child(self, parent: StageRun, stage: str) -> Finished | None:
+        """The newest finished run of a stage below this one; what it reused, where it reused."""
+        for run in self._pages(f"{_below(parent.run_id, stage)} and {_FINISHED}"):
+            source = run.data.tags.get(_CACHED)
+            return self._verified(self.client.get_run(source) if source else run)
+        return None
+
+    def _verified(self, run: Run) -> Finished | None:
+        folder = self.folder(run.info.run_id)
+        tags = run.data.tags
+        if not files.is_intact(folder):
+            return None
+        return Finished(run.info.run_id, folder, tags["pipeline.fingerprint"], tags.get(_NOTE, ""))
+
+    def folder(self, run_id: str) -> Path:
+        """A local folder with a run's artifacts; the store's own one where that is local."""
+        return Path(mlflow.artifacts.download_artifacts(run_id=run_id))
+
+    def set_fingerprint(self, run: StageRun, fingerprint: str) -> None:
+        """Tag a run with what it can be found by."""
+        self.client.set_tag(run.run_id, "pipeline.fingerprint", fingerprint)
+
+    def summarise(self, run: StageRun, summary: str) -> None:
+        """Describe in the UI what came out of a run."""
+        self.client.set_tag(run.run_id, _NOTE, summary)
+
+    def copy_metrics(self, source: Finished, run_id: str) -> None:
+        """Show the last value of each of a run's metrics on another run too."""
+        now = int(time.time() * 1000)
+        metrics = self.client.get_run(source.run_id).data.metrics
+        self.client.log_batch(run_id, metrics=[Metric(name, value, now, 0) for name, value in metrics.items()])
+
+    def mark_reused(self, run: StageRun, source: Finished) -> None:
+        """Let the run of the stage at work stand for another one: the same result, and a tag that names it."""
+        self._refer(run.run_id, source)
+        files.write_text(run.folder / RESULT, source.result)
+
+    def log_reuse(self, stage: str, name: str, source: Finished, parent: StageRun) -> None:
+        """Write a child run that stands for another one."""
+        run_id = self.create_child(name, parent, {"pipeline.stage": stage, "pipeline.fingerprint": source.fingerprint})
+        self._refer(run_id, source)
+        self.client.log_text(run_id, source.result, RESULT)
+        self.client.set_terminated(run_id)
+
+    def _refer(self, run_id: str, source: Finished) -> None:
+        self.client.set_tag(run_id, _CACHED, source.run_id)
+        self.client.set_tag(run_id, _NOTE, source.summary)
+        self.copy_metrics(source, run_id)
+
+    def sweep(self) -> None:
+        """Mark runs KILLED whose process on this machine is gone: MLflow has no heartbeat to tell."""
+        for run in self._pages("attributes.status = 'RUNNING'"):
+            process = run.data.tags.get(_PROCESS, "")
+            if process and not _is_alive(process):
+                self.client.set_terminated(run.info.run_id, "KILLED")
+
+    def adopt(self, stage: str, fingerprint: str, parent: StageRun) -> dict[str, Run]:
+        """Take over the trainings that interrupted runs of the same stage and fingerprint had finished.
+
+        Returns them by their own fingerprint.
+        """
+        kept: dict[str, Run] = {}
+        for interrupted in self._search(
+            stage, fingerprint, "attributes.status != 'FINISHED' and attributes.status != 'RUNNING'"
+        ):
+            if interrupted.info.run_id == parent.run_id:
+                continue
+            children = f"tags.`mlflow.parentRunId` = '{interrupted.info.run_id}' and attributes.status = 'FINISHED'"
+            for child in self._pages(children):
+                self.client.set_tag(child.info.run_id, "mlflow.parentRunId", parent.run_id)
+                kept[child.data.tags["pipeline.fingerprint"]] = child
+        return kept
+
+    def children(self, run_id: str, stage: str) -> list[Run]:
+        """Finished child runs of a stage, oldest first."""
+        return sorted(self._pages(_below(run_id, stage)), key=lambda run: int(run.info.start_time))
+
+    def create_child(self, name: str, parent: StageRun, tags: Mapping[str, str], start: float | None = None) -> str:
+        """Begin a run below a stage's; `start` is when its work began, in seconds since the epoch."""
+        run = self.client.create_run(
+            parent.experiment_id,
+            start_time=int((start or time.time()) * 1000),
+            tags={"mlflow.parentRunId": parent.run_id, **tags},
+            run_name=name,
+        )
+        return str(run.info.run_id)
+
+    def _search(self, stage: str, fingerprint: str, condition: str) -> list[Run]:
+        tags = f"tags.`pipeline.stage` = '{stage}' and tags.`pipeline.fingerprint` = '{fingerprint}'"
+        return self._pages(f"{tags} and {condition}")
+
+    def _pages(self, query: str) -> list[Run]:
+        """All runs of all experiments that match, newest first."""
+        experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
+        found: list[Run] = []
+        token = None
+        while True:
+            page = self.client.search_runs(experiments, query, max_results=_PAGE, page_token=token)
+            found += page
+            token = page.token
+            if not token:
+                return found
+
+
+def _below(run_id: str, stage: str) -> str:
+    return f"tags.`mlflow.parentRunId` = '{run_id}' and tags.`pipeline.stage` = '{stage}'"
+
+
+def _this_process() -> str:
+    process = psutil.Process()
+    return f"{os.uname().nodename}:{process.pid}:{process.create_time():.0f}"
+
+
+def _is_alive(process: str) -> bool:
+    host, pid, created = process.rsplit(":", 2)
+    if host != os.uname().nodename:
+        return True  # another machine's process: nobody here can tell
+    try:
+        return f"{psutil.Process(int(pid)).create_time():.0f}" == created
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,186 @@
+"""Training runs: one child run for each training, written when the training has ended and read back for reports."""
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.tracking import MlflowClient
+
+from pipeline.evaluation import Evaluation, Training
+from pipeline.tracking import files
+from pipeline.tracking.store import RESULT, StageRun, Store
+
+CURVE = "lr_curve.csv"
+_POINTS = 300
+"""Points of a metric in MLflow, whose charts sample what is longer; the whole curve is in the file."""
+_BATCH = 1_000
+
+Draw = Callable[[Evaluation, Training], Figure]
+
+
+class TrainingLog:
+    """Logs trainings as children of a stage's run, and recognises those done before an interruption."""
+
+    def __init__(self, store: Store, parent: StageRun, context: str, draw: Draw) -> None:
+        """`context` is a digest of all that the evaluations share: data, network, batch size, code."""
+        self._store = store
+        self._client: MlflowClient = store.client
+        self._parent = parent
+        self._context = context
+        self._draw = draw
+        self._kept: dict[str, Run] = {}
+
+    def keep(self, stage: str, fingerprint: str) -> None:
+        """Take over the trainings of interrupted runs of this stage."""
+        self._kept = self._store.adopt(stage, fingerprint, self._parent)
+
+    def recall(self, evaluation: Evaluation) -> Training | None:
+        """The training that an interrupted run had finished, if it had."""
+        run = self._kept.get(self._fingerprint(evaluation))
+        return None if run is None else read_training(self._store.folder(run.info.run_id))
+
+    def log(
+        self,
+        stage: str,
+        evaluation: Evaluation,
+        training: Training,
+        *,
+        tags: Mapping[str, str] | None = None,
+        metrics: Mapping[str, float] | None = None,
+    ) -> str:
+        """Write one finished training; returns its run's id."""
+        run_id = self._store.create_child(
+            evaluation.name,
+            self._parent,
+            {
+                "pipeline.stage": stage,
+                "pipeline.fingerprint": self._fingerprint(evaluation),
+                "pipeline.scheme": evaluation.scheme,
+                "pipeline.optimizer": evaluation.optimizer,
+                **(tags or {}),
+            },
+            start=time.time() - training.seconds,
+        )
+        self._log_points(run_id, training, metrics or {})
+        self._client.log_batch(run_id, params=_params(evaluation), tags=_outcome_tags(training))
+        with tempfile.TemporaryDirectory() as folder:
+            self._write_artifacts(Path(folder), evaluation, training)
+            self._client.log_artifacts(run_id, folder)
+        self._client.set_terminated(run_id)
+        return run_id
+
+    def log_onto(self, run: StageRun, evaluation: Evaluation, training: Training, metrics: Mapping[str, float]) -> None:
+        """Show a training on its stage's own run as well: the one whose model the stage keeps."""
+        self._log_points(run.run_id, training, metrics)
+        self._client.set_tag(run.run_id, "pipeline.scheme", evaluation.scheme)
+        self._client.set_tag(run.run_id, "pipeline.optimizer", evaluation.optimizer)
+        self._write_curve(run.folder, evaluation, training)
+
+    def _log_points(self, run_id: str, training: Training, extra: Mapping[str, float]) -> None:
+        points = [*_curve_points(training), *_epoch_points(training), *_final_points(training, extra)]
+        for start in range(0, len(points), _BATCH):
+            self._client.log_batch(run_id, metrics=points[start : start + _BATCH])
+
+    def _write_curve(self, folder: Path, evaluation: Evaluation, training: Training) -> None:
+        curve_frame(training).to_csv(folder / CURVE, index=False)
+        self._draw(evaluation, training).savefig(folder / "lr_curve.png")
+
+    def _write_artifacts(self, folder: Path, evaluation: Evaluation, training: Training) -> None:
+        self._write_curve(folder, evaluation, training)
+        described = {
+            "evaluation": {**vars(evaluation), "params": dict(evaluation.params)},
+            "history": dict(training.history),
+            "steps_per_epoch": training.steps_per_epoch,
+            "validation_steps": training.validation_steps,
+            "diverged": training.diverged,
+            "seconds": training.seconds,
+            "examples": training.examples,
+        }
+        files.write_text(folder / RESULT, json.dumps(described, indent=2))
+
+    def _fingerprint(self, evaluation: Evaluation) -> str:
+        return f"{self._context}-{evaluation.digest}"
+
+
+def curve_frame(training: Training) -> pd.DataFrame:
+    """The whole curve: step, epoch (passes begun before the update), lr, loss of the batch."""
+    step = np.arange(len(training.rates))
+    columns = {"step": step, "epoch": step / training.steps_per_epoch, "lr": training.rates, "loss": training.losses}
+    return pd.DataFrame(columns)
+
+
+def read_training(folder: Path) -> Training:
+    """A training as its artifacts tell it."""
+    frame = pd.read_csv(folder / CURVE)
+    described = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    return Training(
+        rates=frame["lr"].to_numpy(np.float32),
+        losses=frame["loss"].to_numpy(np.float32),
+        **{key: described[key] for key in _SCALARS},
+    )
+
+
+def read_evaluation(folder: Path) -> Evaluation:
+    """The question that a training's artifacts answer."""
+    return Evaluation(**json.loads((folder / RESULT).read_text(encoding="utf-8"))["evaluation"])
+
+
+_SCALARS = ("history", "steps_per_epoch", "validation_steps", "diverged", "seconds", "examples")
+
+
+def _thinned(length: int) -> Sequence[int]:
+    """At most `_POINTS` positions, evenly spread, the first and the last among them."""
+    return [int(i) for i in np.unique(np.linspace(0, length - 1, min(length, _POINTS)).round())] if length else []
+
+
+def _curve_points(training: Training) -> Iterator[Metric]:
+    now = int(time.time() * 1000)
+    for step in _thinned(len(training.rates)):
+        yield Metric("lr", float(training.rates[step]), now, step)
+        yield Metric("loss", float(training.losses[step]), now, step)
+        yield Metric("epoch", step / training.steps_per_epoch, now, step)
+
+
+def _epoch_points(training: Training) -> Iterator[Metric]:
+    """Metrics of each validation, at the last update before it."""
+    now = int(time.time() * 1000)
+    for name, values in training.history.items():
+        if name == "loss":  # the running mean of an epoch, where `loss` is each batch's own
+            continue
+        for i, value in enumerate(values):
+            yield Metric(name, float(value), now, min((i + 1) * training.validation_steps, len(training.rates)) - 1)
+
+
+def _final_points(training: Training, extra: Mapping[str, float]) -> Iterator[Metric]:
+    now, step = int(time.time() * 1000), max(len(training.rates) - 1, 0)
+    found = {f"best_{name}": training.best(name) for name in training.history if name.startswith("val_")}
+    timing = {
+        "train_seconds": training.seconds,
+        "examples_per_second": training.examples / max(training.seconds, 1e-9),
+    }
+    for name, value in {**found, **timing, **extra}.items():
+        if value is not None:
+            yield Metric(name, float(value), now, step)
+
+
+def _params(evaluation: Evaluation) -> list[Param]:
+    own = {
+        "optimizer": evaluation.optimizer,
+        "scheme": evaluation.scheme,
+        "initial_lr": repr(evaluation.initial_lr),
+        "epochs": str(evaluation.epochs),
+        "seed": str(evaluation.seed),
+    }
+    return [Param(key, value) for key, value in own.items()] + [
+        Param(f"scheme.{key}", str(value)) for key, value in evaluation.params.items()
+    ]
+
+
+def _outcome_tags(training: Training) -> list[RunTag]:
+    return [RunTag("pipeline.diverged", training.diverged)] if training.diverged else []
