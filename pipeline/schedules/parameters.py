@@ -1,0 +1,136 @@
+"""What a scheme's parameter may be, what it is if not given, and where a search looks for it."""
+
+import math
+from dataclasses import dataclass, field
+from numbers import Real
+from typing import Literal
+
+from pipeline.errors import InputError
+
+Value = float | int | str | bool
+
+
+@dataclass(frozen=True)
+class Float:
+    """Search a real number in [low, high]; evenly in its logarithm if `log`."""
+
+    low: float
+    high: float
+    log: bool = False
+
+
+@dataclass(frozen=True)
+class Int:
+    """Search a whole number in [low, high]."""
+
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Search among these values."""
+
+    options: tuple[Value, ...]
+
+
+Search = Float | Int | Choice
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The finite numbers between two, which themselves belong to them unless open."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    low_open: bool = False
+    high_open: bool = False
+
+    def __contains__(self, number: float) -> bool:
+        above = self.low < number if self.low_open else self.low <= number
+        below = number < self.high if self.high_open else number <= self.high
+        return above and below and math.isfinite(number)
+
+    def __str__(self) -> str:
+        opening = "(" if self.low_open or math.isinf(self.low) else "["
+        closing = ")" if self.high_open or math.isinf(self.high) else "]"
+        return f"{opening}{self.low:g}, {self.high:g}{closing}"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a scheme.
+
+    Attributes:
+        kind: "numbers" is text: numbers joined by ":", each within the bounds. A "str" is one of the choices.
+        bounds: What a number may be, if there are no choices.
+        is_time: In the unit of the scheme, hence at most 1 if that is the fraction.
+        search: Where a search looks; None if it keeps the default.
+
+    """
+
+    name: str
+    default: Value
+    description: str
+    bounds: Bounds = field(default=Bounds())
+    kind: Literal["float", "int", "str", "bool", "numbers"] = "float"
+    choices: tuple[Value, ...] = ()
+    is_time: bool = False
+    search: Search | None = None
+
+    @property
+    def accepted(self) -> str:
+        """What would be accepted, in words."""
+        if self.choices:
+            return "one of " + ", ".join(str(choice) for choice in self.choices)
+        if self.kind == "bool":
+            return "true or false"
+        what = {"int": "a whole number", "numbers": "numbers joined by ':', each"}.get(self.kind, "a number")
+        return f"{what} in {self.bounds}"
+
+    def checked(self, value: object) -> Value:
+        """Return `value` in the parameter's own type.
+
+        Raises:
+            InputError: it is of another type or not within the range.
+
+        """
+        converted = self._converted(value)
+        if converted is None:
+            raise InputError(f"parameter {self.name!r} must be {self.accepted}; received {value!r}")
+        return converted
+
+    def _converted(self, value: object) -> Value | None:
+        if self.kind == "bool":
+            return value if isinstance(value, bool) else None
+        if self.kind == "str":
+            return value if isinstance(value, str) and value in self.choices else None
+        if isinstance(value, bool):
+            return None
+        if self.kind == "numbers":
+            return self._converted_numbers(str(value))
+        return self._converted_number(value)
+
+    def _converted_number(self, value: object) -> float | int | None:
+        if not isinstance(value, Real):
+            return None
+        number = float(value)
+        if number not in (self.choices or self.bounds):
+            return None
+        if self.kind == "float":
+            return number
+        return int(number) if number.is_integer() else None
+
+    def _converted_numbers(self, text: str) -> str | None:
+        try:
+            values = numbers(text)
+        except ValueError:
+            return None
+        if any(number not in self.bounds for number in values):
+            return None
+        return ":".join(repr(number).removesuffix(".0") for number in values)
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """Return the numbers in a value of the kind "numbers"."""
+    return tuple(float(number) for number in text.split(":"))
