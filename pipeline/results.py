@@ -12,7 +12,8 @@ Task = Literal["classification", "regression"]
 class Result(BaseModel):
     """Base of all results: immutable, and unknown fields are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # The interval of a single seed is infinite, and a diverged mean too: JSON as Python reads it.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
 
 class Scaling(Result):

@@ -27,8 +27,8 @@ BOUNDS: dict[str, tuple[float, float]] = {
 }
 """Rates between which each optimizer is swept at first: from no visible progress to divergence."""
 
-UPDATES = 150
-"""Updates of a sweep: some 25 in each decade."""
+UPDATES = 250
+"""Updates of a sweep, some 40 in each decade: what the reading of a sweep was fitted to (docs/range_test.md)."""
 
 _WIDENINGS = 2
 _WIDEN_BY = 30.0

@@ -47,7 +47,7 @@ def run(context: Context[TrainOptions]) -> TrainResult:
     log.log_onto(context.run, best.evaluation, best.training, _mean_scores(finals))
     serving = engine.serving_model()
     serving.save(context.run.folder / "model.keras")
-    _write_schedule(context, best.evaluation, engine)
+    _write_schedule(context, best.evaluation, best.training)
     context.status.begin("logging the model")
     model_uri = log_model(serving, context.upstream.splits.x_train[:5])
     means = _mean_scores(finals)
@@ -123,22 +123,23 @@ def _mean_scores(finals: list[_Final]) -> dict[str, float]:
     return {**means, "test_accuracy": float(np.mean(accuracies))} if accuracies else means
 
 
-def _write_schedule(context: Context[TrainOptions], evaluation: Evaluation, engine: Trainer) -> None:
+def _write_schedule(context: Context[TrainOptions], evaluation: Evaluation, training: Training) -> None:
     """`schedule.json` for programs, `schedule.py` for people: plain Keras, without this project."""
-    steps = evaluation.epochs * engine.steps_per_epoch
+    steps, steps_per_epoch = len(training.rates), training.steps_per_epoch
     schedule = Winner(
         scheme=evaluation.scheme,
         initial_lr=evaluation.initial_lr,
         optimizer=evaluation.optimizer,
         params=dict(evaluation.params),
     )
-    fields = {**schedule.model_dump(), "steps": steps, "steps_per_epoch": engine.steps_per_epoch}
+    fields = {**schedule.model_dump(), "steps": steps, "steps_per_epoch": steps_per_epoch}
     write_text(context.run.folder / "schedule.json", json.dumps(fields, indent=2))
     source = keras_source(
         evaluation.scheme,
         steps=steps,
-        steps_per_epoch=engine.steps_per_epoch,
+        steps_per_epoch=steps_per_epoch,
         initial_lr=evaluation.initial_lr,
         params=evaluation.params,
+        rates=training.rates,  # of a reactive scheme only what happened can be written down
     )
     write_text(context.run.folder / "schedule.py", source)

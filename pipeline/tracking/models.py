@@ -3,7 +3,7 @@
 import re
 import warnings
 from collections.abc import Mapping
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout
 from importlib.metadata import version
 from io import StringIO
 from typing import Any
@@ -22,7 +22,7 @@ _VAL_LOSS, _DATA = "val_loss", "data_digest"
 def log_model(model: Any, example: NDArray[np.generic]) -> str:
     """Log a Keras model of raw inputs on the active run, with signature and input example; returns its URI."""
     signature = infer_signature(example, model.predict(example, verbose=0))
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), redirect_stdout(StringIO()):  # Keras draws a bar for each prediction
         warnings.simplefilter("ignore")  # it warns of integer columns, which an image rightly has
         info = mlflow.tensorflow.log_model(
             model,
