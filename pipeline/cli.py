@@ -88,7 +88,8 @@ def _parser() -> argparse.ArgumentParser:
                 default=argparse.SUPPRESS,
                 metavar="VALUE",
                 help=f"{field.description} (default: {field.default!s})",
-                **({"nargs": "?", "const": "true"} if field.annotation is bool else {}),
+                nargs="?" if field.annotation is bool else None,
+                const="true" if field.annotation is bool else None,
             )
     return parser
 

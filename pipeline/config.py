@@ -49,7 +49,7 @@ class RangeTestOptions(PrepareOptions):
     optimizer: OptimizerName = Field("sgd", description="Keras optimizer")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd; the others ignore it")
     batch_size: int = Field(50, ge=1, le=65_536, description="examples per optimizer update")
-    epochs: int = Field(6, ge=1, le=10_000, description="full budget of one training, in passes over the training set")
+    epochs: int = Field(5, ge=1, le=10_000, description="full budget of one training, in passes over the training set")
     precision: Precision = Field("auto", description="number format of the network's arithmetic")
     seeds: int = Field(3, ge=1, le=1_000, description="how many seeds, counted from `seed`")
 
@@ -118,7 +118,7 @@ class MainOptions(ReportOptions):
 def validated(model: type[Options], values: Mapping[str, object]) -> Options:
     """Build `model` from `values`, or raise InputError with one line that names each fault."""
     try:
-        return model(**values)
+        return model.model_validate(values)
     except ValidationError as error:
         raise InputError("; ".join(_fault(dict(fault)) for fault in error.errors())) from None
 

@@ -140,6 +140,6 @@ def _write_schedule(context: Context[TrainOptions], evaluation: Evaluation, trai
         steps_per_epoch=steps_per_epoch,
         initial_lr=evaluation.initial_lr,
         params=evaluation.params,
-        rates=training.rates,  # of a reactive scheme only what happened can be written down
+        rates=training.rates.astype(np.float64),  # of a reactive scheme only what happened can be written down
     )
     write_text(context.run.folder / "schedule.py", source)

@@ -5,10 +5,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.tracking import MlflowClient
 
@@ -16,12 +16,15 @@ from pipeline.evaluation import Evaluation, Training
 from pipeline.tracking import files
 from pipeline.tracking.store import RESULT, StageRun, Store
 
+if TYPE_CHECKING:  # half a second, which only the stages that draw should pay
+    from matplotlib.figure import Figure
+
 CURVE = "lr_curve.csv"
 _POINTS = 300
 """Points of a metric in MLflow, whose charts sample what is longer; the whole curve is in the file."""
 _BATCH = 1_000
 
-Draw = Callable[[Evaluation, Training], Figure]
+Draw = Callable[[Evaluation, Training], "Figure"]
 
 
 class TrainingLog:

@@ -58,8 +58,8 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]
             return
         level = float(np.median(recent))
         if self._start is None:
-            self._start = float(np.median(recent[:_START]))
-        if level > DIVERGED_AT * max(self._start, np.finfo(np.float32).tiny):
+            self._start = max(float(np.median(recent[:_START])), float(np.finfo(np.float32).tiny))
+        if level > DIVERGED_AT * self._start:
             self._stop(f"loss is {level:.3g} about update {first}, {level / self._start:.0f} times its start")
 
     def _stop(self, reason: str) -> None:

@@ -1,0 +1,1 @@
+"""Measurements against named peers; each module is a script that prints one table."""

@@ -1,0 +1,11 @@
+"""The search: Optuna proposes, the caller's function trains, paired seeds decide.
+
+Knows nothing of Keras or MLflow. Trainings at a compressed budget choose a finalist for each scheme; the best
+finalists and the constant-rate baselines are then trained at the full budget on seeds that nothing has seen.
+"""
+
+from pipeline.search.confirmation import BASELINES, BASIN_STEPS
+from pipeline.search.plan import CONFIRM_SEED, Evaluate, Outcome, Plan, Trial
+from pipeline.search.run import run
+
+__all__ = ["BASELINES", "BASIN_STEPS", "CONFIRM_SEED", "Evaluate", "Outcome", "Plan", "Trial", "run"]
