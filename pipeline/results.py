@@ -44,7 +44,8 @@ class PrepareResult(Result):
 class RangeTestResult(Result):
     """A learning-rate range test: a rate and an interval, or a refusal with its reason.
 
-    `suggestions` maps each method to its rate; rates are per optimizer update.
+    `suggestions` maps each method to its rate; `divergence_lr` is where sweeps diverged, None where none did.
+    `updates` counts those of all seeds and sweeps.
     """
 
     verdict: Literal["ok", "refused"]
@@ -53,6 +54,7 @@ class RangeTestResult(Result):
     lr_low: float | None
     lr_high: float | None
     suggestions: dict[str, float]
+    divergence_lr: float | None
     seeds: tuple[int, ...]
     optimizer: str
     updates: int

@@ -31,7 +31,7 @@ class Report:
 
     Without a search (the user gave the scheme) `range_test`, `search`, `sweep` and `trials` are None. `trainings` are
     the final trainings and the confirmation trainings of finalists and baselines. `costs` holds for each stage its
-    name, wall seconds, passes over the training set, and whether an earlier run was reused. `generated` is an ISO time.
+    name, wall seconds and passes over the training set. `generated` is an ISO time.
     """
 
     prepare: PrepareResult
@@ -43,6 +43,6 @@ class Report:
     trainings: Sequence[Training]
     options: Mapping[str, object]
     environment: Mapping[str, str]
-    costs: Sequence[tuple[str, float, float, bool]]
+    costs: Sequence[tuple[str, float, float]]
     generated: str
     command: str

@@ -50,7 +50,7 @@ def render(report: Report) -> str:
         drawings=drawings.draw(report),
         sections=_sections(report),
         best_trials=_best_trials(report),
-        longest=max([seconds for _, seconds, _, _ in report.costs] + [1e-9]),
+        longest=max([seconds for _, seconds, _ in report.costs] + [1e-9]),
     )
 
 

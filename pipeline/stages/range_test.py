@@ -67,6 +67,7 @@ def run(context: Context[RangeTestOptions]) -> RangeTestResult:
         lr_low=analysis.lr_low,
         lr_high=analysis.lr_high,
         suggestions=analysis.suggestions,
+        divergence_lr=analysis.divergence_lr,
         seeds=seeds,
         optimizer=options.optimizer,
         updates=(attempt + 1) * len(seeds) * UPDATES,

@@ -58,14 +58,13 @@ def _gather(context: Context[ReportOptions]) -> html.Report:
 def _sweep(upstream: Upstream) -> html.Sweep:
     frame = pd.read_csv(upstream.folder("range_test") / "range_test.csv")
     losses = frame.filter(like="loss_seed_").to_numpy(np.float64).T
-    diverged = frame.loc[~np.isfinite(losses).all(axis=0), "lr"]
     return html.Sweep(
         rates=frame["lr"].to_numpy(np.float64),
         losses=losses,
         median=frame["median"].to_numpy(np.float64),
         band_low=frame["band_low"].to_numpy(np.float64),
         band_high=frame["band_high"].to_numpy(np.float64),
-        divergence_lr=float(diverged.iloc[0]) if len(diverged) else None,
+        divergence_lr=upstream.range_test.divergence_lr if upstream.range_test else None,
     )
 
 
@@ -95,17 +94,17 @@ def _role(evaluation: Evaluation, search: SearchResult) -> tuple[str, figures.Ro
     return evaluation.name, "winner" if won else "finalist"
 
 
-def _costs(context: Context[ReportOptions]) -> Sequence[tuple[str, float, float, bool]]:
+def _costs(context: Context[ReportOptions]) -> Sequence[tuple[str, float, float]]:
     """Wall seconds and passes over the training set of each stage, when it ran."""
     upstream, options = context.upstream, context.options
     steps_per_epoch = -(-upstream.prepare.train_examples // options.batch_size)
     costs = []
     if upstream.range_test:
-        costs.append(("range_test", upstream.range_test.seconds, upstream.range_test.updates / steps_per_epoch, False))
+        costs.append(("range_test", upstream.range_test.seconds, upstream.range_test.updates / steps_per_epoch))
     if upstream.search:
-        costs.append(("search", upstream.search.cost.seconds, upstream.search.cost.epochs, False))
+        costs.append(("search", upstream.search.cost.seconds, upstream.search.cost.epochs))
     seconds = sum(score.train_seconds for score in upstream.train.seeds)
-    return [*costs, ("train", seconds, float(options.epochs * len(upstream.train.seeds)), False)]
+    return [*costs, ("train", seconds, float(options.epochs * len(upstream.train.seeds)))]
 
 
 def _environment() -> dict[str, str]:

@@ -123,7 +123,7 @@ def test_hostile_names_are_shown_not_obeyed(report: Report) -> None:
         environment={bad: bad},
         command=bad,
         trainings=[replace(first, name=bad), *report.trainings],
-        costs=[(bad, 1.0, 1.0, False)],
+        costs=[(bad, 1.0, 1.0)],
     )
     page = _Page(render(hostile))
     assert not {"script", "img"} & {tag for tag, _ in page.tags}
@@ -180,11 +180,11 @@ def test_test_results_of_each_seed_and_their_mean(rendered: str) -> None:
     assert "Mean 0.0576 0.0509 98.42% 9.4 s" in shown
 
 
-def test_costs_tell_reused_from_run(rendered: str) -> None:
-    """And add up."""
+def test_costs_add_up(rendered: str) -> None:
+    """Time and epochs of each stage, and of all."""
     shown = _visible(_Page(rendered))
-    assert "prepare 1.2 s 0 reused" in shown
-    assert "search 2 min 21 s 58.5 this run" in shown
+    assert "prepare 1.2 s 0" in shown
+    assert "search 2 min 21 s 58.5" in shown
     assert "All 3 min 02 s 87.8" in shown
 
 
