@@ -54,7 +54,7 @@ class RangeTestResult(Result):
     lr_low: float | None
     lr_high: float | None
     suggestions: dict[str, float]
-    divergence_lr: float | None
+    divergence_lr: float | None = None
     seeds: tuple[int, ...]
     optimizer: str
     updates: int

@@ -48,15 +48,22 @@ def confirm(plan: Plan, candidates: Mapping[str, Evaluation], evaluate: Evaluate
 
 
 def measure_basin(plan: Plan, winner: Evaluation, trials: Sequence[Trial], evaluate: Evaluate, noise: float) -> Basin:
-    """How far the winner's initial rate may be off: trainings at multiples of it, at the compressed budget."""
+    """How far the winner's initial rate may be off: trainings at multiples of it, at the compressed budget.
+
+    The basin lies round the winner's rate: one that did better by chance counts as just as good.
+    """
     centre = plan.trial(winner.scheme, winner.initial_lr, winner.params)
     losses = {t.evaluation.initial_lr: t.outcome.val_loss for t in trials if t.evaluation == centre}
     for step in BASIN_STEPS:
         rate = winner.initial_lr * step
         losses[rate] = evaluate(replace(centre, initial_lr=rate)).val_loss
-    if not np.isfinite(list(losses.values())).any():
+    own = losses[winner.initial_lr]
+    if not np.isfinite(own):
         return Basin(lr_low=winner.initial_lr, lr_high=winner.initial_lr)
-    low, high = statistics.basin(list(losses), list(losses.values()), noise)
+    worse_by = {rate: max(loss - own, 0.0) for rate, loss in losses.items()}
+    least = float(np.finfo(float).tiny)
+    worse_by[winner.initial_lr] = -least  # of equals it is the centre
+    low, high = statistics.basin(list(worse_by), list(worse_by.values()), max(noise, least))
     return Basin(lr_low=low, lr_high=high)
 
 

@@ -1,7 +1,7 @@
 """The whole search, from a plan to an answer."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pipeline.evaluation import Evaluation
 from pipeline.results import Cost, SearchResult
@@ -12,19 +12,19 @@ from pipeline.search.study import run_trials
 
 @dataclass
 class _Ledger:
-    """Runs evaluations and adds up what they cost."""
+    """Runs evaluations and adds up what they cost, together with those it begins with."""
 
     evaluate: Evaluate
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[Outcome]
 
     def __call__(self, evaluation: Evaluation) -> Outcome:
         self.outcomes.append(self.evaluate(evaluation))
         return self.outcomes[-1]
 
     def cost(self, seconds: float) -> Cost:
-        """The sum, over `seconds` of wall time."""
+        """The sum, over `seconds` of wall time, or more where an interrupted run did part of it."""
         return Cost(
-            seconds=seconds,
+            seconds=max(seconds, sum(outcome.seconds for outcome in self.outcomes)),
             epochs=sum(outcome.epochs for outcome in self.outcomes),
             examples=sum(outcome.examples for outcome in self.outcomes),
         )
@@ -33,8 +33,8 @@ class _Ledger:
 def run(plan: Plan, evaluate: Evaluate, storage: str, study_name: str) -> tuple[SearchResult, list[Trial]]:
     """Search; a study of this name in `storage`, an SQLAlchemy URL, is continued."""
     started = time.perf_counter()
-    ledger = _Ledger(evaluate)
-    trials = run_trials(plan, ledger, storage, study_name)
+    trials = run_trials(plan, evaluate, storage, study_name)
+    ledger = _Ledger(evaluate, [trial.outcome for trial in trials])
     finalists = {evaluation.scheme: evaluation for evaluation in confirmation.choose_finalists(trials, plan.top_k)}
     baselines = confirmation.baselines(plan)
     candidates = {**finalists, **baselines}

@@ -16,20 +16,24 @@ def run_trials(plan: Plan, evaluate: Evaluate, storage: str, study_name: str) ->
     """Ask and tell until the study holds `plan.trials` finished trials; oldest first."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # it has a line for every study and trial
     study = optuna.create_study(storage=storage, study_name=study_name, load_if_exists=True)
-    _requeue_interrupted(study)
-    if not study.trials:
-        _enqueue_warm_starts(study, plan)
-    while len(study.get_trials(states=(TrialState.COMPLETE,))) < plan.trials:
-        # A sampler's random state is not in the study: seeding it by the trial's number makes what it
-        # proposes depend on the study alone, so that an interrupted search goes on as it would have.
-        study.sampler = _sampler(plan.seed + len(study.trials))
+    _abandon_interrupted(study)
+    while (done := len(_finished(study))) < plan.trials:
+        if done < len(plan.schemes) and not study.get_trials(states=(TrialState.WAITING,)):
+            study.enqueue_trial(_warm_start(plan, plan.schemes[done]))
+        # A sampler's random state is not in the study: seeding it by the number of finished trials makes what
+        # it proposes depend on these alone, so that an interrupted search goes on as it would have.
+        study.sampler = _sampler(plan.seed + done)
         trial = study.ask()
         evaluation = _propose(trial, plan)
         outcome = evaluate(evaluation)
         for key, value in vars(outcome).items():
             trial.set_user_attr(key, value if value != inf else "inf")
         study.tell(trial, outcome.val_loss)
-    return [_read(trial, plan) for trial in study.get_trials(states=(TrialState.COMPLETE,))[: plan.trials]]
+    return [_read(number, trial, plan) for number, trial in enumerate(_finished(study)[: plan.trials])]
+
+
+def _finished(study: optuna.Study) -> list[FrozenTrial]:
+    return list(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
 
 
 def _sampler(seed: int) -> optuna.samplers.BaseSampler:
@@ -39,18 +43,16 @@ def _sampler(seed: int) -> optuna.samplers.BaseSampler:
         return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
 
 
-def _requeue_interrupted(study: optuna.Study) -> None:
-    """A trial that was at work when its process died is asked for again, first."""
+def _abandon_interrupted(study: optuna.Study) -> None:
+    """A trial that was at work when its process died counts for nothing: the same one is proposed again."""
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
-        study.enqueue_trial(trial.system_attrs.get("fixed_params") or trial.params)
         study.tell(trial.number, state=TrialState.FAIL)
 
 
-def _enqueue_warm_starts(study: optuna.Study, plan: Plan) -> None:
+def _warm_start(plan: Plan, scheme: str) -> dict[str, Value]:
     """Every scheme first gets its default parameters at the suggested rate."""
-    for scheme in plan.schemes:
-        defaults = {_key(scheme, p): p.default for p in _searched(scheme)}
-        study.enqueue_trial({"scheme": scheme, "initial_lr": plan.suggested_lr, **defaults})
+    defaults = {_key(scheme, p): p.default for p in _searched(scheme)}
+    return {"scheme": scheme, "initial_lr": plan.suggested_lr, **defaults}
 
 
 def _propose(trial: optuna.Trial, plan: Plan) -> Evaluation:
@@ -71,12 +73,12 @@ def _suggest(trial: optuna.Trial, key: str, parameter: Parameter) -> Value:
     return int(trial.suggest_int(key, domain.low, domain.high))
 
 
-def _read(trial: FrozenTrial, plan: Plan) -> Trial:
+def _read(number: int, trial: FrozenTrial, plan: Plan) -> Trial:
     scheme = trial.params["scheme"]
     params = {p.name: trial.params[_key(scheme, p)] for p in _searched(scheme)}
     kept: dict[str, Any] = {key: inf if value == "inf" else value for key, value in trial.user_attrs.items()}
     outcome = Outcome(**kept)
-    return Trial(trial.number, plan.trial(scheme, trial.params["initial_lr"], params), outcome)
+    return Trial(number, plan.trial(scheme, trial.params["initial_lr"], params), outcome)
 
 
 def _searched(scheme: str) -> list[Parameter]:

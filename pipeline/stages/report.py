@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shlex
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -116,4 +117,5 @@ def _command(options: ReportOptions) -> str:
     """The command that gives this report, with every option that is not the default."""
     default = ReportOptions()
     changed = {name: value for name, value in options.model_dump().items() if value != getattr(default, name)}
-    return " ".join(["mlflow run . --env-manager local", *(f"-P {name}={value}" for name, value in changed.items())])
+    given = (part for name, value in changed.items() for part in ("-P", f"{name}={value}"))
+    return shlex.join(["mlflow", "run", ".", "--env-manager", "local", *given])

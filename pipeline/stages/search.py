@@ -17,6 +17,7 @@ from pipeline.stages.drawing import draw_training
 from pipeline.stages.network import trainer
 from pipeline.stages.range_test import BOUNDS
 from pipeline.tracking import TrainingLog
+from pipeline.tracking.trainings import read_training
 from pipeline.training import Trainer
 
 STUDIES = Path("studies.db")
@@ -58,9 +59,9 @@ class _Evaluator:
 
     def __call__(self, evaluation: Evaluation) -> Outcome:
         self._context.status.begin(f"{evaluation.name}, {evaluation.epochs} epochs")
-        training = self._log.recall(evaluation)
-        if training is None:
-            training = self._train(evaluation)
+        kept = self._log.recall(evaluation)
+        training = read_training(kept) if kept else self._train(evaluation)
+        if kept is None:
             self._log.log("trial", evaluation, training, tags={"pipeline.role": self._role(evaluation)})
         self._context.status.advance()
         return _outcome(training)

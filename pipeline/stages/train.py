@@ -1,6 +1,7 @@
 """Stage `train`: the winner at full budget on several seeds, the test set opened once."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,11 @@ from pipeline.stages.network import trainer
 from pipeline.tracking import TrainingLog
 from pipeline.tracking.files import write_text
 from pipeline.tracking.models import log_model, register_if_better
+from pipeline.tracking.trainings import read_metrics, read_training
 from pipeline.training import Trainer
+
+WEIGHTS = "network.weights.h5"
+"""The artifact of each final training from which an interrupted `train` goes on."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,8 @@ def run(context: Context[TrainOptions]) -> TrainResult:
     winner = _winner(context)
     engine = trainer(context.options, context.upstream.splits, winner.optimizer)
     log = TrainingLog(context.store, context.run, context.fingerprint, draw_training)
+    if not context.options.fresh:
+        log.keep("train", context.fingerprint)
     finals = _train_all(context, winner, engine, log)
     best = min(finals, key=lambda final: final.score.val_loss)
     engine.model.set_weights(best.weights)
@@ -90,18 +97,30 @@ def _train_all(context: Context[TrainOptions], winner: Winner, engine: Trainer, 
 
 
 def _train_one(evaluation: Evaluation, engine: Trainer, log: TrainingLog) -> _Final:
+    """Train and test, or take both from an interrupted run."""
+    kept = log.recall(evaluation)
+    if kept is not None:
+        engine.model.load_weights(kept / WEIGHTS)
+        return _final(evaluation, read_training(kept), read_metrics(kept), engine)
     training = engine.train(
         evaluation.curve(engine.steps_per_epoch),
         evaluation.seed,
         validations=evaluation.epochs,
         rewrite=rewriter(evaluation.scheme, evaluation.params),
     )
+    test = {f"test_{name}": value for name, value in engine.evaluate_test().items()}
+    log.log(
+        "train", evaluation, training, metrics=test, save=lambda folder: engine.model.save_weights(folder / WEIGHTS)
+    )
+    return _final(evaluation, training, test, engine)
+
+
+def _final(evaluation: Evaluation, training: Training, test: Mapping[str, float], engine: Trainer) -> _Final:
     val_loss = training.final("val_loss")
     if val_loss is None:
         raise InputError(
             f"scheme: {evaluation.name} diverged ({training.diverged}), expected a smaller initial_lr or another scheme"
         )
-    test = {f"test_{name}": value for name, value in engine.evaluate_test().items()}
     score = SeedScore(
         seed=evaluation.seed,
         val_loss=val_loss,
@@ -109,7 +128,6 @@ def _train_one(evaluation: Evaluation, engine: Trainer, log: TrainingLog) -> _Fi
         test_accuracy=test.get("test_accuracy"),
         train_seconds=training.seconds,
     )
-    log.log("train", evaluation, training, metrics=test)
     return _Final(evaluation, training, score, engine.model.get_weights())
 
 

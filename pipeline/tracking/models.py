@@ -1,5 +1,6 @@
 """The trained model, logged and registered."""
 
+import hashlib
 import re
 import warnings
 from collections.abc import Mapping
@@ -41,7 +42,7 @@ def register_if_better(model_uri: str, data: str, digests: Mapping[str, str], va
     """
     client = MlflowClient()
     name = f"lr-pipeline-{re.sub(r'[^A-Za-z0-9]+', '-', data).strip('-')}"
-    digest = "-".join(sorted(digests.values()))[:64]
+    digest = hashlib.sha256("".join(sorted(digests.values())).encode()).hexdigest()
     incumbent = _incumbent(client, name)
     if incumbent.get(_DATA) == digest and float(incumbent[_VAL_LOSS]) <= val_loss:
         return None

@@ -41,6 +41,20 @@ def launch(stage: str, parameters: Mapping[str, object], experiment_id: str) -> 
         )
     except ExecutionException as error:
         raise StageFailedError(stage, _exit_code(stage)) from error
+    except KeyboardInterrupt:
+        _mark_killed(experiment_id)
+        raise
+
+
+def _mark_killed(experiment_id: str) -> None:
+    """MLflow has ended the stage, and calls it failed where its process had not yet come to say otherwise."""
+    parent = mlflow.active_run()
+    assert parent is not None
+    client = mlflow.MlflowClient()
+    query = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
+    for run in client.search_runs([experiment_id], query, max_results=1):
+        if run.info.status != "FINISHED":
+            client.set_terminated(run.info.run_id, "KILLED")
 
 
 def _exit_code(stage: str) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 import mlflow
 import psutil
 from mlflow.entities import Metric, Run
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from pipeline.errors import InputError
@@ -23,6 +24,7 @@ _NOTE = "mlflow.note.content"
 _CACHED = "pipeline.cached"
 _FINISHED = "attributes.status = 'FINISHED'"
 _PAGE = 1_000
+_CLOCK_STEP = 2.0
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,9 @@ class Store:
         begun_by_mlflow = "MLFLOW_RUN_ID" in os.environ
         if not begun_by_mlflow:
             mlflow.set_experiment(self._experiment_name)
+            mlflow.set_experiment_tag(
+                "mlflow.experimentKind", "custom_model_development"
+            )  # else the UI expects prompts
         run = mlflow.start_run(run_name=None if begun_by_mlflow else name)
         # A nested project run takes its parent from the active run, not from this.
         os.environ.pop("MLFLOW_RUN_ID", None)
@@ -102,7 +107,10 @@ class Store:
         return None
 
     def _verified(self, run: Run) -> Finished | None:
-        folder = self.folder(run.info.run_id)
+        try:
+            folder = self.folder(run.info.run_id)
+        except (MlflowException, OSError):  # its artifacts were deleted
+            return None
         tags = run.data.tags
         if not files.is_intact(folder):
             return None
@@ -146,9 +154,16 @@ class Store:
     def sweep(self) -> None:
         """Mark runs KILLED whose process on this machine is gone: MLflow has no heartbeat to tell."""
         for run in self._pages("attributes.status = 'RUNNING'"):
-            process = run.data.tags.get(_PROCESS, "")
+            process = self._process(run)
             if process and not _is_alive(process):
                 self.client.set_terminated(run.info.run_id, "KILLED")
+
+    def _process(self, run: Run) -> str:
+        """The process at work on a run; of one that has not begun to say so, the process that started it."""
+        parent = run.data.tags.get("mlflow.parentRunId")
+        if _PROCESS in run.data.tags or parent is None:
+            return str(run.data.tags.get(_PROCESS, ""))
+        return str(self.client.get_run(parent).data.tags.get(_PROCESS, ""))
 
     def adopt(self, stage: str, fingerprint: str, parent: StageRun) -> dict[str, Run]:
         """Take over the trainings that interrupted runs of the same stage and fingerprint had finished.
@@ -176,7 +191,7 @@ class Store:
         run = self.client.create_run(
             parent.experiment_id,
             start_time=int((start or time.time()) * 1000),
-            tags={"mlflow.parentRunId": parent.run_id, **tags},
+            tags={"mlflow.parentRunId": parent.run_id, _PROCESS: _this_process(), **tags},
             run_name=name,
         )
         return str(run.info.run_id)
@@ -212,6 +227,10 @@ def _is_alive(process: str) -> bool:
     if host != os.uname().nodename:
         return True  # another machine's process: nobody here can tell
     try:
-        return f"{psutil.Process(int(pid)).create_time():.0f}" == created
+        found = psutil.Process(int(pid))
+        # A killed process whose parent has not asked for it lingers as a zombie. The time of creation is told
+        # by the clock, which may have been set since; another process gets the same number only much later.
+        lingers = found.status() == psutil.STATUS_ZOMBIE
+        return not lingers and abs(float(found.create_time()) - float(created)) < _CLOCK_STEP
     except psutil.NoSuchProcess:
         return False

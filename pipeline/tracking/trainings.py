@@ -43,10 +43,10 @@ class TrainingLog:
         """Take over the trainings of interrupted runs of this stage."""
         self._kept = self._store.adopt(stage, fingerprint, self._parent)
 
-    def recall(self, evaluation: Evaluation) -> Training | None:
-        """The training that an interrupted run had finished, if it had."""
+    def recall(self, evaluation: Evaluation) -> Path | None:
+        """The artifacts of this training if an interrupted run had finished it."""
         run = self._kept.get(self._fingerprint(evaluation))
-        return None if run is None else read_training(self._store.folder(run.info.run_id))
+        return None if run is None else self._store.folder(run.info.run_id)
 
     def log(
         self,
@@ -56,8 +56,12 @@ class TrainingLog:
         *,
         tags: Mapping[str, str] | None = None,
         metrics: Mapping[str, float] | None = None,
+        save: Callable[[Path], object] | None = None,
     ) -> str:
-        """Write one finished training; returns its run's id."""
+        """Write one finished training; returns its run's id.
+
+        `metrics` are scores beyond those of the training itself; `save` adds files to its artifacts.
+        """
         run_id = self._store.create_child(
             evaluation.name,
             self._parent,
@@ -70,12 +74,21 @@ class TrainingLog:
             },
             start=time.time() - training.seconds,
         )
-        self._log_points(run_id, training, metrics or {})
-        self._client.log_batch(run_id, params=_params(evaluation), tags=_outcome_tags(training))
-        with tempfile.TemporaryDirectory() as folder:
-            self._write_artifacts(Path(folder), evaluation, training)
-            self._client.log_artifacts(run_id, folder)
-        self._client.set_terminated(run_id)
+        status = "KILLED"
+        try:
+            self._log_points(run_id, training, metrics or {})
+            self._client.log_batch(run_id, params=_params(evaluation), tags=_outcome_tags(training))
+            with tempfile.TemporaryDirectory() as folder:
+                self._write_artifacts(Path(folder), evaluation, training, metrics or {})
+                if save is not None:
+                    save(Path(folder))
+                self._client.log_artifacts(run_id, folder)
+            status = "FINISHED"
+        except Exception:
+            status = "FAILED"
+            raise
+        finally:
+            self._client.set_terminated(run_id, status)
         return run_id
 
     def log_onto(self, run: StageRun, evaluation: Evaluation, training: Training, metrics: Mapping[str, float]) -> None:
@@ -94,7 +107,9 @@ class TrainingLog:
         curve_frame(training).to_csv(folder / CURVE, index=False)
         self._draw(evaluation, training).savefig(folder / "lr_curve.png")
 
-    def _write_artifacts(self, folder: Path, evaluation: Evaluation, training: Training) -> None:
+    def _write_artifacts(
+        self, folder: Path, evaluation: Evaluation, training: Training, metrics: Mapping[str, float]
+    ) -> None:
         self._write_curve(folder, evaluation, training)
         described = {
             "evaluation": {**vars(evaluation), "params": dict(evaluation.params)},
@@ -104,6 +119,7 @@ class TrainingLog:
             "diverged": training.diverged,
             "seconds": training.seconds,
             "examples": training.examples,
+            "metrics": dict(metrics),
         }
         files.write_text(folder / RESULT, json.dumps(described, indent=2))
 
@@ -132,6 +148,12 @@ def read_training(folder: Path) -> Training:
 def read_evaluation(folder: Path) -> Evaluation:
     """The question that a training's artifacts answer."""
     return Evaluation(**json.loads((folder / RESULT).read_text(encoding="utf-8"))["evaluation"])
+
+
+def read_metrics(folder: Path) -> dict[str, float]:
+    """The scores that were logged with a training."""
+    metrics: dict[str, float] = json.loads((folder / RESULT).read_text(encoding="utf-8"))["metrics"]
+    return metrics
 
 
 _SCALARS = ("history", "steps_per_epoch", "validation_steps", "diverged", "seconds", "examples")

@@ -1,0 +1,212 @@
+"""The confirmation: who is compared, on which seeds, and what is said of the outcome."""
+
+from dataclasses import replace
+from math import inf, log10
+
+import numpy as np
+import pytest
+
+from pipeline import statistics
+from pipeline.evaluation import Evaluation
+from pipeline.search import BASELINES, BASIN_STEPS, Outcome, Plan, Trial
+from pipeline.search.confirmation import choose_finalists, measure_basin
+from tests.search.conftest import OPTIMUM, Ask, Surface, make_plan
+
+
+def outcome(val_loss: float) -> Outcome:
+    """Give an outcome with this loss."""
+    return Outcome(val_loss, None, 1.0, 1.0, 10, "" if val_loss < inf else "loss is nan at update 0")
+
+
+def make_trials(*rows: tuple[str, float, float]) -> list[Trial]:
+    """Give trials of scheme, rate and loss."""
+    plan = make_plan()
+    return [Trial(at, plan.trial(scheme, rate, {}), outcome(loss)) for at, (scheme, rate, loss) in enumerate(rows)]
+
+
+def confirmations(plan: Plan, surface: Surface) -> list[Evaluation]:
+    """Give the evaluations at seeds of the confirmation."""
+    return [evaluation for evaluation in surface.asked if evaluation.seed >= plan.seed + 20_000]
+
+
+def test_finalists_are_the_best_of_distinct_schemes() -> None:
+    """One a scheme, its best, the better scheme first; no more than asked for."""
+    trials = make_trials(
+        ("constant", 0.1, 0.5),
+        ("cosine", 0.1, 0.4),
+        ("cosine", 0.2, 0.1),
+        ("cosine", 0.3, 0.2),
+        ("step", 0.1, 0.3),
+        ("step", 0.2, inf),
+        ("linear", 0.1, inf),
+    )
+    chosen = [(finalist.scheme, finalist.initial_lr) for finalist in choose_finalists(trials, 10)]
+    assert chosen == [("cosine", 0.2), ("step", 0.1), ("constant", 0.1)]
+    assert [finalist.scheme for finalist in choose_finalists(trials, 2)] == ["cosine", "step"]
+
+
+def test_of_equal_losses_the_simpler_scheme_leads() -> None:
+    """A constant rate before a decay; of one scheme the earlier trial."""
+    trials = make_trials(("cosine", 0.1, 0.2), ("constant", 0.2, 0.2), ("constant", 0.1, 0.2))
+    assert [(f.scheme, f.initial_lr) for f in choose_finalists(trials, 2)] == [("constant", 0.2), ("cosine", 0.1)]
+
+
+def test_confirmation_uses_fresh_seeds_the_same_for_all(ask: Ask) -> None:
+    """Full budget, seeds that no trial used, every candidate on each of them once."""
+    plan, surface = make_plan(seed=5), Surface(noise=0.01)
+    result, trials = ask(plan, surface)
+    asked = confirmations(plan, surface)
+    assert {evaluation.seed for evaluation in asked} == {20_005, 20_006, 20_007}
+    assert {trial.evaluation.seed for trial in trials} == {10_005}
+    assert {evaluation.epochs for evaluation in asked} == {plan.epochs}
+    candidates = {replace(evaluation, seed=0).digest for evaluation in asked}
+    assert len(candidates) == plan.top_k + len(BASELINES)
+    assert len(asked) == len({evaluation.digest for evaluation in asked}) == len(candidates) * 3
+    assert {row.seeds for row in result.leaderboard} == {(20_005, 20_006, 20_007)}
+
+
+def test_baselines_are_the_usual_constant_rates(ask: Ask) -> None:
+    """Adam at 0.001 and SGD at 0.01, whatever optimizer is searched."""
+    plan, surface = make_plan(optimizer="rmsprop"), Surface()
+    surface.baseline = {"adam": 0.6, "sgd": 0.5, "rmsprop": 0.4}
+    result, _ = ask(plan, surface)
+    rows = {baseline.name: baseline.row for baseline in result.baselines}
+    settings = {name: (row.optimizer, row.initial_lr, row.scheme, row.params) for name, row in rows.items()}
+    assert settings == {
+        "Adam at 0.001": ("adam", 0.001, "constant", {}),
+        "SGD at 0.01": ("sgd", 0.01, "constant", {}),
+    }
+    assert result.winner.optimizer == "rmsprop"
+    assert all(row in result.leaderboard for row in rows.values())
+
+
+def test_gain_is_positive_where_the_winner_is_better(ask: Ask) -> None:
+    """In loss as baseline minus winner, in accuracy as winner minus baseline."""
+    result, _ = ask(make_plan(), Surface())
+    best = result.leaderboard[0].val_loss.mean
+    for baseline, loss in zip(result.baselines, (0.6, 0.5), strict=True):
+        assert baseline.gain.mean == pytest.approx(loss - best)
+        assert baseline.gain.mean > 0
+        assert baseline.accuracy_gain is not None
+        assert baseline.accuracy_gain.mean == pytest.approx((loss - best) / 10)
+
+
+def test_gain_is_negative_where_the_baseline_is_better(ask: Ask) -> None:
+    """And the reason names the baseline; the winner is still the best scheme found."""
+    result, _ = ask(make_plan(), Surface(baseline={"adam": 0.01, "sgd": 0.9}))
+    adam, sgd = result.baselines
+    assert adam.gain.mean < 0 < sgd.gain.mean
+    assert result.winner.scheme == "cosine"
+    assert "Adam at 0.001 (constant) did no worse" in result.reason
+    assert "SGD" not in result.reason
+
+
+def test_clear_winner_is_called_so(ask: Ask) -> None:
+    """Far apart with little noise: one winner, the others worse, no ties, differences to the winner positive."""
+    result, _ = ask(make_plan(top_k=3), Surface(noise=1e-4))
+    words = {(row.scheme, row.optimizer, row.initial_lr): row.verdict for row in result.leaderboard}
+    assert list(words.values()) == ["winner", "worse", "worse", "worse", "worse"]
+    assert result.leaderboard[0].scheme == result.winner.scheme == "cosine"
+    assert result.leaderboard[0].initial_lr == result.winner.initial_lr
+    assert result.ties == ()
+    assert result.reason.startswith("cosine beat every other finalist and both baselines")
+    assert result.leaderboard[0].difference.mean == 0
+    assert all(row.difference.low > 0 for row in result.leaderboard[1:])
+    assert [row.val_loss.mean for row in result.leaderboard] == sorted(row.val_loss.mean for row in result.leaderboard)
+
+
+def test_what_the_seeds_do_not_tell_apart_is_a_tie(ask: Ask) -> None:
+    """Equal floors under much noise: no winner, the others named as ties, and the reason says it."""
+    surface = Surface(noise=0.1, floor={"constant": 0.1, "cosine": 0.1, "step": 0.1})
+    result, _ = ask(make_plan(top_k=3), surface)
+    verdicts = {row.scheme: row.verdict for row in result.leaderboard if row.initial_lr not in (0.001, 0.01)}
+    assert set(verdicts.values()) == {"tie"}
+    assert set(result.ties) == set(verdicts) - {result.winner.scheme}
+    assert "the seeds do not tell it from every other" in result.reason
+
+
+def test_finalist_that_diverges_on_a_seed_loses(ask: Ask) -> None:
+    """However good its trial was."""
+    surface = Surface()
+    answer = surface._answer
+
+    def sometimes(evaluation: Evaluation) -> Outcome:
+        unlucky = evaluation.scheme == "cosine" and evaluation.seed == 20_001
+        given = answer(evaluation)
+        return replace(given, val_loss=inf, val_accuracy=None, diverged="nan") if unlucky else given
+
+    surface._answer = sometimes  # type: ignore[method-assign]
+    result, _ = ask(make_plan(), surface)
+    assert result.winner.scheme == "step"
+    (row,) = [row for row in result.leaderboard if row.scheme == "cosine"]
+    assert row.verdict == "diverged"
+    assert row.val_loss.mean == inf
+    assert row.val_accuracy is None
+
+
+def test_search_in_which_everything_diverges_still_ends(ask: Ask) -> None:
+    """It says so; the simplest scheme stands in, with a basin of its own rate."""
+    result, _ = ask(make_plan(trials=4), Surface(diverges_above=0.0))
+    assert result.diverged == result.trials == 4
+    assert result.reason == "every finalist diverged on some seed"
+    assert {row.verdict for row in result.leaderboard} == {"diverged"}
+    assert result.basin.lr_low == result.basin.lr_high == result.winner.initial_lr
+    assert result.winner.scheme == "constant"
+
+
+def test_costs_are_the_sum_over_all_evaluations(ask: Ask) -> None:
+    """Of trials, confirmation and basin; what diverged counts as far as it came."""
+    plan, surface = make_plan(trials=20), Surface(diverges_above=0.07)
+    result, _ = ask(plan, surface)
+    assert len(surface.asked) == 20 + (plan.top_k + 2) * plan.confirm_seeds + len(BASIN_STEPS)
+    assert result.cost.epochs == sum(answer.epochs for answer in surface.answers)
+    assert result.cost.examples == sum(answer.examples for answer in surface.answers)
+    assert result.cost.epochs < sum(evaluation.epochs for evaluation in surface.asked)
+    assert result.cost.seconds >= sum(answer.seconds for answer in surface.answers)
+
+
+@pytest.mark.parametrize("rate", [OPTIMUM / 3, OPTIMUM, OPTIMUM * 3, 0.9])
+@pytest.mark.parametrize("noise", [0.0, 0.02, 0.1, 10.0])
+def test_basin_holds_the_winner_and_nothing_worse_than_noise(rate: float, noise: float) -> None:
+    """Even where a multiple of its rate did better by chance, and beside rates that diverge."""
+    plan, surface = make_plan(), Surface()
+    winner = plan.trial("cosine", rate, {})
+    trials = [Trial(0, winner, surface(winner))]
+    basin = measure_basin(plan, winner, trials, surface, noise)
+    assert basin.lr_low <= rate * (1 + 1e-12)
+    assert basin.lr_high >= rate * (1 - 1e-12)
+    tried = [rate, *(rate * step for step in BASIN_STEPS)]
+    worst = surface.loss(winner) + noise
+    good = [one for one in tried if one <= 1.0 and surface.loss(replace(winner, initial_lr=one)) <= worst]
+    for one in tried:
+        assert (basin.lr_low * (1 - 1e-9) <= one <= basin.lr_high * (1 + 1e-9)) == (one in good)
+    assert basin.lr_high <= min(max(tried), 1.0) * (1 + 1e-9)
+
+
+def test_basin_does_not_reach_over_a_hump() -> None:
+    """A better rate beyond a worse one belongs to another basin."""
+    plan = make_plan()
+    winner = plan.trial("cosine", 0.1, {})
+    losses = {0.025: 0.1, 0.05: 0.9, 0.1: 0.3, 0.2: 0.31, 0.4: 0.9}
+
+    def evaluate(evaluation: Evaluation) -> Outcome:
+        return outcome(losses[round(evaluation.initial_lr, 6)])
+
+    basin = measure_basin(plan, winner, [Trial(0, winner, evaluate(winner))], evaluate, 0.05)
+    assert 0.05 < basin.lr_low < 0.1
+    assert 0.2 < basin.lr_high < 0.4
+
+
+def test_basin_widens_with_the_noise_between_seeds(ask: Ask) -> None:
+    """Noise that is pooled over all that were confirmed: on a parabola, the square root of it in decades."""
+    plan, surface = make_plan(trials=12), Surface(noise=0.02)
+    result, _ = ask(plan, surface)
+    groups: dict[str, list[float]] = {}
+    for evaluation, answer in zip(surface.asked, surface.answers, strict=True):
+        if evaluation.seed >= 20_000:
+            groups.setdefault(replace(evaluation, seed=0).digest, []).append(answer.val_loss)
+    noise = statistics.seed_noise([np.array(group) for group in groups.values()])
+    assert 0.005 < noise < 0.06
+    width = log10(result.basin.lr_high / result.basin.lr_low)
+    assert 0.05 < width < 2 * log10(4)
+    assert result.basin.lr_low <= result.winner.initial_lr <= result.basin.lr_high
