@@ -184,7 +184,8 @@ class Store:
 
     def children(self, run_id: str, stage: str) -> list[Run]:
         """Finished child runs of a stage, oldest first."""
-        return sorted(self._pages(_below(run_id, stage)), key=lambda run: int(run.info.start_time))
+        finished = self._pages(f"{_below(run_id, stage)} and {_FINISHED}")
+        return sorted(finished, key=lambda run: int(run.info.start_time))
 
     def create_child(self, name: str, parent: StageRun, tags: Mapping[str, str], start: float | None = None) -> str:
         """Begin a run below a stage's; `start` is when its work began, in seconds since the epoch."""

@@ -1,0 +1,205 @@
+"""Training runs: what is logged, what is read back, and what outlives an interruption."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from pipeline.evaluation import Evaluation, Training
+from pipeline.tracking import StageRun, Store, TrainingLog
+from pipeline.tracking.trainings import read_evaluation, read_training
+from tests.tracking.conftest import QUESTION, make_log, make_training
+
+
+@pytest.fixture
+def parent(store: Store) -> Iterator[StageRun]:
+    """Give the run of a search at work."""
+    with store.stage_run("search", "search", {}) as run:
+        yield run
+
+
+def assert_same(left: Training, right: Training) -> None:
+    """Compare every field to the last bit; NaN equals NaN."""
+    for field in fields(Training):
+        before, after = getattr(left, field.name), getattr(right, field.name)
+        if isinstance(before, np.ndarray):
+            assert after.dtype == before.dtype == np.float32
+            np.testing.assert_array_equal(after, before)
+        else:
+            assert repr(after) == repr(before)
+
+
+def test_training_is_logged_as_the_contract_says(store: Store, parent: StageRun, fingerprint: str) -> None:
+    """Name, tags, parameters and metrics, and nothing else of ours."""
+    training = make_training()
+    log = make_log(store, parent, fingerprint)
+    run = store.client.get_run(
+        log.log("trial", QUESTION, training, tags={"pipeline.role": "trial"}, metrics={"test_loss": 0.5})
+    )
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "step lr=0.03 drop_rate=0.5,drops=2 seed=10000"
+    ours = {key: value for key, value in run.data.tags.items() if key.startswith("pipeline.")}
+    del ours["pipeline.process"]
+    assert ours == {
+        "pipeline.stage": "trial",
+        "pipeline.fingerprint": f"{fingerprint}-{QUESTION.digest}",
+        "pipeline.scheme": "step",
+        "pipeline.optimizer": "sgd",
+        "pipeline.role": "trial",
+    }
+    assert run.data.tags["mlflow.parentRunId"] == parent.run_id
+    assert run.data.params == {
+        **{"optimizer": "sgd", "scheme": "step", "initial_lr": "0.03", "epochs": "3", "seed": "10000"},
+        **{"scheme.drop_rate": "0.5", "scheme.drops": "2"},
+    }
+    assert run.data.metrics == pytest.approx(
+        {
+            "lr": float(training.rates[-1]),
+            "loss": float(training.losses[-1]),
+            "epoch": 1199 / 400,
+            **{"accuracy": 0.9, "val_loss": 0.45, "val_accuracy": 0.83},
+            **{"best_val_loss": 0.4, "best_val_accuracy": 0.85, "test_loss": 0.5},
+            **{"train_seconds": 2.5, "examples_per_second": 2_000.0},
+        }
+    )
+    assert abs(run.info.end_time - run.info.start_time - 2_500) < 5_000
+
+
+@pytest.mark.parametrize("updates", [3, 300, 1_200])
+def test_metrics_are_thinned_but_the_file_is_whole(
+    updates: int, store: Store, parent: StageRun, fingerprint: str
+) -> None:
+    """At most 300 points, the first and the last update among them; validations at the update before them."""
+    training = make_training(updates)
+    run_id = make_log(store, parent, fingerprint).log("trial", QUESTION, training)
+    for metric, values in (("lr", training.rates), ("loss", training.losses)):
+        points = store.client.get_metric_history(run_id, metric)
+        steps = [point.step for point in points]
+        assert len(steps) == len(set(steps)) == min(updates, 300)
+        assert {0, updates - 1} <= set(steps)
+        assert all(point.value == float(values[point.step]) for point in points)
+    part = updates // 3
+    validations = [(point.step, point.value) for point in store.client.get_metric_history(run_id, "val_loss")]
+    assert sorted(validations) == [(part - 1, 1.0), (2 * part - 1, 0.4), (3 * part - 1, 0.45)]
+    frame = pd.read_csv(store.folder(run_id) / "lr_curve.csv")
+    assert list(frame.columns) == ["step", "epoch", "lr", "loss"]
+    assert list(frame["step"]) == list(range(updates))
+    np.testing.assert_allclose(frame["epoch"], np.arange(updates) / part)
+
+
+def test_training_is_read_back_to_the_last_bit(store: Store, parent: StageRun, fingerprint: str) -> None:
+    """Any float32, from the smallest to the largest, survives the text of the file; so does the question."""
+    training = make_training()
+    folder = store.folder(make_log(store, parent, fingerprint).log("trial", QUESTION, training))
+    assert_same(read_training(folder), training)
+    assert read_evaluation(folder) == QUESTION
+    assert read_evaluation(folder).digest == QUESTION.digest
+    assert (folder / "lr_curve.png").stat().st_size > 0
+
+
+def test_diverged_training_is_logged_and_read_back(store: Store, parent: StageRun, fingerprint: str) -> None:
+    """With its NaN losses, its reason as a tag, and a result that Python reads."""
+    training = make_training(30, diverged="loss is nan at update 29")
+    run_id = make_log(store, parent, fingerprint).log("trial", QUESTION, training)
+    run = store.client.get_run(run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["pipeline.diverged"] == "loss is nan at update 29"
+    assert np.isnan(run.data.metrics["loss"])
+    assert run.data.metrics["best_val_loss"] == 0.4
+    folder = store.folder(run_id)
+    assert_same(read_training(folder), training)
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    assert result["diverged"] == "loss is nan at update 29"
+    assert np.isnan(result["history"]["val_loss"][2])
+
+
+def test_points_are_sent_in_few_calls(
+    store: Store, parent: StageRun, fingerprint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No more calls than the store's limit of 1,000 points a call needs, none of them for a single metric."""
+    sent: list[int] = []
+    log_batch = store.client.log_batch
+
+    def counted(run_id: str, metrics: list[object] | tuple[()] = (), **others: object) -> None:
+        sent.append(len(metrics))
+        log_batch(run_id, metrics=metrics, **others)
+
+    monkeypatch.setattr(store.client, "log_batch", counted)
+    make_log(store, parent, fingerprint).log("trial", QUESTION, make_training())
+    points = 3 * 300 + 3 * 3 + 4
+    assert sent == [points, 0]  # then the parameters and tags
+
+
+def test_interrupted_writing_leaves_no_run_running(store: Store, parent: StageRun, fingerprint: str) -> None:
+    """The training's run is KILLED, or FAILED on an error; it is not taken for a finished one."""
+    for error, status in ((KeyboardInterrupt, "KILLED"), (RuntimeError, "FAILED")):
+
+        def fail(evaluation: Evaluation, training: Training, error: type[BaseException] = error) -> Figure:
+            raise error
+
+        log = TrainingLog(store, parent, fingerprint, fail)
+        with pytest.raises(error):
+            log.log("trial", QUESTION, make_training(3))
+        below = f"tags.`mlflow.parentRunId` = '{parent.run_id}'"
+        (newest,) = store.client.search_runs([parent.experiment_id], below, max_results=1)
+        assert newest.info.status == status
+    assert store.children(parent.run_id, "trial") == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_trainings_of_an_interrupted_run_are_taken_over(
+    error: type[BaseException], store: Store, fingerprint: str
+) -> None:
+    """They become children of the run that goes on, and answer the same question with the same training."""
+    training = make_training(30)
+    with pytest.raises(error), store.stage_run("search", "search", {}) as interrupted:  # noqa: PT012 - the run is the subject
+        store.set_fingerprint(interrupted, fingerprint)
+        kept = make_log(store, interrupted, fingerprint).log("trial", QUESTION, training)
+        half = store.create_child("half", interrupted, {"pipeline.stage": "trial", "pipeline.fingerprint": "half"})
+        raise error
+    store.client.set_terminated(half, "KILLED")
+    with store.stage_run("search", "search", {}) as parent:
+        log = make_log(store, parent, fingerprint)
+        assert log.recall(QUESTION) is None
+        log.keep("search", fingerprint)
+        folder = log.recall(QUESTION)
+        assert folder is not None
+        assert_same(read_training(folder), training)
+        other = Evaluation("sgd", "step", 0.04, QUESTION.params, 3, 10_000)
+        assert log.recall(other) is None
+        assert [run.info.run_id for run in store.children(parent.run_id, "trial")] == [kept]
+        assert store.children(interrupted.run_id, "trial") == []
+
+
+def test_trainings_of_other_runs_are_left_where_they_are(store: Store, fingerprint: str) -> None:
+    """Those of a finished run, of one at work, and of another fingerprint or stage."""
+    with store.stage_run("search", "finished", {}) as finished:
+        store.set_fingerprint(finished, fingerprint)
+        make_log(store, finished, fingerprint).log("trial", QUESTION, make_training(3))
+    for stage, digest in (("search", "e" * 64), ("train", fingerprint)):
+        with pytest.raises(KeyboardInterrupt), store.stage_run(stage, "other", {}) as other:  # noqa: PT012 - the run is the subject
+            store.set_fingerprint(other, digest)
+            make_log(store, other, digest).log("trial", QUESTION, make_training(3))
+            raise KeyboardInterrupt
+    with store.stage_run("search", "search", {}) as parent:
+        store.set_fingerprint(parent, fingerprint)
+        make_log(store, parent, fingerprint).log("trial", QUESTION, make_training(3))
+        assert store.adopt("search", fingerprint, parent) == {}
+        assert len(store.children(finished.run_id, "trial")) == len(store.children(parent.run_id, "trial")) == 1
+
+
+def test_training_is_shown_on_its_stage_too(store: Store, parent: StageRun, fingerprint: str) -> None:
+    """The stage's own run gets the metrics, the curve and the tags of the one it keeps."""
+    training = make_training(30)
+    make_log(store, parent, fingerprint).log_onto(parent, QUESTION, training, {"test_loss": 0.5})
+    run = store.client.get_run(parent.run_id)
+    assert run.data.metrics["test_loss"] == 0.5
+    assert run.data.metrics["lr"] == float(training.rates[-1])
+    assert run.data.tags["pipeline.scheme"] == "step"
+    assert run.data.tags["pipeline.optimizer"] == "sgd"
+    assert {path.name for path in Path(parent.folder).iterdir()} == {"lr_curve.csv", "lr_curve.png"}
