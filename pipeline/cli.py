@@ -1,8 +1,11 @@
 """The command line: parse, dispatch, exit codes."""
 
 import argparse
+import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
@@ -30,6 +33,7 @@ COMMANDS: dict[str, tuple[type[PrepareOptions], str]] = {
 
 DONE, FAILED, WRONG_INPUT = 0, 1, 2
 _BY_SIGNAL = 128
+_WATCH_EVERY = 0.5  # seconds
 
 
 class _Parser(argparse.ArgumentParser):
@@ -43,7 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     received = _raise_on_sigterm()
     try:
-        given = vars(_parser().parse_args(arguments))
+        if "MLFLOW_RUN_ID" in os.environ:
+            _end_with_parent()
+        given = _parse(arguments)
         command = given.pop("command")
         options = validated(COMMANDS[command][0], given)
         return _dispatch(command, options)
@@ -75,13 +81,26 @@ def _print_answer(answer: Sequence[str]) -> None:
     print("\nReport: reports/report.html\nRuns:   make ui   (or: mlflow ui, in this folder)")
 
 
+def _parse(arguments: Sequence[str] | None) -> dict[str, str]:
+    parsed, unknown = _parser().parse_known_args(arguments)
+    given = vars(parsed)
+    if unknown:
+        options = ", ".join(_flag(option) for option in COMMANDS[given["command"]][0].model_fields)
+        raise InputError(f"{given['command']}: received {' '.join(unknown)!r}, expected options among {options}")
+    return given
+
+
+def _flag(option: str) -> str:
+    return f"--{option.replace('_', '-')}"
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m pipeline", description=__doc__, allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="STAGE", parser_class=_Parser)
     for name, (model, summary) in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)
         for option, field in model.model_fields.items():
-            flags = {f"--{option.replace('_', '-')}", f"--{option}"}
+            flags = {_flag(option), f"--{option}"}
             command.add_argument(
                 *sorted(flags),
                 dest=option,
@@ -92,6 +111,18 @@ def _parser() -> argparse.ArgumentParser:
                 const="true" if field.annotation is bool else None,
             )
     return parser
+
+
+def _end_with_parent() -> None:
+    """End as by SIGTERM when the MLflow process that waits for this one is gone: nobody else would end it."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_WATCH_EVERY)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _raise_on_sigterm() -> list[int]:

@@ -98,10 +98,12 @@ class TrainOptions(SearchOptions):
     @model_validator(mode="after")
     def _scheme_is_whole(self) -> Self:
         if (self.scheme is None) != (self.initial_lr is None):
-            raise ValueError("scheme and initial_lr belong together: expected both or neither")
+            received = f"scheme={self.scheme!r}, initial_lr={self.initial_lr!r}"
+            raise ValueError(f"scheme and initial_lr belong together: received {received}, expected both or neither")
         if self.scheme is None:
             if self.scheme_params:
-                raise ValueError("scheme_params needs a scheme: expected scheme and initial_lr as well")
+                received = repr(self.scheme_params)
+                raise ValueError(f"scheme_params: received {received}, expected none, or scheme and initial_lr with it")
             return self
         validate(self.scheme, parse_params(self.scheme_params))
         return self
@@ -120,13 +122,15 @@ def validated(model: type[Options], values: Mapping[str, object]) -> Options:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise InputError("; ".join(_fault(dict(fault)) for fault in error.errors())) from None
+        raise InputError("; ".join(_fault(model, dict(fault)) for fault in error.errors())) from None
 
 
-def _fault(fault: dict[str, object]) -> str:
+def _fault(model: type[BaseModel], fault: dict[str, object]) -> str:
     location = fault["loc"]
     name = ".".join(str(part) for part in location) if isinstance(location, tuple) else ""
-    message = str(fault["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
+    message = re.sub(r"^(Value error, |Input should be |String should have )", "", str(fault["msg"]))
     if not name:
         return message
+    if fault["type"] == "extra_forbidden":
+        message = f"an option among {', '.join(model.model_fields)}"
     return f"{name}: received {fault['input']!r}, expected {message.removeprefix('expected ')}"

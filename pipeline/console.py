@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 _WIDTH = 11  # of the longest stage's name
@@ -27,7 +28,7 @@ class Status:
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),  # a path may hold what looks like markup
             console=self._console,
             transient=True,
             disable=not self._console.is_terminal,
@@ -60,7 +61,7 @@ class Status:
         """End with one line that stays."""
         self._progress.stop()
         took = "reused" if reused else f"{time.perf_counter() - self._started:.0f} s"
-        self._console.print(f"[green]✓[/green] {self._stage} {took:>7}  {summary}", markup=True)
+        self._console.print(f"[green]✓[/green] {self._stage} {took:>7}  {escape(summary)}", markup=True)
 
 
 @contextmanager

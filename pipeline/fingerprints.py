@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -31,15 +32,19 @@ def code_digest(stage: str) -> str:
     graph = _imports()
     module = f"pipeline.stages.{stage}"
     modules = {module, *graph.find_upstream_modules(module)}
-    files = {file for name in modules for file in _files(name)}
+    packages = {name.rsplit(".", depth)[0] for name in modules for depth in range(1, name.count(".") + 1)}
+    files = {file for name in modules | packages for file in _files(name)}
     return _digest(sorted(files))
 
 
 def user_code_digest(model: str) -> str:
-    """SHA-256 of the file of a user's `module:function` found in the working directory; "" for the built-in ones."""
-    name = Path(*model.partition(":")[0].split("."))
-    files = [file for file in (name.with_suffix(".py"), name / "__init__.py") if ":" in model and file.is_file()]
-    return _digest(files) if files else ""
+    """SHA-256 of the file of a user's `module:function`, found as the import will find it; "" for the built-in ones."""
+    module, colon, _ = model.partition(":")
+    name = Path(*module.split("."))
+    folders = [Path.cwd(), *map(Path, sys.path)] if colon else []
+    files = [folder / form for folder in folders for form in (name / "__init__.py", name.with_suffix(".py"))]
+    found = [file for file in files if file.is_file()][:1]
+    return _digest(found) if found else ""
 
 
 @cache
@@ -48,11 +53,12 @@ def _imports() -> grimp.ImportGraph:
 
 
 def _files(module: str) -> list[Path]:
-    """A module's source; for a package also its files that are no modules, such as templates."""
+    """A module's source; where it names a file that lies beside it and is no module, such as a template, all those."""
     path = _PACKAGE.parent.joinpath(*module.split("."))
-    if path.is_dir():
-        return [file for file in path.iterdir() if file.is_file() and (file.suffix != ".py" or file.stem == "__init__")]
-    return [path.with_suffix(".py")]
+    source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    beside = [file for file in source.parent.iterdir() if file.is_file() and file.suffix != ".py"]
+    text = source.read_text(encoding="utf-8")
+    return [source, *(beside if any(file.name in text for file in beside) else ())]
 
 
 def _digest(files: Iterable[Path]) -> str:

@@ -1,0 +1,181 @@
+"""The command line: exit codes, single lines, nothing left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline import cli
+from pipeline.config import MainOptions
+from pipeline.console import Status
+
+ROOT = Path(__file__).resolve().parents[1]
+
+WRONG: list[tuple[list[str], tuple[str, ...]]] = [
+    ([], ("STAGE",)),
+    (["nope"], ("STAGE", "'nope'", "range_test")),
+    (["main", "--banana", "3"], ("main", "'--banana 3'", "--batch-size")),
+    (["main", "--epoch", "3"], ("'--epoch 3'", "--epochs")),
+    (["main", "stray"], ("'stray'", "--data")),
+    (["prepare", "--epochs", "3"], ("prepare", "'--epochs 3'", "--seed")),
+    (["main", "--data"], ("--data", "expected one argument")),
+    (["main", "--epochs", "0"], ("epochs", "'0'", "greater than or equal to 1")),
+    (["main", "--epochs", "--seed", "1"], ("--epochs", "expected one argument")),
+    (["main", "--seed", "-1"], ("seed", "'-1'", "greater than or equal to 0")),
+    (["main", "--fresh", "perhaps"], ("fresh", "'perhaps'", "boolean")),
+    (["range_test", "--optimizer", "sdg"], ("optimizer", "'sdg'", "'sgd'")),
+    (["search", "--schemes", "cosine,no\nline"], ("schemes", "constant")),
+    (["train", "--scheme", "cosine"], ("scheme", "initial_lr", "both or neither")),
+    (["train", "--scheme=cosine", "--initial-lr=0.1", "--scheme-params=x=1"], ("'x'", "final_fraction")),
+    (["report", "--momentum", "nan"], ("momentum", "'nan'", "less than 1")),
+]
+
+
+@pytest.fixture(autouse=True)
+def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Run in an empty folder, and give the process its own signal handler back."""
+    monkeypatch.chdir(tmp_path)
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize(("arguments", "parts"), WRONG)
+def test_wrong_input_is_one_line_and_code_2(
+    arguments: list[str], parts: tuple[str, ...], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """It says what is wrong, what was received and what would be accepted; the disk stays as it was."""
+    assert cli.main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    (line,) = err.splitlines()
+    assert line.startswith("lr-pipeline: ")
+    for part in parts:
+        assert part in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_input_to_the_real_command(tmp_path: Path) -> None:
+    """The process itself: code 2, one line, no traceback, no tracking store."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "pipeline", "main", "--trials", "many"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    message = "trials: received 'many', expected a valid integer, unable to parse string as an integer"
+    assert ended.stderr == f"lr-pipeline: {message}\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in cli.COMMANDS)])
+def test_help_is_printed(arguments: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Code 0, with every stage, or every option with its default."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    if len(arguments) == 1:
+        for name, (_, summary) in cli.COMMANDS.items():
+            assert name in out
+            assert summary in out
+    else:
+        for option, field in cli.COMMANDS[arguments[0]][0].model_fields.items():
+            assert f"--{option.replace('_', '-')}" in out
+            assert f"(default: {field.default})" in " ".join(out.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--batch-size", "7"], {"batch_size": "7"}),
+        (["--batch_size", "7"], {"batch_size": "7"}),
+        (["--batch-size=7"], {"batch_size": "7"}),
+        (["--fresh"], {"fresh": "true"}),
+        (["--fresh", "--seed", "1"], {"fresh": "true", "seed": "1"}),
+        (["--fresh", "false"], {"fresh": "false"}),
+        (["--scheme", "", "--initial-lr", ""], {"scheme": "", "initial_lr": ""}),
+        (["--data", "a folder/with spaces.csv"], {"data": "a folder/with spaces.csv"}),
+        ([], {}),
+    ],
+)
+def test_options_are_read_as_they_are_written(
+    arguments: list[str], expected: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dashes or underscores, with = or without; what is not given keeps its default."""
+    received: list[MainOptions] = []
+
+    def dispatch(command: str, options: MainOptions) -> int:
+        received.append(options)
+        return cli.DONE
+
+    monkeypatch.setattr(cli, "_dispatch", dispatch)
+    assert cli.main(["main", *arguments]) == 0
+    assert received == [MainOptions.model_validate(expected)]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_signal_ends_a_command_with_its_code(
+    number: signal.Signals, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line that says how to go on, and the code that shells use."""
+
+    def interrupted(command: str, options: MainOptions) -> int:
+        signal.raise_signal(number)
+        return cli.DONE
+
+    monkeypatch.setattr(cli, "_dispatch", interrupted)
+    assert cli.main(["main"]) == code
+    assert capsys.readouterr().err == "lr-pipeline: interrupted; the same command continues\n"
+
+
+STARTED_BY_MLFLOW = '''
+import subprocess, sys
+child = """
+import time, sys
+from pipeline import cli
+cli._dispatch = lambda *_: print("at work", flush=True) or time.sleep(60) or 0
+sys.exit(cli.main(["main"]))
+"""
+subprocess.Popen([sys.executable, "-c", child])
+sys.stdin.read()
+'''
+
+
+def test_command_that_mlflow_started_ends_with_mlflow() -> None:
+    """When the process that waits for it is killed, nobody else could end it: it ends as by SIGTERM."""
+    waiting = subprocess.Popen(
+        [sys.executable, "-c", STARTED_BY_MLFLOW],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "MLFLOW_RUN_ID": "any"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert waiting.stdout is not None
+    assert waiting.stderr is not None
+    assert waiting.stdout.readline() == "at work\n"
+    waiting.kill()
+    assert waiting.stderr.read() == "lr-pipeline: interrupted; the same command continues\n"
+    waiting.wait()
+
+
+def test_stage_line_shows_what_looks_like_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    """A path such as `[/red].csv` is text, not a colour."""
+    with Status("prepare") as status:
+        status.begin("loading [/red].csv")
+        status.done("[/red].csv: 3 examples [bold]")
+    out = capsys.readouterr().out
+    assert "[/red].csv: 3 examples [bold]" in out
+    assert "✓ prepare" in out

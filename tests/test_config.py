@@ -1,0 +1,251 @@
+"""Options: defaults, limits, and one line for whatever is wrong."""
+
+import math
+from itertools import pairwise
+
+import pytest
+
+from pipeline.cli import COMMANDS
+from pipeline.config import (
+    RUN_CONTROL,
+    MainOptions,
+    PrepareOptions,
+    RangeTestOptions,
+    ReportOptions,
+    SearchOptions,
+    TrainOptions,
+    validated,
+)
+from pipeline.errors import InputError
+from pipeline.schedules import SCHEMES
+
+CHAIN = (PrepareOptions, RangeTestOptions, SearchOptions, TrainOptions, ReportOptions, MainOptions)
+
+DEFAULTS = {
+    "experiment_name": "lr-pipeline",
+    "fresh": False,
+    "data": "mnist-5k",
+    "target": "target",
+    "seed": 0,
+    "model": "cnn",
+    "optimizer": "sgd",
+    "momentum": 0.9,
+    "batch_size": 50,
+    "epochs": 5,
+    "precision": "auto",
+    "seeds": 3,
+    "schemes": "all",
+    "trials": 20,
+    "confirm_seeds": 3,
+    "top_k": 3,
+    "scheme": None,
+    "initial_lr": None,
+    "scheme_params": "",
+}
+"""Public names and values: a change to one needs a line in CHANGELOG.md."""
+
+SCHEME = {"scheme": "cosine", "initial_lr": "0.1"}
+
+ACCEPTED: list[tuple[str, str, object]] = [
+    ("fresh", "true", True),
+    ("fresh", "false", False),
+    ("seed", "0", 0),
+    ("seed", str(2**31 - 1), 2**31 - 1),
+    ("model", "mlp", "mlp"),
+    ("model", "my.module:build_it", "my.module:build_it"),
+    ("optimizer", "lion", "lion"),
+    ("momentum", "0", 0.0),
+    ("momentum", "0.999", 0.999),
+    ("batch_size", "1", 1),
+    ("batch_size", "65536", 65_536),
+    ("epochs", "1", 1),
+    ("epochs", "10000", 10_000),
+    ("precision", "mixed_bfloat16", "mixed_bfloat16"),
+    ("seeds", "1", 1),
+    ("seeds", "1000", 1_000),
+    ("schemes", "cosine,constant", "cosine,constant"),
+    ("trials", "1", 1),
+    ("trials", "100000", 100_000),
+    ("confirm_seeds", "2", 2),
+    ("confirm_seeds", "1000", 1_000),
+    ("top_k", "1", 1),
+    ("top_k", "100", 100),
+    ("scheme", "", None),
+    ("initial_lr", "", None),
+    ("scheme_params", "", ""),
+]
+
+REFUSED: list[tuple[str, str, str]] = [
+    ("experiment_name", "", "at least 1 character"),
+    ("fresh", "perhaps", "a valid boolean"),
+    ("data", "", "at least 1 character"),
+    ("target", "", "at least 1 character"),
+    ("seed", "-1", "greater than or equal to 0"),
+    ("seed", str(2**31), "less than or equal to 2147483647"),
+    ("seed", "1.5", "a valid integer"),
+    ("seed", "banana", "a valid integer"),
+    ("model", "resnet", "cnn, mlp, or module:function"),
+    ("model", "", "cnn, mlp, or module:function"),
+    ("model", "module:", "cnn, mlp, or module:function"),
+    ("model", "a:b:c", "cnn, mlp, or module:function"),
+    ("optimizer", "SGD", "'sgd', 'adam'"),
+    ("momentum", "1", "less than 1"),
+    ("momentum", "-0.1", "greater than or equal to 0"),
+    ("momentum", "nan", "less than 1"),
+    ("momentum", "inf", "less than 1"),
+    ("momentum", "banana", "a valid number"),
+    ("batch_size", "0", "greater than or equal to 1"),
+    ("batch_size", "65537", "less than or equal to 65536"),
+    ("epochs", "0", "greater than or equal to 1"),
+    ("epochs", "10001", "less than or equal to 10000"),
+    ("epochs", "2.5", "a valid integer"),
+    ("precision", "float16", "'auto', 'float32' or 'mixed_bfloat16'"),
+    ("seeds", "0", "greater than or equal to 1"),
+    ("seeds", "1001", "less than or equal to 1000"),
+    ("schemes", "", "'all' or a comma-separated choice of constant"),
+    ("schemes", "constant,nosuch", "'all' or a comma-separated choice of constant"),
+    ("schemes", "all,constant", "'all' or a comma-separated choice of constant"),
+    ("schemes", "reduce_on_plateau", "'all' or a comma-separated choice of constant"),
+    ("trials", "0", "greater than or equal to 1"),
+    ("trials", "100001", "less than or equal to 100000"),
+    ("confirm_seeds", "1", "greater than or equal to 2"),
+    ("confirm_seeds", "1001", "less than or equal to 1000"),
+    ("top_k", "0", "greater than or equal to 1"),
+    ("top_k", "101", "less than or equal to 100"),
+    ("initial_lr", "0", "greater than 0"),
+    ("initial_lr", "-0.1", "greater than 0"),
+    ("initial_lr", "1e7", "less than or equal to 1000000"),
+    ("initial_lr", "inf", "finite number"),
+    ("initial_lr", "nan", "finite number"),
+    ("initial_lr", "banana", "a valid number"),
+    ("scheme_params", "final_fraction=0.1", "scheme and initial_lr with it"),
+]
+
+
+def refusal(values: dict[str, object], model: type[PrepareOptions] = MainOptions) -> str:
+    """Give the one line with which values are refused."""
+    with pytest.raises(InputError) as caught:
+        validated(model, values)
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    return message
+
+
+def test_defaults_are_the_published_ones() -> None:
+    """Every option of the whole chain has the default that users rely on."""
+    assert validated(MainOptions, {}).model_dump() == DEFAULTS
+
+
+@pytest.mark.parametrize(("name", "given", "value"), ACCEPTED)
+def test_good_value_is_converted(name: str, given: str, value: object) -> None:
+    """From the text of a command line to the option's own type, limits included."""
+    got = getattr(validated(MainOptions, {name: given}), name)
+    assert got == value
+    assert type(got) is type(value)
+
+
+@pytest.mark.parametrize(("name", "given", "accepted"), REFUSED)
+def test_bad_value_is_one_line(name: str, given: str, accepted: str) -> None:
+    """It names the option, what was received, and what would be accepted."""
+    message = refusal({**(SCHEME if name == "initial_lr" else {}), name: given})
+    assert message.startswith(f"{name}: received {given!r}, expected ")
+    assert accepted in message
+    assert "Error" not in message
+
+
+def test_every_option_that_can_be_wrong_is_in_the_table() -> None:
+    """A new option needs a line among the refused; `scheme` has tests of its own."""
+    assert {name for name, _, _ in REFUSED} == set(MainOptions.model_fields) - {"scheme"}
+
+
+def test_all_faults_are_named_at_once() -> None:
+    """One line for two wrong options."""
+    message = refusal({"epochs": "0", "seed": "x"})
+    assert "epochs: received '0'" in message
+    assert "seed: received 'x'" in message
+
+
+@pytest.mark.parametrize("model", CHAIN)
+def test_unknown_option_is_refused(model: type[PrepareOptions]) -> None:
+    """With the names that are known."""
+    message = refusal({"learning_rate": "0.1"}, model)
+    assert message.startswith("learning_rate: received '0.1', expected an option among ")
+    assert message.endswith(", ".join(model.model_fields))
+
+
+def test_options_cannot_be_changed() -> None:
+    """Validated once, trusted everywhere after."""
+    options = validated(MainOptions, {})
+    with pytest.raises(ValueError, match="frozen"):
+        options.seed = 3  # type: ignore[misc]
+
+
+def test_each_stage_extends_the_options_of_the_one_before() -> None:
+    """Same names, defaults and limits, so that a stage started alone can run what it builds upon."""
+    for earlier, later in pairwise(CHAIN):
+        assert issubclass(later, earlier)
+        for name, field in earlier.model_fields.items():
+            assert repr(later.model_fields[name]) == repr(field)
+    assert tuple(dict.fromkeys(model for model, _ in COMMANDS.values())) == (MainOptions, *CHAIN[:-1])
+
+
+def test_run_control_options_exist_everywhere() -> None:
+    """What is left out of fingerprints is an option of every stage, not a name that once was one."""
+    assert set(PrepareOptions.model_fields) >= RUN_CONTROL
+
+
+def test_every_option_says_what_it_is() -> None:
+    """Its description is what --help prints, where a percent sign would be a directive."""
+    for name, field in MainOptions.model_fields.items():
+        assert field.description, name
+        assert "%" not in field.description
+
+
+def test_all_schemes_are_the_searchable_ones() -> None:
+    """`all` names no scheme that a search cannot choose."""
+    names = validated(SearchOptions, {}).scheme_names()
+    assert names == tuple(name for name, scheme in SCHEMES.items() if scheme.searchable)
+    assert "constant" in names
+    assert "reduce_on_plateau" not in names
+
+
+def test_chosen_schemes_come_in_the_order_of_the_table() -> None:
+    """However they were written: the order must not change the search."""
+    for given in ("cosine,constant,step", "step,constant,cosine", "cosine,step,constant,cosine"):
+        assert validated(SearchOptions, {"schemes": given}).scheme_names() == ("constant", "cosine", "step")
+
+
+@pytest.mark.parametrize("given", [{"scheme": "cosine"}, {"initial_lr": "0.1"}])
+def test_scheme_and_rate_belong_together(given: dict[str, object]) -> None:
+    """One without the other is refused with what was received."""
+    message = refusal(given, TrainOptions)
+    for name in ("scheme", "initial_lr"):
+        assert name in message
+    assert str(*given.values()) in message
+    assert "expected both or neither" in message
+
+
+@pytest.mark.parametrize(
+    ("given", "parts"),
+    [
+        ({"scheme": "cosin"}, ("'cosin'", "constant, linear")),
+        ({"scheme_params": "power=2"}, ("'power'", "final_fraction")),
+        ({"scheme_params": "final_fraction=2"}, ("final_fraction", "received 2", "[0, 1]")),
+        ({"scheme_params": "final_fraction"}, ("'final_fraction'", "name=value")),
+        ({"scheme_params": "final_fraction=0.1,final_fraction=0.2"}, ("'final_fraction' twice", "once")),
+    ],
+)
+def test_scheme_that_cannot_be_is_refused(given: dict[str, object], parts: tuple[str, ...]) -> None:
+    """Unknown schemes and parameters, and values out of range."""
+    message = refusal({**SCHEME, **given})
+    for part in parts:
+        assert part in message
+
+
+def test_given_scheme_with_parameters_is_accepted() -> None:
+    """A scheme that no search would choose too."""
+    for scheme, params in (("cosine", "final_fraction=0.1"), ("reduce_on_plateau", "factor=0.5")):
+        options = validated(TrainOptions, {**SCHEME, "scheme": scheme, "scheme_params": params})
+        assert (options.scheme, options.scheme_params) == (scheme, params)
+        assert options.initial_lr is not None
+        assert math.isclose(options.initial_lr, 0.1)

@@ -1,0 +1,101 @@
+"""Evaluations are told apart by what they ask; trainings say what came out."""
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+
+from pipeline.evaluation import Evaluation, Training
+
+QUESTION = Evaluation("sgd", "cosine", 0.1, {"final_fraction": 0.01, "warmup": 0.1}, 3, 7)
+OTHERS: dict[str, object] = {
+    "optimizer": "adam",
+    "scheme": "linear",
+    "initial_lr": 0.1000001,
+    "params": {"final_fraction": 0.01},
+    "epochs": 4,
+    "seed": 8,
+}
+
+
+def make_training(diverged: str = "", **history: list[float]) -> Training:
+    """Give a training of four updates with this history."""
+    return Training(
+        rates=np.zeros(4, np.float32),
+        losses=np.zeros(4, np.float32),
+        history=history,
+        steps_per_epoch=2,
+        validation_steps=2,
+        diverged=diverged,
+        seconds=1.0,
+        examples=8,
+    )
+
+
+@pytest.mark.parametrize("field", [field.name for field in fields(Evaluation)])
+def test_digest_tells_every_field(field: str) -> None:
+    """Two questions that differ have different digests."""
+    other = replace(QUESTION, **{field: OTHERS[field]})  # type: ignore[arg-type]
+    assert other.digest != QUESTION.digest
+    assert other != QUESTION
+
+
+def test_digest_does_not_tell_the_order_of_parameters() -> None:
+    """Nor which process asks."""
+    other = replace(QUESTION, params=dict(reversed(list(QUESTION.params.items()))))
+    assert other.digest == QUESTION.digest
+    assert QUESTION.digest == Evaluation(**vars(QUESTION)).digest
+    assert len(QUESTION.digest) == 64
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "name"),
+    [
+        (Evaluation("sgd", "cosine", 0.03, {}, 3, 0), "cosine lr=0.03 seed=0"),
+        (Evaluation("adam", "constant", 0.00012345, {}, 3, 20_001), "constant lr=0.000123 seed=20001"),
+        (Evaluation("sgd", "step", 2.0, {"drops": 3}, 3, 1), "step lr=2 drops=3 seed=1"),
+    ],
+)
+def test_name_is_what_a_person_reads(evaluation: Evaluation, name: str) -> None:
+    """Scheme, rate, parameters where there are any, seed."""
+    assert evaluation.name == name
+
+
+def test_curve_is_the_whole_scheme_squeezed_into_the_budget() -> None:
+    """Fewer epochs give the same shape in fewer updates, not its beginning."""
+    long, short = (Evaluation("sgd", "cosine", 0.2, {}, epochs, 0).curve(10) for epochs in (8, 2))
+    assert long.shape == (80,)
+    assert short.shape == (20,)
+    np.testing.assert_allclose(short, 0.1 * (1 + np.cos(np.pi * np.arange(20) / 20)), rtol=1e-12)
+    np.testing.assert_allclose(long[::4], short, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "best"),
+    [
+        ("val_loss", [0.5, 0.2, 0.3], 0.2),
+        ("val_accuracy", [0.5, 0.9, 0.7], 0.9),
+        ("val_mae", [2.0, 1.0, 3.0], 1.0),
+        ("val_loss", [0.5, float("nan"), float("inf")], 0.5),
+        ("val_loss", [float("nan")], None),
+        ("val_loss", [], None),
+    ],
+)
+def test_best_is_the_best_finite_value(metric: str, values: list[float], best: float | None) -> None:
+    """The highest accuracy, the lowest of everything else, None where there is nothing."""
+    assert make_training("", **{metric: values}).best(metric) == best
+    assert make_training().best(metric) is None
+
+
+@pytest.mark.parametrize(
+    ("diverged", "values", "final"),
+    [
+        ("", [0.5, 0.2, 0.3], 0.3),
+        ("loss is nan at update 3", [0.5, 0.2, 0.3], None),
+        ("", [0.5, float("nan")], None),
+        ("", [], None),
+    ],
+)
+def test_final_is_the_last_value_unless_diverged(diverged: str, values: list[float], final: float | None) -> None:
+    """Not the best one: a schedule is judged by where it ends."""
+    assert make_training(diverged, val_loss=values).final("val_loss") == final

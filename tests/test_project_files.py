@@ -1,0 +1,119 @@
+"""The files that repeat what stands elsewhere have not drifted apart from it."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from pipeline.cli import COMMANDS
+from pipeline.config import MainOptions
+from pipeline.optimizers import OPTIMIZERS
+from pipeline.stages.range_test import BOUNDS
+from scripts import render_project_files
+
+ROOT = Path(__file__).resolve().parents[1]
+MLPROJECT = yaml.safe_load((ROOT / "MLproject").read_text(encoding="utf-8"))
+CONDA = yaml.safe_load((ROOT / "conda.yaml").read_text(encoding="utf-8"))
+LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+MLFLOW_TYPES = {"seed": "int", "momentum": "float", "batch_size": "int", "epochs": "int"} | dict.fromkeys(
+    ("seeds", "trials", "confirm_seeds", "top_k"), "int"
+)
+"""Options whose default is a number; the others are strings to MLflow, which knows nothing else."""
+
+
+def pinned() -> dict[str, Requirement]:
+    """Give the lock's packages by name."""
+    packages = [Requirement(line) for line in LOCK if line and not line.startswith("#")]
+    return {canonicalize_name(package.name): package for package in packages}
+
+
+def test_rendered_files_are_up_to_date() -> None:
+    """MLproject and conda.yaml are what `make lock` writes."""
+    assert (ROOT / "MLproject").read_text(encoding="utf-8") == render_project_files.mlproject()
+    assert (ROOT / "conda.yaml").read_text(encoding="utf-8") == render_project_files.conda_yaml()
+
+
+def test_entry_points_are_the_commands() -> None:
+    """Every command can be started by `mlflow run -e`, and nothing else."""
+    assert set(MLPROJECT["entry_points"]) == set(COMMANDS)
+    assert MLPROJECT["conda_env"] == "conda.yaml"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_entry_point_has_the_options_of_its_command(name: str) -> None:
+    """Names, types and defaults; MLflow chooses the experiment itself. The command passes every one of them on."""
+    fields = COMMANDS[name][0].model_fields
+    entry = MLPROJECT["entry_points"][name]
+    assert set(entry["parameters"]) == set(fields) - {"experiment_name"}
+    for option, parameter in entry["parameters"].items():
+        default = fields[option].default
+        expected = {None: "", False: "false"}.get(default, default) if not isinstance(default, int | float) else default
+        assert parameter["default"] == ("false" if default is False else expected)
+        assert type(parameter["default"]) is type("false" if default is False else expected)
+        assert parameter["type"] == MLFLOW_TYPES.get(option, "string")
+    values = {option: f"<{option}>" for option in entry["parameters"]}
+    words = entry["command"].format(**values).split()
+    assert words[:4] == ["python", "-m", "pipeline", name]
+    flags = [word.removeprefix("--").replace("-", "_") for word in words[4::2]]
+    assert dict(zip(flags, words[5::2], strict=True)) == values
+
+
+def test_conda_environment_is_the_lock() -> None:
+    """Only `python=3.11` without a range and the list under pip survive MLflow's translation for uv."""
+    python, pip, packages = CONDA["dependencies"]
+    assert (python, pip) == ("python=3.11", "pip")
+    assert packages == {"pip": [line for line in LOCK if line and not line.startswith("#")]}
+
+
+def test_lock_pins_every_package_exactly() -> None:
+    """One version each, by name: no address, no index, no option of pip."""
+    for line in LOCK:
+        if line and not line.startswith("#"):
+            assert re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+( ; [^#@]+)?", line), line
+    assert len(pinned()) == len(LOCK)
+
+
+@pytest.mark.parametrize("dependency", [*PYPROJECT["project"]["dependencies"], *PYPROJECT["dependency-groups"]["dev"]])
+def test_lock_holds_every_dependency_within_its_range(dependency: str) -> None:
+    """What pyproject.toml asks for is what is installed."""
+    asked = Requirement(dependency)
+    (pin,) = pinned()[canonicalize_name(asked.name)].specifier
+    assert pin.operator == "=="
+    assert asked.specifier.contains(pin.version)
+
+
+def test_supported_pythons_include_that_of_the_environment() -> None:
+    """3.11 to 3.13, of which conda.yaml takes one."""
+    supported = SpecifierSet(PYPROJECT["project"]["requires-python"])
+    assert [minor for minor in range(9, 16) if supported.contains(f"3.{minor}")] == [11, 12, 13]
+
+
+def test_no_tracked_file_names_a_package_registry() -> None:
+    """Which index packages come from is the user's own matter."""
+    hosts = ("pypi" + ".org", "files.python" + "hosted.org", "conda" + ".anaconda.org", "registry." + "npmjs.org")
+    settings = ("--index" + "-url", "--extra-index" + "-url", "--find" + "-links")
+    words = [*hosts, *settings]
+    pattern = re.compile("|".join(map(re.escape, words)))
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    files = [ROOT / name for name in listed.split("\0") if name]
+    assert ROOT / "requirements.lock" in files
+    assert pattern.search("https://" + hosts[0] + "/simple")
+    texts = {file: file.read_text(encoding="utf-8", errors="replace") for file in files if file.is_file()}
+    assert [file.name for file, text in texts.items() if pattern.search(text)] == []
+
+
+def test_every_optimizer_has_all_it_needs() -> None:
+    """A row among the optimizers, the bounds of its sweep, and a place among the options."""
+    annotation = MainOptions.model_fields["optimizer"].annotation
+    assert annotation is not None
+    assert set(BOUNDS) == set(OPTIMIZERS) == set(annotation.__args__)
+    for low, high in BOUNDS.values():
+        assert 0 < low < high / 1e3
