@@ -1,17 +1,26 @@
 """The networks: those of the two articles, adapted to the data's shape, and the user's own."""
 
 import importlib
+import re
 import sys
+import sysconfig
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 import keras
 from keras import layers
 
+from pipeline.datasets.refusals import describe
 from pipeline.errors import InputError
 from pipeline.results import Task
 
 Builder = Callable[[], keras.Model]
+
+_BOLD = re.compile(r"\x1b\[\d+m")
+
+_SMALLEST = 4
+"""Two 2x2 poolings leave nothing of an image smaller than this."""
 
 _SMALLEST_UNPADDED = 10
 """Two 3x3 convolutions, each followed by 2x2 pooling, leave nothing of an image smaller than this."""
@@ -19,8 +28,11 @@ _SMALLEST_UNPADDED = 10
 
 def cnn(input_shape: tuple[int, ...], num_outputs: int, activation: str) -> keras.Model:
     """Article B's network (MachineCurve, "Problems with fixed and decaying learning rates")."""
-    if len(input_shape) != 3:
-        raise InputError(f"model: received 'cnn' for inputs of shape {input_shape}, expected images or model=mlp")
+    if len(input_shape) != 3 or min(input_shape[:2]) < _SMALLEST:
+        raise InputError(
+            f"model: received 'cnn' for inputs of shape {input_shape},"
+            f" expected images of {_SMALLEST}x{_SMALLEST} or more, or model=mlp"
+        )
     padding = "valid" if min(input_shape[:2]) >= _SMALLEST_UNPADDED else "same"
     return keras.Sequential(
         [
@@ -65,7 +77,11 @@ def builder(model: str, input_shape: tuple[int, ...], num_outputs: int, task: Ta
     function = _import(model)
 
     def build() -> keras.Model:
-        return _checked(model, function(input_shape, num_outputs), input_shape, num_outputs)
+        try:
+            made = function(input_shape, num_outputs)
+        except Exception as error:
+            raise InputError(f"model: {model}({input_shape}, {num_outputs}) failed with {_in_a_line(error)}") from error
+        return _checked(model, made, input_shape, num_outputs)
 
     return build
 
@@ -76,11 +92,11 @@ def _import(model: str) -> Callable[[tuple[int, ...], int], object]:
         sys.path.insert(0, str(Path.cwd()))
     try:
         function = getattr(importlib.import_module(module_name), function_name)
-    except (ImportError, AttributeError) as error:
+    except (Exception, SystemExit) as error:  # importing runs the user's code, which may raise anything
         raise InputError(
-            f"model: received {model!r}, expected module:function found on PYTHONPATH or in the working directory"
-            f" ({error})"
-        ) from None
+            f"model: received {model!r}, expected {', '.join(BUILT_IN)}, or module:function found on PYTHONPATH"
+            f" or in the working directory ({_in_a_line(error)})"
+        ) from error
     if not callable(function):
         raise InputError(f"model: received {model!r}, which is not callable, expected a function")
     return function  # type: ignore[no-any-return]
@@ -90,12 +106,27 @@ def _checked(name: str, model: object, input_shape: tuple[int, ...], num_outputs
     if not isinstance(model, keras.Model):
         raise InputError(f"model: {name} returned {type(model).__name__}, expected an uncompiled Keras model")
     if model.compiled:
-        raise InputError(f"model: {name} returned a compiled model, expected an uncompiled one")
-    if not model.built:
-        model.build((None, *input_shape))
-    output = model.compute_output_shape((None, *input_shape))
-    if not isinstance(output, tuple) or output[-1] != num_outputs:
-        raise InputError(f"model: {name} gives outputs of shape {output}, expected (None, {num_outputs})")
+        raise InputError(f"model: {name} returned a compiled model, expected a new, uncompiled one at every call")
+    try:
+        outputs = model(keras.Input(input_shape))  # builds subclassed models too, which `build` does not
+    except Exception as error:
+        raise InputError(
+            f"model: {name} returned a model that fails with {_in_a_line(error)},"
+            f" expected one for inputs of shape {(None, *input_shape)}"
+        ) from error
+    shape = getattr(outputs, "shape", None)
+    if shape != (None, num_outputs):
+        raise InputError(
+            f"model: {name} gives outputs of shape {shape or type(outputs).__name__}, expected {(None, num_outputs)}"
+        )
     if not model.trainable_variables:
         raise InputError(f"model: {name} has no trainable weights, expected at least one")
     return model
+
+
+def _in_a_line(error: BaseException) -> str:
+    """The exception, without the bold type that Keras writes, and the line of the user's code it came through."""
+    message = _BOLD.sub("", describe(error))
+    foreign = (__file__, "<frozen ", *(sysconfig.get_path(kind) for kind in ("stdlib", "purelib", "platlib")))
+    own = [at for at in traceback.extract_tb(error.__traceback__) if not at.filename.startswith(foreign)]
+    return f"{message} at {Path(own[-1].filename).name}, line {own[-1].lineno}" if own else message

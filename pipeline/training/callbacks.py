@@ -13,8 +13,11 @@ from pipeline.training.feed import Feed
 DIVERGED_AT = 4.0
 """A training has diverged once its loss is this many times what it was at the start."""
 
-_START = 3
-"""How many batch losses make up the start: the rates have hardly acted on them yet."""
+_START = 32
+"""How many examples make up the start: enough for a steady loss, in as few updates as possible."""
+
+_ACTED = 1_000.0
+"""Where batches are so small that the start takes several updates, rates that raise the loss this much acted on it."""
 
 Rewrite = Callable[[NDArray[np.float64], int, Sequence[float]], NDArray[np.float64]]
 """`(curve, updates done, validation losses so far) -> curve`: how a reactive scheme changes what is left."""
@@ -38,9 +41,10 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]
     Reads the losses of all updates since the last call, so nothing is missed between calls.
     """
 
-    def __init__(self, losses: tf.Variable) -> None:
+    def __init__(self, losses: tf.Variable, batch_size: int) -> None:
         super().__init__()
         self._losses = losses
+        self._start_updates = -(-_START // batch_size)
         self._start: float | None = None
         self.updates = 0
         self.diverged = ""
@@ -58,8 +62,9 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]
             return
         level = float(np.median(recent))
         if self._start is None:
-            self._start = max(float(np.median(recent[:_START])), float(np.finfo(np.float32).tiny))
-        if level > DIVERGED_AT * self._start:
+            # Only the first loss is one that no rate has acted on: a large rate multiplies already the second.
+            self._start = min(float(np.median(recent[: self._start_updates])), _ACTED * float(recent[0]))
+        if 0 < DIVERGED_AT * self._start < level:  # multiples of a negative loss say nothing
             self._stop(f"loss is {level:.3g} about update {first}, {level / self._start:.0f} times its start")
 
     def _stop(self, reason: str) -> None:
@@ -78,5 +83,7 @@ class Rewriter(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """What has been used stays as it was; only later rates may change."""
         self._val_losses.append(float((logs or {})["val_loss"]))
-        self._curve = self._rewrite(self._curve, int(self.model.optimizer.iterations), self._val_losses)
+        done = int(self.model.optimizer.iterations)
+        rewritten = self._rewrite(self._curve, done, self._val_losses)
+        self._curve = np.concatenate([self._curve[:done], rewritten[done:]])
         self._rates.assign(self._curve.astype(np.float32))

@@ -7,24 +7,37 @@ the last only in numbers: the rates, the initial weights, the dropout seeds and 
 
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from keras.src.backend.common import global_state
+from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 from numpy.typing import NDArray
 
 from pipeline import optimizers
 from pipeline.datasets import Splits
+from pipeline.errors import InputError
 from pipeline.evaluation import Training
 from pipeline.models import Builder
+from pipeline.results import Task
 from pipeline.training.callbacks import Reorder, Rewrite, Rewriter, Watch
 from pipeline.training.feed import BatchOrder, Feed, evaluation_batches
 
 UPDATES_PER_CALL = 50
 """Optimizer updates per call of the compiled program: above 16, more gained nothing on either article's network."""
+
+# By their names, Keras would make the metrics' variables while tracing, and TensorFlow would trace a second time.
+_LOSS_AND_METRIC: dict[Task, tuple[str, Callable[[], keras.metrics.Metric]]] = {
+    "classification": (
+        "sparse_categorical_crossentropy",
+        lambda: keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
+    ),
+    "regression": ("mean_squared_error", lambda: keras.metrics.MeanAbsoluteError(name="mae")),
+}
 
 
 class _Curve(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
@@ -57,7 +70,9 @@ class Trainer:
         self._build = build
         self._policy = precision
         self._order = BatchOrder(len(splits.x_train), batch_size)
+        self._batch_size = batch_size
         self._splits = splits
+        self._unseeded_draws = keras.random.SeedGenerator(0)
         self.steps_per_epoch = self._order.steps_per_epoch
         self.model = self._fresh_model(seed=0)
         self._curve = _Curve()
@@ -89,12 +104,18 @@ class Trainer:
             keep_best: leave the model with the weights of its best validation.
             callbacks: Keras callbacks; those at batch level see every `UPDATES_PER_CALL`-th update.
 
+        Raises:
+            ValueError: if `validations` does not divide the curve, or is 0 where something waits for them.
+            InputError: if the network's own `train_step` leaves no loss to record.
+
         """
         parts = max(validations, 1)
         if not len(curve) or len(curve) % parts:
             raise ValueError(f"validations: received {parts}, expected a divisor of the {len(curve)} updates")
+        if not validations and (rewrite is not None or patience is not None or keep_best):
+            raise ValueError("validations: received 0, expected 1 or more with rewrite, patience or keep_best")
         self._reset(seed, curve)
-        watch = Watch(self._losses)
+        watch = Watch(self._losses, self._batch_size)
         own: list[keras.callbacks.Callback] = [Reorder(self._feed, seed, len(curve) // parts), watch]
         if rewrite is not None:
             own.append(Rewriter(self._curve.rates, curve, rewrite))
@@ -147,45 +168,66 @@ class Trainer:
         """How often the training program has been traced; 1 however many trainings have run."""
         return int(self._traces)
 
-    def _compile(self, optimizer: keras.optimizers.Optimizer, task: str) -> None:
-        compute_loss = self.model.compute_loss
-        self._traces = 0
-
-        def recording_loss(
-            x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-        ) -> Any:
-            loss = compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
-            if training:
-                self._traces += 1  # this Python code runs only while tracing
-                at = tf.reshape(tf.cast(optimizer.iterations, tf.int32), (1, 1))
-                self._losses.scatter_nd_update(at, tf.reshape(tf.cast(loss, tf.float32), (1,)))
-            return loss
-
-        # Keras' logs give the running mean of an epoch; this is the documented place to see each batch's loss.
-        self.model.compute_loss = recording_loss
-        classification = task == "classification"
+    def _compile(self, optimizer: keras.optimizers.Optimizer, task: Task) -> None:
+        self._record_losses(optimizer)
+        loss, metric = _LOSS_AND_METRIC[task]
         self.model.compile(
             optimizer,
-            loss="sparse_categorical_crossentropy" if classification else "mean_squared_error",
-            metrics=["accuracy"] if classification else ["mae"],
+            loss=loss,
+            metrics=[metric()],
             steps_per_execution=UPDATES_PER_CALL,
             jit_compile=False,  # XLA made the convolutional network many times slower on CPUs
         )
         optimizer.build(self.model.trainable_variables)
         self._initial_optimizer = [variable.numpy() for variable in optimizer.variables]
 
+    def _record_losses(self, optimizer: keras.optimizers.Optimizer) -> None:
+        """Write each batch's loss into `_losses`, since Keras' logs give the running mean of an epoch.
+
+        `compute_loss` is the documented place to see it. Keras calls it for validation as well, and the user's own
+        may not say for which: only `train_step` knows.
+        """
+        train_step, compute_loss = self.model.train_step, self.model.compute_loss
+        self._traces = 0
+        recorded: bool | None = None
+
+        def counted_step(data: Any) -> Any:
+            nonlocal recorded
+            self._traces += 1  # this Python code runs only while tracing
+            recorded = False
+            logs = train_step(data)
+            if not recorded:
+                raise InputError("model: its train_step leaves out compute_loss, expected one that calls it")
+            recorded = None
+            return logs
+
+        def recording_loss(*args: Any, **kwargs: Any) -> Any:
+            nonlocal recorded
+            loss = compute_loss(*args, **kwargs)
+            if recorded is not None:
+                recorded = True
+                at = tf.reshape(tf.cast(optimizer.iterations, tf.int32), (1, 1))
+                self._losses.scatter_nd_update(at, tf.reshape(tf.cast(loss, tf.float32), (1,)))
+            return loss
+
+        self.model.train_step, self.model.compute_loss = counted_step, recording_loss
+
     def _fresh_model(self, seed: int) -> keras.Model:
         with _dtype_policy(self._policy), _random_states_kept():
             keras.utils.set_random_seed(seed)
             model = self._build()
         if self._policy != "float32":
-            model.layers[-1].dtype_policy = keras.DTypePolicy("float32")  # probabilities need more than 8 bits
+            _last_layer(model).dtype_policy = keras.DTypePolicy("float32")  # probabilities need more than 8 bits
         return model
 
     def _reset(self, seed: int, curve: NDArray[np.float64]) -> None:
         """The state that building the network anew with this seed would give, without tracing again."""
         _assign(self.model.variables, self._fresh_model(seed).variables)
         _assign(self.model.optimizer.variables, self._initial_optimizer)
+        # What `keras.random` draws without a seed comes from a global generator. Keras replaces it with every seed set,
+        # but the training program keeps the one it was traced with: always this one.
+        self._unseeded_draws.state.assign([seed, 0])
+        global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, self._unseeded_draws)
         self._curve.rates.assign(curve.astype(np.float32))
         self._losses.assign(np.full(len(curve), np.nan, np.float32))
 
@@ -193,6 +235,14 @@ class Trainer:
 def _assign(variables: Sequence[keras.Variable], values: Sequence[Any]) -> None:
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
+
+
+def _last_layer(model: keras.Model) -> keras.layers.Layer:
+    """The layer that gives the outputs, in however many models it is nested."""
+    layer = model
+    while getattr(layer, "layers", None):
+        layer = layer.layers[-1]
+    return layer
 
 
 @contextmanager

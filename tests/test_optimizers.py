@@ -1,0 +1,51 @@
+"""The table of optimizers."""
+
+from typing import get_args
+
+import keras
+import pytest
+
+from pipeline.config import OptimizerName
+from pipeline.optimizers import OPTIMIZERS, create
+
+CLASSES = {
+    "sgd": "SGD",
+    "adam": "Adam",
+    "adamw": "AdamW",
+    "adadelta": "Adadelta",
+    "adamax": "Adamax",
+    "rmsprop": "RMSprop",
+    "nadam": "Nadam",
+    "adagrad": "Adagrad",
+    "lion": "Lion",
+}
+"""The names that are promised to users, and the Keras classes they mean."""
+
+
+class TestOptimizers:
+    def test_the_names_are_those_promised(self) -> None:
+        """The table, the option and the contract list the same names in the same order."""
+        assert list(OPTIMIZERS) == list(get_args(OptimizerName)) == list(CLASSES)
+
+    @pytest.mark.parametrize(("name", "expected"), CLASSES.items())
+    def test_each_is_keras_own_with_its_defaults(self, name: str, expected: str) -> None:
+        """The class of that name, the rate as given, and nothing else changed but the momentum of sgd."""
+        made, default = create(name, 0.125, 0.75), getattr(keras.optimizers, expected)(0.125)
+        assert type(made) is type(default)
+        changed = {key for key, value in made.get_config().items() if value != default.get_config()[key]}
+        assert changed == ({"momentum"} if name == "sgd" else set())
+        assert float(made.learning_rate) == 0.125
+
+    @pytest.mark.parametrize("momentum", [0.0, 0.75])
+    def test_momentum_reaches_sgd(self, momentum: float) -> None:
+        """As given, without Nesterov's correction."""
+        made = create("sgd", 0.1, momentum)
+        assert (made.momentum, made.nesterov) == (momentum, False)
+
+    def test_a_schedule_is_kept(self) -> None:
+        """A Keras schedule in place of the rate stays the source of the rate."""
+        made = create("adam", keras.optimizers.schedules.PiecewiseConstantDecay([1], [0.5, 0.25]), 0.9)
+        made.build([keras.Variable([1.0])])
+        assert float(made.learning_rate) == 0.5
+        made.iterations.assign(2)
+        assert float(made.learning_rate) == 0.25

@@ -1,0 +1,89 @@
+"""What users of Keras bring: callbacks, own losses, own precision."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from pipeline.errors import InputError
+from tests.training.networks import STEPS, digits, trainer
+
+CURVE = np.full(3 * STEPS, 0.05)
+
+
+class TestCallbacks:
+    def test_they_see_every_part(self, tmp_path: Path) -> None:
+        """Own functions are called once a part with all values; checkpoints and logs write their files."""
+        seen: list[float] = []
+        trainings = trainer("plain").train(
+            CURVE,
+            1,
+            validations=3,
+            callbacks=[
+                keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(logs["val_loss"])),
+                keras.callbacks.ModelCheckpoint(tmp_path / "best.keras", save_best_only=True),
+                keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.weights.h5", save_weights_only=True),
+                keras.callbacks.CSVLogger(tmp_path / "log.csv"),
+            ],
+        )
+        assert seen == list(trainings.history["val_loss"])
+        assert {path.name for path in tmp_path.iterdir()} == {
+            "best.keras", "1.weights.h5", "2.weights.h5", "3.weights.h5", "log.csv",
+        }  # fmt: skip
+        assert len((tmp_path / "log.csv").read_text().splitlines()) == 1 + 3
+        best = keras.saving.load_model(tmp_path / "best.keras", compile=False)
+        accuracy = (best.predict(digits().x_val / np.float32(16), verbose=0).argmax(1) == digits().y_val).mean()
+        assert accuracy == pytest.approx(trainings.history["val_accuracy"][int(np.argmin(seen))])
+
+    def test_they_may_stop_the_training(self) -> None:
+        """Setting `stop_training` ends it after that part, as in any Keras program."""
+        engine = trainer("plain")
+        stop = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs: setattr(engine.model, "stop_training", epoch == 1)
+        )
+        training = engine.train(CURVE, 1, validations=3, callbacks=[stop])
+        assert len(training.losses) == 2 * STEPS
+
+
+class TestOwnLoss:
+    def test_a_subclassed_model_with_its_own_loss_trains(self) -> None:
+        """Its `compute_loss` is the loss that is recorded and validated, and validating records nothing."""
+        engine, data = trainer("own_loss"), digits()
+        training = engine.train(CURVE, 1, validations=3)
+        assert (training.losses.shape, training.diverged) == ((3 * STEPS,), "")
+        sizes = [32] * 6 + [8]
+        means = [np.average(part, weights=sizes) for part in training.losses.reshape(3, STEPS)]
+        assert training.history["loss"] == pytest.approx(means, rel=1e-5)
+        probabilities = engine.model.predict(data.x_val / np.float32(16), verbose=0)
+        loss = -3 * np.log(probabilities[np.arange(100), data.y_val]).mean()
+        assert training.history["val_loss"][-1] == pytest.approx(loss, rel=1e-4)
+
+    def test_a_training_step_without_a_loss_is_refused(self) -> None:
+        """There would be nothing to record, and every later number would be about nothing."""
+        with pytest.raises(InputError, match="train_step leaves out compute_loss, expected one that calls it"):
+            trainer("no_loss").train(CURVE, 1, validations=0)
+
+
+class TestPrecision:
+    @pytest.mark.parametrize("network", ["plain", "nested"])
+    def test_bfloat16_is_for_all_but_the_last_layer(self, network: str) -> None:
+        """Hidden layers compute in bfloat16; weights, losses and probabilities have float32."""
+        engine = trainer(network, precision="mixed_bfloat16")
+        dense = [layer for layer in engine.model._flatten_layers() if isinstance(layer, keras.layers.Dense)]
+        assert {layer.units: layer.compute_dtype for layer in dense} == {16: "bfloat16", 10: "float32"}
+        assert {variable.dtype for variable in engine.model.trainable_variables} == {"float32"}
+        outputs = engine.model(digits().x_val / np.float32(16))
+        assert outputs.dtype == "float32"
+        np.testing.assert_allclose(np.sum(outputs, axis=1), 1, rtol=1e-5)  # bfloat16 would miss by up to 0.01
+        assert keras.config.dtype_policy().name == "float32"
+
+    def test_bfloat16_learns_what_float32_does(self) -> None:
+        """The losses differ by rounding only, and do differ."""
+        rounded, whole = (
+            trainer("plain", precision=precision).train(CURVE, 1, validations=1).losses
+            for precision in ("mixed_bfloat16", "float32")
+        )
+        np.testing.assert_allclose(rounded, whole, rtol=0.2)
+        assert not np.allclose(rounded, whole, rtol=1e-5)
+        assert rounded[-1] < rounded[0] / 1.5

@@ -1,0 +1,75 @@
+"""The model that users take away."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from pipeline.datasets import Splits
+from tests.training.networks import STEPS, digits, digits_table, trainer
+
+CASES: dict[str, tuple[str, str, Splits]] = {
+    "images": ("plain", "float32", digits()),
+    "bfloat16": ("plain", "mixed_bfloat16", digits()),
+    "table": ("table", "float32", digits_table()),
+}
+FRESH = """
+import importlib.util, sys
+import keras, numpy
+assert importlib.util.find_spec("pipeline") is None
+for name in sys.argv[1:]:
+    model = keras.saving.load_model(name + ".keras")
+    assert not model.compiled
+    numpy.save(name + ".out.npy", model.predict(numpy.load(name + ".in.npy"), verbose=0))
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The saved models, their raw inputs, and what a process without this project's code made of them."""
+    folder = tmp_path_factory.mktemp("serving")
+    for name, (network, precision, data) in CASES.items():
+        engine = trainer(network, precision=precision)
+        engine.train(np.full(3 * STEPS, 0.02), 1, validations=1)
+        engine.serving_model().save(folder / f"{name}.keras")
+        np.save(folder / f"{name}.in.npy", data.x_test)
+        inputs = (data.x_test - np.asarray(data.scaling.offset)) / np.asarray(data.scaling.scale)
+        np.save(folder / f"{name}.expected.npy", engine.model.predict(inputs.astype(np.float32), verbose=0))
+    subprocess.run([sys.executable, "-I", "-c", FRESH, *CASES], cwd=folder, check=True)
+    return folder
+
+
+@pytest.mark.parametrize("name", CASES)
+class TestServingModel:
+    def test_it_takes_raw_inputs_wherever_keras_is(self, folder: Path, name: str) -> None:
+        """Loaded in safe mode without this project, it gives for raw inputs what the network gives for scaled ones."""
+        outputs = np.load(folder / f"{name}.out.npy")
+        expected = np.load(folder / f"{name}.expected.npy")
+        assert np.ptp(expected, axis=0).max() > 0.1
+        tolerance = 0.02 if name == "bfloat16" else 1e-5
+        np.testing.assert_allclose(outputs, expected, rtol=tolerance, atol=tolerance)
+
+    def test_its_file_says_nothing_of_the_training(self, folder: Path, name: str) -> None:
+        """No optimizer, no loss, no state of them, no name of this project."""
+        with zipfile.ZipFile(folder / f"{name}.keras") as archive:
+            text = archive.read("config.json").decode()
+        config = json.loads(text)
+        assert not config.get("compile_config")
+        assert "optimizer" not in text
+        assert "pipeline" not in text
+        model = keras.saving.load_model(folder / f"{name}.keras")
+        assert not model.compiled
+
+
+def test_images_may_stay_bytes() -> None:
+    """The images are served as they were read."""
+    assert digits().x_test.dtype == np.uint8
+    engine = trainer("plain")
+    engine.train(np.full(STEPS, 0.02), 1, validations=0)
+    served = engine.serving_model()(digits().x_test)
+    np.testing.assert_allclose(served, engine.model(digits().x_test / np.float32(16)), rtol=1e-5, atol=1e-6)
