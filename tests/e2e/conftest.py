@@ -1,0 +1,22 @@
+"""One project whose whole chain has run, shared by the tests of what it left."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.project import Project
+
+
+@pytest.fixture(scope="package")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Give a copy of the project in which `python -m pipeline main` has been run once."""
+    project = Project.copied_to(tmp_path_factory.mktemp("project"))
+    project.pipeline("main")
+    return project
+
+
+@pytest.fixture(scope="package")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Give a copy of the project in another folder, in which nothing has run."""
+    folder: Path = tmp_path_factory.mktemp("elsewhere")
+    return Project.copied_to(folder)

@@ -1,0 +1,133 @@
+"""A copy of the project files in a folder of its own, used as a user does: by its commands and its tracking store."""
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = ("MLproject", "conda.yaml", "requirements.lock")
+
+SMALL = {
+    "data": "digits",
+    "model": "mlp",
+    "epochs": "2",
+    "trials": "3",
+    "confirm_seeds": "2",
+    "seeds": "2",
+    "top_k": "1",
+    "schemes": "constant,cosine",
+}
+"""The smallest search worth the name, by option."""
+
+PATIENCE = 600.0
+"""Seconds after which a command that does not end is a failure."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """The commands of a copied project, and what they left in its tracking store."""
+
+    folder: Path
+
+    @classmethod
+    def copied_to(cls, folder: Path) -> "Project":
+        """Copy what a user gets, without caches, runs and reports."""
+        for file in FILES:
+            shutil.copy(ROOT / file, folder)
+        shutil.copytree(ROOT / "pipeline", folder / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
+        return cls(folder)
+
+    @property
+    def client(self) -> MlflowClient:
+        """MLflow's own view of the default store in the folder."""
+        return MlflowClient(f"sqlite:///{self.folder}/mlflow.db")
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """Start a command as in a user's shell with the environment activated."""
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "PYTHON", "PYTEST"))}
+        environment = {**kept, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, cwd=self.folder, env=environment, stdout=pipe, stderr=pipe, text=True)
+
+    def run(self, *command: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end, which must have this exit code."""
+        process = self.start(*command)
+        out, err = process.communicate(timeout=PATIENCE)
+        assert process.returncode == code, f"{command} ended with {process.returncode}\n{out}\n{err}"
+        return subprocess.CompletedProcess(command, code, out, err)
+
+    def pipeline(self, stage: str, code: int = 0, **options: object) -> subprocess.CompletedProcess[str]:
+        """Run `python -m pipeline STAGE` with the small options, and `options` over them."""
+        return self.run(*command(stage, **options), code=code)
+
+    def runs(self, stage: str, parent: str | None = None, status: str | None = None) -> list[Run]:
+        """The runs of a stage, oldest first."""
+        experiment = self.client.get_experiment_by_name("lr-pipeline")
+        if experiment is None:
+            return []
+        found = self.client.search_runs([experiment.experiment_id], f"tags.`pipeline.stage` = '{stage}'")
+        return [
+            run
+            for run in reversed(found)
+            if status in (None, run.info.status) and parent in (None, run.data.tags.get("mlflow.parentRunId"))
+        ]
+
+    def statuses(self) -> set[str]:
+        """The statuses of all runs of the store, whoever made them."""
+        experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
+        return {run.info.status for run in self.client.search_runs(experiments)}
+
+    def artifacts(self, run: Run) -> Path:
+        """The folder with a run's artifacts."""
+        return Path(run.info.artifact_uri.removeprefix("file://"))
+
+    def wait_for_trials(self, process: subprocess.Popen[str], count: int) -> None:
+        """Wait until so many trainings of searches have finished, while the process is at work on them.
+
+        It only looks: MLflow's client would take part in setting up the store, which two must not do at once.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while self._finished_trials() < count:
+            assert process.poll() is None, f"ended before it could be interrupted:\n{process.communicate()}"
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    def _finished_trials(self) -> int:
+        query = """SELECT COUNT(*) FROM runs JOIN tags USING (run_uuid)
+            WHERE tags.key = 'pipeline.stage' AND tags.value = 'trial' AND runs.status = 'FINISHED'"""
+        try:
+            with closing(sqlite3.connect(f"file:{self.folder}/mlflow.db?mode=ro", uri=True)) as database:
+                return int(database.execute(query).fetchone()[0])
+        except sqlite3.OperationalError:  # not set up yet
+            return 0
+
+
+def command(stage: str, **options: object) -> Sequence[str]:
+    """The command line of a stage with the small options, those it knows, and `options` over them."""
+    known = {"prepare": ("data",)}.get(stage, tuple(SMALL))
+    given = {name: value for name, value in SMALL.items() if name in known} | options
+    flags = [part for name, value in given.items() for part in (f"--{name}", str(value))]
+    return ("python", "-m", "pipeline", stage, *flags)
+
+
+def kill_tree(process: subprocess.Popen[str]) -> None:
+    """Take a command and all it started away at once, as a power cut would."""
+    tree = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
+    for one in tree:
+        one.send_signal(signal.SIGSTOP)  # so that none sees another die
+    for one in tree:
+        one.kill()
+    process.communicate(timeout=PATIENCE)
+    psutil.wait_procs(tree, timeout=PATIENCE)

@@ -1,0 +1,292 @@
+"""What one `python -m pipeline main` leaves behind, and what later commands make of it."""
+
+import ast
+import json
+import runpy
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow.entities import Run
+
+from pipeline import datasets
+from tests.e2e.project import Project
+
+pytestmark = pytest.mark.slow
+
+STAGES = ("prepare", "range_test", "search", "train", "report")
+CONFIRMED = (1 + 2) * 2  # the finalist and both baselines, on two seeds each
+EVALUATIONS = 3 + CONFIRMED + 4  # with the trials before, and the basin's rates after
+
+
+def only(project: Project, stage: str, parent: str | None = None) -> Run:
+    """Give the oldest run of a stage: the one of the first command."""
+    return project.runs(stage, parent)[0]
+
+
+def result(project: Project, run: Run) -> dict[str, object]:
+    """Give a run's result as another program reads it."""
+    read: dict[str, object] = json.loads((project.artifacts(run) / "result.json").read_text(encoding="utf-8"))
+    return read
+
+
+def trainings(project: Project) -> list[Run]:
+    """Give the run of each training of the first command: those of the search, then the final ones."""
+    search, train = (only(project, stage).info.run_id for stage in ("search", "train"))
+    return [*project.runs("trial", search), *project.runs("train", train)]
+
+
+def test_every_stage_is_a_finished_child_of_main(project: Project) -> None:
+    """One run of `main` with one child a stage; all of them finished, none of them reused."""
+    main = only(project, "main")
+    assert main.info.status == "FINISHED"
+    assert main.info.run_name == "mlp on digits"
+    for stage in STAGES:
+        (run,) = project.runs(stage, main.info.run_id)
+        assert run.info.status == "FINISHED"
+        assert len(run.data.tags["pipeline.fingerprint"]) == 64
+        assert "pipeline.cached" not in run.data.tags
+
+
+def test_every_training_is_a_child_of_its_stage(project: Project) -> None:
+    """As many as were asked for, with names and tags that tell them apart."""
+    runs = trainings(project)
+    assert len(runs) == EVALUATIONS + 2
+    for run in runs:
+        params, tags = run.data.params, run.data.tags
+        assert run.info.status == "FINISHED"
+        assert tags["pipeline.scheme"] == params["scheme"] in ("constant", "cosine")
+        assert tags["pipeline.optimizer"] == params["optimizer"] in ("sgd", "adam")
+        assert run.info.run_name.startswith(f"{params['scheme']} lr={float(params['initial_lr']):.3g}")
+        assert run.info.run_name.endswith(f"seed={params['seed']}")
+    confirmations = [run for run in runs if run.data.tags.get("pipeline.role") == "confirmation"]
+    assert len(confirmations) == CONFIRMED
+    assert {run.data.params["seed"] for run in confirmations} == {"20000", "20001"}
+    assert [run.data.params["seed"] for run in runs[-2:]] == ["0", "1"]
+
+
+def test_every_training_logs_the_metrics_of_the_contract(project: Project) -> None:
+    """The test set is opened by `train` only."""
+    always = {
+        *("lr", "loss", "accuracy", "val_loss", "val_accuracy", "epoch"),
+        *("best_val_loss", "best_val_accuracy", "train_seconds", "examples_per_second"),
+    }
+    for run in trainings(project):
+        tested = {"test_loss", "test_accuracy"} if run.data.tags["pipeline.stage"] == "train" else set()
+        assert set(run.data.metrics) == always | tested
+    means = result(project, only(project, "train"))
+    finals = [run.data.metrics["test_loss"] for run in project.runs("train", only(project, "train").info.run_id)]
+    assert means["test_loss"] == pytest.approx(np.mean(finals))
+    assert only(project, "main").data.metrics["test_loss"] == means["test_loss"]
+
+
+def test_every_training_keeps_its_whole_curve(project: Project) -> None:
+    """One row an update, whose rates are those that the scheme gives."""
+    for run in trainings(project):
+        folder = project.artifacts(run)
+        assert (folder / "lr_curve.png").stat().st_size > 1_000
+        frame = pd.read_csv(folder / "lr_curve.csv")
+        assert list(frame.columns) == ["step", "epoch", "lr", "loss"]
+        assert list(frame["step"]) == list(range(22 * int(run.data.params["epochs"])))  # 1,079 examples by 50
+        first, last = frame["lr"].iloc[0], frame["lr"].iloc[-1]
+        assert first == pytest.approx(float(run.data.params["initial_lr"]), rel=1e-6)
+        assert last < first / 50 if run.data.params["scheme"] == "cosine" else last == first
+
+
+@pytest.mark.parametrize(
+    ("stage", "files", "keys"),
+    [
+        ("prepare", {"data.npz"}, {"digests", "train_examples", "input_shape"}),
+        (
+            "range_test",
+            {"range_test.csv", "range_test.png"},
+            {"verdict", "reason", "suggested_lr", "lr_low", "lr_high", "suggestions", "seeds"},
+        ),
+        (
+            "search",
+            {"trials.csv", "leaderboard.csv"},
+            {"winner", "leaderboard", "ties", "basin", "baselines", "cost"},
+        ),
+        (
+            "train",
+            {"model.keras", "schedule.json", "schedule.py", "lr_curve.csv", "lr_curve.png"},
+            {"test_loss", "test_accuracy", "val_loss", "seeds", "winner"},
+        ),
+        ("report", {"report.html"}, {"report", "answer"}),
+    ],
+)
+def test_stage_leaves_the_files_and_results_of_the_contract(
+    project: Project, stage: str, files: set[str], keys: set[str]
+) -> None:
+    """Under the names that scripts of users rely on."""
+    run = only(project, stage)
+    assert {*files, "result.json", "manifest.json"} <= {file.name for file in project.artifacts(run).iterdir()}
+    assert keys <= set(result(project, run))
+
+
+def test_prepared_data_has_the_digests_it_says(project: Project) -> None:
+    """The SHA-256 of every array in the file is in the result."""
+    run = only(project, "prepare")
+    splits = datasets.load_splits(project.artifacts(run) / "data.npz")
+    assert datasets.digests(splits) == result(project, run)["digests"]
+
+
+def test_search_result_holds_together(project: Project) -> None:
+    """The winner leads among the schemes, lies in its basin, and the costs are those of the trainings."""
+    run = only(project, "search")
+    found = json.loads((project.artifacts(run) / "result.json").read_text(encoding="utf-8"))
+    winner, basin, cost = found["winner"], found["basin"], found["cost"]
+    assert basin["lr_low"] <= winner["initial_lr"] <= basin["lr_high"]
+    assert [baseline["name"] for baseline in found["baselines"]] == ["Adam at 0.001", "SGD at 0.01"]
+    assert len(found["leaderboard"]) == 3
+    assert set(winner) == {"scheme", "initial_lr", "optimizer", "params"}
+    children = project.runs("trial", run.info.run_id)
+    assert cost["epochs"] == sum(int(child.data.params["epochs"]) for child in children)
+    assert cost["examples"] == cost["epochs"] * 1079
+    assert len(pd.read_csv(project.artifacts(run) / "trials.csv")) == 3
+
+
+def test_report_lies_where_people_look_for_it(project: Project) -> None:
+    """The same page in the store and under reports/, self-contained, with the answer that was printed."""
+    page = (project.folder / "reports" / "report.html").read_text(encoding="utf-8")
+    assert page == (project.artifacts(only(project, "report")) / "report.html").read_text(encoding="utf-8")
+    assert "<script src" not in page
+    assert "Adam at 0.001" in page
+
+
+def test_exported_schedule_runs_without_the_project(project: Project, tmp_path: Path) -> None:
+    """`schedule.py` alone in a folder gives the rates of the training, and imports nothing of ours."""
+    artifacts = project.artifacts(only(project, "train"))
+    source = (artifacts / "schedule.py").read_text(encoding="utf-8")
+    imported = {
+        name.split(".")[0]
+        for node in ast.walk(ast.parse(source))
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+    assert imported <= {"keras", "numpy", "collections"}
+    (tmp_path / "schedule.py").write_text(source, encoding="utf-8")
+    out = Project(tmp_path).run("python", "-I", "schedule.py").stdout
+    rates = pd.read_csv(artifacts / "lr_curve.csv")["lr"].to_numpy(np.float32)
+    assert f"of {len(rates)} updates" in out
+    used = runpy.run_path(str(tmp_path / "schedule.py"))["Schedule"]().rates
+    np.testing.assert_allclose(used, rates, rtol=1e-6)
+
+
+def test_logged_model_predicts(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow loads it; raw test images go in, probabilities come out, as good as the result says of one seed."""
+    monkeypatch.chdir(project.folder)
+    mlflow.set_tracking_uri(f"sqlite:///{project.folder}/mlflow.db")
+    try:
+        (version,) = project.client.search_model_versions("name = 'lr-pipeline-digits'")
+        model = mlflow.pyfunc.load_model(f"models:/lr-pipeline-digits/{version.version}")
+    finally:
+        mlflow.set_tracking_uri(None)
+    splits = datasets.load_splits(project.artifacts(only(project, "prepare")) / "data.npz")
+    predicted = model.predict(splits.x_test)
+    assert predicted.shape == (359, 10)
+    np.testing.assert_allclose(predicted.sum(axis=1), 1, rtol=1e-5)
+    accuracy = float(np.mean(predicted.argmax(axis=1) == splits.y_test))
+    train = json.loads((project.artifacts(only(project, "train")) / "result.json").read_text(encoding="utf-8"))
+    best = min(train["seeds"], key=lambda score: score["val_loss"])
+    assert accuracy == pytest.approx(best["test_accuracy"], abs=1e-6)
+    assert model.metadata.signature is not None
+    assert model.input_example is not None
+
+
+def test_same_command_reuses_everything(project: Project) -> None:
+    """Each stage gets a run that names the one it stands for; no stage's process is started."""
+    before = {run.info.run_id for stage in STAGES for run in project.runs(stage)}
+    printed = project.pipeline("main").stdout
+    main = project.runs("main")[-1].info.run_id
+    for stage in STAGES:
+        (run,) = project.runs(stage, main)
+        assert run.info.status == "FINISHED"
+        assert run.data.tags["pipeline.cached"] in before
+        assert "pipeline.process" in run.data.tags
+        assert "mlflow.project.entryPoint" not in run.data.tags  # which MLflow puts on what it starts
+        assert result(project, run) == result(project, only(project, stage))
+        assert f"{stage:<11}  reused" in printed
+    assert project.runs("trial", main) == []
+
+
+def test_other_trials_run_only_what_depends_on_them(project: Project) -> None:
+    """With one trial more, data and range test are reused; search, training and report are done anew."""
+    project.pipeline("main", trials=4)
+    main = project.runs("main")[-1].info.run_id
+    cached = {stage: "pipeline.cached" in project.runs(stage, main)[0].data.tags for stage in STAGES}
+    assert cached == {"prepare": True, "range_test": True, "search": False, "train": False, "report": False}
+    first, second = (
+        pd.read_csv(project.artifacts(run) / "trials.csv")
+        for run in (only(project, "search"), *project.runs("search", main))
+    )
+    pd.testing.assert_series_equal(first["val_loss"], second["val_loss"][:3])
+    assert len(second) == 4
+
+
+def test_fresh_runs_again(project: Project) -> None:
+    """What is reused without it is done anew with it."""
+    for fresh in (False, True):
+        project.pipeline("prepare", fresh=str(fresh).lower())
+        run = project.runs("prepare")[-1]
+        assert ("pipeline.cached" in run.data.tags) is not fresh
+        assert result(project, run) == result(project, only(project, "prepare"))
+
+
+def test_stage_started_by_mlflow_uses_finished_earlier_ones(project: Project) -> None:
+    """`mlflow run -e search` finds data and range test in the store: it makes no child but its trainings."""
+    options = {"data": "digits", "model": "mlp", "epochs": 2, "trials": 1, "confirm_seeds": 2, "seeds": 2, "top_k": 1}
+    given = [part for name, value in options.items() for part in ("-P", f"{name}={value}")]
+    arguments = ["mlflow", "run", ".", "-e", "search", "--env-manager", "local", "--experiment-name", "lr-pipeline"]
+    project.run(*arguments, *given, "-P", "schemes=constant")
+    run = project.runs("search")[-1]
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["mlflow.project.entryPoint"] == "search"
+    assert run.info.run_name == "search sgd on digits"
+    for stage in ("prepare", "range_test"):
+        assert project.runs(stage, run.info.run_id) == []
+    assert len(project.runs("trial", run.info.run_id, "FINISHED")) == EVALUATIONS - 2
+    assert run.data.params["epochs"] == "2"
+
+
+def test_given_scheme_needs_no_search(project: Project) -> None:
+    """It is trained as it is, on data that is reused, though no search with such options has ever run."""
+    project.pipeline("train", scheme="step", initial_lr=0.05, scheme_params="drop_rate=0.3,drops=2", epochs=3, seeds=1)
+    run = project.runs("train")[-2]  # the newest but its own training
+    assert "mlflow.parentRunId" not in run.data.tags
+    assert run.data.tags["pipeline.scheme"] == "step"
+    assert [project.runs(stage, run.info.run_id) for stage in ("prepare", "range_test", "search")] == [[], [], []]
+    assert len(project.runs("train", run.info.run_id)) == 1
+    schedule = json.loads((project.artifacts(run) / "schedule.json").read_text(encoding="utf-8"))
+    assert schedule["scheme"] == "step"
+    assert schedule["initial_lr"] == 0.05
+    assert schedule["params"] == {"drop_rate": 0.3, "drops": 2}
+    rates = pd.read_csv(project.artifacts(run) / "lr_curve.csv")["lr"]
+    assert sorted(set(rates.round(6)), reverse=True) == pytest.approx([0.05, 0.015, 0.0045], rel=1e-4)
+
+
+def test_wrong_input_found_in_a_stage_is_one_line_and_code_2(project: Project) -> None:
+    """The stage's own process says what is wrong, `main` adds nothing."""
+    (project.folder / "broken.npz").write_bytes(b"no archive")
+    ended = project.pipeline("main", code=2, data="broken.npz")
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("lr-pipeline: ")
+    assert "broken.npz" in line
+    assert project.runs("main")[-1].info.status == project.runs("prepare")[-1].info.status == "FAILED"
+
+
+def test_wrong_input_through_mlflow_is_that_line_too(project: Project) -> None:
+    """MLflow itself ends with 1 and has more to say; the line that names file and remedy is there once."""
+    arguments = ("-e", "prepare", "--env-manager", "local", "--experiment-name", "lr-pipeline")
+    ended = project.run("mlflow", "run", ".", *arguments, "-P", "data=missing.csv", code=1)
+    (line,) = [line for line in ended.stderr.splitlines() if line.startswith("lr-pipeline: ")]
+    assert "missing.csv" in line
+    assert "accepted: " in line
+    assert 'File "' not in ended.stderr.split("lr-pipeline: ")[0]

@@ -1,0 +1,94 @@
+"""A search that is interrupted twice, in another folder, ends as one that never was."""
+
+import signal
+from collections import Counter
+
+import pandas as pd
+import pytest
+from mlflow.entities import Run
+
+from tests.e2e.project import PATIENCE, Project, command, kill_tree
+
+pytestmark = pytest.mark.slow
+
+EVALUATIONS = 3 + (1 + 2) * 2 + 4  # trials, confirmation of finalist and baselines, the basin's rates
+
+
+def finished_trials(project: Project) -> list[Run]:
+    """Give the trainings of all searches that have finished."""
+    return project.runs("trial", status="FINISHED")
+
+
+@pytest.fixture(scope="module")
+def after_sigterm(elsewhere: Project) -> Project:
+    """Give a project whose `main` got SIGTERM once its search had finished a training."""
+    process = elsewhere.start(*command("main"))
+    elsewhere.wait_for_trials(process, 1)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "Traceback" not in err.split("lr-pipeline: interrupted")[-1]
+    return elsewhere
+
+
+@pytest.fixture(scope="module")
+def stopped(after_sigterm: Project) -> tuple[Project, dict[str, str], int]:
+    """Give the project, the status of each of its runs after SIGTERM, and how many trainings it had finished."""
+    runs = [run for stage in ("main", "prepare", "range_test", "search") for run in after_sigterm.runs(stage)]
+    status = {run.data.tags["pipeline.stage"]: run.info.status for run in runs}
+    assert "RUNNING" not in after_sigterm.statuses()
+    return after_sigterm, status, len(finished_trials(after_sigterm))
+
+
+@pytest.fixture(scope="module")
+def continued(stopped: tuple[Project, dict[str, str], int]) -> Project:
+    """Give the project after the same command was killed with all its processes, and the search then ran to its end."""
+    project, _, done = stopped
+    process = project.start(*command("main"))
+    project.wait_for_trials(process, done + 2)
+    kill_tree(process)
+    assert "RUNNING" in project.statuses()  # nobody was left to say otherwise
+    project.pipeline("search")
+    return project
+
+
+def test_sigterm_marks_the_runs_killed_and_keeps_what_was_done(stopped: tuple[Project, dict[str, str], int]) -> None:
+    """Finished stages and trainings stay finished; those at work are KILLED at once, by themselves."""
+    _, status, done = stopped
+    assert status == {"main": "KILLED", "prepare": "FINISHED", "range_test": "FINISHED", "search": "KILLED"}
+    assert 1 <= done < EVALUATIONS
+
+
+def test_no_run_stays_running(continued: Project) -> None:
+    """What `kill -9` left RUNNING, the next command marks as KILLED."""
+    assert continued.statuses() == {"FINISHED", "KILLED"}
+    assert [run.info.status for run in continued.runs("search")] == ["KILLED", "KILLED", "FINISHED"]
+
+
+def test_no_training_is_repeated(continued: Project) -> None:
+    """All trainings ever finished are children of the search that ended well, each question asked once."""
+    search = continued.runs("search")[-1]
+    runs = finished_trials(continued)
+    assert {run.data.tags["mlflow.parentRunId"] for run in runs} == {search.info.run_id}
+    asked = Counter(run.data.tags["pipeline.fingerprint"] for run in runs)
+    assert len(asked) == EVALUATIONS
+    assert set(asked.values()) == {1}
+    assert {run.data.tags["pipeline.cached"] for run in continued.runs("prepare")[1:]} == {
+        continued.runs("prepare")[0].info.run_id
+    }
+
+
+def test_same_seed_gives_the_same_numbers_elsewhere_however_often_interrupted(
+    continued: Project, project: Project
+) -> None:
+    """Sweeps, trials and leaderboard are those of the uninterrupted chain in another folder, to the last digit."""
+    for stage, file, timed in (
+        ("range_test", "range_test.csv", []),
+        ("search", "trials.csv", ["seconds"]),
+        ("search", "leaderboard.csv", []),
+    ):
+        here, there = (
+            pd.read_csv(one.artifacts(one.runs(stage, status="FINISHED")[at]) / file)
+            for one, at in ((continued, -1 if stage == "search" else 0), (project, 0))
+        )
+        pd.testing.assert_frame_equal(here.drop(columns=timed), there.drop(columns=timed), check_exact=True)
