@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 from pipeline.config import RangeTestOptions
 from pipeline.range_analysis import Exploration, explore, updates_for
 from pipeline.range_analysis.exploration import BOUNDS as BOUNDS
+from pipeline.range_analysis.result import summarize
 from pipeline.reporting import figures
 from pipeline.results import RangeTestResult
 from pipeline.stages.context import Context
 from pipeline.stages.network import trainer
 from pipeline.tracking.sweeps import log_sweep
+
 
 def summary(result: RangeTestResult) -> str:
     """What came out, in one line."""
@@ -36,20 +38,7 @@ def run(context: Context[RangeTestOptions]) -> RangeTestResult:
         return losses
 
     found = explore(measure, seeds, *BOUNDS[options.optimizer], updates_for(options.batch_size))
-    analysis = found.analysis
-    result = RangeTestResult(
-        verdict=analysis.verdict,
-        reason=analysis.reason,
-        suggested_lr=analysis.suggested_lr,
-        lr_low=analysis.lr_low,
-        lr_high=analysis.lr_high,
-        suggestions=analysis.suggestions,
-        divergence_lr=analysis.divergence_lr,
-        seeds=seeds,
-        optimizer=options.optimizer,
-        updates=found.spent,
-        seconds=time.perf_counter() - started,
-    )
+    result = summarize(found, seeds, options.optimizer, time.perf_counter() - started)
     _write(context, found, result)
     return result
 

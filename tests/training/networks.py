@@ -82,10 +82,12 @@ def plain() -> keras.Model:
 
 
 def noisy() -> keras.Model:
+    """With the layer that draws without a seed."""
     return _images(UnseededNoise(), layers.Dense(10, activation="softmax"))
 
 
 def nested() -> keras.Model:
+    """A model within a model."""
     return keras.Sequential([keras.Input((8, 8, 1)), layers.Rescaling(1.0), plain()])
 
 
@@ -122,6 +124,7 @@ def small(splits: Splits) -> Splits:
 
 @cache
 def digits() -> Splits:
+    """Images of 8x8 pixels, bytes up to 16, in ten classes."""
     return small(split(load("digits"), seed=0))
 
 
@@ -135,10 +138,12 @@ def digits_table() -> Splits:
 
 
 def table_mlp() -> keras.Model:
+    """Article A's network for the table."""
     return builder("mlp", (64,), 1, "regression")()
 
 
 def image_cnn() -> keras.Model:
+    """Article B's network for the images."""
     return builder("cnn", (8, 8, 1), 10, "classification")()
 
 
@@ -157,10 +162,12 @@ NETWORKS: dict[str, tuple[Builder, Callable[[], Splits]]] = {
 
 
 def own_loss(input_shape: tuple[int, ...], num_outputs: int) -> keras.Model:
+    """A user's function, for `module:function`."""
     return OwnLoss()
 
 
 def no_loss(input_shape: tuple[int, ...], num_outputs: int) -> keras.Model:
+    """A user's function, for `module:function`."""
     return NoLoss()
 
 

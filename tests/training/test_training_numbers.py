@@ -1,5 +1,6 @@
 """What a training computes, against plain Keras and against closed forms in NumPy."""
 
+from itertools import pairwise
 from typing import Any
 
 import keras
@@ -17,7 +18,7 @@ CURVE = np.geomspace(0.05, 0.001, 3 * STEPS)
 def batches(updates: int) -> list[NDArray[np.int32]]:
     """The example indices of each update."""
     indices, ends = BatchOrder(200, BATCH).indices(SEED, 0, updates)
-    return [indices[start:stop] for start, stop in zip(ends[:-1], ends[1:], strict=True)]
+    return [indices[start:stop] for start, stop in pairwise(ends)]
 
 
 def plain_keras(optimizer: keras.optimizers.Optimizer) -> tuple[list[NDArray[Any]], list[float]]:
@@ -38,6 +39,7 @@ class TestAgainstPlainKeras:
     @pytest.mark.parametrize(
         ("name", "optimizer"),
         [("sgd", lambda: keras.optimizers.SGD(0.1, momentum=0.9)), ("adam", lambda: keras.optimizers.Adam(0.1))],
+        ids=["sgd", "adam"],
     )
     def test_weights_and_losses_are_those_of_a_loop_with_the_rate_set_at_every_update(
         self, name: str, optimizer: Any

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.schedules import curve, rewriter
+from pipeline.schedules import Value, curve, rewriter
 from tests.training.networks import STEPS, digest, digits, trainer
 
 RISING = np.repeat([0.05, -0.02], [3 * STEPS, 5 * STEPS])
@@ -83,7 +83,7 @@ class TestRewrite:
     def test_a_plateau_reduces_the_rates_that_were_then_used(self) -> None:
         """No loss improves by 100, so every second validation halves the rate, and the weights follow those rates."""
         engine = trainer("rich")
-        params = {"factor": 0.5, "patience": 2.0, "min_delta": 100.0, "unit": "epoch"}
+        params: dict[str, Value] = {"factor": 0.5, "patience": 2.0, "min_delta": 100.0, "unit": "epoch"}
         flat = curve("reduce_on_plateau", steps=6 * STEPS, steps_per_epoch=STEPS, initial_lr=0.08, params=params)
         training = engine.train(flat, 1, validations=6, rewrite=rewriter("reduce_on_plateau", params))
         expected = np.repeat([0.08, 0.04, 0.02], [3 * STEPS, 2 * STEPS, STEPS]).astype(np.float32)

@@ -1,0 +1,122 @@
+"""Which rates to sweep, how finely, and when to sweep again more widely, whatever it is that trains."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.range_analysis.analysis import Analysis, analyse
+from pipeline.range_analysis.curves import Array, Spacing, sweep
+
+Measure = Callable[[Array, int], npt.NDArray[np.floating]]
+"""`(rates, seed) -> losses`: train with one rate an update; the losses end, or turn NaN, where the sweep stopped."""
+
+BOUNDS: Final[dict[str, tuple[float, float]]] = {
+    "sgd": (1e-5, 10.0),
+    "adam": (1e-6, 1.0),
+    "adamw": (1e-6, 1.0),
+    "adadelta": (1e-3, 1e3),
+    "adamax": (1e-6, 1.0),
+    "rmsprop": (1e-6, 1.0),
+    "nadam": (1e-6, 1.0),
+    "adagrad": (1e-5, 10.0),
+    "lion": (1e-7, 0.1),
+}
+"""Rates between which each optimizer is swept at first: six decades from no visible progress to divergence."""
+
+ANY_OPTIMIZER: Final = (1e-6, 10.0)
+"""Bounds for an optimizer that is not in the table."""
+
+UPDATES: Final = 250
+"""Updates of a sweep, some 40 in each decade: what the reading of a sweep was fitted to (docs/range_test.md)."""
+
+FEWEST_UPDATES: Final = 100
+"""No budget makes a sweep shorter: below, too few losses are left for each decade to average."""
+
+BUDGET_SHARE: Final = 0.1
+"""Largest share of a planned training that one round of sweeps, all seeds together, may take."""
+
+WIDENINGS: Final = 2
+"""How often a sweep that ends at an edge is made again with that bound moved outwards."""
+
+_WIDEN_BY: Final = 30.0
+_STEADY_BATCH: Final = 32  # the smallest batch whose noise 40 losses a decade average out
+_SLOWEST: Final = 4.0
+_DENSITY: Final = UPDATES / 6  # updates a decade that the smoothing of `analyse` belongs to
+_SMOOTHING: Final = 0.9
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """The last sweep made, how it was read, and what all sweeps cost.
+
+    `rates` is float64[updates], `losses` float64[seeds, updates], NaN where a sweep had stopped. `spent` counts the
+    optimizer updates of all sweeps, those before a widening included.
+    """
+
+    rates: Array
+    losses: Array
+    analysis: Analysis
+    spent: int
+
+
+def bounds(optimizer: str) -> tuple[float, float]:
+    """Lowest and highest rate of the first sweep for an optimizer, by its Keras class name in any case."""
+    return BOUNDS.get(optimizer.lower(), ANY_OPTIMIZER)
+
+
+def updates_for(batch_size: int, budget: int | None = None, seeds: int = 1) -> int:
+    """How many updates a sweep should have.
+
+    Batches smaller than 32 are noisier, by the square root of their size, and get as many more updates, at most four
+    times. `budget` is the length in updates of the training that is planned: all seeds together then take at most
+    `BUDGET_SHARE` of it, though never fewer than `FEWEST_UPDATES` each.
+    """
+    slower = float(np.clip(np.sqrt(_STEADY_BATCH / batch_size), 1.0, _SLOWEST))
+    wanted = round(UPDATES * slower)
+    if budget is None:
+        return wanted
+    return min(wanted, max(int(BUDGET_SHARE * budget / seeds), FEWEST_UPDATES))
+
+
+def smoothing_for(rates: Array) -> float:
+    """The smoothing that averages over the same part of a decade however many updates a sweep has there."""
+    density = rates.size / np.log10(rates[-1] / rates[0])
+    return float(np.clip(1 - (1 - _SMOOTHING) * _DENSITY / density, 0.0, 0.99))
+
+
+def explore(
+    measure: Measure,
+    seeds: Sequence[int],
+    lr_min: float,
+    lr_max: float,
+    updates: int,
+    *,
+    spacing: Spacing = "exponential",
+    widenings: int = WIDENINGS,
+) -> Exploration:
+    """Sweep once a seed and read the curves; sweep again more widely, at most `widenings` times, from an edge.
+
+    A wider sweep has as many updates in each decade, so that it reads alike. Raises InputError as `sweep` does.
+    """
+    spent, density = 0, updates / np.log10(lr_max / lr_min) if 0 < lr_min < lr_max else 0.0
+    for left in range(widenings, -1, -1):
+        rates = sweep(lr_min, lr_max, updates, spacing)
+        losses = np.full((len(seeds), updates), np.nan)
+        for row, seed in zip(losses, seeds, strict=True):
+            seen = measure(rates, seed)
+            row[: len(seen)] = seen
+            spent += int(np.isfinite(seen).sum())
+        smoothing = smoothing_for(rates) if spacing == "exponential" else _SMOOTHING
+        analysis = analyse(rates, losses, smoothing=smoothing)
+        if analysis.edge is None or not left:
+            break
+        lr_min, lr_max = _widened(lr_min, lr_max, analysis)
+        updates = round(density * np.log10(lr_max / lr_min))
+    return Exploration(rates, losses, analysis, spent)
+
+
+def _widened(lr_min: float, lr_max: float, analysis: Analysis) -> tuple[float, float]:
+    return (lr_min / _WIDEN_BY, lr_max) if analysis.edge == "low" else (lr_min, lr_max * _WIDEN_BY)
