@@ -1,0 +1,233 @@
+"""Our range test against those of fastai, Lightning, torch-lr-finder and keras_lr_finder.
+
+    python -m venv PEERS && PEERS/bin/pip install torch==2.13.0
+    PEERS/bin/pip install --no-deps -r benchmarks/peers_range_test.txt
+    python -m benchmarks.range_test --peers PEERS/bin/python [--folder .range_test_cache] [NAME ...]
+
+Every method is asked five times a problem, each time with other seeds. All answers are judged by whole trainings with a
+cosine decay to zero from a grid of initial rates, four in each decade, on three seeds that no method has used; and
+again with a constant rate. Between two rates of the grid the logarithm of the loss is interpolated.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+
+from benchmarks.range_test_problems import PROBLEMS, Trainings
+from pipeline.range_analysis import bounds, explore, updates_for
+from pipeline.range_analysis.refinement import refine
+
+REPEATS = 5
+JUDGES = (0, 1, 2)
+SCHEMES = ("cosine", "constant")  # the first is the one that the goals are judged by
+STYLES = {"fastai": (1e-7, 10.0, 100), "lightning": (1e-8, 1.0, 100), "keras": (1e-4, 1.0, None)}
+"""Bounds and updates of each kind of sweep; keras_lr_finder's are those of its README, for five epochs."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One answer of one method: a rate or None, its interval if it gives one, and the updates spent."""
+
+    rate: float | None
+    updates: int
+    interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What whole trainings made of an answer; None where it failed."""
+
+    decades: float | None
+    excess: float | None
+    held: bool | None
+    updates: int
+
+
+class Grid:
+    """Mean validation losses at rates 10 ** (k / 4), found by going outwards from the best until it is clearly left."""
+
+    def __init__(self, trainings: Trainings, scheme: str, start: float) -> None:
+        self._trainings, self._scheme = trainings, scheme
+        self._losses: dict[int, float] = {}
+        self.best = self._descend(round(4 * np.log10(start)))
+        self.lowest = self._losses[self.best]
+
+    def loss(self, rate: float) -> float:
+        """The loss at any rate; inf where a neighbour on the grid diverged."""
+        place = 4 * float(np.log10(rate))
+        low = int(np.floor(place))
+        left, right = self._at(low), self._at(low + 1)
+        if not np.isfinite([left, right]).all():
+            return np.inf
+        return float(np.exp(np.log(left) + (place - low) * (np.log(right) - np.log(left))))
+
+    def _at(self, k: int) -> float:
+        if k not in self._losses:
+            rate = 10 ** (k / 4)
+            self._losses[k] = float(np.mean([self._trainings.val_loss(self._scheme, rate, s) for s in JUDGES]))
+        return self._losses[k]
+
+    def _descend(self, k: int) -> int:
+        """Widen until both ends, and their inner neighbours, are 15% worse than the best."""
+        low, high = k - 2, k + 2
+        for _ in range(60):
+            best = min(range(low, high + 1), key=self._at)
+            left = min(self._at(low), self._at(low + 1)) > 1.15 * self._at(best)
+            right = min(self._at(high), self._at(high - 1)) > 1.15 * self._at(best)
+            if left and right:
+                break
+            low, high = low - (not left), high + (not right)
+        return best
+
+
+def ours(trainings: Trainings, scheme: str, repeat: int) -> dict[str, Asked]:
+    """One seed, three seeds, and three seeds refined by whole trainings with the scheme that is to be used."""
+    problem, asked = trainings.problem, {}
+    for name, count in (("ours, one seed", 1), ("ours", 3)):
+        seeds = tuple(100 + 3 * repeat + i for i in range(count))
+        found = explore(trainings.sweep, seeds, *bounds(problem.optimizer), updates_for(problem.batch_size))
+        read = found.analysis
+        interval = (read.lr_low, read.lr_high) if read.lr_low and read.lr_high else None
+        asked[name] = Asked(read.suggested_lr, found.spent, interval)
+    swept = asked["ours"]
+    if swept.rate is None:
+        return {**asked, "ours, refined": swept}
+    refined = refine(lambda rate, seed: trainings.val_loss(scheme, rate, seed), swept.rate, (100 + repeat,))
+    if refined is None:
+        return {**asked, "ours, refined": Asked(None, swept.updates)}
+    updates = swept.updates + refined.trainings * trainings.updates()
+    return {**asked, "ours, refined": Asked(refined.suggested_lr, updates, (refined.lr_low, refined.lr_high))}
+
+
+def peers(trainings: Trainings, python: str) -> list[dict[str, Asked]]:
+    """What each peer's real functions say about sweeps of its own kind; one dictionary a repeat."""
+    curves = []
+    for repeat in range(REPEATS):
+        for style, (low, high, count) in STYLES.items():
+            rates = np.geomspace(low, high, count or 5 * trainings.steps_per_epoch)
+            losses = trainings.sweep(rates, 100 + repeat)
+            curve = {"style": style, "rates": rates.tolist(), "losses": losses.tolist()}
+            curves.append({**curve, "steps_per_epoch": trainings.steps_per_epoch})
+    script = Path(__file__).with_name("range_test_peers.py")
+    done = subprocess.run([python, str(script)], input=json.dumps(curves), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"the peers' environment failed:\n{done.stderr}")
+    answers = [
+        {name: Asked(each["rate"], each["updates"]) for name, each in answer.items()}
+        for answer in json.loads(done.stdout)
+    ]
+    kinds = len(STYLES)
+    return [{k: v for each in answers[i : i + kinds] for k, v in each.items()} for i in range(0, len(answers), kinds)]
+
+
+def judge(asked: Asked, grid: Grid) -> Judged:
+    """Distance to the best rate of the grid, excess loss, and whether the interval holds the best rate."""
+    optimum = 10 ** (grid.best / 4)
+    held = None if asked.interval is None else bool(asked.interval[0] <= optimum <= asked.interval[1])
+    usable = asked.rate is not None and np.isfinite(asked.rate) and 1e-9 < asked.rate < 1e4
+    if asked.rate is None or not usable:
+        return Judged(None, None, held, asked.updates)
+    loss = grid.loss(asked.rate)
+    if not np.isfinite(loss):
+        return Judged(None, None, held, asked.updates)
+    return Judged(abs(float(np.log10(asked.rate / optimum))), loss / grid.lowest - 1, held, asked.updates)
+
+
+def measure(names: list[str], python: str, folder: Path) -> dict[str, dict[str, dict[str, list[Judged]]]]:
+    """Judge every method on every problem: scheme -> method -> problem -> one judgement a repeat."""
+    table: dict[str, Any] = {scheme: defaultdict(lambda: defaultdict(list)) for scheme in SCHEMES}
+    for scheme in SCHEMES:
+        for problem in PROBLEMS:
+            if names and not any(name in problem.name for name in names):
+                continue
+            started, trainings = time.perf_counter(), Trainings(problem, folder)
+            own = [ours(trainings, scheme, repeat) for repeat in range(REPEATS)]
+            trainings.save()
+            others = peers(trainings, python)
+            grid = Grid(trainings, scheme, next((a["ours"].rate for a in own if a["ours"].rate), 0.01))
+            for answers in (*own, *others):
+                for method, asked in answers.items():
+                    table[scheme][method][problem.name].append(judge(asked, grid))
+            trainings.save()
+            print(f"{scheme:8} {problem.name}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
+    return table
+
+
+def summary(table: dict[str, dict[str, list[Judged]]]) -> list[str]:
+    """One row a method over all problems and repeats."""
+    lines = [
+        "| method | excess loss, median | worst | decades off, median | failures | interval holds | updates, median |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for method, problems in table.items():
+        every = [judged for each in problems.values() for judged in each]
+        excess = [judged.excess for judged in every if judged.excess is not None]
+        decades = [judged.decades for judged in every if judged.decades is not None]
+        held = [judged.held for judged in every if judged.held is not None]
+        failed, spent = 1 - len(excess) / len(every), np.median([judged.updates for judged in every])
+        cells = [
+            method,
+            _percent(np.median(excess)) if excess else "-",
+            _percent(max(excess)) if excess else "-",
+            f"{np.median(decades):.2f}" if decades else "-",
+            f"{failed:.0%}",
+            f"{np.mean(held):.0%}" if held else "-",
+            f"{spent:.0f}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def by_problem(table: dict[str, dict[str, list[Judged]]], show: Callable[[list[Judged]], str]) -> list[str]:
+    """One row a problem, one column a method."""
+    problems = list(next(iter(table.values())))
+    lines = ["| problem | " + " | ".join(table) + " |", "| --- |" + " --- |" * len(table)]
+    lines += [f"| {p} | " + " | ".join(show(table[method][p]) for method in table) + " |" for p in problems]
+    return lines
+
+
+def _typical(judged: list[Judged]) -> str:
+    """Median excess over the repeats, a failure counting as the worst; and how many failed."""
+    excess = [np.inf if each.excess is None else each.excess for each in judged]
+    failed = sum(not np.isfinite(value) for value in excess)
+    middle = float(np.median(excess))
+    return ("fails" if np.isinf(middle) else _percent(middle)) + (f" ({failed} fail)" if failed else "")
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if share < 10 else f"x {1 + share:.0f}"
+
+
+def main() -> None:
+    """Measure and print the report as Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("names", nargs="*", help="parts of the names of problems; default: all")
+    parser.add_argument("--peers", required=True, help="Python of the environment that holds the peers")
+    parser.add_argument("--folder", type=Path, default=Path(".range_test_cache"), help="where trainings are kept")
+    options = parser.parse_args()
+    options.folder.mkdir(exist_ok=True)
+    started = time.perf_counter()
+    table = measure(options.names, options.peers, options.folder)
+    for scheme in SCHEMES:
+        print(f"\n## Judged by trainings with {scheme} rate\n")
+        print("\n".join(summary(table[scheme])))
+        print("\nMedian excess validation loss by problem:\n")
+        print("\n".join(by_problem(table[scheme], _typical)))
+    print(f"\nPython {platform.python_version()}, {os.cpu_count()} cores, {time.perf_counter() - started:.0f} s.")
+
+
+if __name__ == "__main__":
+    main()
