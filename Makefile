@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
 # Options for the commands that take some: make run ARGS="--data digits --epochs 3"
 ARGS ?=
 
-.PHONY: help setup run test lint ui report clean lock
+.PHONY: help setup run test lint bench ui report clean lock
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,6 +43,9 @@ lint: $(READY) ## Check style, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: $(READY) ## Measure what bfloat16 costs and gains; benchmarks/ holds more, each a script of its own
+	$(BIN)/python -m benchmarks.precision $(ARGS)
 
 lock: $(READY) ## Choose the versions anew from pyproject.toml, and write the files that repeat them
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header \

@@ -2,7 +2,7 @@
 
     python -m venv PEERS && PEERS/bin/pip install torch==2.13.0
     PEERS/bin/pip install --no-deps -r benchmarks/peers_range_test.txt
-    python -m benchmarks.range_test --peers PEERS/bin/python [--folder .range_test_cache] [NAME ...]
+    python -m benchmarks.range_test --peers PEERS/bin/python [--schemes cosine constant] [--folder FOLDER] [NAME ...]
 
 Every method is asked five times a problem, each time with other seeds. All answers are judged by whole trainings with a
 cosine decay to zero from a grid of initial rates, four in each decade, on three seeds that no method has used; and
@@ -121,16 +121,18 @@ def peers(trainings: Trainings, python: str) -> list[dict[str, Asked]]:
             losses = trainings.sweep(rates, 100 + repeat)
             curve = {"style": style, "rates": rates.tolist(), "losses": losses.tolist()}
             curves.append({**curve, "steps_per_epoch": trainings.steps_per_epoch})
+    replies = trainings.remember("peers", lambda: _ask(python, curves))
+    answers = [{name: Asked(each["rate"], each["updates"]) for name, each in reply.items()} for reply in replies]
+    kinds = len(STYLES)
+    return [{k: v for each in answers[i : i + kinds] for k, v in each.items()} for i in range(0, len(answers), kinds)]
+
+
+def _ask(python: str, curves: list[dict[str, Any]]) -> Any:
     script = Path(__file__).with_name("range_test_peers.py")
     done = subprocess.run([python, str(script)], input=json.dumps(curves), capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"the peers' environment failed:\n{done.stderr}")
-    answers = [
-        {name: Asked(each["rate"], each["updates"]) for name, each in answer.items()}
-        for answer in json.loads(done.stdout)
-    ]
-    kinds = len(STYLES)
-    return [{k: v for each in answers[i : i + kinds] for k, v in each.items()} for i in range(0, len(answers), kinds)]
+    return json.loads(done.stdout)
 
 
 def judge(asked: Asked, grid: Grid) -> Judged:
@@ -146,10 +148,12 @@ def judge(asked: Asked, grid: Grid) -> Judged:
     return Judged(abs(float(np.log10(asked.rate / optimum))), loss / grid.lowest - 1, held, asked.updates)
 
 
-def measure(names: list[str], python: str, folder: Path) -> dict[str, dict[str, dict[str, list[Judged]]]]:
+def measure(
+    schemes: list[str], names: list[str], python: str, folder: Path
+) -> dict[str, dict[str, dict[str, list[Judged]]]]:
     """Judge every method on every problem: scheme -> method -> problem -> one judgement a repeat."""
-    table: dict[str, Any] = {scheme: defaultdict(lambda: defaultdict(list)) for scheme in SCHEMES}
-    for scheme in SCHEMES:
+    table: dict[str, Any] = {scheme: defaultdict(lambda: defaultdict(list)) for scheme in schemes}
+    for scheme in schemes:
         for problem in PROBLEMS:
             if names and not any(name in problem.name for name in names):
                 continue
@@ -215,13 +219,16 @@ def main() -> None:
     """Measure and print the report as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("names", nargs="*", help="parts of the names of problems; default: all")
+    parser.add_argument("--schemes", nargs="+", choices=SCHEMES, default=list(SCHEMES), help="what to judge by")
     parser.add_argument("--peers", required=True, help="Python of the environment that holds the peers")
-    parser.add_argument("--folder", type=Path, default=Path(".range_test_cache"), help="where trainings are kept")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("/tmp/range_test_benchmark"), help="where trainings are kept"
+    )
     options = parser.parse_args()
     options.folder.mkdir(exist_ok=True)
     started = time.perf_counter()
-    table = measure(options.names, options.peers, options.folder)
-    for scheme in SCHEMES:
+    table = measure(options.schemes, options.names, options.peers, options.folder)
+    for scheme in options.schemes:
         print(f"\n## Judged by trainings with {scheme} rate\n")
         print("\n".join(summary(table[scheme])))
         print("\nMedian excess validation loss by problem:\n")

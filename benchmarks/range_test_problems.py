@@ -57,9 +57,11 @@ class ScaledLoss(keras.Sequential):  # type: ignore[misc]
 
     factor = 1.0
 
-    def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
         """Keras' loss, times the factor."""
-        return self.factor * super().compute_loss(*args, **kwargs)
+        return self.factor * super().compute_loss(x, y, y_pred, sample_weight, training=training)
 
 
 def splits_of(problem: Problem) -> Splits:
@@ -114,7 +116,7 @@ class Trainings:
     @property
     def steps_per_epoch(self) -> int:
         """Updates in a pass over the training set."""
-        return int(self._remember("steps_per_epoch", lambda: self.trainer.steps_per_epoch))
+        return int(self.remember("steps_per_epoch", lambda: self.trainer.steps_per_epoch))
 
     def updates(self, share: float = 1.0) -> int:
         """Updates of a training on a share of the full budget."""
@@ -129,7 +131,7 @@ class Trainings:
             )
             return self.trainer.train(curve, seed, validations=1).final("val_loss")
 
-        found = self._remember(f"{scheme} {rate:.6g} {seed} {share:.4g}", train)
+        found = self.remember(f"{scheme} {rate:.6g} {seed} {share:.4g}", train)
         return np.inf if found is None else float(found)
 
     def sweep(self, rates: Floats, seed: int) -> Floats:
@@ -139,7 +141,7 @@ class Trainings:
             losses = self.trainer.train(rates, seed, validations=0).losses
             return [float(loss) if np.isfinite(loss) else None for loss in losses]
 
-        found = self._remember(f"sweep {rates[0]:.6g} {rates[-1]:.6g} {len(rates)} {seed}", train)
+        found = self.remember(f"sweep {rates[0]:.6g} {rates[-1]:.6g} {len(rates)} {seed}", train)
         return np.array([np.nan if loss is None else loss for loss in found])
 
     def save(self) -> None:
@@ -148,7 +150,8 @@ class Trainings:
         new.write_text(json.dumps(self._known))
         new.replace(self._path)
 
-    def _remember(self, key: str, make: Callable[[], Any]) -> Any:
+    def remember(self, key: str, make: Callable[[], Any]) -> Any:
+        """What is known under this key, made now if it is not."""
         if key not in self._known:
             self._known[key] = make()
         return self._known[key]

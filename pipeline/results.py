@@ -82,7 +82,7 @@ class Interval(Result):
 class LeaderboardRow(Result):
     """One finalist or baseline at the full budget, on the confirmation seeds.
 
-    `difference` is the paired difference of validation loss to the winner (positive: worse).
+    `difference` is the paired difference of validation loss to the row with the lowest mean (positive: worse).
     """
 
     scheme: str

@@ -10,7 +10,7 @@ from importlib.metadata import version
 import numpy as np
 import pandas as pd
 
-from pipeline.config import ReportOptions
+from pipeline.config import RUN_CONTROL, ReportOptions
 from pipeline.evaluation import Evaluation
 from pipeline.reporting import figures, html
 from pipeline.results import ReportResult, SearchResult
@@ -116,6 +116,7 @@ def _environment() -> dict[str, str]:
 def _command(options: ReportOptions) -> str:
     """The command that gives this report, with every option that is not the default."""
     default = ReportOptions()
-    changed = {name: value for name, value in options.model_dump().items() if value != getattr(default, name)}
-    given = (part for name, value in changed.items() for part in ("-P", f"{name}={value}"))
-    return shlex.join(["mlflow", "run", ".", "--env-manager", "local", *given])
+    given = options.model_dump(exclude=set(RUN_CONTROL))
+    changed = {name: value for name, value in given.items() if value != getattr(default, name)}
+    parameters = (part for name, value in changed.items() for part in ("-P", f"{name}={value}"))
+    return shlex.join(["mlflow", "run", ".", "--env-manager", "local", *parameters])
