@@ -195,11 +195,13 @@ class Trainer:
             nonlocal recorded
             self._traces += 1  # this Python code runs only while tracing
             recorded = False
-            logs = train_step(data)
-            if not recorded:
-                raise InputError("model: its train_step leaves out compute_loss, expected one that calls it")
-            recorded = None
-            return logs
+            try:
+                logs = train_step(data)
+                if not recorded:
+                    raise InputError("model: its train_step leaves out compute_loss, expected one that calls it")
+                return logs
+            finally:
+                recorded = None
 
         def recording_loss(*args: Any, **kwargs: Any) -> Any:
             nonlocal recorded

@@ -73,7 +73,7 @@ class TestReset:
         """Momenta, averages and the update count of one training do not reach the next."""
         engine = trainer("table", optimizer)
         first = digest(engine, engine.train(SHORT, 3, validations=0))
-        engine.train(LONG, 4, validations=0)
+        engine.train(LONG / 100, 4, validations=0)
         assert int(engine.model.optimizer.iterations) == len(LONG)
         assert digest(engine, engine.train(SHORT, 3, validations=0)) == first
         assert int(engine.model.optimizer.iterations) == len(SHORT)
