@@ -28,7 +28,7 @@ import numpy as np
 
 from benchmarks.range_test_problems import PROBLEMS, Trainings
 from pipeline.range_analysis import bounds, explore, updates_for
-from pipeline.range_analysis.refinement import refine
+from pipeline.range_analysis.refinement import refine, starting_rate
 
 REPEATS = 5
 JUDGES = (0, 1, 2)
@@ -102,10 +102,10 @@ def ours(trainings: Trainings, scheme: str, repeat: int) -> dict[str, Asked]:
         read = found.analysis
         interval = (read.lr_low, read.lr_high) if read.lr_low and read.lr_high else None
         asked[name] = Asked(read.suggested_lr, found.spent, interval)
-    swept = asked["ours"]
-    if swept.rate is None:
+    swept, start = asked["ours"], starting_rate(read)
+    if start is None:
         return {**asked, "ours, refined": swept}
-    refined = refine(lambda rate, seed: trainings.val_loss(scheme, rate, seed), swept.rate, (100 + repeat,))
+    refined = refine(lambda rate, seed: trainings.val_loss(scheme, rate, seed), start, (100 + repeat,))
     if refined is None:
         return {**asked, "ours, refined": Asked(None, swept.updates)}
     updates = swept.updates + refined.trainings * trainings.updates()

@@ -151,7 +151,8 @@ def range_test(
         found = explore(measure, chosen, low, high, updates, spacing=spacing, widenings=widenings)
         summary = summarize(found, chosen, _optimizer_name(model), 0.0)
         if refine is not None and budget and per_epoch:
-            summary = _refined(summary, sweeper, refine, budget, per_epoch)
+            start = refinement.starting_rate(found.analysis)
+            summary = _refined(summary, start, sweeper, refine, budget, per_epoch)
     summary = summary.model_copy(update={"seconds": time.perf_counter() - started})
     val_losses = np.array([measure.val_losses[seed] for seed in chosen])
     return RangeTest(summary, found.analysis, found.rates, found.losses, val_losses)
@@ -170,10 +171,10 @@ class _Measure:
 
 
 def _refined(
-    summary: RangeTestResult, sweeper: sweep.Sweeper, scheme: str, budget: int, per_epoch: int
+    summary: RangeTestResult, start: float | None, sweeper: sweep.Sweeper, scheme: str, budget: int, per_epoch: int
 ) -> RangeTestResult:
-    """Replace rate and interval by those of whole trainings, where the sweep gave a rate and one training survived."""
-    if summary.suggested_lr is None:
+    """Replace rate and interval by those of whole trainings, where there was a start and one training survived."""
+    if start is None:
         return summary
     spent = 0
 
@@ -184,11 +185,13 @@ def _refined(
         spent += int(np.isfinite(losses).sum())
         return sweeper.validation_loss() if np.isfinite(losses).all() else np.inf
 
-    refined = refinement.refine(train, summary.suggested_lr, summary.seeds[:1])
+    refined = refinement.refine(train, start, summary.seeds[:1])
     if refined is None:
         return summary
     return summary.model_copy(
         update={
+            "verdict": "ok",
+            "reason": f"{summary.reason} Whole trainings decided.",
             "suggested_lr": refined.suggested_lr,
             "lr_low": refined.lr_low,
             "lr_high": refined.lr_high,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pipeline.errors import InputError
 from pipeline.range_analysis import bounds, explore, sweep, updates_for
 from pipeline.range_analysis.exploration import ANY_OPTIMIZER, BOUNDS, smoothing_for
-from pipeline.range_analysis.refinement import refine
+from pipeline.range_analysis.refinement import refine, starting_rate
 
 Array = npt.NDArray[np.float64]
 
@@ -100,6 +100,15 @@ class Valley:
 
 
 class TestRefine:
+    def test_it_starts_from_the_middle_seed_where_they_disagree(self) -> None:
+        """Three seeds, one two decades off: no answer of the sweep, but a start. A flat sweep gives none."""
+        centres = (1e-3, 1.2e-3, 1e-1)
+        found = explore(lambda rates, seed: descent(rates, centres[seed], 30 * centres[seed]), range(3), 1e-6, 10, 250)
+        assert (found.analysis.verdict, found.analysis.suggested_lr) == ("refused", None)
+        assert starting_rate(found.analysis) == sorted(found.analysis.seed_suggestions)[1]  # type: ignore[type-var]
+        flat = explore(lambda rates, seed: np.full(rates.size, 2.3), (0,), 1e-6, 1.0, 250, widenings=0)
+        assert starting_rate(flat.analysis) is None
+
     @given(st.floats(-2.4, 2.4), st.floats(0.1, 3.0))
     def test_it_finds_the_bottom_of_a_parabola(self, off: float, curvature: float) -> None:
         """Exactly, from up to 2.4 decades away; the interval holds it."""

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from pipeline.errors import InputError
+from pipeline.range_analysis.analysis import Analysis
 
 Train = Callable[[float, int], float]
 """`(rate, seed) -> validation loss` of a whole training with that initial rate; inf or NaN where it diverged."""
@@ -36,6 +37,17 @@ class Refinement:
     trainings: int
 
 
+def starting_rate(analysis: Analysis) -> float | None:
+    """Where to start from: the suggestion, or where the seeds disagree the middle one of theirs; None without either.
+
+    Seeds that disagree are no answer, yet whole trainings near the middle one can be. More than half must have one.
+    """
+    own = [rate for rate in analysis.seed_suggestions if rate is not None]
+    if analysis.suggested_lr is not None or analysis.edge is not None:
+        return analysis.suggested_lr
+    return float(np.exp(np.median(np.log(own)))) if 2 * len(own) > len(analysis.seed_suggestions) else None
+
+
 def refine(train: Train, start: float, seeds: Sequence[int] = (0,)) -> Refinement | None:
     """Find the best rate near `start` by whole trainings on the same seeds; None where all of them diverged.
 
@@ -46,7 +58,7 @@ def refine(train: Train, start: float, seeds: Sequence[int] = (0,)) -> Refinemen
     diverged.
 
     Trainings are at the full length of the one to come: where a network overfits, a shorter one has its best rate
-    higher, by 0.3 decades for every halving in our measurements (`reports/range_test.md`).
+    higher, by some 0.4 decades for every halving in our measurements (`reports/range_test.md`).
     """
     if not (np.isfinite(start) and start > 0) or not seeds:
         raise InputError(f"refine: received start {start} and {len(seeds)} seeds, expected start > 0 and a seed")
