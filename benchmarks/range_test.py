@@ -15,6 +15,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -222,7 +223,10 @@ def main() -> None:
     parser.add_argument("--schemes", nargs="+", choices=SCHEMES, default=list(SCHEMES), help="what to judge by")
     parser.add_argument("--peers", required=True, help="Python of the environment that holds the peers")
     parser.add_argument(
-        "--folder", type=Path, default=Path("/tmp/range_test_benchmark"), help="where trainings are kept"
+        "--folder",
+        type=Path,
+        default=Path(tempfile.gettempdir()) / "range_test_benchmark",
+        help="where trainings are kept",
     )
     options = parser.parse_args()
     options.folder.mkdir(exist_ok=True)
