@@ -222,12 +222,8 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="parts of the names of problems; default: all")
     parser.add_argument("--schemes", nargs="+", choices=SCHEMES, default=list(SCHEMES), help="what to judge by")
     parser.add_argument("--peers", required=True, help="Python of the environment that holds the peers")
-    parser.add_argument(
-        "--folder",
-        type=Path,
-        default=Path(tempfile.gettempdir()) / "range_test_benchmark",
-        help="where trainings are kept",
-    )
+    folder = Path(tempfile.gettempdir()) / "range_test_benchmark"
+    parser.add_argument("--folder", type=Path, default=folder, help="where trainings are kept")
     options = parser.parse_args()
     options.folder.mkdir(exist_ok=True)
     started = time.perf_counter()

@@ -136,7 +136,12 @@ def test_signal_ends_a_command_with_its_code(
         return cli.DONE
 
     monkeypatch.setattr(cli, "_dispatch", interrupted)
-    assert cli.main(["main"]) == code
+    # A shell starts what runs in its background with Ctrl-C ignored, the tests too.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert cli.main(["main"]) == code
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert capsys.readouterr().err == "lr-pipeline: interrupted; the same command continues\n"
 
 
