@@ -61,13 +61,17 @@ class RangeTestResult(Result):
     seconds: float
 
 
-class Winner(Result):
+class Candidate(Result):
     """A learning-rate scheme with everything needed to train with it."""
 
     scheme: str
     initial_lr: float
     optimizer: str
     params: dict[str, float | int | str | bool]
+
+
+class Winner(Candidate):
+    """What to train with."""
 
 
 class Interval(Result):
@@ -79,16 +83,12 @@ class Interval(Result):
     level: float = 0.95
 
 
-class LeaderboardRow(Result):
+class LeaderboardRow(Candidate):
     """One finalist or baseline at the full budget, on the confirmation seeds.
 
     `difference` is the paired difference of validation loss to the row with the lowest mean (positive: worse).
     """
 
-    scheme: str
-    initial_lr: float
-    optimizer: str
-    params: dict[str, float | int | str | bool]
     val_loss: Interval
     val_accuracy: float | None
     difference: Interval

@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 from pipeline.cli import COMMANDS
 from pipeline.config import MainOptions
 from pipeline.optimizers import OPTIMIZERS
-from pipeline.stages.range_test import BOUNDS
+from pipeline.range_analysis.exploration import BOUNDS
 from scripts import render_project_files
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -98,7 +98,7 @@ def test_supported_pythons_include_that_of_the_environment() -> None:
 
 def test_no_tracked_file_names_a_package_registry() -> None:
     """Which index packages come from is the user's own matter."""
-    hosts = ("pypi" + ".org", "files.python" + "hosted.org", "conda" + ".anaconda.org", "registry." + "npmjs.org")
+    hosts = ("pypi" + ".org", "files.python" + "hosted.org", "conda" + ".anaconda.org", "registry.npm" + "js.org")
     settings = ("--index" + "-url", "--extra-index" + "-url", "--find" + "-links")
     words = [*hosts, *settings]
     pattern = re.compile("|".join(map(re.escape, words)))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.config import RangeTestOptions
 from pipeline.range_analysis import Exploration, explore, updates_for
-from pipeline.range_analysis.exploration import BOUNDS as BOUNDS
+from pipeline.range_analysis.exploration import BOUNDS
 from pipeline.range_analysis.result import summarize
 from pipeline.reporting import figures
 from pipeline.results import RangeTestResult

@@ -8,6 +8,7 @@ import pandas as pd
 from pipeline import search
 from pipeline.config import SearchOptions
 from pipeline.evaluation import Evaluation, Training
+from pipeline.range_analysis.exploration import BOUNDS
 from pipeline.reporting import figures
 from pipeline.results import SearchResult
 from pipeline.schedules import format_params, rewriter
@@ -15,7 +16,6 @@ from pipeline.search import Outcome, Plan, Trial
 from pipeline.stages.context import Context
 from pipeline.stages.drawing import draw_training
 from pipeline.stages.network import trainer
-from pipeline.stages.range_test import BOUNDS
 from pipeline.tracking import TrainingLog
 from pipeline.tracking.trainings import read_training
 from pipeline.training import Trainer
