@@ -11,6 +11,7 @@ from pipeline import config, datasets
 from pipeline.config import PrepareOptions, TrainOptions
 from pipeline.console import Status, native_messages_hidden
 from pipeline.fingerprints import fingerprint, user_code_digest
+from pipeline.loading import quick_imports
 from pipeline.results import PrepareResult, ReportResult
 from pipeline.stages.context import REPORTS, Context, Upstream
 from pipeline.tracking import Finished, StageRun, Store
@@ -31,7 +32,7 @@ class Stage:
     @property
     def module(self) -> ModuleType:
         """Its code, imported only where the stage runs: no stage pays for what another needs."""
-        with native_messages_hidden():
+        with native_messages_hidden(), quick_imports():
             return importlib.import_module(f"pipeline.stages.{self.name}")
 
     def titled(self, options: PrepareOptions) -> str:

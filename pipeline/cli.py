@@ -20,6 +20,7 @@ from pipeline.config import (
     validated,
 )
 from pipeline.errors import InputError
+from pipeline.loading import quick_imports
 
 COMMANDS: dict[str, tuple[type[PrepareOptions], str]] = {
     "main": (MainOptions, "the whole chain"),
@@ -62,9 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(command: str, options: PrepareOptions) -> int:
-    # Imported only now: --help and wrong input must not wait for MLflow.
-    from pipeline import chain
-    from pipeline.tracking.projects import StageFailedError
+    with quick_imports():  # only now: --help and wrong input must not wait for MLflow
+        from pipeline import chain
+        from pipeline.tracking.projects import StageFailedError
 
     try:
         if isinstance(options, MainOptions):

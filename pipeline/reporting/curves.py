@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from pipeline.reporting import style, wording
 from pipeline.reporting.style import DASHES, INK, MUTED, WIDE, Mark, Marks
@@ -64,6 +65,8 @@ def lr_curve(training: Training, *, width: float = WIDE) -> Figure:
     epochs = np.arange(training.lr.size) / training.steps_per_epoch
     rate.plot(*style.thin(epochs, training.lr), color=color, linewidth=2)
     rate.set_ylim(bottom=0)
+    rate.yaxis.set_major_locator(MaxNLocator(4))  # half the time goes into ticks and their labels
+    rate.xaxis.set_major_locator(MaxNLocator(5))
     style.label(rate, y="learning rate", title=training.name)
 
     finite = np.isfinite(training.batch_loss)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # half a second, which only the stages that draw should pay
     from matplotlib.figure import Figure
 
 CURVE = "lr_curve.csv"
-_POINTS = 300
+_POINTS = 150
 """Points of a metric in MLflow, whose charts sample what is longer; the whole curve is in the file."""
 _BATCH = 1_000
 
@@ -76,8 +76,8 @@ class TrainingLog:
         )
         status = "KILLED"
         try:
-            self._log_points(run_id, training, metrics or {})
-            self._client.log_batch(run_id, params=_params(evaluation), tags=_outcome_tags(training))
+            described = {"params": _params(evaluation), "tags": _outcome_tags(training)}
+            self._log_points(run_id, training, metrics or {}, **described)
             with tempfile.TemporaryDirectory() as folder:
                 self._write_artifacts(Path(folder), evaluation, training, metrics or {})
                 if save is not None:
@@ -98,14 +98,23 @@ class TrainingLog:
         self._client.set_tag(run.run_id, "pipeline.optimizer", evaluation.optimizer)
         self._write_curve(run.folder, evaluation, training)
 
-    def _log_points(self, run_id: str, training: Training, extra: Mapping[str, float]) -> None:
+    def _log_points(
+        self,
+        run_id: str,
+        training: Training,
+        extra: Mapping[str, float],
+        params: Sequence[Param] = (),
+        tags: Sequence[RunTag] = (),
+    ) -> None:
         points = [*_curve_points(training), *_epoch_points(training), *_final_points(training, extra)]
-        for start in range(0, len(points), _BATCH):
-            self._client.log_batch(run_id, metrics=points[start : start + _BATCH])
+        self._client.log_batch(run_id, points[:_BATCH], params, tags)
+        for start in range(_BATCH, len(points), _BATCH):
+            self._client.log_batch(run_id, points[start : start + _BATCH])
 
     def _write_curve(self, folder: Path, evaluation: Evaluation, training: Training) -> None:
         curve_frame(training).to_csv(folder / CURVE, index=False)
-        self._draw(evaluation, training).savefig(folder / "lr_curve.png")
+        # The least compression: every training waits for this file, and it is small anyway.
+        self._draw(evaluation, training).savefig(folder / "lr_curve.png", pil_kwargs={"compress_level": 1})
 
     def _write_artifacts(
         self, folder: Path, evaluation: Evaluation, training: Training, metrics: Mapping[str, float]
