@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 from dataclasses import replace
 from io import BytesIO
 from math import inf
@@ -49,7 +50,8 @@ def _range_test(report: Report, result: RangeTestResult | None = None, width: fl
 def test_importing_figures_loads_no_framework() -> None:
     """They are drawn in processes that have no need of any."""
     code = "import sys, pipeline.reporting.html; print({'tensorflow', 'keras', 'mlflow', 'optuna'} & {*sys.modules})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 
 
