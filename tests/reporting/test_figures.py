@@ -1,9 +1,9 @@
 import subprocess
 import sys
-from pathlib import Path
 from dataclasses import replace
 from io import BytesIO
 from math import inf
+from pathlib import Path
 
 import numpy as np
 import pytest
