@@ -12,8 +12,9 @@ Task = Literal["classification", "regression"]
 class Result(BaseModel):
     """Base of all results: immutable, and unknown fields are refused."""
 
-    # The interval of a single seed is infinite, and a diverged mean too: JSON as Python reads it.
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+    # The interval of a single seed is infinite, and a diverged mean too. JSON has no such numbers, so they are the
+    # strings "Infinity", "-Infinity" and "NaN", which `float` of most languages reads.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
 class Scaling(Result):
@@ -83,10 +84,26 @@ class Interval(Result):
     level: float = 0.95
 
 
+class Basin(Result):
+    """Initial rates of a scheme whose validation loss is within `noise` of the best, from short trainings.
+
+    `decades` is log10(lr_high / lr_low); `rates` are those tried, ascending, and `losses` what each led to.
+    """
+
+    lr_low: float
+    lr_high: float
+    decades: float
+    noise: float
+    rates: tuple[float, ...]
+    losses: tuple[float, ...]
+
+
 class LeaderboardRow(Candidate):
     """One finalist or baseline at the full budget, on the confirmation seeds.
 
-    `difference` is the paired difference of validation loss to the row with the lowest mean (positive: worse).
+    `val_loss` is the mean with its own 95% interval. `difference` is how far it is behind the best: the paired
+    difference to the lowest mean among those that may be the best, and bounds that hold for the truly best, at 95% for
+    all rows and looks together. A row that an early look found worse has fewer `seeds`. A baseline has no basin.
     """
 
     val_loss: Interval
@@ -94,25 +111,20 @@ class LeaderboardRow(Candidate):
     difference: Interval
     seeds: tuple[int, ...]
     verdict: Literal["winner", "tie", "worse", "diverged"]
+    basin: Basin | None = None
 
 
 class Baseline(Result):
     """A constant rate at the same budget and on the same seeds as the winner.
 
-    `gain` is baseline minus winner in validation loss, paired by seed (positive: the winner is better).
+    `gain` is baseline minus winner in validation loss, paired by seed (positive: the winner is better). Its interval
+    holds at 95% for all baselines and looks together, whichever finalist was chosen on these seeds.
     """
 
     name: str
     row: LeaderboardRow
     gain: Interval
     accuracy_gain: Interval | None
-
-
-class Basin(Result):
-    """Initial rates of the winning scheme whose validation loss is within noise of the best."""
-
-    lr_low: float
-    lr_high: float
 
 
 class Cost(Result):

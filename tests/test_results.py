@@ -29,6 +29,7 @@ WINNER = Winner(
     optimizer="sgd",
     params={"drop_rate": 0.5, "drops": 3, "staircase": True, "unit": "step"},
 )
+BASIN = Basin(lr_low=0.05, lr_high=0.2, decades=0.602, noise=inf, rates=(0.05, 0.1, 0.2), losses=(0.5, 0.4, inf))
 ROW = LeaderboardRow(
     **WINNER.model_dump(),
     val_loss=Interval(mean=0.5, low=-inf, high=inf),
@@ -36,6 +37,7 @@ ROW = LeaderboardRow(
     difference=Interval(mean=inf, low=inf, high=inf, level=0.99),
     seeds=(1, 2),
     verdict="diverged",
+    basin=BASIN,
 )
 RESULTS: list[Result] = [
     PrepareResult(
@@ -66,7 +68,7 @@ RESULTS: list[Result] = [
         winner=WINNER,
         leaderboard=(ROW,),
         ties=("cosine",),
-        basin=Basin(lr_low=0.05, lr_high=0.2),
+        basin=BASIN,
         baselines=(
             Baseline(name="Adam at 0.001", row=ROW, gain=Interval(mean=inf, low=inf, high=inf), accuracy_gain=None),
         ),
@@ -101,8 +103,12 @@ def test_json_gives_the_same_result_back(result: Result) -> None:
 
 @every
 def test_python_reads_the_json(result: Result) -> None:
-    """A user's script needs nothing of this project."""
-    read = json.loads(result.model_dump_json())
+    """A user's script needs nothing of this project, in any language: numbers that JSON has not are strings."""
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"not JSON: {constant}")
+
+    read = json.loads(result.model_dump_json(), parse_constant=refuse)
     assert set(read) == set(type(result).model_fields)
 
 

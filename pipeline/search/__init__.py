@@ -4,8 +4,9 @@ Knows nothing of Keras or MLflow. Trainings at a compressed budget choose a fina
 finalists and the constant-rate baselines are then trained at the full budget on seeds that nothing has seen.
 """
 
-from pipeline.search.confirmation import BASELINES, BASIN_STEPS
+from pipeline.search.basins import BASIN_RUNS
+from pipeline.search.confirmation import BASELINES
 from pipeline.search.plan import CONFIRM_SEED, Evaluate, Outcome, Plan, Trial
 from pipeline.search.run import run
 
-__all__ = ["BASELINES", "BASIN_STEPS", "CONFIRM_SEED", "Evaluate", "Outcome", "Plan", "Trial", "run"]
+__all__ = ["BASELINES", "BASIN_RUNS", "CONFIRM_SEED", "Evaluate", "Outcome", "Plan", "Trial", "run"]

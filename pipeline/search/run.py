@@ -36,23 +36,20 @@ def run(plan: Plan, evaluate: Evaluate, storage: str, study_name: str) -> tuple[
     trials = run_trials(plan, evaluate, storage, study_name)
     ledger = _Ledger(evaluate, [trial.outcome for trial in trials])
     finalists = {evaluation.scheme: evaluation for evaluation in confirmation.choose_finalists(trials, plan.top_k)}
-    baselines = confirmation.baselines(plan)
-    candidates = {**finalists, **baselines}
-    outcomes = confirmation.confirm(plan, candidates, ledger)
-    rows = confirmation.leaderboard(plan, candidates, outcomes)
-    best = min(finalists, key=lambda name: confirmation.mean_loss(outcomes[name]))
-    basin = confirmation.measure_basin(plan, finalists[best], trials, ledger, confirmation.noise(outcomes))
+    found = confirmation.confirm(
+        finalists, confirmation.baselines(), ledger, seeds=plan.fresh_seeds, epochs=plan.epochs, trials=trials
+    )
     low, high = plan.bounds
+    basin = found.rows[found.winner].basin
+    assert basin is not None
     result = SearchResult(
-        winner=confirmation.settings(finalists[best]),
-        leaderboard=tuple(sorted(rows.values(), key=lambda row: row.val_loss.mean)),
-        ties=tuple(name for name in finalists if name != best and rows[name].verdict == "tie"),
+        winner=confirmation.settings(finalists[found.winner]),
+        leaderboard=tuple(sorted(found.rows.values(), key=lambda row: row.val_loss.mean)),
+        ties=found.ties,
         basin=basin,
-        baselines=tuple(
-            confirmation.against_baseline(name, rows[name], outcomes[name], outcomes[best]) for name in baselines
-        ),
+        baselines=found.baselines,
         cost=ledger.cost(time.perf_counter() - started),
-        reason=confirmation.explain(best, finalists, rows),
+        reason=found.reason,
         lr_low=low,
         lr_high=high,
         trials=len(trials),

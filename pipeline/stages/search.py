@@ -37,8 +37,8 @@ def summary(result: SearchResult) -> str:
 def run(context: Context[SearchOptions]) -> SearchResult:
     """Search, then write the leaderboard and the trials."""
     plan = _plan(context)
-    runs = plan.trials + (plan.top_k + len(search.BASELINES)) * plan.confirm_seeds + len(search.BASIN_STEPS)
-    context.status.expect(runs)
+    confirmations = (plan.top_k + len(search.BASELINES)) * plan.confirm_seeds
+    context.status.expect(plan.trials + confirmations + plan.top_k * 2 * search.BASIN_RUNS)
     evaluator = _Evaluator(context)
     study = f"{context.fingerprint}-{context.run.run_id}" if context.options.fresh else context.fingerprint
     result, trials = search.run(plan, evaluator, f"sqlite:///{STUDIES}", study)

@@ -89,6 +89,19 @@ def make_row(scheme: str, initial_lr: float, mean: float, verdict: str, **fields
     return LeaderboardRow.model_validate(values | fields)
 
 
+def make_basin(centre: float, width: float) -> Basin:
+    """A parabola round `centre` that is within noise for `width` decades in all, tried at five rates."""
+    distances = np.array([-0.6, -0.3, 0.0, 0.3, 0.6])
+    return Basin(
+        lr_low=centre * 10 ** (-width / 2),
+        lr_high=centre * 10 ** (width / 2),
+        decades=width,
+        noise=0.004,
+        rates=tuple(centre * 10**distances),
+        losses=tuple(0.12 + 0.004 * (2 * distances / width) ** 2),
+    )
+
+
 def make_search() -> SearchResult:
     """Cosine wins in a tie with one_cycle; Adam at 0.001 is beaten, SGD at 0.01 is not."""
     adam = make_row("constant", 0.001, 0.0853, "worse", optimizer="adam")
@@ -96,14 +109,21 @@ def make_search() -> SearchResult:
     return SearchResult(
         winner=Winner(scheme="cosine", initial_lr=0.0562, optimizer="sgd", params={"final_fraction": 0.01}),
         leaderboard=(
-            make_row("cosine", 0.0562, 0.0571, "tie", params={"final_fraction": 0.01}),
-            make_row("one_cycle", 0.1, 0.0584, "tie"),
-            make_row("exponential", 0.0316, 0.0764, "worse", params={"decay_rate": 0.666666666}),
+            make_row("cosine", 0.0562, 0.0571, "tie", params={"final_fraction": 0.01}, basin=make_basin(0.0562, 0.65)),
+            make_row("one_cycle", 0.1, 0.0584, "tie", basin=make_basin(0.1, 0.4)),
+            make_row(
+                "exponential",
+                0.0316,
+                0.0764,
+                "worse",
+                params={"decay_rate": 0.666666666},
+                basin=make_basin(0.0316, 0.9),
+            ),
             adam,
             sgd,
         ),
         ties=("one_cycle",),
-        basin=Basin(lr_low=0.0251, lr_high=0.112),
+        basin=make_basin(0.0562, 0.65),
         baselines=(
             Baseline(
                 name="Adam at 0.001",

@@ -1,16 +1,14 @@
 """The confirmation: who is compared, on which seeds, and what is said of the outcome."""
 
 from dataclasses import replace
-from math import inf, log10
+from math import inf
 
-import numpy as np
 import pytest
 
-from pipeline import statistics
 from pipeline.evaluation import Evaluation
-from pipeline.search import BASELINES, BASIN_STEPS, Outcome, Plan, Trial
-from pipeline.search.confirmation import choose_finalists, measure_basin
-from tests.search.conftest import OPTIMUM, Ask, Surface, make_plan
+from pipeline.search import BASELINES, Outcome, Plan, Trial
+from pipeline.search.confirmation import choose_finalists
+from tests.search.conftest import Ask, Surface, make_plan
 
 
 def outcome(val_loss: float) -> Outcome:
@@ -97,8 +95,8 @@ def test_gain_is_negative_where_the_baseline_is_better(ask: Ask) -> None:
     adam, sgd = result.baselines
     assert adam.gain.mean < 0 < sgd.gain.mean
     assert result.winner.scheme == "cosine"
-    assert "Adam at 0.001 (constant) did no worse" in result.reason
-    assert "SGD" not in result.reason
+    assert result.reason == "every scheme found is worse than Adam at 0.001; cosine is the best scheme found"
+    assert {row.verdict for row in result.leaderboard[1:]} == {"worse"}
 
 
 def test_clear_winner_is_called_so(ask: Ask) -> None:
@@ -109,9 +107,9 @@ def test_clear_winner_is_called_so(ask: Ask) -> None:
     assert result.leaderboard[0].scheme == result.winner.scheme == "cosine"
     assert result.leaderboard[0].initial_lr == result.winner.initial_lr
     assert result.ties == ()
-    assert result.reason.startswith("cosine beat every other finalist and both baselines")
+    assert result.reason.startswith("cosine beat every other finalist and baseline on the same 3 seeds")
     assert result.leaderboard[0].difference.mean == 0
-    assert all(row.difference.low > 0 for row in result.leaderboard[1:])
+    assert all(0 < row.difference.mean < row.difference.high for row in result.leaderboard[1:])
     assert [row.val_loss.mean for row in result.leaderboard] == sorted(row.val_loss.mean for row in result.leaderboard)
 
 
@@ -122,7 +120,7 @@ def test_what_the_seeds_do_not_tell_apart_is_a_tie(ask: Ask) -> None:
     verdicts = {row.scheme: row.verdict for row in result.leaderboard if row.initial_lr not in (0.001, 0.01)}
     assert set(verdicts.values()) == {"tie"}
     assert set(result.ties) == set(verdicts) - {result.winner.scheme}
-    assert "the seeds do not tell it from every other" in result.reason
+    assert result.reason.startswith(f"3 seeds do not tell {result.winner.scheme} from ")
 
 
 def test_finalist_that_diverges_on_a_seed_loses(ask: Ask) -> None:
@@ -155,58 +153,10 @@ def test_search_in_which_everything_diverges_still_ends(ask: Ask) -> None:
 
 
 def test_costs_are_the_sum_over_all_evaluations(ask: Ask) -> None:
-    """Of trials, confirmation and basin; what diverged counts as far as it came."""
+    """Of trials, confirmation and basins; what diverged counts as far as it came."""
     plan, surface = make_plan(trials=20), Surface(diverges_above=0.07)
     result, _ = ask(plan, surface)
-    assert len(surface.asked) == 20 + (plan.top_k + 2) * plan.confirm_seeds + len(BASIN_STEPS)
     assert result.cost.epochs == sum(answer.epochs for answer in surface.answers)
     assert result.cost.examples == sum(answer.examples for answer in surface.answers)
     assert result.cost.epochs < sum(evaluation.epochs for evaluation in surface.asked)
     assert result.cost.seconds >= sum(answer.seconds for answer in surface.answers)
-
-
-@pytest.mark.parametrize("rate", [OPTIMUM / 3, OPTIMUM, OPTIMUM * 3, 0.9])
-@pytest.mark.parametrize("noise", [0.0, 0.02, 0.1, 10.0])
-def test_basin_holds_the_winner_and_nothing_worse_than_noise(rate: float, noise: float) -> None:
-    """Even where a multiple of its rate did better by chance, and beside rates that diverge."""
-    plan, surface = make_plan(), Surface()
-    winner = plan.trial("cosine", rate, {})
-    trials = [Trial(0, winner, surface(winner))]
-    basin = measure_basin(plan, winner, trials, surface, noise)
-    assert basin.lr_low <= rate * (1 + 1e-12)
-    assert basin.lr_high >= rate * (1 - 1e-12)
-    tried = [rate, *(rate * step for step in BASIN_STEPS)]
-    worst = surface.loss(winner) + noise
-    good = [one for one in tried if one <= 1.0 and surface.loss(replace(winner, initial_lr=one)) <= worst]
-    for one in tried:
-        assert (basin.lr_low * (1 - 1e-9) <= one <= basin.lr_high * (1 + 1e-9)) == (one in good)
-    assert basin.lr_high <= min(max(tried), 1.0) * (1 + 1e-9)
-
-
-def test_basin_does_not_reach_over_a_hump() -> None:
-    """A better rate beyond a worse one belongs to another basin."""
-    plan = make_plan()
-    winner = plan.trial("cosine", 0.1, {})
-    losses = {0.025: 0.1, 0.05: 0.9, 0.1: 0.3, 0.2: 0.31, 0.4: 0.9}
-
-    def evaluate(evaluation: Evaluation) -> Outcome:
-        return outcome(losses[round(evaluation.initial_lr, 6)])
-
-    basin = measure_basin(plan, winner, [Trial(0, winner, evaluate(winner))], evaluate, 0.05)
-    assert 0.05 < basin.lr_low < 0.1
-    assert 0.2 < basin.lr_high < 0.4
-
-
-def test_basin_widens_with_the_noise_between_seeds(ask: Ask) -> None:
-    """Noise that is pooled over all that were confirmed: on a parabola, the square root of it in decades."""
-    plan, surface = make_plan(trials=12), Surface(noise=0.02)
-    result, _ = ask(plan, surface)
-    groups: dict[str, list[float]] = {}
-    for evaluation, answer in zip(surface.asked, surface.answers, strict=True):
-        if evaluation.seed >= 20_000:
-            groups.setdefault(replace(evaluation, seed=0).digest, []).append(answer.val_loss)
-    noise = statistics.seed_noise([np.array(group) for group in groups.values()])
-    assert 0.005 < noise < 0.06
-    width = log10(result.basin.lr_high / result.basin.lr_low)
-    assert 0.05 < width < 2 * log10(4)
-    assert result.basin.lr_low <= result.winner.initial_lr <= result.basin.lr_high

@@ -1,0 +1,88 @@
+"""Means and paired differences with their intervals, the noise between seeds, and how far two budgets agree."""
+
+from collections.abc import Iterable, Sequence
+from math import inf, nan, sqrt
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from pipeline.results import Interval
+
+Values = Sequence[float] | npt.NDArray[np.float64]
+
+
+def mean_interval(values: Values, level: float = 0.95) -> Interval:
+    """Give the mean of one value a seed with Student's t interval: mean ± t * s / sqrt(n), n - 1 degrees of freedom.
+
+    One value says nothing about the spread: its interval is (-inf, inf). A diverged value makes mean and bounds inf.
+    Raises ValueError without values, or when `level` is not between 0 and 1.
+    """
+    losses = as_losses(values)
+    if losses.size == 0:
+        raise ValueError("an interval needs at least one value, received none")
+    if not 0 < level < 1:
+        raise ValueError(f"level must be between 0 and 1, received {level}")
+    if not np.isfinite(losses).all():
+        return Interval(mean=inf, low=inf, high=inf, level=level)
+    mean = float(losses.mean())
+    if losses.size == 1:
+        return Interval(mean=mean, low=-inf, high=inf, level=level)
+    half = float(stats.t.ppf((1 + level) / 2, losses.size - 1)) * float(losses.std(ddof=1)) / sqrt(losses.size)
+    return Interval(mean=mean, low=mean - half, high=mean + half, level=level)
+
+
+def paired_difference(a: Values, b: Values, level: float = 0.95, share: float = 1.0) -> Interval:
+    """Give the interval of the mean of `a - b`, where a[i] and b[i] come from the same seed.
+
+    It takes only a `share` of the error of 1 - level: where the shares of several intervals, and of the looks at which
+    they may be given, add up to 1, all hold together with at least `level` (Bonferroni), which is the level reported.
+    Where only one side diverged on any seed, that side is infinitely worse; where both did, nothing is known.
+    Raises ValueError when the lengths differ or `share` is not in (0, 1].
+    """
+    left, right = as_losses(a), as_losses(b)
+    if left.shape != right.shape:
+        raise ValueError(f"paired values need the same seeds, received {left.size} and {right.size} values")
+    if not 0 < share <= 1:
+        raise ValueError(f"share must be above 0 and at most 1, received {share}")
+    left_finite, right_finite = np.isfinite(left).all(), np.isfinite(right).all()
+    if left_finite and right_finite:
+        return mean_interval(left - right, 1 - (1 - level) * share).model_copy(update={"level": level})
+    if left_finite:
+        return Interval(mean=-inf, low=-inf, high=-inf, level=level)
+    if right_finite:
+        return Interval(mean=inf, low=inf, high=inf, level=level)
+    return Interval(mean=nan, low=-inf, high=inf, level=level)
+
+
+def seed_noise(losses: Iterable[Values]) -> float:
+    """Pool the standard deviation between seeds over candidates: sqrt(sum of squares / sum of (n - 1)).
+
+    `losses` holds one sequence a candidate, one loss a seed. Diverged losses are left out. Without any candidate that
+    has two losses left the noise is unknown, and inf is returned: then no difference can be told from noise.
+    """
+    groups = [values[np.isfinite(values)] for values in map(as_losses, losses)]
+    groups = [values for values in groups if values.size > 1]
+    if not groups:
+        return inf
+    squares = sum(float(((values - values.mean()) ** 2).sum()) for values in groups)
+    return sqrt(squares / sum(values.size - 1 for values in groups))
+
+
+def rank_correlation(low_budget: Values, full_budget: Values) -> float:
+    """Spearman's correlation of the losses of the same candidates at two budgets: 1 when both rank them alike.
+
+    Diverged trainings share the last rank. NaN when there are fewer than two candidates, or one side is all ties.
+    """
+    low, full = as_losses(low_budget), as_losses(full_budget)
+    if low.shape != full.shape:
+        raise ValueError(f"both budgets need the same candidates, received {low.size} and {full.size} losses")
+    if low.size < 2 or np.unique(low).size < 2 or np.unique(full).size < 2:
+        return nan
+    return float(stats.spearmanr(low, full).statistic)
+
+
+def as_losses(values: Values) -> npt.NDArray[np.float64]:
+    """Give the values as float64, what is not finite as `inf`."""
+    losses = np.asarray(values, np.float64)
+    return np.where(np.isfinite(losses), losses, inf)

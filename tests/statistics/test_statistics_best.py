@@ -1,0 +1,178 @@
+"""Verdicts against the best: closed cases, SciPy's t tests, and simulations with a known truth."""
+
+from collections.abc import Sequence
+from math import inf, isnan
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from pipeline.statistics import MOST_SEEDS, Verdicts, looks, seeds_needed, verdicts
+
+
+def words(found: Verdicts) -> dict[str, str]:
+    """Give each candidate's verdict."""
+    return {name: row.verdict for name, row in found.rows.items()}
+
+
+class TestVerdicts:
+    def test_a_winner_beats_all_others(self) -> None:
+        """Clear differences on every seed."""
+        found = verdicts({"cosine": [0.10, 0.11, 0.12], "step": [0.20, 0.211, 0.22], "linear": [0.30, 0.312, 0.32]})
+        assert found.best == "cosine"
+        assert words(found) == {"cosine": "winner", "step": "worse", "linear": "worse"}
+        assert found.ties == ()
+        assert found.still_in == ("cosine",)
+        assert found.rows["cosine"].behind.high == 0
+
+    def test_two_candidates_are_compared_by_the_paired_t_test(self) -> None:
+        """At 95% two-sided, as SciPy has it, just on either side of its p value."""
+        a, b = [0.10, 0.12, 0.11, 0.13], [0.13, 0.13, 0.15, 0.14]
+        p = float(stats.ttest_rel(a, b).pvalue)
+        assert verdicts({"a": a, "b": b}, level=1 - p * 1.001).rows["a"].verdict == "winner"
+        assert verdicts({"a": a, "b": b}, level=1 - p * 0.999).rows["a"].verdict == "tie"
+
+    def test_the_bound_is_the_one_sided_one_of_scipy(self) -> None:
+        """Of the paired difference, at 5% over the k - 1 comparisons with the best; the mean is that to the lowest."""
+        losses = {"a": [0.10, 0.12, 0.11], "b": [0.11, 0.11, 0.14], "c": [0.9, 1.0, 0.8], "d": [0.8, 0.7, 0.9]}
+        found = verdicts(losses)
+        assert found.still_in == ("a", "b")
+        test = stats.ttest_rel(losses["c"], losses["a"], alternative="less")
+        other = stats.ttest_rel(losses["c"], losses["b"], alternative="less")
+        bounds = [one.confidence_interval(1 - 0.05 / 3).high for one in (test, other)]
+        behind = found.rows["c"].behind
+        assert (behind.low, behind.high, behind.level) == (0.0, pytest.approx(max(bounds), rel=1e-9), 0.95)
+        assert behind.mean == pytest.approx(np.subtract(losses["c"], losses["a"]).mean())
+
+    def test_one_tie_leaves_no_winner(self) -> None:
+        """The best by mean is only a tie when any other cannot be told from it, and it may be behind that."""
+        found = verdicts({"a": [0.10, 0.11, 0.12], "b": [0.11, 0.10, 0.13], "c": [0.50, 0.51, 0.53]})
+        assert found.best == "a"
+        assert words(found) == {"a": "tie", "b": "tie", "c": "worse"}
+        assert found.ties == ("b",)
+        assert found.rows["a"].behind.mean == 0 < found.rows["a"].behind.high < found.rows["b"].behind.high
+
+    def test_who_is_beaten_leaves_the_error_to_the_others(self) -> None:
+        """Two that differ at 98% are a tie among five, but not once the other three are out."""
+        a = np.array([0.10, 0.11, 0.12, 0.13])
+        close = {"a": a, "b": a + np.array([0.010, 0.020, 0.012, 0.003])}
+        p = float(stats.ttest_rel(close["b"], close["a"], alternative="greater").pvalue)
+        assert 0.05 / 4 < p < 0.05 / 2
+        far = {name: a + 9 + np.random.default_rng(at).normal(0, 0.2, 4) for at, name in enumerate("cde")}
+        near = {name: values - 9 for name, values in far.items()}
+        assert words(verdicts(close | far)) == {"a": "winner", **dict.fromkeys("bcde", "worse")}
+        assert words(verdicts(close | near)) == dict.fromkeys("abcde", "tie")
+
+    def test_one_seed_tells_nothing(self) -> None:
+        """However far apart, single trainings are ties without a bound."""
+        found = verdicts({"a": [0.1], "b": [5.0]})
+        assert words(found) == {"a": "tie", "b": "tie"}
+        assert found.rows["a"].behind.high == inf
+
+    def test_divergence_on_any_seed_is_divergence(self) -> None:
+        """Two good seeds do not make up for a NaN, and a diverged candidate is no rival of the best."""
+        found = verdicts({"a": [0.01, float("nan"), 0.01], "b": [0.3, 0.31, 0.29], "c": [inf, inf, inf]})
+        assert found.best == "b"
+        assert words(found) == {"a": "diverged", "b": "winner", "c": "diverged"}
+        assert found.rows["a"].behind.mean == inf
+
+    def test_all_diverged_has_no_best(self) -> None:
+        """Nothing is named."""
+        found = verdicts({"a": [inf, 1.0], "b": [float("nan"), 1.0]})
+        assert (found.best, found.still_in) == (None, ())
+        assert words(found) == {"a": "diverged", "b": "diverged"}
+        assert isnan(found.rows["a"].behind.mean)
+
+    @pytest.mark.parametrize("losses", [{}, {"a": []}, {"a": [1.0], "b": [1.0, 2.0]}, {"a": [1.0, 2.0], "b": []}])
+    def test_unequal_seeds_are_refused(self, losses: dict[str, list[float]]) -> None:
+        """Whoever is still in needs the same seeds."""
+        with pytest.raises(ValueError, match=r"same seeds|at least one"):
+            verdicts(losses)
+
+    @given(st.dictionaries(st.sampled_from("abcde"), st.lists(st.floats(0.01, 5), min_size=3, max_size=3), min_size=1))
+    def test_verdicts_agree_with_each_other(self, losses: dict[str, list[float]]) -> None:
+        """At most one winner, which is the best; a winner leaves no tie; the lowest mean is never "worse"."""
+        found = verdicts(losses)
+        said = words(found)
+        lowest = min(losses, key=lambda name: float(np.mean(losses[name])))
+        assert found.best is not None
+        assert said[found.best] in ("winner", "tie")
+        assert said[lowest] != "worse" or np.mean(losses[lowest]) == np.mean(losses[found.best])
+        assert [name for name, word in said.items() if word == "winner"] in ([], [found.best])
+        assert said[found.best] == "tie" or "tie" not in said.values()
+        assert all(row.behind.low <= max(row.behind.mean, 0.0) <= row.behind.high + 1e-9 for row in found.rows.values())
+
+
+class TestSeveralLooks:
+    def test_who_left_early_keeps_its_verdict(self) -> None:
+        """The rest goes on; at the end the leaver is still worse, bounded by the seeds it shares with the best."""
+        schedule = looks(6)
+        a = [0.100, 0.110, 0.120, 0.105, 0.115, 0.125]
+        b = [0.101, 0.112, 0.118, 0.104, 0.118, 0.124]
+        losses = {"a": a, "b": b, "gone": [1.10, 1.11, 1.12]}
+        found = verdicts(losses, schedule)
+        assert words(found) == {"a": "tie", "b": "tie", "gone": "worse"}
+        assert found.rows["gone"].behind.mean == pytest.approx(1.0)
+        assert words(verdicts({name: values[:3] for name, values in losses.items()}, schedule)) == words(found)
+
+    def test_who_is_still_in_may_not_be_left_out(self) -> None:
+        """A candidate without the later seeds is only one that an earlier look found worse."""
+        with pytest.raises(ValueError, match="still in"):
+            verdicts({"a": [0.1, 0.2, 0.3, 0.1, 0.2, 0.3], "b": [0.2, 0.1, 0.3]}, looks(6))
+
+    def test_an_early_look_asks_for_more(self) -> None:
+        """What is clear enough when it is all there will be is not yet at a first look."""
+        losses = {"a": [0.10, 0.12, 0.11], "b": [0.15, 0.18, 0.16]}
+        assert words(verdicts(losses))["a"] == "winner"
+        assert words(verdicts(losses, (3, 30)))["a"] == "tie"
+
+
+def confirmed(means: Sequence[float], limit: int, rng: np.random.Generator) -> Verdicts:
+    """Draw losses with these true means and unit noise, and add seeds as the search does."""
+    schedule = looks(limit)
+    drawn = np.array(means)[:, None] + rng.normal(size=(len(means), limit)) + rng.normal(size=limit)
+    losses: dict[str, np.ndarray] = {}
+    still_in: tuple[str, ...] = tuple(map(str, range(len(means))))
+    for look in schedule:
+        losses |= {name: drawn[int(name), :look] for name in still_in}
+        found = verdicts(losses, schedule)
+        still_in = found.still_in
+        if len(still_in) < 2:
+            break
+    return found
+
+
+class TestSimulations:
+    @pytest.mark.parametrize(("means", "limit"), [([0, 0], 6), ([0, 0, 8, 9, 9], 6), ([0, 0, 0], 10)])
+    def test_a_tie_is_seldom_called_a_win(self, means: list[float], limit: int) -> None:
+        """Whoever ties at the top, a winner is named in at most 5% of searches (and two standard errors of 600)."""
+        rng = np.random.default_rng(3)
+        wins = [len(confirmed(means, limit, rng).still_in) == 1 for _ in range(600)]
+        assert np.mean(wins) < 0.068
+
+    def test_a_real_difference_is_found(self) -> None:
+        """One and a half deviations apart with ten seeds: most searches name the better, so ties are no dodge."""
+        rng = np.random.default_rng(4)
+        found = [confirmed([0.0, 2.0], 10, rng) for _ in range(200)]
+        assert np.mean([one.rows["0"].verdict == "winner" for one in found]) > 0.8
+
+    def test_the_bounds_hold(self) -> None:
+        """The truly best is among those still in, and nobody is further behind it than said, 19 times of 20."""
+        rng, means = np.random.default_rng(5), [0.0, 0.5, 1.0, 4.0]
+        found = [confirmed(means, 6, rng) for _ in range(400)]
+        assert np.mean(["0" in one.still_in for one in found]) > 0.93
+        held = [all(one.rows[str(at)].behind.high >= mean for at, mean in enumerate(means)) for one in found]
+        assert np.mean(held) > 0.93
+
+
+class TestSeedsNeeded:
+    def test_it_is_where_the_t_test_first_reaches_the_level(self) -> None:
+        """With a difference of one deviation a t test of n seeds has t = sqrt(n)."""
+        expected = next(n for n in range(2, 100) if np.sqrt(n) > stats.t.ppf(0.975, n - 1))
+        assert seeds_needed([1.0, 2.0, 0.0], [0.0, 0.0, 0.0]) == expected
+
+    def test_equal_candidates_are_never_parted(self) -> None:
+        """No number of seeds shows a difference of nothing."""
+        assert seeds_needed([0.1, 0.2], [0.2, 0.1]) == MOST_SEEDS + 1
