@@ -14,6 +14,7 @@ from pipeline.errors import InputError
 from pipeline.schedules import SCHEMES, parse_params, validate
 
 OptimizerName = Literal["sgd", "adam", "adamw", "adadelta", "adamax", "rmsprop", "nadam", "adagrad", "lion"]
+SamplerName = Literal["tpe", "random", "quasi-random", "grid"]
 Precision = Literal["auto", "float32", "mixed_bfloat16"]
 
 MODELS = ("cnn", "mlp")
@@ -65,7 +66,8 @@ class SearchOptions(RangeTestOptions):
     """Options of `search`."""
 
     schemes: str = Field("all", description="comma-separated scheme names that the search may choose from")
-    trials: int = Field(20, ge=1, le=100_000, description="trainings at the compressed budget")
+    trials: int = Field(20, ge=1, le=100_000, description="configurations to try at compressed budgets")
+    sampler: SamplerName = Field("tpe", description="what proposes them: tpe, random, quasi-random or grid")
     confirm_seeds: int = Field(3, ge=2, le=1_000, description="fresh seeds on which the finalists are compared")
     top_k: int = Field(3, ge=1, le=100, description="finalists that are confirmed at the full budget")
 

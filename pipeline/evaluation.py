@@ -16,8 +16,8 @@ from pipeline.schedules import curve, format_params
 class Evaluation:
     """Train with this optimizer, scheme and rate for this long, from this seed.
 
-    `epochs` is the budget in passes over the training set: the whole curve is compressed into it. A budget
-    is never a longer one cut short, since short horizons favour small rates and early decay
+    `epochs` is the budget in passes over the training set, whole or not: the whole curve is compressed into it. A
+    budget is never a longer one cut short, since short horizons favour small rates and early decay
     (Wu et al. 2018, arXiv:1803.02021).
     """
 
@@ -25,26 +25,45 @@ class Evaluation:
     scheme: str
     initial_lr: float
     params: Params
-    epochs: int
+    epochs: float
     seed: int
 
     @property
     def name(self) -> str:
-        """What tells this training apart: `cosine lr=0.03 seed=0`."""
+        """What tells this training apart from others with the same budget: `cosine lr=0.03 seed=0`."""
+        return f"{self._settings} seed={self.seed}"
+
+    @property
+    def name_with_budget(self) -> str:
+        """What tells this training apart where budgets differ: `cosine lr=0.03 epochs=1.67 seed=0`."""
+        return f"{self._settings} epochs={self.epochs:.3g} seed={self.seed}"
+
+    @property
+    def _settings(self) -> str:
         extra = f" {format_params(self.params)}" if self.params else ""
-        return f"{self.scheme} lr={self.initial_lr:.3g}{extra} seed={self.seed}"
+        return f"{self.scheme} lr={self.initial_lr:.3g}{extra}"
 
     @property
     def digest(self) -> str:
         """SHA-256 of the question."""
-        fields = [self.optimizer, self.scheme, self.initial_lr, sorted(self.params.items()), self.epochs, self.seed]
+        params, epochs = sorted(self.params.items()), float(self.epochs)
+        fields = [self.optimizer, self.scheme, self.initial_lr, params, epochs, self.seed]
         return hashlib.sha256(json.dumps(fields).encode()).hexdigest()
 
+    def updates(self, steps_per_epoch: int) -> int:
+        """The budget in optimizer updates."""
+        return max(1, round(self.epochs * steps_per_epoch))
+
+    def validations(self, steps_per_epoch: int) -> int:
+        """In how many equal parts it is validated: one a pass, or as near to that as divides the updates."""
+        updates = self.updates(steps_per_epoch)
+        return next(parts for parts in range(max(1, int(self.epochs)), 0, -1) if updates % parts == 0)
+
     def curve(self, steps_per_epoch: int) -> NDArray[np.float64]:
-        """The rate of every update, float64 (epochs * steps_per_epoch,)."""
+        """The rate of every update, float64 (updates,)."""
         return curve(
             self.scheme,
-            steps=self.epochs * steps_per_epoch,
+            steps=self.updates(steps_per_epoch),
             steps_per_epoch=steps_per_epoch,
             initial_lr=self.initial_lr,
             params=self.params,

@@ -127,6 +127,16 @@ class Baseline(Result):
     accuracy_gain: Interval | None
 
 
+class Widening(Result):
+    """A bound of the initial rate that moved, because the best rate of a scheme lay at it."""
+
+    optimizer: str
+    scheme: str
+    side: Literal["low", "high"]
+    before: float
+    after: float
+
+
 class Cost(Result):
     """What the search spent: wall seconds, passes over the training set, and examples seen."""
 
@@ -136,7 +146,11 @@ class Cost(Result):
 
 
 class SearchResult(Result):
-    """The answer: which scheme and initial rate, and how sure that is."""
+    """The answer: which scheme and initial rate, and how sure that is.
+
+    `lr_low` and `lr_high` bound the initial rates that were looked at, after all that was `widened`; of `trials`
+    configurations so many `diverged`.
+    """
 
     winner: Winner
     leaderboard: tuple[LeaderboardRow, ...]
@@ -147,6 +161,7 @@ class SearchResult(Result):
     reason: str
     lr_low: float
     lr_high: float
+    widened: tuple[Widening, ...] = ()
     trials: int
     diverged: int
 

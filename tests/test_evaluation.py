@@ -59,6 +59,8 @@ def test_digest_does_not_tell_the_order_of_parameters() -> None:
 def test_name_is_what_a_person_reads(evaluation: Evaluation, name: str) -> None:
     """Scheme, rate, parameters where there are any, seed."""
     assert evaluation.name == name
+    budget = replace(evaluation, epochs=5 / 3).name_with_budget
+    assert budget == name.replace(" seed", " epochs=1.67 seed")
 
 
 def test_curve_is_the_whole_scheme_squeezed_into_the_budget() -> None:
@@ -68,6 +70,21 @@ def test_curve_is_the_whole_scheme_squeezed_into_the_budget() -> None:
     assert short.shape == (20,)
     np.testing.assert_allclose(short, 0.1 * (1 + np.cos(np.pi * np.arange(20) / 20)), rtol=1e-12)
     np.testing.assert_allclose(long[::4], short, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "updates", "validations"), [(4, 40, 4), (0.01, 1, 1), (5 / 9, 6, 1), (2.5, 25, 1), (2.4, 24, 2)]
+)
+def test_budget_need_not_be_whole(epochs: float, updates: int, validations: int) -> None:
+    """At least one update; validated once a pass, or less often where the parts would not be equal."""
+    evaluation = Evaluation("sgd", "cosine", 0.2, {}, epochs, 0)
+    assert evaluation.updates(10) == len(evaluation.curve(10)) == updates
+    assert evaluation.validations(10) == validations
+
+
+def test_digest_does_not_tell_the_type_of_the_budget() -> None:
+    """Three epochs are 3.0 epochs."""
+    assert QUESTION.digest == replace(QUESTION, epochs=3.0).digest
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def before(prints: Callable[[], dict[str, str]]) -> dict[str, str]:
         ("pipeline/datasets/__init__.py", set(STAGES)),
         ("pipeline/__init__.py", set(STAGES)),
         ("requirements.lock", set(STAGES)),
-        ("pipeline/search/study.py", {"search"}),
+        ("pipeline/search/race.py", {"search"}),
         ("pipeline/stages/train.py", {"train"}),
         ("pipeline/training/engine.py", {"range_test", "search", "train"}),
         ("pipeline/reporting/report.html.j2", {"report"}),
@@ -94,6 +94,7 @@ def test_every_option_changes_it(name: str) -> None:
     """Two runs that differ in an option are never taken for each other."""
     values = {
         **{"data": "digits", "model": "mlp", "optimizer": "adam", "precision": "float32", "schemes": "cosine"},
+        **{"sampler": "random"},
         **{"target": "label", "momentum": 0.5, "scheme": "cosine", "initial_lr": 0.2, "scheme_params": "warmup=0.1"},
     }
     given = {"scheme": "linear", "initial_lr": 0.1}

@@ -69,9 +69,10 @@ def _sections(report: Report) -> list[tuple[str, str]]:
 
 
 def _best_trials(report: Report) -> list[dict[str, Any]]:
-    """Pick the trials with the lowest validation loss, as rows of a table."""
+    """Pick the trials with the lowest validation loss at their highest budget, as rows of a table."""
     if report.trials is None:
         return []
-    finite = report.trials[np.isfinite(report.trials["val_loss"].astype(float))]
+    highest = report.trials["budget"] == report.trials["budget"].max()
+    finite = report.trials[highest & np.isfinite(report.trials["val_loss"].astype(float))]
     best = finite.sort_values("val_loss", kind="stable").head(_BEST_TRIALS)
     return [{str(name): value for name, value in row.items()} for row in best.to_dict("records")]

@@ -88,7 +88,8 @@ def _ends(entry: Entry) -> list[float]:
 def trials(frame: pd.DataFrame, *, marks: Marks | None = None, width: float = WIDE) -> Figure:
     """Draw validation loss against initial rate of every trial, a colour and marker for each scheme.
 
-    `frame` has the columns `scheme`, `initial_lr`, `val_loss` and `state`. Diverged trials stand as crosses at the top.
+    `frame` has the columns `scheme`, `initial_lr`, `budget`, `val_loss` and `state`. Trainings below the highest budget
+    are small and pale; those that diverged stand as crosses at the top.
     """
     figure, (axes,) = style.canvas(width, 4.6 if width >= WIDE else 4.8)
     marks = marks or style.marks(frame["scheme"].astype(str))
@@ -96,6 +97,8 @@ def trials(frame: pd.DataFrame, *, marks: Marks | None = None, width: float = WI
     losses = frame["val_loss"].to_numpy(dtype=np.float64)
     schemes = frame["scheme"].astype(str).to_numpy()
     diverged = ~np.isfinite(losses) | frame["state"].astype(str).str.contains("diverged", case=False).to_numpy()
+    budgets = frame["budget"].to_numpy(dtype=np.float64)
+    highest = budgets == budgets.max(initial=0)
     finite = losses[~diverged]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.1, 1.0)
     style.log_or_linear(axes.yaxis, low, high)
@@ -103,7 +106,8 @@ def trials(frame: pd.DataFrame, *, marks: Marks | None = None, width: float = WI
         style.log_or_linear(axes.xaxis, float(rates.min()), float(rates.max()))
     for name in dict.fromkeys(schemes):
         chosen = (schemes == name) & ~diverged
-        _points(axes, rates[chosen], losses[chosen], marks[name])
+        _points(axes, rates[chosen & ~highest], losses[chosen & ~highest], marks[name], pale=True)
+        _points(axes, rates[chosen & highest], losses[chosen & highest], marks[name])
         lost = rates[(schemes == name) & diverged]
         if lost.size:
             _crosses(axes, lost, marks[name])
@@ -112,14 +116,15 @@ def trials(frame: pd.DataFrame, *, marks: Marks | None = None, width: float = WI
     return figure
 
 
-def _points(axes: Axes, x: style.Floats, y: style.Floats, mark: Mark) -> None:
+def _points(axes: Axes, x: style.Floats, y: style.Floats, mark: Mark, *, pale: bool = False) -> None:
     axes.plot(
         x,
         y,
         linestyle="none",
         marker=mark.marker,
         color=mark.color,
-        markersize=8,
+        markersize=5 if pale else 8,
+        alpha=0.4 if pale else 1,
         markeredgecolor=style.SURFACE,
         markeredgewidth=0.8,
     )

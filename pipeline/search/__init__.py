@@ -1,12 +1,23 @@
 """The search: Optuna proposes, the caller's function trains, paired seeds decide.
 
-Knows nothing of Keras or MLflow. Trainings at a compressed budget choose a finalist for each scheme; the best
+Knows nothing of Keras or MLflow. Trials at compressed budgets choose a finalist for each scheme (`races`); the best
 finalists and the constant-rate baselines are then trained at the full budget on seeds that nothing has seen.
 """
 
 from pipeline.search.basins import BASIN_RUNS
 from pipeline.search.confirmation import BASELINES
-from pipeline.search.plan import CONFIRM_SEED, Evaluate, Outcome, Plan, Trial
+from pipeline.search.plan import CONFIRM_SEED, Evaluate, Outcome, Plan, Space, Trial, budgets
 from pipeline.search.run import run
 
-__all__ = ["BASELINES", "BASIN_RUNS", "CONFIRM_SEED", "Evaluate", "Outcome", "Plan", "Trial", "run"]
+__all__ = [
+    "BASELINES",
+    "BASIN_RUNS",
+    "CONFIRM_SEED",
+    "Evaluate",
+    "Outcome",
+    "Plan",
+    "Space",
+    "Trial",
+    "budgets",
+    "run",
+]

@@ -61,7 +61,7 @@ def confirm(
     evaluate: Evaluate,
     *,
     seeds: Sequence[int],
-    epochs: int,
+    epochs: float,
     trials: Sequence[Trial],
 ) -> Confirmation:
     """Compare candidates, by name, at a budget of `epochs` on `seeds` that no trial has seen.
@@ -103,7 +103,7 @@ def settings(evaluation: Evaluation) -> Winner:
     )
 
 
-def _train(candidates: Candidates, evaluate: Evaluate, seeds: Sequence[int], epochs: int) -> dict[str, list[Outcome]]:
+def _train(candidates: Candidates, evaluate: Evaluate, seeds: Sequence[int], epochs: float) -> dict[str, list[Outcome]]:
     """Train all on the same seeds, batch after batch, those that may still be the best."""
     outcomes: dict[str, list[Outcome]] = {name: [] for name in candidates}
     schedule = statistics.looks(len(seeds))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from pipeline.config import SamplerName
 from pipeline.evaluation import Evaluation
 from pipeline.results import Params
 
@@ -12,40 +13,72 @@ TRIAL_SEED, CONFIRM_SEED = 10_000, 20_000
 WIDEN = 2.0
 """The range test's interval is read off a sweep, not off trainings: the search may look this factor beyond it."""
 
+ETA = 3
+"""Each budget is this many times the one below it, and about one trial in so many climbs to it."""
+
+RUNGS = 3
+"""Most budgets below the full one."""
+
+SMALLEST = 30
+"""Updates below which the end of a training says nothing of its schedule: no budget but the highest is smaller."""
+
+
+def budgets(epochs: float, steps_per_epoch: int) -> tuple[float, ...]:
+    """The budgets of trials in passes over the training set, lowest first: a third of the full one, a ninth, ...
+
+    The confirmation is the rung above. So the highest here is a third and not the whole: every scheme reaches it, and
+    the full budget is spent on few candidates with many seeds rather than on every scheme with one.
+    """
+    below = [epochs / ETA**rung for rung in range(RUNGS, 1, -1)]
+    return (*(budget for budget in below if budget * steps_per_epoch >= SMALLEST), epochs / ETA)
+
+
+@dataclass(frozen=True)
+class Space:
+    """One optimizer with what its range test found: `suggested_lr` is where every scheme starts."""
+
+    optimizer: str
+    suggested_lr: float
+    lr_low: float
+    lr_high: float
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Where the initial rate is looked for at first."""
+        return self.lr_low / WIDEN, self.lr_high * WIDEN
+
 
 @dataclass(frozen=True)
 class Plan:
     """What to search, and at what budgets.
 
-    `lr_low`, `lr_high` bound the initial rate; `suggested_lr` is where every scheme starts. `trial_epochs` is the
-    compressed budget of a trial and `epochs` the full one, in passes over the training set.
+    `budgets` are those of a trial, lowest first, and `epochs` is the full one, in passes over the training set.
+    `trials` counts configurations: however many budgets one of them is trained at, it is one trial.
     """
 
-    optimizer: str
+    spaces: Sequence[Space]
     schemes: Sequence[str]
-    suggested_lr: float
-    lr_low: float
-    lr_high: float
     trials: int
-    trial_epochs: int
-    epochs: int
+    budgets: Sequence[float]
+    epochs: float
     top_k: int
     confirm_seeds: int
     seed: int
+    sampler: SamplerName = "tpe"
 
     @property
-    def bounds(self) -> tuple[float, float]:
-        """Bounds of the initial rate."""
-        return self.lr_low / WIDEN, self.lr_high * WIDEN
+    def trial_epochs(self) -> float:
+        """The highest budget of a trial."""
+        return self.budgets[-1]
 
     @property
     def fresh_seeds(self) -> tuple[int, ...]:
         """Seeds for the confirmation, which no trial has seen."""
         return tuple(self.seed + CONFIRM_SEED + i for i in range(self.confirm_seeds))
 
-    def trial(self, scheme: str, initial_lr: float, params: Params) -> Evaluation:
-        """A training at the compressed budget; all share a seed, so that luck is the same for all."""
-        return Evaluation(self.optimizer, scheme, initial_lr, params, self.trial_epochs, self.seed + TRIAL_SEED)
+    def trial(self, optimizer: str, scheme: str, initial_lr: float, params: Params) -> Evaluation:
+        """A training at the highest budget of trials; all share a seed, so that luck is the same for all."""
+        return Evaluation(optimizer, scheme, initial_lr, params, self.trial_epochs, self.seed + TRIAL_SEED)
 
 
 @dataclass(frozen=True)
@@ -61,11 +94,12 @@ class Outcome:
 
 
 Evaluate = Callable[[Evaluation], Outcome]
+"""Answers a question. It remembers: asked again, by a search that was interrupted or extended, it answers at once."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One training at the compressed budget."""
+    """One training at one of the lower budgets. Those of the same configuration have the same number."""
 
     number: int
     evaluation: Evaluation

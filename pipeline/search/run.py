@@ -1,45 +1,49 @@
 """The whole search, from a plan to an answer."""
 
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from pipeline.evaluation import Evaluation
 from pipeline.results import Cost, SearchResult
 from pipeline.search import confirmation
 from pipeline.search.plan import Evaluate, Outcome, Plan, Trial
-from pipeline.search.study import run_trials
+from pipeline.search.races import run_races
 
 
 @dataclass
 class _Ledger:
-    """Runs evaluations and adds up what they cost, together with those it begins with."""
+    """Runs evaluations and adds up what they cost, each once however often it is asked."""
 
     evaluate: Evaluate
-    outcomes: list[Outcome]
+    answers: dict[str, Outcome] = field(default_factory=dict)
 
     def __call__(self, evaluation: Evaluation) -> Outcome:
-        self.outcomes.append(self.evaluate(evaluation))
-        return self.outcomes[-1]
+        if evaluation.digest not in self.answers:
+            self.answers[evaluation.digest] = self.evaluate(evaluation)
+        return self.answers[evaluation.digest]
 
     def cost(self, seconds: float) -> Cost:
         """The sum, over `seconds` of wall time, or more where an interrupted run did part of it."""
+        outcomes = self.answers.values()
         return Cost(
-            seconds=max(seconds, sum(outcome.seconds for outcome in self.outcomes)),
-            epochs=sum(outcome.epochs for outcome in self.outcomes),
-            examples=sum(outcome.examples for outcome in self.outcomes),
+            seconds=max(seconds, sum(outcome.seconds for outcome in outcomes)),
+            epochs=sum(outcome.epochs for outcome in outcomes),
+            examples=sum(outcome.examples for outcome in outcomes),
         )
 
 
-def run(plan: Plan, evaluate: Evaluate, storage: str, study_name: str) -> tuple[SearchResult, list[Trial]]:
-    """Search; a study of this name in `storage`, an SQLAlchemy URL, is continued."""
+def run(plan: Plan, evaluate: Evaluate) -> tuple[SearchResult, list[Trial]]:
+    """Search; `evaluate` answers what it has answered before without training again."""
     started = time.perf_counter()
-    trials = run_trials(plan, evaluate, storage, study_name)
-    ledger = _Ledger(evaluate, [trial.outcome for trial in trials])
-    finalists = {evaluation.scheme: evaluation for evaluation in confirmation.choose_finalists(trials, plan.top_k)}
+    ledger = _Ledger(evaluate)
+    races = run_races(plan, ledger)
+    trials = sorted((trial for race in races for trial in race.trials), key=lambda trial: trial.number)
+    highest = _highest(plan, trials)
+    finalists = {f.scheme: f for f in confirmation.choose_finalists(highest, plan.top_k)}
     found = confirmation.confirm(
-        finalists, confirmation.baselines(), ledger, seeds=plan.fresh_seeds, epochs=plan.epochs, trials=trials
+        finalists, confirmation.baselines(), ledger, seeds=plan.fresh_seeds, epochs=plan.epochs, trials=highest
     )
-    low, high = plan.bounds
     basin = found.rows[found.winner].basin
     assert basin is not None
     result = SearchResult(
@@ -50,9 +54,15 @@ def run(plan: Plan, evaluate: Evaluate, storage: str, study_name: str) -> tuple[
         baselines=found.baselines,
         cost=ledger.cost(time.perf_counter() - started),
         reason=found.reason,
-        lr_low=low,
-        lr_high=high,
-        trials=len(trials),
+        lr_low=min(race.bounds[0] for race in races),
+        lr_high=max(race.bounds[1] for race in races),
+        widened=tuple(widening for race in races for widening in race.widenings),
+        trials=sum(race.length for race in races),
         diverged=sum(bool(trial.outcome.diverged) for trial in trials),
     )
     return result, trials
+
+
+def _highest(plan: Plan, trials: Sequence[Trial]) -> Sequence[Trial]:
+    """The trials at the highest budget, which alone compare; all, where none came so far."""
+    return [trial for trial in trials if trial.evaluation.epochs == plan.trial_epochs] or trials

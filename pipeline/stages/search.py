@@ -1,7 +1,6 @@
 """Stage `search`: joins the search to the training engine and the tracking store."""
 
 from dataclasses import asdict
-from pathlib import Path
 
 import pandas as pd
 
@@ -12,19 +11,13 @@ from pipeline.range_analysis.exploration import BOUNDS
 from pipeline.reporting import figures
 from pipeline.results import SearchResult
 from pipeline.schedules import format_params, rewriter
-from pipeline.search import Outcome, Plan, Trial
+from pipeline.search import Outcome, Plan, Space, Trial
 from pipeline.stages.context import Context
 from pipeline.stages.drawing import draw_training
 from pipeline.stages.network import trainer
 from pipeline.tracking import TrainingLog
 from pipeline.tracking.trainings import read_training
 from pipeline.training import Trainer
-
-STUDIES = Path("studies.db")
-"""The database file with the Optuna studies, in the working directory beside the tracking store."""
-
-_COMPRESSION = 3
-"""A trial gets the full budget divided by this."""
 
 
 def summary(result: SearchResult) -> str:
@@ -36,13 +29,12 @@ def summary(result: SearchResult) -> str:
 
 def run(context: Context[SearchOptions]) -> SearchResult:
     """Search, then write the leaderboard and the trials."""
-    plan = _plan(context)
-    confirmations = (plan.top_k + len(search.BASELINES)) * plan.confirm_seeds
-    context.status.expect(plan.trials + confirmations + plan.top_k * 2 * search.BASIN_RUNS)
     evaluator = _Evaluator(context)
-    study = f"{context.fingerprint}-{context.run.run_id}" if context.options.fresh else context.fingerprint
-    result, trials = search.run(plan, evaluator, f"sqlite:///{STUDIES}", study)
-    _write(context, result, trials)
+    plan = _plan(context, evaluator.steps_per_epoch)
+    confirmations = (plan.top_k + len(search.BASELINES)) * plan.confirm_seeds
+    context.status.expect(plan.trials * len(plan.budgets) + confirmations + plan.top_k * 2 * search.BASIN_RUNS)
+    result, done = search.run(plan, evaluator)
+    _write(context, result, done)
     return result
 
 
@@ -57,12 +49,19 @@ class _Evaluator:
         if not context.options.fresh:
             self._log.keep("search", context.fingerprint)
 
+    @property
+    def steps_per_epoch(self) -> int:
+        """Updates per pass over the training set."""
+        return -(-len(self._splits.x_train) // self._context.options.batch_size)
+
     def __call__(self, evaluation: Evaluation) -> Outcome:
-        self._context.status.begin(f"{evaluation.name}, {evaluation.epochs} epochs")
+        self._context.status.begin(evaluation.name_with_budget)
         kept = self._log.recall(evaluation)
         training = read_training(kept) if kept else self._train(evaluation)
         if kept is None:
-            self._log.log("trial", evaluation, training, tags={"pipeline.role": self._role(evaluation)})
+            role = self._role(evaluation)
+            name = evaluation.name if role == "confirmation" else evaluation.name_with_budget
+            self._log.log("trial", evaluation, training, name=name, tags={"pipeline.role": role})
         self._context.status.advance()
         return _outcome(training)
 
@@ -74,7 +73,7 @@ class _Evaluator:
         return engine.train(
             evaluation.curve(engine.steps_per_epoch),
             evaluation.seed,
-            validations=evaluation.epochs,
+            validations=evaluation.validations(engine.steps_per_epoch),
             rewrite=rewriter(evaluation.scheme, evaluation.params),
         )
 
@@ -83,7 +82,7 @@ class _Evaluator:
         return "confirmation" if confirming else "trial"
 
 
-def _plan(context: Context[SearchOptions]) -> Plan:
+def _plan(context: Context[SearchOptions], steps_per_epoch: int) -> Plan:
     options, found = context.options, context.upstream.range_test
     low, high = BOUNDS[options.optimizer]
     if found is not None and found.suggested_lr is not None and found.lr_low and found.lr_high:
@@ -91,17 +90,15 @@ def _plan(context: Context[SearchOptions]) -> Plan:
     else:  # the range test refused: nothing is known, so the whole sweep is searched
         suggested = float((low * high) ** 0.5)
     return Plan(
-        optimizer=options.optimizer,
+        spaces=(Space(options.optimizer, suggested, lr_low=low, lr_high=high),),
         schemes=options.scheme_names(),
-        suggested_lr=suggested,
-        lr_low=low,
-        lr_high=high,
         trials=options.trials,
-        trial_epochs=max(1, round(options.epochs / _COMPRESSION)),
+        budgets=search.budgets(options.epochs, steps_per_epoch),
         epochs=options.epochs,
         top_k=options.top_k,
         confirm_seeds=options.confirm_seeds,
         seed=options.seed,
+        sampler=options.sampler,
     )
 
 
@@ -142,14 +139,15 @@ def _write(context: Context[SearchOptions], result: SearchResult, trials: list[T
 
 
 def trials_frame(trials: list[Trial]) -> pd.DataFrame:
-    """One row a trial; the loss of one that diverged is empty, and `state` says why."""
+    """One row a training; the loss of one that diverged is empty, and `diverged` says why."""
     rows = [
         {
             "number": trial.number,
+            "optimizer": trial.evaluation.optimizer,
             "scheme": trial.evaluation.scheme,
             "initial_lr": trial.evaluation.initial_lr,
             "params": format_params(trial.evaluation.params),
-            "epochs": trial.evaluation.epochs,
+            "budget": trial.evaluation.epochs,
             "seed": trial.evaluation.seed,
             "state": "diverged" if trial.outcome.diverged else "complete",
             **asdict(trial.outcome),

@@ -105,7 +105,7 @@ def _train_one(evaluation: Evaluation, engine: Trainer, log: TrainingLog) -> _Fi
     training = engine.train(
         evaluation.curve(engine.steps_per_epoch),
         evaluation.seed,
-        validations=evaluation.epochs,
+        validations=evaluation.validations(engine.steps_per_epoch),
         rewrite=rewriter(evaluation.scheme, evaluation.params),
     )
     test = {f"test_{name}": value for name, value in engine.evaluate_test().items()}

@@ -54,16 +54,18 @@ class TrainingLog:
         evaluation: Evaluation,
         training: Training,
         *,
+        name: str = "",
         tags: Mapping[str, str] | None = None,
         metrics: Mapping[str, float] | None = None,
         save: Callable[[Path], object] | None = None,
     ) -> str:
         """Write one finished training; returns its run's id.
 
-        `metrics` are scores beyond those of the training itself; `save` adds files to its artifacts.
+        `name` is the run's, else the evaluation's; `metrics` are scores beyond those of the training itself; `save`
+        adds files to its artifacts.
         """
         run_id = self._store.create_child(
-            evaluation.name,
+            name or evaluation.name,
             self._parent,
             {
                 "pipeline.stage": stage,

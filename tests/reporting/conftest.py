@@ -189,6 +189,7 @@ def make_trials() -> pd.DataFrame:
             "scheme": schemes,
             "initial_lr": rates,
             "params": ["{}"] * 20,
+            "budget": [2.0] * 20,
             "val_loss": np.where(diverged, np.inf, losses),
             "state": np.where(diverged, "diverged", "complete"),
             "seconds": chance.uniform(2, 4, 20),

@@ -8,7 +8,7 @@ import pytest
 from pipeline.evaluation import Evaluation
 from pipeline.search import BASELINES, Outcome, Plan, Trial
 from pipeline.search.confirmation import choose_finalists
-from tests.search.conftest import Ask, Surface, make_plan
+from tests.search.conftest import SPACE, Ask, Surface, make_plan
 
 
 def outcome(val_loss: float) -> Outcome:
@@ -19,7 +19,8 @@ def outcome(val_loss: float) -> Outcome:
 def make_trials(*rows: tuple[str, float, float]) -> list[Trial]:
     """Give trials of scheme, rate and loss."""
     plan = make_plan()
-    return [Trial(at, plan.trial(scheme, rate, {}), outcome(loss)) for at, (scheme, rate, loss) in enumerate(rows)]
+    asked = [(plan.trial("sgd", scheme, rate, {}), loss) for scheme, rate, loss in rows]
+    return [Trial(at, evaluation, outcome(loss)) for at, (evaluation, loss) in enumerate(asked)]
 
 
 def confirmations(plan: Plan, surface: Surface) -> list[Evaluation]:
@@ -65,7 +66,7 @@ def test_confirmation_uses_fresh_seeds_the_same_for_all(ask: Ask) -> None:
 
 def test_baselines_are_the_usual_constant_rates(ask: Ask) -> None:
     """Adam at 0.001 and SGD at 0.01, whatever optimizer is searched."""
-    plan, surface = make_plan(optimizer="rmsprop"), Surface()
+    plan, surface = make_plan(spaces=(replace(SPACE, optimizer="rmsprop"),)), Surface()
     surface.baseline = {"adam": 0.6, "sgd": 0.5, "rmsprop": 0.4}
     result, _ = ask(plan, surface)
     rows = {baseline.name: baseline.row for baseline in result.baselines}

@@ -1,17 +1,43 @@
-"""The trials: what is proposed, and that an interrupted search goes on as it would have."""
+"""The trials: what is proposed, at which budgets, and that an interrupted search goes on as it would have."""
 
 from collections import Counter
+from dataclasses import replace
 from math import inf, log10
+from statistics import median
+from typing import get_args
 
-import optuna
 import pytest
 
-from pipeline import search
+from pipeline.config import SamplerName
 from pipeline.schedules import SCHEMES, Choice
-from pipeline.search.study import run_trials
-from tests.search.conftest import OPTIMUM, Ask, Surface, make_plan
+from pipeline.search import Plan, Trial, budgets
+from pipeline.search.race import EDGE
+from pipeline.search.races import run_races
+from tests.search.conftest import FULL, OPTIMUM, SPACE, Ask, Surface, make_plan
 
 SEARCHABLE = tuple(name for name, scheme in SCHEMES.items() if scheme.searchable)
+SAMPLERS: tuple[SamplerName, ...] = get_args(SamplerName)
+
+
+def run_trials(plan: Plan, surface: Surface) -> list[Trial]:
+    """Give all trials in the order in which they were asked."""
+    trials = [trial for race in run_races(plan, surface) for trial in race.trials]
+    return sorted(trials, key=lambda trial: trial.number)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "steps_per_epoch", "expected"),
+    [
+        (27, 1_000, (1, 3, 9)),
+        (6, 80, (6 / 9, 2)),
+        (1, 90, (1 / 3,)),
+        (1, 1, (1 / 3,)),
+        (2, 10_000, (2 / 27, 2 / 9, 2 / 3)),
+    ],
+)
+def test_budgets_are_thirds_of_thirds(epochs: int, steps_per_epoch: int, expected: tuple[float, ...]) -> None:
+    """Three at most, none below 30 updates but the highest, which always is a third of the full one."""
+    assert budgets(epochs, steps_per_epoch) == pytest.approx(expected)
 
 
 def test_search_finds_the_neighbourhood_of_the_optimum(ask: Ask) -> None:
@@ -19,29 +45,51 @@ def test_search_finds_the_neighbourhood_of_the_optimum(ask: Ask) -> None:
     result, trials = ask(make_plan(trials=30), Surface(noise=0.01))
     assert result.winner.scheme == "cosine"
     assert abs(log10(result.winner.initial_lr / OPTIMUM)) < 0.25
-    first = min(trial.outcome.val_loss for trial in trials[:3])
-    assert min(trial.outcome.val_loss for trial in trials) < first - 0.02  # better than its warm start
+    highest = [trial for trial in trials if trial.evaluation.epochs == FULL / 3]
+    first = min(trial.outcome.val_loss for trial in highest if trial.number < 3)
+    assert min(trial.outcome.val_loss for trial in highest) < first - 0.02  # better than its warm start
 
 
-def test_more_than_chance_looks_near_the_optimum() -> None:
-    """Later trials lie nearer to it than the random ones at the beginning."""
-    trials = run_trials(make_plan(trials=31, schemes=("cosine",)), Surface(), "sqlite://", "study")
-    distance = [abs(log10(trial.evaluation.initial_lr / OPTIMUM)) for trial in trials]
-    assert sum(distance[21:]) < 0.6 * sum(distance[1:11])
+def test_tpe_looks_nearer_to_the_optimum_than_chance() -> None:
+    """In the median over what they propose after the same first trials."""
+    distances = {}
+    for name in ("tpe", "random"):
+        trials = run_trials(make_plan(trials=60, schemes=("cosine",), sampler=name), Surface())
+        proposed = {trial.number: trial.evaluation.initial_lr for trial in trials if trial.number >= 3}
+        distances[name] = median(abs(log10(rate / OPTIMUM)) for rate in proposed.values())
+    assert distances["tpe"] < 0.7 * distances["random"]
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_samplers_agree_where_to_start_and_stay_within_bounds(sampler: SamplerName) -> None:
+    """Warm starts are the same for all; what follows differs, and no training is proposed twice."""
+    plan = make_plan(trials=15, schemes=("triangular",), sampler=sampler)
+    trials = run_trials(plan, Surface(floor={"triangular": 0}))
+    rates = {trial.number: trial.evaluation.initial_lr for trial in trials}
+    assert [rates[0], rates[1], rates[2]] == pytest.approx([0.1, 0.1 * 10**0.4, 0.1 / 10**0.4])
+    assert all(SPACE.bounds[0] <= rate <= SPACE.bounds[1] for rate in rates.values())
+    assert len({trial.evaluation.digest for trial in trials}) == len(trials)
+
+
+def test_grid_visits_every_point_once() -> None:
+    """Ten rates with every other level, in no order, then goes on at random."""
+    trials = run_trials(make_plan(trials=15, schemes=("constant",), sampler="grid"), Surface())
+    rates = {trial.number: trial.evaluation.initial_lr for trial in trials}
+    visited = [rates[number] for number in range(3, 13)]
+    assert sorted(visited) == pytest.approx([0.001 * 4000 ** (at / 9) for at in range(10)])
+    assert visited != sorted(visited)
 
 
 @pytest.mark.parametrize("scheme", SEARCHABLE)
-def test_every_scheme_starts_with_its_defaults_at_the_suggested_rate(scheme: str) -> None:
-    """And with nothing that the search does not vary; the next trial varies all that it does."""
-    surface = Surface(floor={scheme: 0.1})
-    first, second, third = run_trials(make_plan(schemes=(scheme,), trials=3), surface, "sqlite://", "study")
+def test_every_scheme_starts_with_its_defaults(scheme: str) -> None:
+    """And with nothing that the search does not vary; a proposal varies all that it does."""
+    trials = run_trials(make_plan(schemes=(scheme,), trials=5), Surface(floor={scheme: 0.1}))
     searched = {p.name: p for p in SCHEMES[scheme].parameters if p.search is not None}
-    assert first.evaluation.initial_lr == 0.1
-    assert first.evaluation.params == {name: parameter.default for name, parameter in searched.items()}
-    assert len({trial.evaluation.initial_lr for trial in (first, second, third)}) == 3
-    for trial in (second, third):
-        assert set(trial.evaluation.params) == set(searched)
-        for name, value in trial.evaluation.params.items():
+    chosen = {trial.number: trial.evaluation.params for trial in trials}
+    assert chosen[0] == chosen[1] == chosen[2] == {name: parameter.default for name, parameter in searched.items()}
+    for params in (chosen[3], chosen[4]):
+        assert set(params) == set(searched)
+        for name, value in params.items():
             domain = searched[name].search
             assert domain is not None
             assert type(value) is type(searched[name].default)
@@ -51,104 +99,118 @@ def test_every_scheme_starts_with_its_defaults_at_the_suggested_rate(scheme: str
                 assert domain.low <= float(value) <= domain.high
 
 
-def test_schemes_are_warmed_up_in_order(ask: Ask) -> None:
-    """One trial each before any other; all at one seed and the compressed budget, within the widened bounds."""
-    plan = make_plan()
-    _, trials = ask(plan, Surface())
-    assert [trial.evaluation.scheme for trial in trials[:3]] == list(plan.schemes)
-    assert {trial.evaluation.initial_lr for trial in trials[:3]} == {plan.suggested_lr}
+def test_every_scheme_climbs_to_the_highest_budget(ask: Ask) -> None:
+    """One after the other at the suggested rate, however slowly one starts; all at one seed."""
+    plan = make_plan(trials=3)
+    result, trials = ask(plan, Surface(slow=("cosine",)))
+    asked = [(trial.number, trial.evaluation.scheme, trial.evaluation.epochs) for trial in trials]
+    assert asked == [(at, scheme, budget) for at, scheme in enumerate(plan.schemes) for budget in plan.budgets]
+    assert {trial.evaluation.initial_lr for trial in trials} == {0.1}
     assert {trial.evaluation.seed for trial in trials} == {10_000}
-    assert {trial.evaluation.epochs for trial in trials} == {plan.trial_epochs}
-    assert all(0.001 <= trial.evaluation.initial_lr <= 4.0 for trial in trials)
-    assert [trial.number for trial in trials] == list(range(6))
+    assert result.trials == 3
+
+
+def test_slow_starter_is_not_dropped(ask: Ask) -> None:
+    """Behind all others at a ninth of the budget by far, and the winner at the whole of it."""
+    floor = {"constant": 0.1, "cosine": -2.0, "step": 0.2}
+    result, trials = ask(make_plan(top_k=1), Surface(slow=("cosine",), floor=floor))
+    lowest = {trial.evaluation.scheme: trial.outcome.val_loss for trial in trials[:6] if trial.evaluation.epochs < 1}
+    assert max(lowest, key=lowest.__getitem__) == "cosine"
+    assert result.winner.scheme == "cosine"
+
+
+def test_about_a_third_of_the_trials_climb(ask: Ask) -> None:
+    """A trial climbs when it is among the best third of its scheme so far; the best trial of each has."""
+    _, trials = ask(make_plan(trials=60, schemes=("cosine", "step")), Surface(noise=0.02))
+    climbed = [trial for trial in trials if trial.evaluation.epochs == FULL / 3]
+    assert 10 <= len(climbed) <= 35
+    for scheme in ("cosine", "step"):
+        low = [trial for trial in trials if trial.evaluation.scheme == scheme and trial.evaluation.epochs < 1]
+        assert min(low, key=lambda trial: trial.outcome.val_loss).number in {trial.number for trial in climbed}
+
+
+def test_better_schemes_get_more_trials_and_none_starves(ask: Ask) -> None:
+    """In the order of what they have come to."""
+    _, trials = ask(make_plan(trials=40), Surface())
+    numbers = Counter({(trial.number, trial.evaluation.scheme) for trial in trials})
+    count = Counter(scheme for _, scheme in numbers)
+    assert count["cosine"] > count["step"] > count["constant"] > 3
+    assert sum(count.values()) == 40
 
 
 def test_fewer_trials_than_schemes_try_the_first(ask: Ask) -> None:
     """The rest of the table is not tried, and the answer is among what was."""
     result, trials = ask(make_plan(trials=2), Surface())
-    assert [trial.evaluation.scheme for trial in trials] == ["constant", "cosine"]
+    assert [trial.evaluation.scheme for trial in trials[:: len(make_plan().budgets)]] == ["constant", "cosine"]
     assert result.winner.scheme == "cosine"
     assert result.trials == 2
 
 
+@pytest.mark.parametrize(("optimum", "side"), [(20.0, "high"), (2e-4, "low")])
+def test_bound_with_the_optimum_beyond_is_widened(ask: Ask, optimum: float, side: str) -> None:
+    """Until the best rate lies more than a third of a decade inside, which `trials` alone does not allow for."""
+    plan = make_plan(trials=4, schemes=("cosine",))
+    result, trials = ask(plan, Surface(optimum=optimum, diverges_above=1e9))
+    assert result.trials > 4
+    assert abs(log10(result.winner.initial_lr / optimum)) < EDGE
+    assert {(widening.scheme, widening.side) for widening in result.widened} == {("cosine", side)}
+    first, last = result.widened[0], result.widened[-1]
+    assert first.before == pytest.approx(SPACE.bounds[1 if side == "high" else 0])
+    assert last.after == pytest.approx(result.lr_high if side == "high" else result.lr_low)
+    assert result.lr_low * 10**EDGE < result.winner.initial_lr < result.lr_high / 10**EDGE
+    assert max(trial.evaluation.initial_lr for trial in trials) <= result.lr_high
+
+
+def test_bound_stays_where_the_optimum_is_inside(ask: Ask) -> None:
+    """And no trial is added."""
+    result, _ = ask(make_plan(trials=20), Surface())
+    assert result.widened == ()
+    assert result.trials == 20
+    assert (result.lr_low, result.lr_high) == SPACE.bounds
+
+
 def test_same_seed_gives_the_same_search() -> None:
     """Every rate and parameter; another seed looks elsewhere after the warm starts."""
-    same, again, other = (
-        run_trials(make_plan(trials=12, seed=seed), Surface(noise=0.01), "sqlite://", "study") for seed in (0, 0, 50)
-    )
+    plan = make_plan(trials=16, schemes=("cosine",))
+    same, again, other = (run_trials(replace(plan, seed=seed), Surface(noise=0.01)) for seed in (0, 0, 50))
     assert same == again
-    assert [t.evaluation.initial_lr for t in same[:3]] == [t.evaluation.initial_lr for t in other[:3]]
-    assert {t.evaluation.initial_lr for t in same[3:]}.isdisjoint(t.evaluation.initial_lr for t in other[3:])
+    rates = [{t.evaluation.initial_lr for t in trials if t.number >= 3} for trials in (same, other)]
+    assert rates[0].isdisjoint(rates[1])
 
 
-@pytest.mark.parametrize(("error", "stop_at"), [(KeyboardInterrupt, 1), (RuntimeError, 5), (KeyboardInterrupt, 11)])
-def test_interrupted_search_goes_on_as_it_would_have(error: type[BaseException], stop_at: int, storage: str) -> None:
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize(("error", "stop_at"), [(KeyboardInterrupt, 1), (RuntimeError, 5), (KeyboardInterrupt, 14)])
+def test_interrupted_search_goes_on_as_it_would_have(
+    sampler: SamplerName, error: type[BaseException], stop_at: int
+) -> None:
     """The same trials with the same numbers as one that never stopped, and no finished training asked again."""
-    plan, whole = make_plan(trials=12), Surface(noise=0.01)
-    expected = run_trials(plan, whole, "sqlite://", "study")
+    plan, whole = make_plan(trials=12, sampler=sampler), Surface(noise=0.01)
+    expected = run_trials(plan, whole)
     surface = Surface(noise=0.01, stop_at=stop_at, error=error)
     with pytest.raises(error):
-        run_trials(plan, surface, storage, "study")
-    assert run_trials(plan, surface, storage, "study") == expected
+        run_trials(plan, surface)
+    assert run_trials(plan, surface) == expected
     assert surface.asked == whole.asked
 
 
-def test_search_interrupted_again_and_again_goes_on_too(storage: str) -> None:
-    """At every trial once; a process that died before it took its first trial leaves no second one behind."""
-    plan, whole = make_plan(trials=5), Surface()
-    expected = run_trials(plan, whole, "sqlite://", "study")
-    surface = Surface()
-    for at in range(5):
-        surface.stop_at = at
-        with pytest.raises(KeyboardInterrupt):
-            run_trials(plan, surface, storage, "study")
-        if at < 3:  # dies between queueing a warm start and taking it
-            study = optuna.load_study(study_name="study", storage=storage)
-            study.enqueue_trial({"scheme": plan.schemes[at], "initial_lr": 0.1} | dict(_defaults(plan.schemes[at])))
-    assert run_trials(plan, surface, storage, "study") == expected
-    assert surface.asked == whole.asked
-
-
-def _defaults(scheme: str) -> list[tuple[str, object]]:
-    return [(f"{scheme}.{p.name}", p.default) for p in SCHEMES[scheme].parameters if p.search is not None]
-
-
-def test_interrupted_confirmation_repeats_no_trial(ask: Ask) -> None:
-    """The study holds all trials by then: asked again are trainings of the confirmation only; the answer is whole."""
-    plan, whole = make_plan(), Surface(noise=0.01)
-    surface = Surface(noise=0.01, stop_at=8)
-    with pytest.raises(KeyboardInterrupt):
-        ask(plan, surface)
-    result, _ = ask(plan, surface)
-    expected, _ = search.run(plan, whole, "sqlite://", "study")
-    same = {"seconds": 0.0}
-    assert result.model_copy(update={"cost": result.cost.model_copy(update=same)}) == expected.model_copy(
-        update={"cost": expected.cost.model_copy(update=same)}
-    )
-    again = Counter(evaluation.digest for evaluation in surface.asked)
-    trials = [evaluation for evaluation in surface.asked if evaluation.seed == 10_000 and evaluation.epochs == 2]
-    assert all(again[evaluation.digest] == 1 for evaluation in trials)
-    assert result.cost.seconds >= 0.5 * len(whole.asked)  # what the first process spent counts too
-
-
-def test_larger_number_of_trials_extends_the_study(storage: str) -> None:
-    """As if it had been asked for at once; a smaller one takes the first of them."""
-    surface = Surface()
-    first = run_trials(make_plan(trials=2), surface, storage, "study")
-    more = run_trials(make_plan(trials=12), surface, storage, "study")
-    assert more[:2] == first
-    assert more == run_trials(make_plan(trials=12), Surface(), "sqlite://", "study")
-    assert len(surface.asked) == 12
-    assert run_trials(make_plan(trials=5), surface, storage, "study") == more[:5]
-    assert len(surface.asked) == 12
+@pytest.mark.parametrize("optimum", [OPTIMUM, 8.0])
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_larger_number_of_trials_extends_the_search(sampler: SamplerName, optimum: float) -> None:
+    """As if it had been asked for at once, also where it had to widen a bound; nothing is trained twice."""
+    plan, surface = make_plan(trials=4, sampler=sampler), Surface(noise=0.01, optimum=optimum, diverges_above=1e9)
+    first = run_trials(plan, surface)
+    more = run_trials(replace(plan, trials=25), surface)
+    assert more[: len(first)] == first
+    assert len(surface.asked) == len(more)
 
 
 def test_diverged_trials_are_kept_with_their_reason(ask: Ask) -> None:
-    """They count as trials and as diverged, their loss is infinite, and they win nothing."""
+    """They count as trials and as diverged, their loss is infinite, they climb no further and win nothing."""
     result, trials = ask(make_plan(trials=20), Surface(diverges_above=0.07))
     diverged = [trial for trial in trials if trial.outcome.diverged]
     assert {trial.outcome.diverged for trial in diverged} == {"loss is nan at update 3"}
     assert all(trial.outcome.val_loss == inf and trial.evaluation.initial_lr > 0.07 for trial in diverged)
+    assert {trial.evaluation.epochs for trial in diverged} == {FULL / 9}
     assert result.diverged == len(diverged) > 2
     assert result.trials == 20
     assert result.winner.initial_lr <= 0.07
