@@ -103,7 +103,7 @@ class LeaderboardRow(Candidate):
 
     `val_loss` is the mean with its own 95% interval. `difference` is how far it is behind the best: the paired
     difference to the lowest mean among those that may be the best, and bounds that hold for the truly best, at 95% for
-    all rows and looks together. A row that an early look found worse has fewer `seeds`. A baseline has no basin.
+    all rows and looks together. A baseline has no basin.
     """
 
     val_loss: Interval

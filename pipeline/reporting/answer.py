@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from pipeline.reporting import wording
+from pipeline.reporting.board import entries
 from pipeline.reporting.contents import Report
 from pipeline.results import Baseline, Interval, SearchResult
 from pipeline.statistics import mean_interval
@@ -77,17 +78,29 @@ def _remarks(report: Report) -> list[str]:
     if report.search is None:
         remarks.append("No search was made, so nothing here says that this is the best choice.")
     else:
-        remarks.extend(_tie(report.search))
+        remarks.extend(_standing(report.search))
     if report.range_test is not None and report.range_test.verdict == "refused":
         remarks.append(f"The range test refused to suggest a rate: {report.range_test.reason.rstrip('.')}.")
     return remarks
 
 
-def _tie(search: SearchResult) -> list[str]:
-    others = [wording.scheme(name) for name in search.ties if name != search.winner.scheme]
-    if not others:
-        return []
-    return [f"This is a tie: on these seeds it cannot be told apart from {wording.listed(others)}."]
+def _standing(search: SearchResult) -> list[str]:
+    """Say what the winner cannot be told from, and plainly where a baseline did better."""
+    remarks = []
+    row = next((entry.row for entry in entries(search) if entry.role == "winner"), None)
+    if row is not None and row.verdict == "tie":
+        others = [wording.scheme(name) for name in search.ties]
+        others += [baseline.name for baseline in search.baselines if baseline.row.verdict == "tie"]
+        most = wording.number(row.difference.high)
+        remarks.append(f"This is a tie: on these seeds it cannot be told apart from {wording.listed(others)}.")
+        remarks.append(f"In validation loss it is at most {most} behind the best of them.")
+    for baseline in search.baselines:
+        if baseline.gain.mean < 0:
+            sure = (
+                "did better" if baseline.gain.high < 0 else "had a lower mean loss, though the intervals leave it open,"
+            )
+            remarks.append(f"{baseline.name}, a constant rate, {sure} on the same seeds.")
+    return remarks
 
 
 def _score(report: Report) -> str:
@@ -158,12 +171,10 @@ def _tiles(report: Report, gains: tuple[Gain, ...]) -> list[Tile]:
         tiles = [Tile("Test accuracy", wording.percent(train.test_accuracy), (_spread(report),))]
     tiles += [gain.tile for gain in gains]
     if report.search is not None:
-        low, high = wording.number(report.search.basin.lr_low), wording.number(report.search.basin.lr_high)
-        tiles.append(
-            Tile(
-                "Rates as good", f"{low} to {high}", ("initial rates of this scheme that are within noise of the best",)
-            )
-        )
+        basin = report.search.basin
+        span = f"{wording.number(basin.lr_low)} to {wording.number(basin.lr_high)}"
+        within = f"{basin.decades:.1f} decades of initial rates within noise of the best"
+        tiles.append(Tile("Rates as good", span, (within,)))
     return tiles
 
 

@@ -18,9 +18,9 @@ class Entry:
 
     @property
     def standing(self) -> str:
-        """How the entry compares; a winner that shares its place is called the best of a tie."""
+        """How the entry compares; the finalist to train with is marked among those it is tied with."""
         if self.role == "winner" and self.row.verdict == "tie":
-            return "best of a tie"
+            return "tie, chosen"
         return self.row.verdict
 
     @property

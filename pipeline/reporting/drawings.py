@@ -68,6 +68,12 @@ def _search(report: Report, marks: Marks) -> _Planned:
             "Mean validation loss of each finalist and baseline with its interval, as in the table that follows",
             lambda width: figures.leaderboard(search, marks=marks, width=width),
         )
+        if any(row.basin for row in search.leaderboard):
+            yield (
+                "basins",
+                "Validation loss against initial learning rate of each finalist, with the noise as a band",
+                lambda width: figures.basins(search, marks=marks, width=width),
+            )
     if trials is not None and len(trials):
         yield (
             "trials",

@@ -4,6 +4,7 @@
 so that several figures agree; without it a figure chooses its own.
 """
 
+from pipeline.reporting.basin_figure import basins
 from pipeline.reporting.curves import Role, Training, loss_curves, lr_curve, lr_curves
 from pipeline.reporting.search_figures import leaderboard, trials
 from pipeline.reporting.style import PALETTE
@@ -13,6 +14,7 @@ __all__ = [
     "PALETTE",
     "Role",
     "Training",
+    "basins",
     "leaderboard",
     "loss_curves",
     "lr_curve",

@@ -13,6 +13,8 @@ from pipeline.reporting.contents import Report, Sweep
 __all__ = ["Report", "Sweep", "answer", "render"]
 
 _FILTERS = {
+    "basin": wording.basin,
+    "behind": wording.behind,
     "count": wording.count,
     "level": wording.level,
     "loss": wording.loss,
@@ -60,7 +62,9 @@ def _sections(report: Report) -> list[tuple[str, str]]:
     return [
         *([("range-test", "Range test")] if report.range_test else []),
         *(curves if any(training.role != "trial" for training in report.trainings) else []),
-        *([("leaderboard", "Leaderboard"), ("trials", "Trials")] if report.search else []),
+        *([("leaderboard", "Leaderboard")] if report.search else []),
+        *([("basins", "How much the initial rate matters")] if report.search and report.search.basin.rates else []),
+        *([("trials", "Trials")] if report.search else []),
         ("test", "Test results"),
         ("costs", "Costs"),
         ("reproduce", "How to reproduce"),

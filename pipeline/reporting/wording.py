@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from math import isfinite
 
-from pipeline.results import Interval
+from pipeline.results import Basin, Interval
 
 _OPTIMIZERS = {
     "sgd": "SGD",
@@ -62,6 +62,19 @@ def span(interval: Interval) -> str:
     if not (isfinite(interval.low) and isfinite(interval.high)):
         return "unbounded"
     return f"{number(interval.low)} to {number(interval.high)}"
+
+
+def behind(interval: Interval) -> str:
+    """Write how far a candidate is behind the best: its mean difference and the most that it may be."""
+    if not isfinite(interval.mean):
+        return "n/a"
+    most = f"at most {number(interval.high)}" if isfinite(interval.high) else "unbounded"
+    return "best" if interval.high == 0 else f"{number(interval.mean)}, {most}"
+
+
+def basin(found: Basin) -> str:
+    """Write the range of a basin: 0.0251 to 0.112, 0.7 decades."""
+    return f"{number(found.lr_low)} to {number(found.lr_high)}, {found.decades:.1f} decades"
 
 
 def seconds(duration: float) -> str:

@@ -1,7 +1,7 @@
-"""The choice: what to train with when the seeds do not decide, and why, in words."""
+"""The choice: which finalist to train with when the seeds do not decide, and why, in words."""
 
-from collections.abc import Collection, Mapping, Sequence
-from math import inf
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -9,83 +9,83 @@ from pipeline import statistics
 from pipeline.evaluation import Evaluation
 from pipeline.results import Basin
 from pipeline.schedules import SCHEMES
-from pipeline.statistics import Verdicts
-
-_Losses = Mapping[str, Sequence[float]]
 
 
-def choose(finalists: Mapping[str, Evaluation], found: Verdicts, basins: Mapping[str, Basin], losses: _Losses) -> str:
+@dataclass(frozen=True)
+class Evidence:
+    """What the choice rests on, by name: `losses` are those of every candidate, `basins` those of the finalists."""
+
+    finalists: Mapping[str, Evaluation]
+    losses: Mapping[str, Sequence[float]]
+    verdicts: statistics.Verdicts
+    basins: Mapping[str, Basin]
+
+    @property
+    def tied(self) -> list[str]:
+        """The finalists that may be the best of all."""
+        return [name for name in self.finalists if name in self.verdicts.still_in]
+
+    def width(self, name: str) -> float:
+        """Decades of a finalist's basin, to a tenth: its edges are not known better."""
+        return round(self.basins[name].decades, 1)
+
+    def complexity(self, name: str) -> int:
+        """How simple a finalist's scheme is; 0 is the constant rate."""
+        return SCHEMES[self.finalists[name].scheme].complexity
+
+    def mean(self, name: str) -> float:
+        """Mean validation loss; infinite where a training diverged."""
+        return float(np.mean(self.losses[name]))
+
+
+def choose(evidence: Evidence) -> str:
     """Name the finalist to train with.
 
-    Of those that may be the best the one with the widest basin, to a tenth of a decade: its rate may be off the most.
-    Then the simplest scheme, then the lowest mean. Where baselines beat all finalists, the lowest mean.
+    Of those that may be the best, the one with the widest basin: its rate may be off the most. Then the one with the
+    simplest scheme, then the one with the lowest mean. Where baselines beat all finalists, the lowest mean decides.
     """
-    means = {
-        name: float(np.mean(losses[name])) if found.rows[name].verdict != "diverged" else inf for name in finalists
-    }
-    tied = [name for name in finalists if name in found.still_in]
-    if not tied:
-        return min(finalists, key=lambda name: (means[name], SCHEMES[finalists[name].scheme].complexity))
-    return min(
-        tied,
-        key=lambda name: (
-            -round(basins[name].decades, 1),
-            SCHEMES[finalists[name].scheme].complexity,
-            means[name],
-        ),
-    )
+    if not evidence.tied:
+        return min(evidence.finalists, key=lambda name: (evidence.mean(name), evidence.complexity(name)))
+    return min(evidence.tied, key=lambda name: (-evidence.width(name), evidence.complexity(name), evidence.mean(name)))
 
 
-def explain(
-    chosen: str, finalists: Collection[str], found: Verdicts, basins: Mapping[str, Basin], losses: _Losses
-) -> str:
+def explain(evidence: Evidence, chosen: str) -> str:
     """Say why this is the answer, and plainly where a baseline is as good or better."""
+    found, seeds = evidence.verdicts, len(evidence.losses[chosen])
     if found.rows[chosen].verdict == "diverged":
         return "every finalist diverged on some seed"
+    if found.rows[chosen].verdict == "worse":
+        return f"every scheme found is worse than {_listed(found.still_in)}; {chosen} is the best scheme found"
     if found.rows[chosen].verdict == "winner":
         return (
-            f"{chosen} beat every other finalist and baseline on the same {len(losses[chosen])} seeds, at 95% over all"
+            f"{chosen} beat every other finalist and baseline on {seeds} seeds, at 95% over all comparisons and looks"
         )
-    parts = [_baseline_ahead(finalists, found)] if found.best not in finalists else []
-    if found.rows[chosen].verdict == "worse":
-        return f"{parts[0]}; {chosen} is the best scheme found"
-    parts.append(_tie(chosen, finalists, found, basins, losses))
+    parts = [] if found.best in evidence.finalists else [f"{found.best} has the lowest mean validation loss"]
+    others = [name for name in found.still_in if name != chosen]
+    parts.append(f"{seeds} seeds do not tell {chosen} from {_listed(others)}")
+    parts += [_why(evidence, chosen)] if len(evidence.tied) > 1 else []
+    parts.append(f"it is behind the best by at most {found.rows[chosen].behind.high:.3g}")
+    parts.append(_resolution(evidence))
     return "; ".join(parts)
 
 
-def _baseline_ahead(finalists: Collection[str], found: Verdicts) -> str:
-    if any(name in finalists for name in found.still_in):
-        return f"the baseline {found.best} has the lowest mean validation loss"
-    return f"every scheme found is worse than {_listed(found.still_in)}"
+def _why(evidence: Evidence, chosen: str) -> str:
+    """Say what decided among finalists that are tied."""
+    width = f"{evidence.width(chosen):.1f} decades of initial rates"
+    rivals = [name for name in evidence.tied if name != chosen and evidence.width(name) == evidence.width(chosen)]
+    if not rivals:
+        return f"{chosen} is chosen because its basin is the widest, {width}"
+    if all(evidence.complexity(name) > evidence.complexity(chosen) for name in rivals):
+        return f"{chosen} is chosen as the simplest of those with the widest basin, {width}"
+    return f"{chosen} is chosen for the lowest mean of those with the widest basin, {width}, and the simplest schemes"
 
 
-def _tie(chosen: str, finalists: Collection[str], found: Verdicts, basins: Mapping[str, Basin], losses: _Losses) -> str:
-    """Say what is tied, what decided among them, what the choice may cost, and what would part them."""
-    seeds = len(losses[chosen])
-    others = [name for name in found.still_in if name != chosen]
-    tied = [name for name in finalists if name in found.still_in]
-    text = f"{seeds} seeds do not tell {chosen} from {_listed(others)}"
-    if len(tied) > 1:
-        widest = f"{basins[chosen].decades:.1f} decades"
-        alone = sum(round(basins[name].decades, 1) == round(basins[chosen].decades, 1) for name in tied) == 1
-        why = (
-            f"its basin is the widest ({widest})" if alone else f"no basin is wider ({widest}), no such scheme simpler"
-        )
-        text += f"; of the tied schemes it is chosen because {why}"
-    behind = found.rows[chosen].behind.high
-    if np.isfinite(behind):
-        text += f"; it is behind the best of them by at most {behind:.3g}"
-    return text + _resolution(found, losses)
-
-
-def _resolution(found: Verdicts, losses: _Losses) -> str:
+def _resolution(evidence: Evidence) -> str:
     """Say how many seeds would part the two with the lowest means."""
-    first, second = sorted(found.still_in, key=lambda name: float(np.mean(losses[name])))[:2]
-    if len(losses[first]) < 2:
-        return ""
-    needed = statistics.seeds_needed(losses[first], losses[second])
+    first, second = sorted(evidence.verdicts.still_in, key=evidence.mean)[:2]
+    needed = statistics.seeds_needed(evidence.losses[first], evidence.losses[second])
     many = f"about {needed}" if needed <= statistics.MOST_SEEDS else f"more than {statistics.MOST_SEEDS}"
-    return f"; to part {first} from {second} would take {many} seeds, going by their difference so far"
+    return f"going by the difference so far, {many} seeds would part {first} from {second}"
 
 
 def _listed(names: Sequence[str]) -> str:

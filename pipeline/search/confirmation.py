@@ -1,19 +1,19 @@
 """The confirmation: finalists and baselines at the full budget on fresh seeds, compared pair by pair.
 
-Seeds come in batches. After each, whoever is shown to be worse than another leaves and gets no more; the rest goes on
-until one is left or the seeds are used up.
+Seeds come in batches, the same for all, until one candidate has beaten all others or the seeds are used up.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import inf
 
 from pipeline import statistics
 from pipeline.evaluation import Evaluation
 from pipeline.results import Baseline, Basin, LeaderboardRow, Winner
 from pipeline.schedules import SCHEMES
-from pipeline.search import choice
 from pipeline.search.basins import measure_basin
+from pipeline.search.choice import Evidence, choose, explain
 from pipeline.search.plan import Evaluate, Outcome, Trial
 
 BASELINES = {"Adam at 0.001": ("adam", 0.001), "SGD at 0.01": ("sgd", 0.01)}
@@ -71,24 +71,24 @@ def confirm(
     """
     candidates = {**finalists, **baselines}
     outcomes = _train(candidates, evaluate, seeds, epochs)
-    schedule = statistics.looks(len(seeds))
-    found = statistics.verdicts(_losses(outcomes), schedule)
-    noise = statistics.seed_noise([_losses(outcomes)[name] for name in finalists])
+    losses, schedule = _losses(outcomes), statistics.looks(len(seeds))
+    found = statistics.verdicts(losses, schedule)
+    noise = statistics.seed_noise(losses[name] for name in finalists)
     basins = {name: measure_basin(finalist, trials, evaluate, noise) for name, finalist in finalists.items()}
-    chosen = choice.choose(finalists, found, basins, _losses(outcomes))
+    evidence = Evidence(finalists, losses, found, basins)
+    chosen = choose(evidence)
+    # Any finalist that may be the best could have been chosen on these seeds: each is a comparison with each baseline.
+    share = statistics.spent_at(len(losses[chosen]), schedule) / (max(len(evidence.tied), 1) * max(len(baselines), 1))
     rows = {
         name: _row(candidate, outcomes[name], found.rows[name], seeds, basins.get(name))
         for name, candidate in candidates.items()
     }
     return Confirmation(
         winner=chosen,
-        ties=tuple(name for name in finalists if name != chosen and name in found.still_in),
-        reason=choice.explain(chosen, finalists, found, basins, _losses(outcomes)),
+        ties=tuple(name for name in evidence.tied if name != chosen),
+        reason=explain(evidence, chosen),
         rows=rows,
-        baselines=tuple(
-            _against(name, rows[name], outcomes[name], outcomes[chosen], schedule, len(finalists) * len(baselines))
-            for name in baselines
-        ),
+        baselines=tuple(_against(name, rows[name], outcomes[name], outcomes[chosen], share) for name in baselines),
         outcomes=outcomes,
     )
 
@@ -104,18 +104,13 @@ def settings(evaluation: Evaluation) -> Winner:
 
 
 def _train(candidates: Candidates, evaluate: Evaluate, seeds: Sequence[int], epochs: float) -> dict[str, list[Outcome]]:
-    """Train all on the same seeds, batch after batch, those that may still be the best."""
+    """Train all on the same seeds, batch after batch, until at most one may be the best."""
     outcomes: dict[str, list[Outcome]] = {name: [] for name in candidates}
     schedule = statistics.looks(len(seeds))
-    still_in = tuple(candidates)
-    done = 0
-    for look in schedule:
-        for name in still_in:
-            for seed in seeds[done:look]:
-                outcomes[name].append(evaluate(replace(candidates[name], epochs=epochs, seed=seed)))
-        done = look
-        still_in = statistics.verdicts(_losses(outcomes), schedule).still_in
-        if len(still_in) < 2:
+    for done, look in pairwise((0, *schedule)):
+        for name, candidate in candidates.items():
+            outcomes[name] += [evaluate(replace(candidate, epochs=epochs, seed=seed)) for seed in seeds[done:look]]
+        if len(statistics.verdicts(_losses(outcomes), schedule).still_in) < 2:
             break
     return outcomes
 
@@ -139,27 +134,16 @@ def _row(
 
 
 def _against(
-    name: str,
-    row: LeaderboardRow,
-    baseline: Sequence[Outcome],
-    winner: Sequence[Outcome],
-    schedule: Sequence[int],
-    comparisons: int,
+    name: str, row: LeaderboardRow, baseline: Sequence[Outcome], winner: Sequence[Outcome], share: float
 ) -> Baseline:
-    """What the winner is worth against a baseline: in loss and in accuracy, both positive where it is better.
-
-    Any finalist might have won on these seeds: `comparisons` counts every pair of a finalist and a baseline.
-    """
-    seeds = min(len(baseline), len(winner))
-    share = statistics.spent_at(seeds, schedule) / comparisons
-    ours, theirs = winner[:seeds], baseline[:seeds]
-    better, worse = ([o.val_accuracy for o in side if o.val_accuracy is not None] for side in (ours, theirs))
-    known = len(better) == len(worse) == seeds
+    """What the winner is worth against a baseline: in loss and in accuracy, both positive where it is better."""
+    ours, theirs = ([o.val_accuracy for o in side if o.val_accuracy is not None] for side in (winner, baseline))
+    known = len(ours) == len(theirs) == len(winner)
     return Baseline(
         name=name,
         row=row,
-        gain=statistics.paired_difference([o.val_loss for o in theirs], [o.val_loss for o in ours], share=share),
-        accuracy_gain=statistics.paired_difference(better, worse, share=share) if known else None,
+        gain=statistics.paired_difference([o.val_loss for o in baseline], [o.val_loss for o in winner], share=share),
+        accuracy_gain=statistics.paired_difference(ours, theirs, share=share) if known else None,
     )
 
 

@@ -128,6 +128,10 @@ def _write(context: Context[SearchOptions], result: SearchResult, trials: list[T
             "val_loss_low": row.val_loss.low,
             "val_loss_high": row.val_loss.high,
             "val_accuracy": row.val_accuracy,
+            "behind": row.difference.mean,
+            "behind_at_most": row.difference.high,
+            "basin_low": row.basin.lr_low if row.basin else None,
+            "basin_high": row.basin.lr_high if row.basin else None,
             "seeds": len(row.seeds),
             "verdict": row.verdict,
         }
@@ -135,6 +139,7 @@ def _write(context: Context[SearchOptions], result: SearchResult, trials: list[T
     ]
     pd.DataFrame(rows).to_csv(folder / "leaderboard.csv", index=False)
     figures.leaderboard(result).savefig(folder / "leaderboard.png")
+    figures.basins(result).savefig(folder / "basins.png")
     figures.trials(frame).savefig(folder / "trials.png")
 
 

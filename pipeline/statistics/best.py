@@ -15,6 +15,7 @@ model confidence set of Hansen, Lunde and Nason 2011). The bounds keep the first
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import inf, nan, sqrt
 from typing import Literal
 
@@ -66,30 +67,26 @@ def verdicts(losses: _Losses, schedule: Sequence[int] | None = None, level: floa
     """Say which candidates may be the best, and name it the winner where only one may.
 
     `losses` maps each candidate to its validation losses, one a seed, on the same seeds in the same order. `schedule`
-    lists the numbers of seeds at which they are looked at (`looks`); by default once, when all are there. A candidate
-    that an earlier look found worse may have stopped at it. One that diverged on any seed is "diverged".
-    Raises ValueError when there are no candidates, or one that is still in has fewer seeds than the others.
+    lists the numbers of seeds at which they are looked at (`looks`); by default once, when all are there. Who was
+    beaten at an early look stays beaten. One that diverged on any seed is "diverged".
+    Raises ValueError when there are no candidates or their numbers of seeds differ.
     """
-    seeds = max((len(values) for values in losses.values()), default=0)
-    if seeds == 0:
-        raise ValueError("verdicts need at least one candidate and one seed, received none")
+    counts = {name: len(values) for name, values in losses.items()}
+    if len(set(counts.values())) != 1 or 0 in counts.values():
+        raise ValueError(f"every candidate needs a loss for each of the same seeds, received {counts} losses")
+    seeds = next(iter(counts.values()))
     schedule = (seeds,) if schedule is None else schedule
-    diverged = [name for name, values in losses.items() if not np.isfinite(as_losses(values)).all()]
-    finite = {name: as_losses(values) for name, values in losses.items() if name not in diverged}
-    still_in = tuple(finite)
+    sound = {name: values for name in losses if np.isfinite(values := as_losses(losses[name])).all()}
+    still_in = tuple(sound)
     for look in (look for look in schedule if look <= seeds):
-        _require(look, {name: len(finite[name]) for name in still_in})
-        still_in = _unbeaten(still_in, finite, look, (1 - level) * spent_at(look, schedule))
-    _require(seeds, {name: len(finite[name]) for name in still_in})
-    comparisons = max(len(losses) - 1, 2)
-    error = {look: (1 - level) * spent_at(look, schedule) / comparisons for look in schedule}
-    best = min(still_in, key=lambda name: float(finite[name].mean()), default=None)
+        still_in = _unbeaten(still_in, sound, look, (1 - level) * spent_at(look, schedule))
+    error = (1 - level) * spent_at(seeds, schedule) / max(len(losses) - 1, 2)
+    best = min(still_in, key=lambda name: float(sound[name].mean()), default=None)
+    alone: Verdict = "winner" if len(still_in) == 1 else "tie"
     rows = {}
     for name in losses:
-        word: Verdict = "worse" if name in finite else "diverged"
-        if name in still_in:
-            word = "winner" if len(still_in) == 1 else "tie"
-        rows[name] = Comparison(_behind(name, best, still_in, finite, error, level), word)
+        word: Verdict = alone if name in still_in else "worse" if name in sound else "diverged"
+        rows[name] = Comparison(_behind(name, best, still_in, sound, error, level), word)
     return Verdicts(best, rows)
 
 
@@ -106,51 +103,45 @@ def seeds_needed(a: Values, b: Values, level: float = 0.95) -> int:
     return int(enough[0]) if enough.size else MOST_SEEDS + 1
 
 
-def _require(seeds: int, counts: Mapping[str, int]) -> None:
-    if any(count < seeds for count in counts.values()):
-        raise ValueError(f"candidates still in need losses of the same seeds, at least {seeds}; received {counts}")
-
-
 def _unbeaten(names: tuple[str, ...], losses: _Losses, seeds: int, error: float) -> tuple[str, ...]:
     """Remove who is beaten, and again with the share of the error that is free then, until nobody is."""
     while True:
         share = error / max(len(names) - 1, 2)
-        kept = tuple(
-            name for name in names if not any(_least(losses[name], losses[other], seeds, share) > 0 for other in names)
-        )
+        kept = tuple(one for one in names if not any(_beats(losses[by], losses[one], seeds, share) for by in names))
         if kept == names:
             return kept
         names = kept
 
 
-def _least(a: Values, b: Values, seeds: int, error: float) -> float:
-    """Give the lower bound of the mean of a - b on the first `seeds` seeds: above zero, b has beaten a."""
-    mean, half = _difference(a, b, seeds, error)
-    return mean - half
+def _beats(a: Values, b: Values, seeds: int, error: float) -> bool:
+    """Whether the mean of b - a on the first `seeds` seeds lies above zero beyond chance."""
+    mean, half = _difference(b[:seeds], a[:seeds], error)
+    return mean > half
 
 
-def _difference(a: Values, b: Values, seeds: int, error: float) -> tuple[float, float]:
-    """Give the mean of a - b on the first `seeds` seeds, and how far it may be off on one side."""
-    differences = np.asarray(a[:seeds]) - np.asarray(b[:seeds])
+def _difference(a: Values, b: Values, error: float) -> tuple[float, float]:
+    """Give the mean of a - b, and how far it may be off on one side."""
+    differences = np.asarray(a) - np.asarray(b)
+    seeds = differences.size
     if seeds < 2:
         return float(differences.mean()), inf
-    deviation = float(differences.std(ddof=1))
-    return float(differences.mean()), float(stats.t.isf(error, seeds - 1)) * deviation / sqrt(seeds)
+    half = _quantile(error, seeds - 1) * float(differences.std(ddof=1)) / sqrt(seeds)
+    return float(differences.mean()), half
+
+
+@cache
+def _quantile(error: float, freedom: int) -> float:
+    return float(stats.t.isf(error, freedom))
 
 
 def _behind(
-    name: str, best: str | None, still_in: Sequence[str], losses: _Losses, error: Mapping[int, float], level: float
+    name: str, best: str | None, still_in: Sequence[str], losses: _Losses, error: float, level: float
 ) -> Interval:
     """How far `name` is behind the best, which is any of `still_in`."""
     if best is None:
         return Interval(mean=nan, low=-inf, high=inf, level=level)
     if name not in losses:
         return Interval(mean=inf, low=inf, high=inf, level=level)
-    high = 0.0
-    for other in still_in:
-        if other != name:
-            seeds = min(len(losses[name]), len(losses[other]))
-            mean, half = _difference(losses[name], losses[other], seeds, error[seeds])
-            high = max(high, mean + half)
-    mean, _ = _difference(losses[name], losses[best], len(losses[name]), 0.5)
-    return Interval(mean=mean, low=0.0, high=high, level=level)
+    bounds = [sum(_difference(losses[name], losses[other], error)) for other in still_in if other != name]
+    mean = float(np.mean(losses[name]) - np.mean(losses[best]))
+    return Interval(mean=mean, low=0.0, high=max(0.0, *bounds) if bounds else 0.0, level=level)

@@ -23,7 +23,8 @@ def test_the_whole_answer(report: Report) -> None:
     assert answer(report) == [
         "Train SGD with the cosine scheme and an initial learning rate of 0.0562.",
         "Parameters of the scheme: final_fraction=0.01.",
-        "This is a tie: on these seeds it cannot be told apart from one cycle.",
+        "This is a tie: on these seeds it cannot be told apart from one cycle and SGD at 0.01.",
+        "In validation loss it is at most 0.005 behind the best of them.",
         "Test accuracy 98.42% (mean of 3 seeds, 95% interval 98.07% to 98.77%), test loss 0.0509.",
         "Gain over Adam at 0.001: 0.0282 in validation loss (95% interval 0.0204 to 0.036, excludes zero: better); "
         "+0.94 accuracy points (95% interval +0.41 to +1.47, excludes zero).",
@@ -32,16 +33,31 @@ def test_the_whole_answer(report: Report) -> None:
     ]
 
 
-def test_without_ties_no_tie_is_mentioned(report: Report, change: Callable[..., Report]) -> None:
-    """A clear winner is not hedged, also when the search names the winner among its own ties."""
-    for ties in ((), ("cosine",)):
-        assert not any("tie" in line for line in answer(change(search=_search(report, ties=ties))))
+def test_a_clear_winner_is_not_hedged(report: Report, change: Callable[..., Report]) -> None:
+    """Without a tie no tie is mentioned."""
+    search = _search(report)
+    won = search.leaderboard[0].model_copy(update={"verdict": "winner"})
+    cleared = _search(report, ties=(), leaderboard=(won, *search.leaderboard[1:]))
+    assert not any("tie" in line for line in answer(change(search=cleared)))
 
 
 def test_several_ties_are_all_named(report: Report, change: Callable[..., Report]) -> None:
-    """Nobody is left out."""
+    """Nobody is left out, baselines included."""
     lines = answer(change(search=_search(report, ties=("one_cycle", "step", "linear"))))
-    assert "This is a tie: on these seeds it cannot be told apart from one cycle, step and linear." in lines
+    assert lines[2].endswith("cannot be told apart from one cycle, step, linear and SGD at 0.01.")
+
+
+@pytest.mark.parametrize(
+    ("high", "said"),
+    [(-0.001, "did better on the same seeds"), (0.001, "had a lower mean loss, though the intervals leave it open,")],
+)
+def test_a_better_baseline_is_named_plainly(
+    report: Report, change: Callable[..., Report], high: float, said: str
+) -> None:
+    """Above the comparisons, where nobody can overlook it."""
+    baseline = _baseline(report, gain=Interval(mean=-0.004, low=-0.009, high=high))
+    lines = answer(change(search=_search(report, baselines=(baseline,))))
+    assert any(line.startswith(f"Adam at 0.001, a constant rate, {said}") for line in lines[:-2])
 
 
 def test_a_constant_rate_is_not_called_a_decay(report: Report, change: Callable[..., Report]) -> None:

@@ -9,7 +9,7 @@ def test_each_candidate_stands_once_in_the_order_of_its_loss(report: Report) -> 
     """Baselines that the search also ranked appear under their own names only."""
     assert report.search is not None
     assert [(entry.label, entry.role, entry.standing) for entry in entries(report.search)] == [
-        ("cosine 0.0562", "winner", "best of a tie"),
+        ("cosine 0.0562", "winner", "tie, chosen"),
         ("one cycle 0.1", "finalist", "tie"),
         ("SGD at 0.01", "baseline", "tie"),
         ("exponential 0.0316", "finalist", "worse"),

@@ -231,7 +231,7 @@ def test_leaderboard_is_a_forest_plot(report: Report) -> None:
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert names == ["cosine 0.0562", "one cycle 0.1", "SGD at 0.01", "exponential 0.0316", "Adam at 0.001"]
     assert axes.get_ylim()[0] > axes.get_ylim()[1]
-    assert [text.get_text() for text in axes.texts] == ["best of a tie", "tie", "tie", "worse", "worse"]
+    assert [text.get_text() for text in axes.texts] == ["tie, chosen", "tie", "tie", "worse", "worse"]
     intervals = [line for line in axes.get_lines() if np.size(line.get_xdata()) == 2][:5]
     assert np.asarray(intervals[0].get_xdata()) == pytest.approx([0.9 * 0.0571, 1.1 * 0.0571])
     points = [line for line in axes.get_lines() if np.size(line.get_xdata()) == 1]
@@ -243,7 +243,7 @@ def test_on_a_phone_the_standing_is_under_the_name(report: Report) -> None:
     """There is no room beside the plot."""
     assert report.search is not None
     (axes,) = figures.leaderboard(report.search, width=NARROW).axes
-    assert axes.get_yticklabels()[0].get_text() == "cosine 0.0562\nbest of a tie"
+    assert axes.get_yticklabels()[0].get_text() == "cosine 0.0562\ntie, chosen"
     assert not axes.texts
 
 
@@ -262,6 +262,37 @@ def test_leaderboard_with_a_diverged_and_a_hopeless_row(report: Report) -> None:
     assert axes.get_xscale() == "log"
     assert 0.005 < axes.get_xlim()[0] < 0.05
     assert axes.texts[-1].get_text() == "diverged"
+    assert _draws(figure)
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_a_basin_for_each_finalist(report: Report, width: float) -> None:
+    """The best first, on the same axes: losses with a band of noise, the range within noise, and the rate chosen."""
+    assert report.search is not None
+    figure = figures.basins(report.search, width=width)
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles == ["cosine 0.0562: 0.7 decades", "one cycle 0.1: 0.4 decades", "exponential 0.0316: 0.9 decades"]
+    assert len({axes.get_ylim() for axes in figure.axes}) == len({axes.get_xlim() for axes in figure.axes}) == 1
+    first = figure.axes[0]
+    assert first.get_xscale() == "log"
+    (curve,) = [line for line in first.get_lines() if np.size(line.get_xdata()) == 5]
+    assert np.asarray(curve.get_ydata()) == pytest.approx(report.search.basin.losses)
+    (band,) = first.collections
+    heights = np.asarray(band.get_paths()[0].vertices)[:, 1]
+    assert heights.min() == pytest.approx(min(report.search.basin.losses) - report.search.basin.noise)
+    assert _draws(figure)
+
+
+def test_rates_of_a_basin_that_diverged_are_crosses(report: Report) -> None:
+    """At the top edge; the rest is drawn as ever."""
+    assert report.search is not None
+    best, *rest = report.search.leaderboard
+    assert best.basin is not None
+    lost = best.basin.model_copy(update={"losses": (*best.basin.losses[:-1], inf)})
+    rows = (best.model_copy(update={"basin": lost}), *rest)
+    figure = figures.basins(report.search.model_copy(update={"leaderboard": rows}))
+    (crosses,) = [line for line in figure.axes[0].get_lines() if line.get_marker() == "x"]
+    assert np.size(crosses.get_xdata()) == 1
     assert _draws(figure)
 
 

@@ -61,6 +61,7 @@ def test_sections_in_order_each_with_a_heading(rendered: str) -> None:
         "Learning-rate curves",
         "Loss curves",
         "Leaderboard",
+        "How much the initial rate matters",
         "Trials",
         "Test results",
         "Costs",
@@ -104,7 +105,7 @@ def test_accessible(rendered: str) -> None:
     assert dict(page.tags)["html"]["lang"] == "en"
     assert len(page.text("h1")) == 1
     figures = [attributes for tag, attributes in page.tags if tag == "svg"]
-    assert len(figures) == 10  # five figures, each for desk and phone
+    assert len(figures) == 12  # six figures, each for desk and phone
     assert all(attributes["role"] == "img" and attributes["aria-label"] for attributes in figures)
     assert all("scope" in attributes for tag, attributes in page.tags if tag == "th")
     boxes = [attributes for _, attributes in page.tags if attributes.get("class") == "scroll"]
@@ -134,8 +135,11 @@ def test_hostile_names_are_shown_not_obeyed(report: Report) -> None:
 def test_leaderboard_table(rendered: str) -> None:
     """Every candidate with its interval, its distance and its standing."""
     shown = _visible(_Page(rendered))
-    assert "one cycle SGD 0.1 0.0584 0.0526 to 0.0642 98.05% 0.0013 -0.0037 to 0.0063 (98.3%) 3 tie" in shown
-    assert "best of a tie" in shown
+    assert (
+        "one cycle SGD 0.1 0.0584 0.0526 to 0.0642 98.05% 0.0013, at most 0.0063 0.0631 to 0.158, 0.4 decades 3 tie"
+        in shown
+    )
+    assert "tie, chosen" in shown
 
 
 def test_a_refused_range_test_says_why(report: Report) -> None:

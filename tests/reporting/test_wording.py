@@ -46,6 +46,15 @@ def test_an_interval_of_one_seed_is_unbounded() -> None:
     assert wording.span(Interval(mean=1, low=0.5, high=1.5)) == "0.5 to 1.5"
 
 
+@pytest.mark.parametrize(
+    ("mean", "high", "text"),
+    [(0.0, 0.0, "best"), (0.0, 0.005, "0, at most 0.005"), (0.1, inf, "0.1, unbounded"), (inf, inf, "n/a")],
+)
+def test_how_far_behind(mean: float, high: float, text: str) -> None:
+    """The winner is the best; a tie is behind by no more than a bound."""
+    assert wording.behind(Interval(mean=mean, low=0, high=high)) == text
+
+
 def test_the_level_of_a_corrected_interval_is_shown() -> None:
     """98.33%, not rounded to 95%."""
     assert wording.level(Interval(mean=0, low=0, high=0, level=1 - 0.05 / 3)) == "98.3%"

@@ -4,11 +4,12 @@ from dataclasses import replace
 from math import inf
 
 import pytest
+from scipy import stats
 
 from pipeline.evaluation import Evaluation
 from pipeline.search import BASELINES, Outcome, Plan, Trial
 from pipeline.search.confirmation import choose_finalists
-from tests.search.conftest import SPACE, Ask, Surface, make_plan
+from tests.search.conftest import SCHEMES, SPACE, Ask, Surface, make_plan
 
 
 def outcome(val_loss: float) -> Outcome:
@@ -64,6 +65,55 @@ def test_confirmation_uses_fresh_seeds_the_same_for_all(ask: Ask) -> None:
     assert {row.seeds for row in result.leaderboard} == {(20_005, 20_006, 20_007)}
 
 
+def test_seeds_are_added_while_nothing_is_clear(ask: Ask) -> None:
+    """Up to the limit, and each candidate gets every batch."""
+    equal = dict.fromkeys(SCHEMES, 0.1)
+    plan = make_plan(top_k=3, confirm_seeds=10)
+    surface = Surface(noise=0.1, floor=equal, baseline={"adam": 0.1, "sgd": 0.1})
+    result, _ = ask(plan, surface)
+    assert {row.seeds for row in result.leaderboard} == {plan.fresh_seeds}
+    assert len(confirmations(plan, surface)) == 10 * 5
+
+
+def test_no_seed_is_added_once_it_is_clear(ask: Ask) -> None:
+    """The first look is at three seeds; a clear winner there ends the confirmation."""
+    plan, surface = make_plan(top_k=3, confirm_seeds=10), Surface(noise=1e-4)
+    result, _ = ask(plan, surface)
+    assert {len(row.seeds) for row in result.leaderboard} == {3}
+    assert result.leaderboard[0].verdict == "winner"
+    assert "on 3 seeds" in result.reason
+
+
+def test_every_finalist_has_a_basin_and_no_baseline(ask: Ask) -> None:
+    """The winner's is the answer's; its noise is that between the seeds of the finalists."""
+    plan, surface = make_plan(top_k=3), Surface(noise=0.02)
+    result, _ = ask(plan, surface)
+    rates = set(BASELINES.values())
+    basins = {row.scheme: row.basin for row in result.leaderboard if (row.optimizer, row.initial_lr) not in rates}
+    assert all(row.basin is None for row in result.leaderboard if (row.optimizer, row.initial_lr) in rates)
+    assert set(basins) == set(SCHEMES)
+    assert result.basin == basins[result.winner.scheme]
+    assert result.basin.lr_low <= result.winner.initial_lr <= result.basin.lr_high
+    assert 0.005 < result.basin.noise < 0.06
+
+
+def test_a_gain_allows_for_having_chosen_the_winner(ask: Ask) -> None:
+    """Its interval is the paired one of SciPy, at 5% over both baselines and every finalist that may be the best."""
+    plan, surface = make_plan(top_k=3, confirm_seeds=4), Surface(noise=0.1, floor=dict.fromkeys(SCHEMES, 0.1))
+    result, _ = ask(plan, surface)
+    losses: dict[tuple[str, float], list[float]] = {}
+    for evaluation, answer in zip(surface.asked, surface.answers, strict=True):
+        if evaluation.seed >= 20_000:
+            losses.setdefault((evaluation.scheme, evaluation.initial_lr), []).append(answer.val_loss)
+    may_win = len(result.ties) + 1
+    assert may_win > 1
+    ours = losses[result.winner.scheme, result.winner.initial_lr]
+    test = stats.ttest_rel(losses["constant", 0.001], ours)
+    expected = test.confidence_interval(1 - 0.05 / (2 * may_win))
+    gain = result.baselines[0].gain
+    assert (gain.low, gain.high, gain.level) == pytest.approx((expected.low, expected.high, 0.95), rel=1e-6)
+
+
 def test_baselines_are_the_usual_constant_rates(ask: Ask) -> None:
     """Adam at 0.001 and SGD at 0.01, whatever optimizer is searched."""
     plan, surface = make_plan(spaces=(replace(SPACE, optimizer="rmsprop"),)), Surface()
@@ -108,7 +158,7 @@ def test_clear_winner_is_called_so(ask: Ask) -> None:
     assert result.leaderboard[0].scheme == result.winner.scheme == "cosine"
     assert result.leaderboard[0].initial_lr == result.winner.initial_lr
     assert result.ties == ()
-    assert result.reason.startswith("cosine beat every other finalist and baseline on the same 3 seeds")
+    assert result.reason.startswith("cosine beat every other finalist and baseline on 3 seeds")
     assert result.leaderboard[0].difference.mean == 0
     assert all(0 < row.difference.mean < row.difference.high for row in result.leaderboard[1:])
     assert [row.val_loss.mean for row in result.leaderboard] == sorted(row.val_loss.mean for row in result.leaderboard)

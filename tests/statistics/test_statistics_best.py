@@ -87,8 +87,8 @@ class TestVerdicts:
 
     @pytest.mark.parametrize("losses", [{}, {"a": []}, {"a": [1.0], "b": [1.0, 2.0]}, {"a": [1.0, 2.0], "b": []}])
     def test_unequal_seeds_are_refused(self, losses: dict[str, list[float]]) -> None:
-        """Whoever is still in needs the same seeds."""
-        with pytest.raises(ValueError, match=r"same seeds|at least one"):
+        """Paired comparisons need the same seeds for all."""
+        with pytest.raises(ValueError, match="same seeds"):
             verdicts(losses)
 
     @given(st.dictionaries(st.sampled_from("abcde"), st.lists(st.floats(0.01, 5), min_size=3, max_size=3), min_size=1))
@@ -106,21 +106,15 @@ class TestVerdicts:
 
 
 class TestSeveralLooks:
-    def test_who_left_early_keeps_its_verdict(self) -> None:
-        """The rest goes on; at the end the leaver is still worse, bounded by the seeds it shares with the best."""
+    def test_who_was_beaten_early_stays_beaten(self) -> None:
+        """Also where later seeds blur it; the bound is that of all seeds."""
         schedule = looks(6)
         a = [0.100, 0.110, 0.120, 0.105, 0.115, 0.125]
-        b = [0.101, 0.112, 0.118, 0.104, 0.118, 0.124]
-        losses = {"a": a, "b": b, "gone": [1.10, 1.11, 1.12]}
-        found = verdicts(losses, schedule)
-        assert words(found) == {"a": "tie", "b": "tie", "gone": "worse"}
-        assert found.rows["gone"].behind.mean == pytest.approx(1.0)
-        assert words(verdicts({name: values[:3] for name, values in losses.items()}, schedule)) == words(found)
-
-    def test_who_is_still_in_may_not_be_left_out(self) -> None:
-        """A candidate without the later seeds is only one that an earlier look found worse."""
-        with pytest.raises(ValueError, match="still in"):
-            verdicts({"a": [0.1, 0.2, 0.3, 0.1, 0.2, 0.3], "b": [0.2, 0.1, 0.3]}, looks(6))
+        blurred = [1.10, 1.11, 1.12, -3.0, 9.0, 0.1]
+        found = verdicts({"a": a, "b": a, "blurred": blurred}, schedule)
+        assert words(found) == {"a": "tie", "b": "tie", "blurred": "worse"}
+        assert words(verdicts({"a": a, "b": a, "blurred": blurred}))["blurred"] == "tie"
+        assert found.rows["blurred"].behind.high > 5
 
     def test_an_early_look_asks_for_more(self) -> None:
         """What is clear enough when it is all there will be is not yet at a first look."""
@@ -133,13 +127,9 @@ def confirmed(means: Sequence[float], limit: int, rng: np.random.Generator) -> V
     """Draw losses with these true means and unit noise, and add seeds as the search does."""
     schedule = looks(limit)
     drawn = np.array(means)[:, None] + rng.normal(size=(len(means), limit)) + rng.normal(size=limit)
-    losses: dict[str, np.ndarray] = {}
-    still_in: tuple[str, ...] = tuple(map(str, range(len(means))))
     for look in schedule:
-        losses |= {name: drawn[int(name), :look] for name in still_in}
-        found = verdicts(losses, schedule)
-        still_in = found.still_in
-        if len(still_in) < 2:
+        found = verdicts({str(at): values[:look] for at, values in enumerate(drawn)}, schedule)
+        if len(found.still_in) < 2:
             break
     return found
 
