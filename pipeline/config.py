@@ -40,6 +40,7 @@ class PrepareOptions(BaseModel):
     fresh: bool = Field(False, description="run again even where a finished run could be reused")
     data: str = Field("mnist-5k", min_length=1, description="a data set's name, a path, or module:function")
     target: str = Field("target", min_length=1, description="label column of .csv and .parquet")
+    in_memory_mb: int = Field(1024, ge=0, le=2**30, description="data of more MiB than this are read as they are used")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="first seed; fixes splits, initial weights and data order")
 
 

@@ -5,17 +5,24 @@ file. Everything a user can get wrong ends in one `InputError`. pandas, scikit-l
 where they are used, so importing this package is cheap.
 """
 
-from pipeline.datasets.arrays import Raw, Splits
+from pipeline.datasets.arrays import Inputs, Raw, Splits
 from pipeline.datasets.files import file_digest
+from pipeline.datasets.large import Rows, blocks, head
 from pipeline.datasets.sources import load, source_digest
 from pipeline.datasets.splits import split
 from pipeline.datasets.storage import digests, load_splits, save
+from pipeline.datasets.streams import Stream
 
 __all__ = [
+    "Inputs",
     "Raw",
+    "Rows",
     "Splits",
+    "Stream",
+    "blocks",
     "digests",
     "file_digest",
+    "head",
     "load",
     "load_splits",
     "save",

@@ -1,39 +1,13 @@
-"""What any source must satisfy: the door between users' arrays and the rest of the project."""
+"""What arrays must satisfy, whichever source they come from."""
 
 import numpy as np
 
-from pipeline.datasets.arrays import Array, Raw
+from pipeline.datasets.arrays import Array
 from pipeline.datasets.refusals import refusal
 
 _X_KINDS = "numbers or booleans, as [n, features], [n, height, width] or [n, height, width, channels]"
 _Y_KINDS = "integers, text or booleans (classification) or floats (regression)"
 _Y_SHAPES = "[n], [n, 1] or one-hot rows [n, classes]"
-
-
-def conform(raw: Raw) -> Raw:
-    """Check `raw` and bring it to the shapes and types that `Raw` promises; conforming data passes unchanged.
-
-    Images without a channel axis get one. Integer and boolean images within 0..255 become uint8, other images and all
-    tables float32. Labels [n, 1] are squeezed, one-hot rows become the index of their class, bytes become text.
-
-    Raises:
-        InputError: for empty sets, other shapes or types, values that are not finite, or sets that do not fit together.
-
-    """
-    x_train, y_train = _examples(raw.x_train, raw.y_train, "train", raw.feature_names)
-    if raw.x_test is None and raw.y_test is None:
-        return Raw(x_train, y_train, None, None, raw.feature_names)
-    if raw.x_test is None or raw.y_test is None:
-        lacking = "x_test" if raw.x_test is None else "y_test"
-        raise refusal("test set is incomplete", f"no {lacking}", "both x_test and y_test, or neither")
-    x_test, y_test = _examples(raw.x_test, raw.y_test, "test", raw.feature_names)
-    if x_train.shape[1:] != x_test.shape[1:]:
-        raise refusal("x_test is unlike x_train", f"examples of shape {x_test.shape[1:]}", str(x_train.shape[1:]))
-    if x_train.dtype != x_test.dtype:
-        raise refusal("x_test is unlike x_train", f"values that need {x_test.dtype}", f"{x_train.dtype}, as x_train")
-    if label_kind(y_train) != label_kind(y_test):
-        raise refusal("y_test is unlike y_train", label_kind(y_test), f"{label_kind(y_train)}, as y_train")
-    return Raw(x_train, y_train, x_test, y_test, raw.feature_names)
 
 
 def label_kind(y: Array) -> str:
@@ -48,29 +22,33 @@ def is_one_hot(y: Array) -> bool:
     return bool(np.isin(y, (0, 1)).all() and (np.count_nonzero(y, axis=1) == 1).all())
 
 
-def _examples(x: Array, y: Array, part: str, feature_names: tuple[str, ...] | None) -> tuple[Array, Array]:
-    x, y = _features(x, f"x_{part}", feature_names), _labels(y, f"y_{part}")
-    if len(x) != len(y):
-        raise refusal(f"x_{part} and y_{part} differ in length", f"{len(x)} and {len(y)}", "one label an example")
-    return x, y
-
-
-def _features(x: Array, name: str, feature_names: tuple[str, ...] | None) -> Array:
+def check_inputs(x: Array, name: str) -> None:
+    """Raise InputError unless `x` is of a type and shape that can become inputs."""
     if x.dtype.kind not in "biuf":
         raise refusal(f"{name} has unusable values", f"dtype {x.dtype}", _X_KINDS)
     if x.ndim not in (2, 3, 4):
         raise refusal(f"{name} has an unusable shape", x.shape, _X_KINDS)
     if x.size == 0:
         raise refusal(f"{name} is empty", f"shape {x.shape}", "at least one example, and one value in each")
-    images = x.ndim > 2
-    if x.ndim == 3:
-        x = x[..., np.newaxis]
-    if images and x.dtype.kind in "biu" and x.min() >= 0 and x.max() <= 255:
-        return x.astype(np.uint8, copy=False)
-    return _finite_float32(x, name, feature_names)
 
 
-def _labels(y: Array, name: str) -> Array:
+def are_bytes(x: Array) -> bool:
+    """Tell whether `x` are images whose every value is an integer from 0 to 255."""
+    return x.ndim > 2 and x.dtype.kind in "biu" and bool(x.min() >= 0 and x.max() <= 255)
+
+
+def plain_weights(w: Array, name: str) -> Array:
+    """Weights as float32 [n]: finite, none negative, not all zero."""
+    if w.dtype.kind not in "biuf" or w.ndim not in (1, 2) or w.size != len(w):
+        raise refusal(f"{name} are unusable", f"dtype {w.dtype}, shape {w.shape}", "one number an example")
+    w = finite_float32(w.reshape(-1), name)
+    if w.min(initial=0) < 0 or not w.any():
+        raise refusal(f"{name} are unusable", f"{w.min():.3g} to {w.max():.3g}", "none below 0, and one above")
+    return w
+
+
+def plain_labels(y: Array, name: str) -> Array:
+    """Labels [n] as numbers, text or booleans: [n, 1] is squeezed, one-hot rows give their class, bytes become text."""
     y = _plain_text(y, name)
     if y.dtype.kind not in "biufU":
         raise refusal(f"{name} has unusable labels", f"dtype {y.dtype}", _Y_KINDS)
@@ -82,7 +60,7 @@ def _labels(y: Array, name: str) -> Array:
         raise refusal(f"{name} has an unusable shape", y.shape, _Y_SHAPES)
     if y.size == 0:
         raise refusal(f"{name} is empty", "0 labels", "at least one")
-    return _finite_float32(y, name, None) if y.dtype.kind == "f" else y
+    return finite_float32(y, name) if y.dtype.kind == "f" else y
 
 
 def _plain_text(y: Array, name: str) -> Array:
@@ -99,13 +77,14 @@ def _plain_text(y: Array, name: str) -> Array:
         raise refusal(f"{name} has unusable labels", "bytes that are not UTF-8", _Y_KINDS) from error
 
 
-def _finite_float32(values: Array, name: str, feature_names: tuple[str, ...] | None) -> Array:
+def finite_float32(values: Array, name: str, feature_names: tuple[str, ...] | None = None, first: int = 0) -> Array:
+    """As float32; raises InputError where that is not finite. `first` is the number of the first example."""
     with np.errstate(over="ignore"):  # what overflows float32 becomes infinite, and is refused as such below
         values = values.astype(np.float32, copy=False)
     finite = np.isfinite(values)
     if finite.all():
         return values
-    first = np.unravel_index(np.argmin(finite), finite.shape)
-    where = f"example {first[0]}" + (f", feature {feature_names[first[1]]!r}" if feature_names else "")
+    at = np.unravel_index(np.argmin(finite), finite.shape)
+    where = f"example {first + at[0]}" + (f", feature {feature_names[at[1]]!r}" if feature_names else "")
     count = values.size - np.count_nonzero(finite)
     raise refusal(f"{name} has unusable values", f"{count} NaN or infinite, first in {where}", "finite float32 values")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.datasets.arrays import Array, Raw
+from pipeline.datasets.mapping import NAMES, map_npz, raw_of_arrays, uncompressed_size
 from pipeline.datasets.refusals import reading, refusal
 
 IDX_STEMS = {
@@ -34,8 +35,10 @@ def file_digest(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_npz(path: Path) -> Raw:
+def read_npz(path: Path, limit: int) -> Raw:
     """Read an `.npz` with arrays x_train, y_train and, optionally, x_test and y_test. Pickles are refused.
+
+    Weights of the examples may stand beside them, as w_train and w_test. Beyond `limit` bytes the inputs are mapped.
 
     Raises:
         InputError: if it is missing, damaged, no `.npz`, holds pickles, or lacks x_train or y_train.
@@ -46,8 +49,9 @@ def read_npz(path: Path) -> Raw:
         missing = [name for name in ("x_train", "y_train") if name not in archive.files]
         if missing:
             raise refusal(f"{path} lacks {' and '.join(missing)}", ", ".join(archive.files) or "no arrays", accepted)
-        test = {name: archive[name] for name in ("x_test", "y_test") if name in archive.files}
-        return Raw(archive["x_train"], archive["y_train"], test.get("x_test"), test.get("y_test"))
+        if uncompressed_size(path) > limit:
+            return raw_of_arrays(map_npz(path), limit)
+        return raw_of_arrays({name: archive[name] for name in NAMES if name in archive.files}, limit)
 
 
 def open_npz(path: Path, accepted: str) -> np.lib.npyio.NpzFile:

@@ -6,17 +6,22 @@ import sysconfig
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.datasets.arrays import Array, Raw
-from pipeline.datasets.checks import is_one_hot
 from pipeline.datasets.refusals import describe, listed, refusal
+from pipeline.datasets.streams import raw_of, read_datasets
+from pipeline.errors import InputError
 
-_ACCEPTED = "(x, y), ((x_train, y_train), (x_test, y_test)), or two tf.data.Dataset (train, test) of (x, y)"
-_ENDLESS = -1  # tf.data.INFINITE_CARDINALITY, without importing TensorFlow
+_ACCEPTED = (
+    "(x, y), ((x_train, y_train), (x_test, y_test)), each with weights as a third array if wanted,"
+    " or two tf.data.Dataset (train, test) of (x, y)"
+)
+_WHOLE, _PARTS = (2, 3), 2
 
 
 def is_function(data: str) -> bool:
@@ -25,26 +30,45 @@ def is_function(data: str) -> bool:
     return bool(colon) and function.isidentifier() and all(part.isidentifier() for part in module.split("."))
 
 
-def read_function(data: str) -> Raw:
+def read_function(data: str, limit: int) -> Raw:
     """Call `module:function`, found on PYTHONPATH or in the working directory, and take its arrays or data sets.
 
-    Data sets, batched or not, are read whole into arrays.
+    Data sets of at most `limit` bytes, batched or not, are read whole into arrays; larger ones are read in passes.
+    Memory-mapped arrays of more than `limit` bytes stay where they are.
 
     Raises:
         InputError: if it cannot be imported or called, raises, or returns something else.
 
     """
-    with _working_directory_importable():
-        function = _resolve(data)
-        with _user_code(data):
-            returned = function()
-        first, second = _as_pair(returned, data)
-        if _is_dataset(first) and _is_dataset(second):  # read here: its elements may come from the user's code
-            return Raw(*_materialise(first, data), *_materialise(second, data))
-    if _looks_like_pair(first) and _looks_like_pair(second):
-        (x_train, y_train), (x_test, y_test) = first, second
-        return Raw(_as_array(x_train, data), _as_array(y_train, data), _as_array(x_test, data), _as_array(y_test, data))
-    return Raw(_as_array(first, data), _as_array(second, data))
+    with _user_code(data), _working_directory_importable():
+        returned = _resolve(data)()
+    parts = _parts(returned, data)
+    if all(_is_dataset(part) for part in parts) and len(parts) == _PARTS:
+        return read_datasets(parts, data, limit, partial(_users_elements, data))
+    mapped = sum(values.nbytes for part in parts for values in part if isinstance(values, np.memmap)) > limit
+    return raw_of([tuple(_as_array(values, data, mapped=mapped) for values in part) for part in parts])
+
+
+def _parts(returned: Any, data: str) -> tuple[Any, ...]:
+    """The training set, and the test set where there is one."""
+    if isinstance(returned, (tuple, list)) and len(returned) in _WHOLE:
+        if len(returned) == _PARTS and (all(_is_part(part) or _is_dataset(part) for part in returned)):
+            return tuple(returned)
+        return (tuple(returned),)
+    size = f" of {len(returned)}" if isinstance(returned, (tuple, list)) else ""
+    raise refusal(f"unusable result of data function {data}", type(returned).__name__ + size, _ACCEPTED)
+
+
+def _is_part(value: Any) -> bool:
+    """Tell `(x, y)` and `(x, y, weights)` from an array given as nested lists: three of those would be examples."""
+    return len(value) in _WHOLE if isinstance(value, tuple) else isinstance(value, list) and len(value) == _PARTS
+
+
+@contextmanager
+def _users_elements(data: str) -> Iterator[None]:
+    """Where the elements of a data set are read: they may come from the user's code."""
+    with _user_code(data), _working_directory_importable():
+        yield
 
 
 @contextmanager
@@ -66,6 +90,8 @@ def _user_code(data: str) -> Iterator[None]:
     """Report whatever the user's code raises, SystemExit included, with the line it comes from."""
     try:
         yield
+    except InputError:
+        raise
     except (Exception, SystemExit) as error:
         raise refusal(f"data function {data} failed", describe(error) + _origin(error), _ACCEPTED) from error
 
@@ -98,19 +124,9 @@ def _resolve(data: str) -> Callable[[], Any]:
     return resolved
 
 
-def _looks_like_pair(value: Any) -> bool:
-    return isinstance(value, (tuple, list)) and len(value) == 2
-
-
-def _as_pair(returned: Any, data: str) -> tuple[Any, Any]:
-    if not _looks_like_pair(returned):
-        size = f" of {len(returned)}" if isinstance(returned, (tuple, list)) else ""
-        raise refusal(f"unusable result of data function {data}", type(returned).__name__ + size, _ACCEPTED)
-    first, second = returned
-    return first, second
-
-
-def _as_array(values: Any, data: str) -> Array:
+def _as_array(values: Any, data: str, *, mapped: bool) -> Array:
+    if mapped and isinstance(values, np.memmap):
+        return values
     try:
         return np.asarray(values)
     except Exception as error:  # ragged lists and foreign array types raise what they like
@@ -121,30 +137,3 @@ def _is_dataset(value: Any) -> bool:
     # Whoever made a data set has imported TensorFlow; this module need not.
     tensorflow = sys.modules.get("tensorflow")
     return tensorflow is not None and isinstance(value, tensorflow.data.Dataset)
-
-
-def _materialise(dataset: Any, data: str) -> tuple[Array, Array]:
-    unusable = f"unusable data set of data function {data}"
-    if int(dataset.cardinality()) == _ENDLESS:
-        raise refusal(unusable, "an endless one", "a data set without repeat()")
-    with _user_code(data):
-        elements = list(dataset.as_numpy_iterator())
-    if not elements:
-        raise refusal(unusable, "an empty one", "at least one (x, y)")
-    if not all(isinstance(element, tuple) and len(element) == 2 for element in elements):
-        raise refusal(unusable, f"elements {dataset.element_spec}", "elements (x, y)")
-    xs, ys = ([_as_array(part, data) for part in parts] for parts in zip(*elements, strict=True))
-    join = np.concatenate if _is_batched(xs, ys) else np.stack
-    try:
-        return join(xs), join(ys)
-    except ValueError as error:
-        raise refusal(unusable, describe(error), "examples of one shape") from error
-
-
-def _is_batched(xs: list[Array], ys: list[Array]) -> bool:
-    """Tell batches from single examples by their shapes: TensorFlow does not say."""
-    if any(x.ndim < 2 or y.ndim < 1 or len(x) != len(y) for x, y in zip(xs, ys, strict=True)):
-        return False
-    # Left are batches, and images with as many rows as there are classes in their one-hot labels.
-    equally_long = len({y.shape for y in ys}) == 1
-    return not (equally_long and is_one_hot(np.stack(ys)))

@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.datasets.arrays import Raw
-from pipeline.datasets.checks import conform
+from pipeline.datasets.conform import conform
 from pipeline.datasets.files import file_digest, idx_files, read_idx_folder, read_npz
 from pipeline.datasets.functions import is_function, read_function
+from pipeline.datasets.mapping import is_npy_folder, npy_files, read_npy_folder
+from pipeline.datasets.records import read_records, record_files
 from pipeline.datasets.refusals import describe, refusal
 from pipeline.datasets.tables import read_csv, read_parquet
 
@@ -57,34 +59,41 @@ NAMED: dict[str, Callable[[], Raw]] = {
     "cifar10": partial(_keras_download, "cifar10"),
 }
 
-FORMATS: dict[str, Callable[[Path, str], Raw]] = {
-    ".npz": lambda path, target: read_npz(path),
-    ".csv": read_csv,
-    ".parquet": read_parquet,
+FORMATS: dict[str, Callable[[Path, str, int], Raw]] = {
+    ".npz": lambda path, target, limit: read_npz(path, limit),
+    ".csv": lambda path, target, limit: read_csv(path, target),
+    ".parquet": lambda path, target, limit: read_parquet(path, target),
+    ".tfrecord": lambda path, target, limit: read_records(path, limit),
 }
 
-_ACCEPTED = f"{', '.join(NAMED)}, a path to {', '.join(FORMATS)}, a folder of four IDX files, or module:function"
+IN_MEMORY = 2**30
+"""Bytes up to which data are held in memory; larger ones are read as they are used, where their format allows that."""
+
+_FOLDER = "a folder of four IDX files, of .npy files or of .tfrecord files"
+_ACCEPTED = f"{', '.join(NAMED)}, a path to {', '.join(FORMATS)}, {_FOLDER}, or module:function"
 
 
-def load(data: str, target: str = "target") -> Raw:
+def load(data: str, target: str = "target", limit: int = IN_MEMORY) -> Raw:
     """Load the source `data`, checked and in the shapes and types that `Raw` promises.
 
     Args:
-        data: a name of `NAMED`, a path to a file of `FORMATS`, a folder with four IDX files, or `module:function`.
+        data: a name of `NAMED`, a path to a file of `FORMATS`, a folder with IDX, `.npy` or TFRecord files, or
+            `module:function`.
         target: the label column of `.csv` and `.parquet`; other sources ignore it.
+        limit: bytes; inputs of larger sources stay on disk, where they can be mapped or read in passes.
 
     Raises:
         InputError: if there is no such source, it cannot be read, or its data cannot be used.
 
     """
-    return conform(_read(data, target))
+    return conform(read(data, target, limit))
 
 
 def source_digest(data: str) -> str | None:
     """Tell cheaply what `data` would load, without loading it.
 
     Returns:
-        the SHA-256 of a file's content, one over a folder's four IDX files, the name itself of a packaged or downloaded
+        the SHA-256 of a file's content, one over a folder's files, the name itself of a packaged or downloaded
         set, and None for `module:function`, which only a call could tell.
 
     Raises:
@@ -99,18 +108,29 @@ def source_digest(data: str) -> str | None:
     if path.is_file():
         return file_digest(path)
     digest = hashlib.sha256()
-    for name, file in idx_files(path).items():
+    for name, file in _folder_files(path).items():
         digest.update(f"{name}={file_digest(file)}\n".encode())
     return digest.hexdigest()
 
 
-def _read(data: str, target: str) -> Raw:
+def read(data: str, target: str, limit: int) -> Raw:
+    """Load the source without checking it: `conform` does."""
     if data in NAMED:
         return NAMED[data]()
     path = _existing_path(data)
     if path is None:
-        return read_function(data)
-    return read_idx_folder(path) if path.is_dir() else FORMATS[path.suffix.lower()](path, target)
+        return read_function(data, limit)
+    if not path.is_dir():
+        return FORMATS[path.suffix.lower()](path, target, limit)
+    if is_npy_folder(path):
+        return read_npy_folder(path, limit)
+    return read_records(path, limit) if record_files(path) else read_idx_folder(path)
+
+
+def _folder_files(folder: Path) -> dict[str, Path]:
+    if is_npy_folder(folder):
+        return npy_files(folder)
+    return {file.name: file for file in record_files(folder)} or idx_files(folder)
 
 
 def _existing_path(data: str) -> Path | None:
@@ -120,7 +140,7 @@ def _existing_path(data: str) -> Path | None:
     if data and os.path.exists(path):  # noqa: PTH110 - Path.exists raises for a name too long to be one
         if path.is_dir() or known:
             return path
-        raise refusal("unknown file format", data, f"{', '.join(FORMATS)}, or a folder of four IDX files")
+        raise refusal("unknown file format", data, f"{', '.join(FORMATS)}, or {_FOLDER}")
     if is_function(data):
         return None
     wrong = "no such file or folder" if known or os.sep in data else "unknown data source"

@@ -4,9 +4,12 @@ import math
 
 import numpy as np
 
-from pipeline.datasets.arrays import Array, Raw, Splits
-from pipeline.datasets.checks import conform, label_kind
+from pipeline.datasets.arrays import Array, Index, Inputs, Raw, RowNumbers, Splits
+from pipeline.datasets.checks import label_kind
+from pipeline.datasets.conform import conform
+from pipeline.datasets.large import blocks, take
 from pipeline.datasets.refusals import listed, refusal
+from pipeline.datasets.streams import Stream
 from pipeline.results import Scaling
 
 
@@ -34,23 +37,38 @@ def split(raw: Raw, seed: int, validation_fraction: float = 0.2, test_fraction: 
     shares = [1 - validation_fraction - test_share, validation_fraction, test_share]
     _check_counts(raw.y_train, classes, [share for share in shares if share])
     y = _encode(raw.y_train, classes)
-    train, val, test = _indices(y, seed, validation_fraction, test_share, stratify=classes is not None)
-    x_train = raw.x_train[train]
+    rows = _indices(y, seed, validation_fraction, test_share, stratify=classes is not None)
+    train, val, test = (np.sort(part) for part in rows) if isinstance(raw.x_train, Stream) else rows
+    return assemble(raw, train, val, None if official else test)
+
+
+def assemble(
+    raw: Raw, train: RowNumbers, val: RowNumbers, test: RowNumbers | None, scaling: Scaling | None = None
+) -> Splits:
+    """Cut conforming data into the splits whose row numbers are given; `test` is None with an official test set."""
+    classes = _classes(raw.y_train)
+    y = _encode(raw.y_train, classes)
+    x_train, w = take(raw.x_train, train), raw.w_train
+    index = Index(train, val, test, raw.y_train, raw.w_train, raw.y_test, raw.w_test)
     return Splits(
         x_train=x_train,
         y_train=y[train],
-        x_val=raw.x_train[val],
+        x_val=take(raw.x_train, val),
         y_val=y[val],
-        x_test=raw.x_train[test] if raw.x_test is None else raw.x_test,
+        x_test=raw.x_test if test is None else take(raw.x_train, test),
         y_test=y[test] if raw.y_test is None else _encode(raw.y_test, classes),
         task="regression" if classes is None else "classification",
         classes=() if classes is None else tuple(str(name) for name in classes),
         num_outputs=1 if classes is None else len(classes),
-        scaling=derive_scaling(x_train),
+        scaling=scaling or derive_scaling(x_train),
+        w_train=None if w is None else w[train],
+        w_val=None if w is None else w[val],
+        w_test=raw.w_test if test is None or w is None else w[test],
+        index=None if isinstance(x_train, np.ndarray) else index,
     )
 
 
-def derive_scaling(x_train: Array) -> Scaling:
+def derive_scaling(x_train: Inputs) -> Scaling:
     """Derive how to scale inputs from the training split alone.
 
     uint8 images are divided by 255, or by their maximum if that is under 128: the image has fewer grey levels than its
@@ -58,17 +76,23 @@ def derive_scaling(x_train: Array) -> Scaling:
     by one mean and deviation. Tables are standardised feature by feature; a constant feature has scale 1.
     """
     if x_train.ndim == 2:
-        from sklearn.preprocessing import StandardScaler
-
-        scaler = StandardScaler().fit(x_train)
-        return Scaling(offset=tuple(scaler.mean_.tolist()), scale=tuple(scaler.scale_.tolist()))
-    peak = float(x_train.max())
+        return _standardising(x_train)
+    peak = max(float(block.max()) for block in blocks(x_train))
     if x_train.dtype == np.uint8:
         return Scaling(offset=(0.0,), scale=(255.0 if peak >= 128 else peak or 1.0,))
-    if x_train.min() >= 0:
+    if min(float(block.min()) for block in blocks(x_train)) >= 0:
         return Scaling(offset=(0.0,), scale=(peak or 1.0,))
-    mean, deviation = (float(statistic(x_train, dtype=np.float64)) for statistic in (np.mean, np.std))
-    return Scaling(offset=(mean,), scale=(deviation or 1.0,))
+    return _standardising(x_train)
+
+
+def _standardising(x: Inputs) -> Scaling:
+    """Mean and deviation of each feature of a table, or of all pixels, in one pass."""
+    from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler()
+    for block in blocks(x):
+        scaler.partial_fit(block if x.ndim == 2 else block.reshape(-1, 1))
+    return Scaling(offset=tuple(scaler.mean_.tolist()), scale=tuple(scaler.scale_.tolist()))
 
 
 def _check_fractions(validation_fraction: float, test_fraction: float, test_share: float) -> None:

@@ -9,27 +9,39 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.datasets.arrays import Array, Splits
+from pipeline.datasets.arrays import Array, Index, Inputs, Raw, Splits
+from pipeline.datasets.checks import plain_labels
 from pipeline.datasets.files import open_npz
-from pipeline.datasets.refusals import reading
+from pipeline.datasets.large import Rows, as_inputs, blocks, with_channels
+from pipeline.datasets.refusals import reading, refusal
+from pipeline.datasets.sources import read
+from pipeline.datasets.splits import assemble
+from pipeline.datasets.streams import Reader, Stream
 from pipeline.results import Scaling
 
 _ARRAYS = ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test")
+_WEIGHTS = ("w_train", "w_val", "w_test")
 
 
-def save(splits: Splits, path: str | Path) -> None:
+def save(splits: Splits, path: str | Path, data: str = "", target: str = "") -> None:
     """Write `splits` to `path` as one uncompressed `.npz` without pickles, atomically; parent folders are made.
 
-    Beside the six arrays it holds `meta`, a JSON text with task, classes, num_outputs and scaling. Equal splits give
-    equal bytes: NumPy dates every entry of the archive 1980.
+    Beside the arrays it holds `meta`, a JSON text with task, classes, num_outputs and scaling. Equal splits give
+    equal bytes: NumPy dates every entry of the archive 1980. Inputs that are not held in memory are not written: in
+    the place of the arrays stand their row numbers and all labels, by which `load_splits` opens `data` again.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    arrays = {name: np.ascontiguousarray(getattr(splits, name)) for name in _ARRAYS}
+    if splits.index is None:
+        arrays, meta = _held(splits), _meta(splits)
+    else:
+        arrays = {name: values for name, values in vars(splits.index).items() if values is not None}
+        x = splits.x_train
+        meta = {**_meta(splits), "data": data, "target": target, "shape": x.shape[1:], "dtype": x.dtype.str}
     try:
         with temporary.open("xb") as file:
-            np.savez(file, allow_pickle=False, meta=np.array(_meta(splits)), **arrays)
+            np.savez(file, allow_pickle=False, meta=np.array(json.dumps(meta, sort_keys=True)), **arrays)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -38,41 +50,71 @@ def save(splits: Splits, path: str | Path) -> None:
 
 
 def load_splits(path: str | Path) -> Splits:
-    """Read what `save` wrote.
+    """Read what `save` wrote; where that holds row numbers, open the source again.
 
     Raises:
-        InputError: if the file is missing, damaged, or was not written by `save`.
+        InputError: if the file is missing, damaged, or was not written by `save`, or the source is no longer as it was.
 
     """
     path, accepted = Path(path), "an .npz written by the prepare stage"
     with reading(path, accepted), open_npz(path, accepted) as archive:
         meta: dict[str, Any] = json.loads(archive["meta"].item())
-        arrays: dict[str, Array] = {name: archive[name] for name in _ARRAYS}
-        return Splits(
-            **arrays,
-            task=meta["task"],
-            classes=tuple(meta["classes"]),
-            num_outputs=meta["num_outputs"],
-            scaling=Scaling.model_validate(meta["scaling"]),
-        )
+        arrays: dict[str, Any] = {name: archive[name] for name in archive.files if name != "meta"}
+        scaling = Scaling.model_validate(meta["scaling"])
+        if "data" not in meta:
+            return Splits(
+                **arrays,
+                task=meta["task"],
+                classes=tuple(meta["classes"]),
+                num_outputs=meta["num_outputs"],
+                scaling=scaling,
+            )
+        index = Index(test=arrays.pop("test", None), **arrays)
+    return assemble(_reopened(meta, index), index.train, index.val, index.test, scaling)
+
+
+def _reopened(meta: dict[str, Any], index: Index) -> Raw:
+    """Open the source again. Its inputs are not read through: what was learnt of them is in `meta`."""
+    raw = read(meta["data"], meta["target"], 0)
+
+    def known_again(x: Inputs, y: Array, labels: Array, name: str) -> Inputs:
+        shape, dtype = tuple(meta["shape"]), meta["dtype"]
+        if isinstance(x, Reader):
+            return Stream(x, labels, shape, dtype)  # which compares the labels as it reads them
+        same = len(x) == len(labels) and with_channels(x.shape[1:]) == shape
+        if not same or not np.array_equal(plain_labels(y, name), labels):
+            raise refusal(f"{meta['data']} has changed since it was prepared", f"other {name}", "the same data")
+        return Rows(x, dtype) if isinstance(x, np.memmap) else as_inputs(x, shape, dtype)
+
+    x_train = known_again(raw.x_train, raw.y_train, index.labels, "labels")
+    if index.labels_test is None or raw.y_test is None:
+        return Raw(x_train, index.labels, w_train=index.weights)
+    x_test = known_again(raw.x_test, raw.y_test, index.labels_test, "labels of the test set")
+    return Raw(x_train, index.labels, x_test, index.labels_test, None, index.weights, index.weights_test)
+
+
+def _held(splits: Splits) -> dict[str, Array]:
+    present = (name for name in (*_ARRAYS, *_WEIGHTS) if getattr(splits, name) is not None)
+    return {name: np.ascontiguousarray(getattr(splits, name)) for name in present}
 
 
 def digests(splits: Splits) -> dict[str, str]:
-    """Give the SHA-256, in hexadecimal, of each of the six arrays: over its dtype, shape and bytes in C order."""
-    return {name: _array_digest(getattr(splits, name)) for name in _ARRAYS}
+    """Give the SHA-256, in hexadecimal, of each array, on disk too: over its dtype, shape and bytes in C order."""
+    present = (name for name in (*_ARRAYS, *_WEIGHTS) if getattr(splits, name) is not None)
+    return {name: _array_digest(getattr(splits, name)) for name in present}
 
 
-def _array_digest(array: Array) -> str:
+def _array_digest(array: Inputs) -> str:
     digest = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
-    digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    for block in blocks(array):
+        digest.update(np.ascontiguousarray(block).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 
-def _meta(splits: Splits) -> str:
-    meta = {
+def _meta(splits: Splits) -> dict[str, Any]:
+    return {
         "task": splits.task,
         "classes": splits.classes,
         "num_outputs": splits.num_outputs,
         "scaling": splits.scaling.model_dump(),
     }
-    return json.dumps(meta, sort_keys=True)

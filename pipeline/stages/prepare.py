@@ -18,17 +18,14 @@ def run(context: Context[PrepareOptions]) -> PrepareResult:
     """Split the data and log the splits."""
     options = context.options
     context.status.begin(f"loading {options.data}")
-    splits = datasets.split(datasets.load(options.data, options.target), options.seed)
+    raw = datasets.load(options.data, options.target, options.in_memory_mb * 2**20)
+    splits = datasets.split(raw, options.seed)
     context.status.begin("writing the splits")
-    datasets.save(splits, context.run.folder / SPLITS)
+    datasets.save(splits, context.run.folder / SPLITS, options.data, options.target)
     digests = datasets.digests(splits)
-    parts = {
-        "training": (splits.x_train, splits.y_train),
-        "validation": (splits.x_val, splits.y_val),
-        "test": (splits.x_test, splits.y_test),
-    }
-    for name, (x, y) in parts.items():
-        log_dataset(options.data, name, x, y)
+    for name, part in (("train", "training"), ("val", "validation"), ("test", "test")):
+        x, y = (getattr(splits, f"{letter}_{name}") for letter in "xy")
+        log_dataset(options.data, part, x, y, digests[f"x_{name}"])
     return PrepareResult(
         data=options.data,
         task=splits.task,

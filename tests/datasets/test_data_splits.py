@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.datasets import Raw, Splits, load, split
-from pipeline.datasets.checks import conform
+from pipeline.datasets.conform import conform
 from pipeline.errors import InputError
 
 Array = np.ndarray[Any, np.dtype[Any]]

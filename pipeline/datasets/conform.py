@@ -1,0 +1,110 @@
+"""The door between users' data and the rest of the project: shapes and types as `Raw` promises, or an InputError."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from pipeline.datasets.arrays import Array, Inputs, Raw
+from pipeline.datasets.checks import (
+    are_bytes,
+    check_inputs,
+    finite_float32,
+    label_kind,
+    plain_labels,
+    plain_weights,
+)
+from pipeline.datasets.large import Rows, as_inputs, with_channels
+from pipeline.datasets.refusals import refusal
+from pipeline.datasets.streams import Reader, Stream
+
+_Examples = tuple[Inputs, Array, Array | None]
+
+
+def conform(raw: Raw) -> Raw:
+    """Check `raw` and bring it to the shapes and types that `Raw` promises; conforming data passes unchanged.
+
+    Images without a channel axis get one. Integer and boolean images within 0..255 become uint8, other images and all
+    tables float32. Labels [n, 1] are squeezed, one-hot rows become the index of their class, bytes become text.
+    Memory-mapped arrays and data sets read in passes stay where they are, and are read through once.
+
+    Raises:
+        InputError: for empty sets, other shapes or types, values that are not finite, or sets that do not fit together.
+
+    """
+    names = raw.feature_names
+    x_train, y_train, w_train = _examples(raw.x_train, raw.y_train, raw.w_train, "train", names)
+    if raw.x_test is None and raw.y_test is None:
+        return Raw(x_train, y_train, None, None, names, w_train)
+    if raw.x_test is None or raw.y_test is None:
+        lacking = "x_test" if raw.x_test is None else "y_test"
+        raise refusal("test set is incomplete", f"no {lacking}", "both x_test and y_test, or neither")
+    x_test, y_test, w_test = _examples(raw.x_test, raw.y_test, raw.w_test, "test", names)
+    if x_train.shape[1:] != x_test.shape[1:]:
+        raise refusal("x_test is unlike x_train", f"examples of shape {x_test.shape[1:]}", str(x_train.shape[1:]))
+    if x_train.dtype != x_test.dtype:
+        raise refusal("x_test is unlike x_train", f"values that need {x_test.dtype}", f"{x_train.dtype}, as x_train")
+    if label_kind(y_train) != label_kind(y_test):
+        raise refusal("y_test is unlike y_train", label_kind(y_test), f"{label_kind(y_train)}, as y_train")
+    return Raw(x_train, y_train, x_test, y_test, names, w_train, w_test)
+
+
+def _examples(x: Inputs, y: Array, w: Array | None, part: str, names: tuple[str, ...] | None) -> _Examples:
+    if isinstance(x, Reader):
+        return _surveyed(x, part)
+    if not isinstance(x, Rows | Stream):  # those have passed this door
+        x = _mapped(x, f"x_{part}") if isinstance(x, np.memmap) else _inputs(x, f"x_{part}", names)
+    y = plain_labels(y, f"y_{part}")
+    if len(x) != len(y):
+        raise refusal(f"x_{part} and y_{part} differ in length", f"{len(x)} and {len(y)}", "one label an example")
+    if w is None:
+        return x, y, None
+    w = plain_weights(w, f"weights of {part}")
+    if len(w) != len(y):
+        raise refusal(f"weights of {part} are unusable", f"{len(w)} for {len(y)} examples", "one an example")
+    return x, y, w
+
+
+def _inputs(x: Array, name: str, names: tuple[str, ...] | None) -> Array:
+    check_inputs(x, name)
+    x = x.reshape(len(x), *with_channels(x.shape[1:]))
+    return x.astype(np.uint8, copy=False) if are_bytes(x) else finite_float32(x, name, names)
+
+
+def _mapped(x: Array, name: str) -> Rows:
+    check_inputs(x, name)
+    return Rows(x, _survey(Rows(x, x.dtype).blocks(), name))
+
+
+def _survey(blocks: Iterable[Array], name: str) -> np.dtype[np.generic]:
+    """Read all blocks; the type their inputs get."""
+    as_bytes, count = True, 0
+    for block in blocks:
+        as_bytes = as_bytes and are_bytes(block)
+        if block.dtype.kind == "f":
+            finite_float32(block, name, first=count)
+        count += len(block)
+    return np.dtype(np.uint8 if as_bytes else np.float32)
+
+
+def _surveyed(reader: Reader, part: str) -> _Examples:
+    """Read a data set through once: keep its labels and weights, and learn the shape and type of its inputs."""
+    shapes: set[tuple[int, ...]] = set()
+    labels: list[Array] = []
+    weights: list[Array] = []
+
+    def inputs() -> Iterable[Array]:
+        for x, y, *w in reader:
+            check_inputs(x, f"x_{part}")
+            if len({len(values) for values in (x, y, *w)}) != 1:
+                raise refusal(f"x_{part} and y_{part} differ in length", f"{len(x)} and {len(y)}", "one label each")
+            shapes.add(with_channels(x.shape[1:]))
+            labels.append(plain_labels(y, f"y_{part}"))
+            weights.extend(np.asarray(values) for values in w)
+            yield as_inputs(x, with_channels(x.shape[1:]), x.dtype)
+
+    dtype = _survey(inputs(), f"x_{part}")
+    if len(shapes) != 1:
+        raise refusal(f"x_{part} has an unusable shape", f"examples of shapes {sorted(shapes)}", "one shape")
+    stream = Stream(reader, np.concatenate(labels), shapes.pop(), dtype)
+    w_all = plain_weights(np.concatenate(weights), f"weights of {part}") if weights else None
+    return stream, np.concatenate(labels), w_all

@@ -1,0 +1,86 @@
+"""Inputs that stay on disk: rows of a memory-mapped array, read when they are asked for."""
+
+import mmap
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.datasets.arrays import Array, Inputs, RowNumbers
+
+BLOCK_BYTES = 16 * 2**20
+"""About how much is read at a time in a pass over inputs that are not held in memory."""
+
+
+class Rows:
+    """Rows of an array on disk, in any order, in the shape and type of the inputs they stand for."""
+
+    def __init__(self, array: Array, dtype: npt.DTypeLike, rows: RowNumbers | None = None) -> None:
+        self._array = array
+        self._rows = np.arange(len(array)) if rows is None else rows
+        self.dtype: np.dtype[Any] = np.dtype(dtype)
+        self.shape = (len(self._rows), *with_channels(array.shape[1:]))
+        self.ndim = len(self.shape)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, chosen: slice | npt.NDArray[np.integer[Any]]) -> Array:
+        """Read the chosen rows into memory."""
+        values = np.asarray(self._array[self._rows[chosen]])
+        _release(self._array)
+        return as_inputs(values, self.shape[1:], self.dtype)
+
+    def take(self, rows: RowNumbers) -> "Rows":
+        """Some of these rows, in the order given, without reading them."""
+        return Rows(self._array, self.dtype, self._rows[rows])
+
+    def blocks(self) -> Iterator[Array]:
+        """All rows in their order, a few megabytes at a time."""
+        return _pieces(self)
+
+
+def blocks(x: Inputs) -> Iterator[Array]:
+    """All inputs in their order, a few megabytes at a time."""
+    return _pieces(x) if isinstance(x, np.ndarray) else x.blocks()
+
+
+def _pieces(x: Inputs) -> Iterator[Array]:
+    size = block_length(x.shape[1:], x.dtype)
+    return (x[start : start + size] for start in range(0, len(x), size))
+
+
+def take(x: Inputs, rows: RowNumbers) -> Inputs:
+    """Some rows of the inputs, which stay where they are."""
+    return x[rows] if isinstance(x, np.ndarray) else x.take(rows)
+
+
+def head(x: Inputs, count: int) -> Array:
+    """The first inputs, at most `count`, in memory."""
+    first: Array = next(blocks(x))
+    return first[:count]
+
+
+def block_length(shape: tuple[int, ...], dtype: npt.DTypeLike) -> int:
+    """How many examples of this shape make a block."""
+    return max(1, BLOCK_BYTES // (int(np.prod(shape)) * np.dtype(dtype).itemsize))
+
+
+def with_channels(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of one example; an image [height, width] gets a channel axis."""
+    return (*shape, 1) if len(shape) == 2 else shape
+
+
+def as_inputs(values: Array, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
+    """Bring examples to the shape and type of the network's inputs."""
+    return values.reshape(len(values), *shape).astype(dtype, copy=False)
+
+
+def _release(array: Array) -> None:
+    """Give back the pages of the file that were read: else a pass would in time keep the whole file resident."""
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, mmap.mmap) and hasattr(base, "madvise"):
+        base.madvise(mmap.MADV_DONTNEED)

@@ -1,0 +1,96 @@
+"""Memory-mapping `.npy` files and the members of an uncompressed `.npz`."""
+
+import os
+import zipfile
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from pipeline.datasets.arrays import Array, Raw
+from pipeline.datasets.refusals import reading, refusal
+
+_LOCAL_HEADER = 30
+"""Bytes of a zip member's own header, before its name and its extra field, whose lengths are the header's last four."""
+
+NAMES = ("x_train", "y_train", "x_test", "y_test", "w_train", "w_test")
+"""What arrays are called in files; the first two must be there."""
+
+_FOLDER = "a folder with x_train.npy, y_train.npy and, optionally, x_test.npy, y_test.npy"
+
+
+def map_npz(path: Path) -> dict[str, Array]:
+    """Map the arrays of an uncompressed `.npz`: each member is a `.npy` at an offset of the file.
+
+    Raises:
+        InputError: if a member is compressed or holds pickles.
+
+    """
+    arrays = {}
+    with zipfile.ZipFile(path) as archive, path.open("rb") as file:
+        for member in archive.infolist():
+            if member.compress_type != zipfile.ZIP_STORED:
+                accepted = "an uncompressed one (numpy.savez, not savez_compressed), or a larger in_memory_mb"
+                raise refusal(
+                    f"{path} is compressed and too large for memory", f"{uncompressed_size(path):,} bytes", accepted
+                )
+            file.seek(member.header_offset + _LOCAL_HEADER - 4)
+            lengths = np.frombuffer(file.read(4), "<u2")
+            file.seek(int(lengths.sum()), os.SEEK_CUR)
+            arrays[member.filename.removesuffix(".npy")] = _map_npy(file, path)
+    return arrays
+
+
+def uncompressed_size(path: Path) -> int:
+    """The bytes that all arrays of an `.npz` would take in memory."""
+    with zipfile.ZipFile(path) as archive:
+        return sum(member.file_size for member in archive.infolist())
+
+
+def is_npy_folder(folder: Path) -> bool:
+    """Tell whether a folder holds its data as `.npy` files."""
+    return (folder / "x_train.npy").is_file()
+
+
+def npy_files(folder: Path) -> dict[str, Path]:
+    """Find the arrays of a folder of `.npy` files: array name -> path."""
+    found = {name: folder / f"{name}.npy" for name in NAMES if (folder / f"{name}.npy").is_file()}
+    if "y_train" not in found:
+        raise refusal("folder lacks y_train.npy", folder, _FOLDER)
+    return found
+
+
+def read_npy_folder(folder: Path, limit: int) -> Raw:
+    """Read a folder of `.npy` files; beyond `limit` bytes in all, the inputs are mapped.
+
+    Raises:
+        InputError: if a file is missing, damaged or holds pickles.
+
+    """
+    arrays = {}
+    for name, path in npy_files(folder).items():
+        with reading(path, "a .npy file without pickles"), path.open("rb") as file:
+            arrays[name] = _map_npy(file, path)
+    return raw_of_arrays(arrays, limit)
+
+
+def raw_of_arrays(arrays: dict[str, Array], limit: int) -> Raw:
+    """Put together arrays by name; of those that are mapped only inputs of more than `limit` bytes in all stay so."""
+    large = sum(values.nbytes for values in arrays.values()) > limit
+    known = {name: values for name, values in arrays.items() if name in NAMES}
+    held: dict[str, Any] = {
+        name: values if large and name.startswith("x_") else np.asarray(values) for name, values in known.items()
+    }
+    return Raw(**held)
+
+
+def _map_npy(file: BinaryIO, path: Path) -> Array:
+    """Map the `.npy` that begins where `file` stands."""
+    version = np.lib.format.read_magic(file)
+    read: Any = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read(file)
+    if dtype.hasobject:
+        raise refusal(f"{path} holds Python objects", f"dtype {dtype}", "numbers, booleans or text, without pickles")
+    if not np.prod(shape):
+        return np.zeros(shape, dtype)
+    return np.memmap(path, dtype, "r", file.tell(), shape, "F" if fortran else "C")
