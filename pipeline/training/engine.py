@@ -25,7 +25,8 @@ from pipeline.evaluation import Training
 from pipeline.models import Builder
 from pipeline.results import Task
 from pipeline.training.callbacks import Reorder, Rewrite, Rewriter, Watch
-from pipeline.training.feed import BatchOrder, Feed, evaluation_batches
+from pipeline.training.disk import evaluation_feed, training_feed
+from pipeline.training.feed import BatchOrder
 
 UPDATES_PER_CALL = 50
 """Optimizer updates per call of the compiled program: above 16, more gained nothing on either article's network."""
@@ -78,8 +79,8 @@ class Trainer:
         self._curve = _Curve()
         self._losses = tf.Variable(np.zeros(1, np.float32), shape=[None], trainable=False)
         self._compile(optimizers.create(optimizer, self._curve, momentum), splits.task)
-        self._feed = Feed(splits, self._order)
-        self._validation = evaluation_batches(splits.x_val, splits.y_val, splits.scaling)
+        self._feed = training_feed(splits, self._order)
+        self._validation = evaluation_feed(splits.x_val, splits.y_val, splits.scaling, splits.w_val)
 
     def train(
         self,
@@ -151,7 +152,8 @@ class Trainer:
 
     def evaluate_test(self) -> dict[str, float]:
         """Loss and metrics of the model as it stands, on the test set."""
-        data = evaluation_batches(self._splits.x_test, self._splits.y_test, self._splits.scaling)
+        splits = self._splits
+        data = evaluation_feed(splits.x_test, splits.y_test, splits.scaling, splits.w_test)
         return {name: float(value) for name, value in self.model.evaluate(data, verbose=0, return_dict=True).items()}
 
     def serving_model(self) -> keras.Model:

@@ -1,6 +1,6 @@
 """Batches: in an order that NumPy fixes, gathered from tensors that stay in memory as they came."""
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from pipeline.datasets import Splits
 from pipeline.results import Scaling
 
-_EVALUATION_BATCH = 1_000
+EVALUATION_BATCH = 1_000
+"""Examples in a batch of an evaluation."""
 
 
 class BatchOrder:
@@ -17,13 +18,13 @@ class BatchOrder:
 
     def __init__(self, examples: int, batch_size: int) -> None:
         self._examples = examples
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self.steps_per_epoch = -(-examples // batch_size)
 
     def examples(self, updates: int) -> int:
         """How many examples the first `updates` updates see."""
         epochs, steps = divmod(updates, self.steps_per_epoch)
-        return epochs * self._examples + min(steps * self._batch_size, self._examples)
+        return epochs * self._examples + min(steps * self.batch_size, self._examples)
 
     def indices(self, seed: int, start: int, stop: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Example indices of updates `start` to `stop`, and the ends of their batches, int32 (stop - start + 1,).
@@ -38,11 +39,21 @@ class BatchOrder:
         return flat.astype(np.int32), (ends - ends[0]).astype(np.int32)
 
 
-class Feed:
+class Feed(Protocol):
     """The training set as a `tf.data.Dataset` of batches, whose order is replaced between parts of a training."""
 
+    def arrange(self, seed: int, start: int, stop: int) -> None:
+        """Lay out the batches of updates `start` to `stop`; takes effect when the data set is next iterated."""
+
+    def dataset(self, updates: int) -> tf.data.Dataset:
+        """The next `updates` batches, as `(inputs, labels)` or `(inputs, labels, weights)`."""
+
+
+class MemoryFeed:
+    """Batches gathered from tensors that stay in memory as they came."""
+
     def __init__(self, splits: Splits, order: BatchOrder) -> None:
-        self._x, self._y = tf.constant(splits.x_train), tf.constant(splits.y_train)
+        self._x, *self._rest = map(tf.constant, parts(splits.x_train, splits.y_train, splits.w_train))
         self._scaling = splits.scaling
         self._order = order
         self._indices = tf.Variable(np.zeros(1, np.int32), shape=[None], trainable=False)
@@ -55,20 +66,29 @@ class Feed:
         self._ends.assign(ends)
 
     def dataset(self, updates: int) -> tf.data.Dataset:
-        """The next `updates` batches, as `(inputs, labels)`."""
+        """The next `updates` batches."""
         return tf.data.Dataset.range(updates).map(self._batch).prefetch(tf.data.AUTOTUNE)
 
-    def _batch(self, update: Any) -> tuple[Any, Any]:
+    def _batch(self, update: Any) -> tuple[Any, ...]:
         chosen = self._indices[self._ends[update] : self._ends[update + 1]]
-        return _scaled(tf.gather(self._x, chosen), self._scaling), tf.gather(self._y, chosen)
+        rest = (tf.gather(part, chosen) for part in self._rest)
+        return scaled(tf.gather(self._x, chosen), self._scaling), *rest
 
 
-def evaluation_batches(x: NDArray[Any], y: NDArray[Any], scaling: Scaling) -> tf.data.Dataset:
+def evaluation_batches(
+    x: NDArray[Any], y: NDArray[Any], scaling: Scaling, weights: NDArray[Any] | None
+) -> tf.data.Dataset:
     """Examples in their own order, in batches that fit the processor's cache rather than the training."""
-    batches = tf.data.Dataset.from_tensor_slices((x, y)).batch(_EVALUATION_BATCH)
-    return batches.map(lambda inputs, labels: (_scaled(inputs, scaling), labels)).prefetch(tf.data.AUTOTUNE)
+    batches = tf.data.Dataset.from_tensor_slices(parts(x, y, weights)).batch(EVALUATION_BATCH)
+    return batches.map(lambda inputs, *rest: (scaled(inputs, scaling), *rest)).prefetch(tf.data.AUTOTUNE)
 
 
-def _scaled(inputs: Any, scaling: Scaling) -> Any:
+def parts(x: Any, y: NDArray[Any], weights: NDArray[Any] | None) -> tuple[Any, ...]:
+    """What a batch is made of, as Keras takes it."""
+    return (x, y) if weights is None else (x, y, weights)
+
+
+def scaled(inputs: Any, scaling: Scaling) -> Any:
+    """What the network is given for raw inputs, float32."""
     offset, scale = tf.constant(scaling.offset, tf.float32), tf.constant(scaling.scale, tf.float32)
     return (tf.cast(inputs, tf.float32) - offset) / scale

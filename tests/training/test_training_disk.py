@@ -1,0 +1,119 @@
+"""Trainings on data that are not held in memory."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pipeline.datasets import Rows, Splits, Stream
+from pipeline.datasets.streams import Reader
+from pipeline.training import Trainer, disk
+from pipeline.training.feed import BatchOrder
+from tests.training.networks import BATCH, STEPS, digest, digits, rich, trainer
+
+CURVE = np.geomspace(0.05, 0.001, 3 * STEPS)
+
+
+class Listed(Reader):
+    """A data set of 40 batches of five examples; counts the passes over it."""
+
+    def __init__(self, x: NDArray[Any], y: NDArray[Any]) -> None:
+        self.data, self.batched, self.passes = "listed", True, 0
+        self._x, self._y = x, y
+
+    def __iter__(self) -> Iterator[tuple[NDArray[Any], ...]]:
+        self.passes += 1
+        for first in range(0, len(self._y), 5):
+            yield self._x[first : first + 5], self._y[first : first + 5]
+
+
+def mapped(splits: Splits, folder: Path) -> Splits:
+    """The same splits, their inputs in files."""
+    rows: dict[str, Any] = {}
+    for name in ("x_train", "x_val", "x_test"):
+        x, order = getattr(splits, name), np.random.default_rng(0).permutation(100)
+        order = np.concatenate([order, np.arange(100, len(x))])
+        np.save(folder / f"{name}.npy", x[np.argsort(order)])
+        rows[name] = Rows(np.load(folder / f"{name}.npy", mmap_mode="r"), x.dtype, order)
+    return dataclasses.replace(splits, **rows)
+
+
+def streamed(splits: Splits) -> Splits:
+    """The same splits, their inputs read in passes."""
+    streams: dict[str, Any] = {}
+    for name in ("train", "val", "test"):
+        x, y = getattr(splits, f"x_{name}"), getattr(splits, f"y_{name}")
+        streams[f"x_{name}"] = Stream(Listed(x, y), y, x.shape[1:], x.dtype)
+    return dataclasses.replace(splits, **streams)
+
+
+def engine(splits: Splits) -> Trainer:
+    """A network with everything in it, on these data."""
+    return Trainer(rich, splits, optimizer="sgd", momentum=0.9, batch_size=BATCH, precision="float32")
+
+
+class TestMapped:
+    def test_only_where_the_inputs_are_differs(self, tmp_path: Path) -> None:
+        """Losses, weights, history and test scores are those of memory, to the last bit, with one program."""
+        ours, theirs = engine(mapped(digits(), tmp_path)), trainer("rich")
+        for seed in (1, 2):
+            kept = digest(theirs, theirs.train(CURVE, seed, validations=3))
+            assert digest(ours, ours.train(CURVE, seed, validations=3)) == kept
+        assert ours.evaluate_test() == theirs.evaluate_test()
+        assert ours.traces() == 1
+
+
+class TestStream:
+    def test_a_training_is_repeatable_and_learns(self) -> None:
+        """With one program; after another seed and a training that diverged, the same question has the same answer."""
+        ours = engine(streamed(digits()))
+        training = ours.train(CURVE, 1, validations=3)
+        first = digest(ours, training)
+        assert digest(ours, ours.train(CURVE, 2, validations=3)) != first
+        assert ours.train(np.full(60, 1e8), 3, validations=0).diverged
+        assert digest(ours, ours.train(CURVE, 1, validations=3)) == first
+        assert ours.traces() == 1
+        assert training.examples == 600
+        assert training.losses[-STEPS:].mean() < training.losses[:STEPS].mean() / 1.2
+        reference = trainer("rich")
+        reference.train(CURVE, 1, validations=3)
+        assert ours.evaluate_test()["loss"] == pytest.approx(reference.evaluate_test()["loss"], rel=0.3)
+
+    def test_evaluations_see_every_example_once(self) -> None:
+        """The same weights measure the same, from passes or from memory."""
+        ours, theirs = engine(streamed(digits())), trainer("rich")
+        theirs.train(CURVE, 1, validations=0)
+        ours.train(CURVE[:1], 1, validations=0)
+        ours.model.set_weights(theirs.model.get_weights())
+        assert ours.evaluate_test() == pytest.approx(theirs.evaluate_test(), rel=1e-6)
+
+    @pytest.mark.parametrize("window", [1, 70, 1000])
+    def test_every_epoch_is_one_pass_with_every_example_once(
+        self, window: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Full batches and a short last one, in an order of seed and epoch, shuffled no further than the window."""
+        monkeypatch.setattr(disk, "WINDOW_BYTES", 64 * window)
+        numbered = np.arange(200, dtype=np.int32)
+        splits = dataclasses.replace(streamed(dataclasses.replace(digits(), y_train=numbered)), y_train=numbered)
+        feed = disk.training_feed(splits, BatchOrder(200, BATCH))
+
+        def labels(seed: int, start: int, stop: int) -> list[list[int]]:
+            feed.arrange(seed, start, stop)
+            return [batch[1].tolist() for batch in feed.dataset(stop - start).as_numpy_iterator()]
+
+        whole = labels(1, 0, 2 * STEPS)
+        assert [len(batch) for batch in whole] == [*[BATCH] * 6, 8] * 2
+        epochs = [np.concatenate(whole[:STEPS]), np.concatenate(whole[STEPS:])]
+        for epoch in epochs:
+            assert sorted(epoch) == numbered.tolist()
+            assert np.abs(epoch - numbered).max() <= 2 * max(window, BATCH)
+        assert (epochs[0] != epochs[1]).any()
+        assert labels(2, 0, STEPS) != whole[:STEPS]
+        before = splits.x_train.reader.passes
+        assert labels(1, 0, 5) + labels(1, 5, 2 * STEPS) == whole
+        assert splits.x_train.reader.passes == before + 2
+        assert labels(1, 9, 12) == whole[9:12]
