@@ -1,0 +1,202 @@
+"""Whether the search's verdicts and intervals can be trusted, on problems whose truth is known.
+
+    python -m benchmarks.trust [--repeats 2000] [--digits-repeats 2000] [--digits-seeds 400] [--remembered FILE]
+
+Every repeat is a whole confirmation: the search's own function draws seeds in batches, compares, measures basins and
+chooses; only the trainings are replaced. On the surface a loss is a formula with noise between seeds; on digits it is
+that of a real training with one of very many seeds, whose mean is the truth. Prints the tables of part (a) of
+reports/trust.md.
+"""
+
+import argparse
+import os
+import platform
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from math import log10, sqrt
+from pathlib import Path
+
+import numpy as np
+import scipy
+
+from benchmarks import trust_digits
+from pipeline.evaluation import Evaluation
+from pipeline.results import Interval
+from pipeline.search import Evaluate, Outcome
+from pipeline.search.confirmation import Confirmation, confirm
+
+LIMITS = (6, 10)
+FULL, BRIEF = 6, 2
+"""Budgets of the surface in epochs, which changes nothing there."""
+
+Truth = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Surface:
+    """True losses of finalists and baselines in units of the noise between seeds; `noise` is each one's own.
+
+    `shared` is the part of a seed's luck that is the same for all. Names that begin with "b" are baselines.
+    """
+
+    name: str
+    truth: Truth
+    noise: Mapping[str, float]
+    shared: float = 1.0
+
+
+def surfaces() -> Iterator[Surface]:
+    """Problems that are hard in different ways."""
+    names = ("f1", "f2", "f3", "b1", "b2")
+
+    def surface(name: str, means: tuple[float, ...], noise: tuple[float, ...] = (1.0,) * 5) -> Surface:
+        chosen = names if len(means) == len(names) else ("f1", "b1")
+        return Surface(name, dict(zip(chosen, means, strict=True)), dict(zip(chosen, noise, strict=False)))
+
+    yield surface("all five equal", (0, 0, 0, 0, 0))
+    yield surface("three equal finalists, baselines far", (0, 0, 0, 8, 10))
+    yield surface("two equal, the rest far", (0, 0, 6, 8, 10))
+    yield surface("two equal of unequal noise", (0, 0, 6, 8, 10), (1.0, 0.3, 1.0, 3.0, 3.0))
+    yield surface("best ahead by half a deviation", (0, 0.5, 0.5, 8, 10))
+    yield surface("steps of one deviation", (0, 1, 2, 3, 4))
+    yield surface("clear: the best ahead by four", (0, 4, 6, 8, 10))
+    yield surface("a baseline is the best", (2, 2, 3, 0, 8))
+    yield surface("one finalist, one baseline, equal", (0, 0))
+    yield surface("one finalist, one baseline, 1.5 apart", (0, 1.5))
+
+
+def on_surface(surface: Surface, rng: np.random.Generator) -> Evaluate:
+    """Answer from the formula: fresh luck for every seed, the same for the same question."""
+    luck: dict[tuple[str, int], float] = {}
+
+    def drawn(name: str, seed: int) -> float:
+        if (name, seed) not in luck:
+            luck[name, seed] = float(rng.normal())
+        return luck[name, seed]
+
+    def evaluate(evaluation: Evaluation) -> Outcome:
+        name = str(evaluation.params["name"])
+        noise = surface.noise[name] * drawn(name, evaluation.seed) + surface.shared * drawn("shared", evaluation.seed)
+        return _outcome(surface.truth[name] + log10(evaluation.initial_lr) ** 2 + noise)
+
+    return evaluate
+
+
+def on_digits(losses: Mapping[str, np.ndarray], rng: np.random.Generator) -> Evaluate:
+    """Answer with remembered trainings, whose seeds are dealt anew."""
+    order = rng.permutation(len(next(iter(losses.values()))))
+    names = {_question(candidate): name for name, candidate in trust_digits.CANDIDATES.items()}
+
+    def evaluate(evaluation: Evaluation) -> Outcome:
+        name = names.get(_question(evaluation))
+        # The basins' trainings at other rates do not bear on what is counted here.
+        return _outcome(float(losses[name][order[evaluation.seed]]) if name else float("inf"))
+
+    return evaluate
+
+
+def _question(evaluation: Evaluation) -> tuple[str, str, float]:
+    return evaluation.optimizer, evaluation.scheme, evaluation.initial_lr
+
+
+def _outcome(val_loss: float) -> Outcome:
+    return Outcome(val_loss, None, 0.0, 0.0, 0, "" if np.isfinite(val_loss) else "not trained")
+
+
+def confirm_surface(surface: Surface, limit: int, rng: np.random.Generator) -> Confirmation:
+    """Confirm the candidates of a surface once."""
+    candidates = {name: Evaluation("sgd", "constant", 1.0, {"name": name}, BRIEF, -1) for name in surface.truth}
+    finalists = {name: candidate for name, candidate in candidates.items() if name.startswith("f")}
+    rest = {name: candidate for name, candidate in candidates.items() if name not in finalists}
+    return confirm(finalists, rest, on_surface(surface, rng), seeds=range(limit), epochs=FULL, trials=())
+
+
+def confirm_digits(losses: Mapping[str, np.ndarray], limit: int, rng: np.random.Generator) -> Confirmation:
+    """Confirm the candidates on digits once."""
+    evaluate = on_digits(losses, rng)
+    epochs = trust_digits.EPOCHS
+    return confirm(
+        trust_digits.FINALISTS, trust_digits.BASELINES, evaluate, seeds=range(limit), epochs=epochs, trials=()
+    )
+
+
+COLUMNS = {
+    "means": "each mean's interval",
+    "gains": "each gain's interval",
+    "all gains": "all gains together",
+    "all bounds": "all bounds behind the best",
+    "best in": "best among winner or ties",
+    "win": "winner named",
+    "false": "wrongly (tied or worse)",
+    "seeds": "seeds a candidate",
+}
+
+
+def tally(truth: Truth, found: Confirmation) -> dict[str, float]:
+    """Count, for one confirmation, what held."""
+    best = min(truth.values())
+    top = [name for name, mean in truth.items() if mean <= best + 1e-12]
+    rows = found.rows
+    gains = [_holds(b.gain, truth[b.name] - truth[found.winner]) for b in found.baselines]
+    bounds = [_holds(row.difference, truth[name] - best) for name, row in rows.items()]
+    winners = [name for name, row in rows.items() if row.verdict == "winner"]
+    may_be_best = [name for name, row in rows.items() if row.verdict in ("winner", "tie")]
+    return {
+        "means": float(np.mean([_holds(row.val_loss, truth[name]) for name, row in rows.items()])),
+        "gains": float(np.mean(gains)),
+        "all gains": float(all(gains)),
+        "all bounds": float(all(bounds)),
+        "best in": float(any(name in top for name in may_be_best)),
+        "win": float(bool(winners)),
+        "false": float(bool(winners) and (len(top) > 1 or winners[0] not in top)),
+        "seeds": float(np.mean([len(row.seeds) for row in rows.values()])),
+    }
+
+
+def _holds(interval: Interval, value: float) -> bool:
+    return bool(interval.low - 1e-9 <= value <= interval.high + 1e-9)
+
+
+def row(name: str, limit: int, truth: Truth, once: Callable[[], Confirmation], repeats: int) -> str:
+    """Repeat a confirmation and give a line of the table."""
+    counted = [tally(truth, once()) for _ in range(repeats)]
+    means = {key: float(np.mean([one[key] for one in counted])) for key in COLUMNS}
+    shares = [f"{100 * means[key]:.1f}%" for key in list(COLUMNS)[:-1]]
+    return f"| {name} | {limit} | {' | '.join(shares)} | {means['seeds']:.1f} |"
+
+
+def main() -> None:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--repeats", type=int, default=2000)
+    parser.add_argument("--digits-repeats", type=int, default=2000)
+    parser.add_argument("--digits-seeds", type=int, default=400)
+    remembered = Path(tempfile.gettempdir()) / "lr-pipeline-trust-digits.npz"
+    parser.add_argument("--remembered", type=Path, default=remembered, help="file that keeps the trainings on digits")
+    options = parser.parse_args()
+    rng = np.random.default_rng(0)
+    print(
+        f"Python {platform.python_version()}, NumPy {np.__version__}, SciPy {scipy.__version__}, {os.cpu_count()} cores"
+    )
+    error = 100 * sqrt(0.05 * 0.95 / options.repeats)
+    print(f"{options.repeats} repeats a line: a share of 95% or 5% has a standard error of {error:.1f} points\n")
+    head = f"| problem | limit | {' | '.join(COLUMNS.values())} |\n|{' --- |' * (len(COLUMNS) + 2)}"
+    print(head)
+    for surface in surfaces():
+        for limit in LIMITS:
+            once = partial(confirm_surface, surface, limit, rng)
+            print(row(surface.name, limit, surface.truth, once, options.repeats), flush=True)
+    if options.digits_repeats:
+        losses = trust_digits.losses(options.remembered, options.digits_seeds)
+        truth = {name: float(values.mean()) for name, values in losses.items()}
+        spread = ", ".join(f"{name} {values.mean():.4f} ± {values.std(ddof=1):.4f}" for name, values in losses.items())
+        print(f"\ndigits, {options.digits_seeds} seeds: {spread}\n\n{head}")
+        for limit in LIMITS:
+            once = partial(confirm_digits, losses, limit, rng)
+            print(row("digits", limit, truth, once, options.digits_repeats), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""Ways to name a winner among five candidates on few paired seeds, compared by simulation.
+
+    python -m benchmarks.trust_methods [--repeats 20000] [--worst 4000]
+
+For each way: how often it names a winner where two are equal (an error), and where one is truly ahead (its power).
+Losses are normal with unit noise of each candidate's own; the method of the search is `pipeline.statistics.verdicts`,
+written here once more for many repeats at a time. Prints the table of docs/statistics.md.
+"""
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from pipeline import statistics
+
+Floats = NDArray[np.float64]
+Tail = Callable[[Floats, int], Floats]
+
+LEVEL = 0.05
+PROBLEMS = {
+    "two equal": (0.0, 0.0, 6.0, 8.0, 10.0),
+    "all equal": (0.0,) * 5,
+    "ahead by 2": (0.0, 2.0, 6.0, 8.0, 10.0),
+    "steps of 1": (0.0, 1.0, 2.0, 3.0, 4.0),
+}
+
+
+@dataclass(frozen=True)
+class Method:
+    """`share` gives the part of the error for one comparison, on one side, by the number of candidates.
+
+    With `spends` the error is spread over the looks, else each look takes it whole. With `step_down` the candidates
+    still in are counted, else all. `tail` turns t statistics into what is compared with the error.
+    """
+
+    name: str
+    share: Callable[[Floats], Floats]
+    spends: bool = True
+    step_down: bool = False
+    only_last: bool = False
+    tail: Tail = lambda t, seeds: np.asarray(stats.t.sf(t, seeds - 1))
+
+
+def _mixture(t: Floats, seeds: int) -> Floats:
+    """Half the inverse of the t-mixture martingale with unit effects (Lai 1976; Wang and Ramdas 2024)."""
+    freedom, spread = seeds - 1, 1.0 + seeds
+    log_ratio = np.log1p(t**2 / freedom) - np.log1p(t**2 / (spread * freedom))
+    evidence = np.exp(seeds / 2 * log_ratio) / np.sqrt(spread)
+    return np.where(t > 0, 0.5 / evidence, 1.0)
+
+
+OURS = Method("ours: the same, step by step", lambda k: 1 / np.maximum(k - 1, 2), step_down=True)
+METHODS = (
+    Method("plain t tests at 95% at every look", lambda k: 0.5 + 0 * k, spends=False),
+    Method("all pairs, Bonferroni, every look", lambda k: 1 / (k * (k - 1))),
+    Method("with the best, two-sided (Edwards and Hsu)", lambda k: 0.5 / (k - 1)),
+    Method("with the best, one-sided (Hsu)", lambda k: 1 / np.maximum(k - 1, 2)),
+    OURS,
+    replace(OURS, name="ours, but one look at the limit", only_last=True),
+    replace(OURS, name="ours, with a confidence sequence", spends=False, tail=_mixture),
+)
+
+
+def confirm(method: Method, losses: Floats, schedule: Sequence[int]) -> tuple[NDArray[np.bool_], Floats]:
+    """Give who is still in at the end, of shape (repeats, candidates), and the seeds used, of shape (repeats,).
+
+    `losses` has shape (repeats, candidates, seeds).
+    """
+    schedule = schedule[-1:] if method.only_last else schedule
+    repeats, k, _ = losses.shape
+    still_in = np.ones((repeats, k), bool)
+    used = np.zeros(repeats)
+    for look in schedule:
+        running = still_in.sum(1) > 1
+        used[running] = look
+        error = LEVEL * (statistics.spent_at(look, schedule) if method.spends else 1.0)
+        seen = losses[:, :, :look]
+        differences = seen[:, :, None] - seen[:, None]
+        deviation = differences.std(-1, ddof=1) + np.eye(k)
+        tail = method.tail(differences.mean(-1) / deviation * np.sqrt(look), look)
+        while True:
+            count = still_in.sum(1) if method.step_down else np.full(repeats, k)
+            beaten = (tail < (error * method.share(count.astype(float)))[:, None, None]) & still_in[:, None]
+            kept = still_in & ~(beaten.any(2) & running[:, None])
+            if (kept == still_in).all():
+                break
+            still_in = kept
+    return still_in, used
+
+
+def compare(repeats: int) -> None:
+    """Print the table of all methods."""
+    print(f"| method | limit | {' | '.join(PROBLEMS)} | seeds, ahead by 2 |\n|{' --- |' * (len(PROBLEMS) + 3)}")
+    for limit in (6, 10):
+        schedule = statistics.looks(limit)
+        rng = np.random.default_rng(0)
+        drawn = {
+            name: np.array(means)[:, None] + rng.normal(size=(repeats, len(means), limit))
+            for name, means in PROBLEMS.items()
+        }
+        for method in METHODS:
+            found = {name: confirm(method, losses, schedule) for name, losses in drawn.items()}
+            shares = " | ".join(f"{100 * (still_in.sum(1) == 1).mean():.1f}%" for still_in, _ in found.values())
+            print(f"| {method.name} | {limit} | {shares} | {found['ahead by 2'][1].mean():.1f} |", flush=True)
+
+
+def hard_problems() -> Iterator[tuple[Floats, Floats]]:
+    """Means and noise of candidates that are tied or nearly so, with or without some that are further off."""
+    for k, apart, further in product((3, 5, 8), (0.0, 0.3, 0.6, 1.0, 2.0), (0.0, 1.0, 2.0, 4.0)):
+        off = (k - 1) // 2 if further else 0
+        means = np.array([0.0] + [apart] * (k - 1 - off) + [apart + further] * off)
+        one = np.ones(k)
+        for noise in (one, np.r_[0.2, one[1:]], np.r_[3.0, one[1:]], np.r_[1.0, 0.2, one[2:]], np.linspace(0.3, 3, k)):
+            yield means, noise
+
+
+def worst(repeats: int) -> None:
+    """Print how often ours errs on the problem where it errs most."""
+    for limit in (6, 10, 30):
+        rng, false, lost = np.random.default_rng(1), [], []
+        for means, noise in hard_problems():
+            losses = means[:, None] + noise[:, None] * rng.normal(size=(repeats, means.size, limit))
+            still_in, _ = confirm(OURS, losses, statistics.looks(limit))
+            best = means == means.min()
+            alone = still_in.sum(1) == 1
+            false.append(float((alone & ~((still_in & best).any(1) & (best.sum() == 1))).mean()))
+            lost.append(float((~(still_in & best).any(1)).mean()))
+        print(
+            f"limit {limit}, {len(lost)} problems: a false or tied winner in at most {100 * max(false):.1f}%, "
+            f"none of the best still in in at most {100 * max(lost):.1f}%",
+            flush=True,
+        )
+
+
+def main() -> None:
+    """Print the table, or the worst cases."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--repeats", type=int, default=20_000)
+    parser.add_argument("--worst", type=int, metavar="REPEATS", help="look for where ours errs most instead")
+    options = parser.parse_args()
+    if options.worst:
+        worst(options.worst)
+    else:
+        compare(options.repeats)
+
+
+if __name__ == "__main__":
+    main()
