@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from pipeline.datasets import Inputs, Rows, Splits, blocks
 from pipeline.results import Scaling
-from pipeline.training.feed import EVALUATION_BATCH, BatchOrder, Feed, MemoryFeed, evaluation_batches, parts, scaled
+from pipeline.training.feed import BatchOrder, Feed, MemoryFeed, evaluation_batches, evaluation_length, parts, scaled
 
 WINDOW_BYTES = 64 * 2**20
 """A data set that is read in passes is shuffled within windows of this size: about as much is in memory at a time."""
 
-_AHEAD = 8
+_AHEAD = 4
 """Batches that are made ready while the network trains."""
 
 Batch = tuple[NDArray[Any], ...]
@@ -35,8 +35,8 @@ def evaluation_feed(x: Inputs, y: NDArray[Any], scaling: Scaling, weights: NDArr
     if isinstance(x, np.ndarray):
         return evaluation_batches(x, y, scaling, weights)
     given = parts(x, y, weights)
-    count = -(-len(y) // EVALUATION_BATCH)
-    return _generated(lambda: (batch for batch, _ in _grouped(given, EVALUATION_BATCH)), given, scaling, count)
+    length = evaluation_length(x.shape[1:])
+    return _generated(lambda: (batch for batch, _ in _grouped(given, length)), given, scaling, -(-len(y) // length))
 
 
 class DiskFeed:

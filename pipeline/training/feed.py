@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from pipeline.datasets import Splits
 from pipeline.results import Scaling
 
-EVALUATION_BATCH = 1_000
-"""Examples in a batch of an evaluation."""
+_EVALUATION_BATCH, _EVALUATION_BYTES = 1_000, 16 * 2**20
 
 
 class BatchOrder:
@@ -79,8 +78,13 @@ def evaluation_batches(
     x: NDArray[Any], y: NDArray[Any], scaling: Scaling, weights: NDArray[Any] | None
 ) -> tf.data.Dataset:
     """Examples in their own order, in batches that fit the processor's cache rather than the training."""
-    batches = tf.data.Dataset.from_tensor_slices(parts(x, y, weights)).batch(EVALUATION_BATCH)
+    batches = tf.data.Dataset.from_tensor_slices(parts(x, y, weights)).batch(evaluation_length(x.shape[1:]))
     return batches.map(lambda inputs, *rest: (scaled(inputs, scaling), *rest)).prefetch(tf.data.AUTOTUNE)
+
+
+def evaluation_length(shape: tuple[int, ...]) -> int:
+    """How many examples of this shape make a batch of an evaluation: fewer where they are large."""
+    return max(1, min(_EVALUATION_BATCH, _EVALUATION_BYTES // (4 * int(np.prod(shape)))))
 
 
 def parts(x: Any, y: NDArray[Any], weights: NDArray[Any] | None) -> tuple[Any, ...]:

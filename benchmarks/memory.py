@@ -1,0 +1,147 @@
+"""Peak memory of loading, splitting and training, while the data grow ten times.
+
+    python -m benchmarks.memory [--mib 100] [--factor 10] [--epochs 1] [--folder /tmp]
+
+For each source and size a process of its own loads the data, splits, digests and saves them, opens them again as a
+later stage does, trains `mlp` and evaluates it on the test set; what it needed at most is what the system says at its
+end (`ru_maxrss`, which counts mapped pages). `in memory` is what the same data take below the limit.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+from numpy.typing import NDArray
+
+SHAPE, CLASSES, BATCH = (64, 64, 3), 10, 250
+_PIECE = 1_000
+_ROOT = Path(__file__).resolve().parents[1]
+
+KINDS = {
+    "in memory": ("data.npz", 2**40),
+    "mapped .npz": ("data.npz", 0),
+    "mapped .npy": ("folder", 0),
+    "tf.data of TFRecord": ("benchmarks.memory:streamed", 0),
+}
+"""What is measured -> the source's name for `--data`, in the folder of the data, and the limit of memory in bytes."""
+
+
+def images(count: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
+    """Noise with a brightness that tells the class, in pieces; labels in no order."""
+    random = np.random.default_rng(0)
+    for _ in range(count // _PIECE):
+        labels = random.integers(0, CLASSES, _PIECE)
+        noise = random.integers(0, 100, (_PIECE, *SHAPE), dtype=np.uint8)
+        yield noise + (15 * labels).astype(np.uint8)[:, None, None, None], labels
+
+
+def write(folder: Path, count: int) -> None:
+    """Write the same data in all forms, a piece at a time."""
+    import zipfile
+
+    import tensorflow as tf
+
+    (folder / "folder").mkdir()
+    x = np.lib.format.open_memmap(folder / "folder/x_train.npy", "w+", np.uint8, (count, *SHAPE))
+    y = np.lib.format.open_memmap(folder / "folder/y_train.npy", "w+", np.int64, (count,))
+    with tf.io.TFRecordWriter(str(folder / "records")) as writer:
+        for start, (pixels, labels) in enumerate(images(count)):
+            piece = slice(start * _PIECE, (start + 1) * _PIECE)
+            x[piece], y[piece] = pixels, labels
+            for image, label in zip(pixels, labels, strict=True):
+                writer.write(bytes([label]) + image.tobytes())
+    x.flush()
+    y.flush()
+    with zipfile.ZipFile(folder / "data.npz", "w", zipfile.ZIP_STORED) as archive:
+        for name in ("x_train", "y_train"):
+            archive.write(folder / f"folder/{name}.npy", f"{name}.npy")
+
+
+def streamed() -> tuple[Any, Any]:
+    """A user's function: two data sets, the last tenth of the records for the test."""
+    import tensorflow as tf
+
+    def decode(record: Any) -> tuple[Any, Any]:
+        values = tf.io.decode_raw(record, tf.uint8)
+        return tf.reshape(values[1:], SHAPE), tf.cast(values[0], tf.int64)
+
+    records = tf.data.TFRecordDataset("records")
+    count = Path("folder/y_train.npy").stat().st_size // 8
+    decoded = [part.map(decode).batch(100) for part in (records.take(count * 9 // 10), records.skip(count * 9 // 10))]
+    return decoded[0], decoded[1]
+
+
+def measure(kind: str, epochs: int) -> None:
+    """Run in a process of its own, in the folder of the data: print its peak memory in MiB, seconds and a loss."""
+    from pipeline import datasets
+    from pipeline.models import builder
+    from pipeline.training import Trainer
+
+    data, limit = KINDS[kind]
+    started = time.perf_counter()
+    splits = datasets.split(datasets.load(data, limit=limit), seed=0)
+    digests = datasets.digests(splits)
+    datasets.save(splits, "splits.npz", data, "target")
+    splits = datasets.load_splits("splits.npz")
+    build = builder("mlp", splits.x_train.shape[1:], splits.num_outputs, splits.task)
+    trainer = Trainer(build, splits, optimizer="sgd", momentum=0.9, batch_size=BATCH, precision="float32")
+    training = trainer.train(np.full(epochs * trainer.steps_per_epoch, 0.001), 0, validations=epochs)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    found = {"peak": peak, "seconds": time.perf_counter() - started, "digest": digests["x_train"][:8]}
+    print(json.dumps({**found, "val_loss": training.history["val_loss"][-1], **trainer.evaluate_test()}))
+
+
+def run(kind: str, folder: Path, epochs: int) -> dict[str, Any]:
+    """Measure in a new process."""
+    command = [sys.executable, "-m", "benchmarks.memory", "--measure", kind, "--epochs", str(epochs)]
+    environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)
+    measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return measured
+
+
+def main() -> None:
+    """Print one row a source: its peak at both sizes, and how much each further MiB of data took."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--mib", type=int, default=100, help="size of the smaller data")
+    parser.add_argument("--factor", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--folder", default=tempfile.gettempdir(), help="where about 3 times the larger data find room")
+    parser.add_argument("--measure", choices=KINDS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure:
+        measure(options.measure, options.epochs)
+        return
+    example = int(np.prod(SHAPE))
+    counts = [max(1, factor * options.mib * 2**20 // example // _PIECE) * _PIECE for factor in (1, options.factor)]
+    measured: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
+    for count in counts:
+        with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+            write(Path(folder), count)
+            for kind in KINDS:
+                measured[kind].append(run(kind, Path(folder), options.epochs))
+    sizes = [count * example / 2**20 for count in counts]
+    print(
+        f"images of {SHAPE}, {counts[0]:,} and {counts[1]:,}: {sizes[0]:.0f} and {sizes[1]:.0f} MiB, mlp, batch {BATCH}"
+    )
+    print(f"{'source':22}{'peak MiB':>10}{'peak MiB':>10}{'ratio':>8}{'seconds':>9}{'val_loss':>10}  x_train")
+    for kind, (small, large) in measured.items():
+        print(
+            f"{kind:22}{small['peak']:10.0f}{large['peak']:10.0f}{large['peak'] / small['peak']:8.2f}"
+            f"{large['seconds']:9.0f}{large['val_loss']:10.4f}  {large['digest']}"
+        )
+
+
+if __name__ == "__main__":
+    main()
