@@ -5,6 +5,7 @@ import re
 import sys
 import sysconfig
 import traceback
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,19 +70,25 @@ def builder(model: str, input_shape: tuple[int, ...], num_outputs: int, task: Ta
     """A function that builds the network anew at each call.
 
     `model` is a name in `BUILT_IN`, or `module:function`, given `(input_shape, num_outputs)` without the
-    batch axis. Raises InputError where the model does not fit the data.
+    batch axis. What it returns may be compiled; otherwise the engine compiles it as the task asks. Raises
+    InputError where the model does not fit the data.
     """
     if model in BUILT_IN:
         activation = "softmax" if task == "classification" else "linear"
         return lambda: BUILT_IN[model](input_shape, num_outputs, activation)
     function = _import(model)
+    returned: weakref.WeakSet[keras.Model] = weakref.WeakSet()
 
     def build() -> keras.Model:
         try:
             made = function(input_shape, num_outputs)
         except Exception as error:
             raise InputError(f"model: {model}({input_shape}, {num_outputs}) failed with {_in_a_line(error)}") from error
-        return _checked(model, made, input_shape, num_outputs)
+        if made in returned:
+            raise InputError(f"model: {model} returned the same model again, expected a new one at every call")
+        checked = _checked(model, made, input_shape, num_outputs)
+        returned.add(checked)
+        return checked
 
     return build
 
@@ -104,9 +111,7 @@ def _import(model: str) -> Callable[[tuple[int, ...], int], object]:
 
 def _checked(name: str, model: object, input_shape: tuple[int, ...], num_outputs: int) -> keras.Model:
     if not isinstance(model, keras.Model):
-        raise InputError(f"model: {name} returned {type(model).__name__}, expected an uncompiled Keras model")
-    if model.compiled:
-        raise InputError(f"model: {name} returned a compiled model, expected a new, uncompiled one at every call")
+        raise InputError(f"model: {name} returned {type(model).__name__}, expected a Keras model")
     try:
         outputs = model(keras.Input(input_shape))  # builds subclassed models too, which `build` does not
     except Exception as error:

@@ -52,6 +52,14 @@ def compiled(shape, outputs):
     return model
 
 
+ONE = []
+
+
+def same(shape, outputs):
+    ONE.append(good(shape, outputs))
+    return ONE[0]
+
+
 def too_wide(shape, outputs):
     return good(shape, outputs + 1)
 
@@ -205,12 +213,23 @@ class TestUsersOwn:
         assert np.array_equal(made[0], made[2])
         assert not np.array_equal(made[0], made[1])
 
+    def test_what_the_user_compiled_stays_compiled(self, users_modules: Path) -> None:
+        """The engine uses its loss and metrics."""
+        model = builder("users_networks:compiled", (8, 8, 1), 10, "classification")()
+        assert (model.compiled, model.loss) == (True, "mse")
+
+    def test_the_same_model_again_is_refused(self, users_modules: Path) -> None:
+        """It would go on from where the last training ended."""
+        build = builder("users_networks:same", (8, 8, 1), 10, "classification")
+        assert build()
+        with pytest.raises(InputError, match="returned the same model again, expected a new one at every call"):
+            build()
+
     @pytest.mark.parametrize(
         ("name", "parts"),
         [
-            ("not_a_model", ["returned list", "expected an uncompiled Keras model"]),
-            ("nothing", ["returned NoneType", "expected an uncompiled Keras model"]),
-            ("compiled", ["returned a compiled model", "expected a new, uncompiled one"]),
+            ("not_a_model", ["returned list", "expected a Keras model"]),
+            ("nothing", ["returned NoneType", "expected a Keras model"]),
             ("too_wide", ["outputs of shape (None, 11)", "expected (None, 10)"]),
             ("sequences", ["outputs of shape (None, 64, 10)", "expected (None, 10)"]),
             ("two_outputs", ["outputs of shape list", "expected (None, 10)"]),

@@ -41,9 +41,9 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]
     Reads the losses of all updates since the last call, so nothing is missed between calls.
     """
 
-    def __init__(self, losses: tf.Variable, batch_size: int) -> None:
+    def __init__(self, losses: tf.Variable, step: tf.Variable, batch_size: int) -> None:
         super().__init__()
-        self._losses = losses
+        self._losses, self._step = losses, step
         self._start_updates = -(-_START // batch_size)
         self._start: float | None = None
         self.updates = 0
@@ -51,7 +51,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Look at the losses of the last compiled call."""
-        done = int(self.model.optimizer.iterations)
+        done = int(self._step)
         recent = self._losses[self.updates : done].numpy()
         first, self.updates = self.updates, done
         if not recent.size:
@@ -75,15 +75,15 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]
 class Rewriter(keras.callbacks.Callback):  # type: ignore[misc]
     """Lets a reactive scheme rewrite the rest of the curve after each validation."""
 
-    def __init__(self, rates: tf.Variable, curve: NDArray[np.float64], rewrite: Rewrite) -> None:
+    def __init__(self, rates: tf.Variable, step: tf.Variable, curve: NDArray[np.float64], rewrite: Rewrite) -> None:
         super().__init__()
-        self._rates, self._curve, self._rewrite = rates, curve, rewrite
+        self._rates, self._step, self._curve, self._rewrite = rates, step, curve, rewrite
         self._val_losses: list[float] = []
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """What has been used stays as it was; only later rates may change."""
         self._val_losses.append(float((logs or {})["val_loss"]))
-        done = int(self.model.optimizer.iterations)
+        done = int(self._step)
         rewritten = self._rewrite(self._curve, done, self._val_losses)
         self._curve = np.concatenate([self._curve[:done], rewritten[done:]])
         self._rates.assign(self._curve.astype(np.float32))

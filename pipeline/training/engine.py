@@ -7,7 +7,7 @@ the last only in numbers: the rates, the initial weights, the dropout seeds and 
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,27 +18,17 @@ from keras.src.backend.common import global_state
 from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 from numpy.typing import NDArray
 
-from pipeline import optimizers
 from pipeline.datasets import Splits
 from pipeline.errors import InputError
 from pipeline.evaluation import Training
 from pipeline.models import Builder
-from pipeline.results import Task
 from pipeline.training.callbacks import Reorder, Rewrite, Rewriter, Watch
+from pipeline.training.compilation import check_callbacks, compile_for, uncompiled
 from pipeline.training.disk import evaluation_feed, training_feed
-from pipeline.training.feed import BatchOrder
+from pipeline.training.feed import BatchOrder, weighted
 
 UPDATES_PER_CALL = 50
 """Optimizer updates per call of the compiled program: above 16, more gained nothing on either article's network."""
-
-# By their names, Keras would make the metrics' variables while tracing, and TensorFlow would trace a second time.
-_LOSS_AND_METRIC: dict[Task, tuple[str, Callable[[], keras.metrics.Metric]]] = {
-    "classification": (
-        "sparse_categorical_crossentropy",
-        lambda: keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
-    ),
-    "regression": ("mean_squared_error", lambda: keras.metrics.MeanAbsoluteError(name="mae")),
-}
 
 
 class _Curve(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
@@ -56,7 +46,10 @@ class _Curve(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[m
 
 
 class Trainer:
-    """One network with its optimizer and data, ready to be trained any number of times."""
+    """One network with its optimizer and data, ready to be trained any number of times.
+
+    `class_weight` multiplies the weights of the training examples by their class, as Keras' `fit` does.
+    """
 
     def __init__(
         self,
@@ -67,7 +60,9 @@ class Trainer:
         momentum: float,
         batch_size: int,
         precision: str,
+        class_weight: Mapping[int, float] | None = None,
     ) -> None:
+        splits = weighted(splits, class_weight)
         self._build = build
         self._policy = precision
         self._order = BatchOrder(len(splits.x_train), batch_size)
@@ -78,7 +73,10 @@ class Trainer:
         self.model = self._fresh_model(seed=0)
         self._curve = _Curve()
         self._losses = tf.Variable(np.zeros(1, np.float32), shape=[None], trainable=False)
-        self._compile(optimizers.create(optimizer, self._curve, momentum), splits.task)
+        self._step = tf.Variable(0, trainable=False)
+        self._record_losses()
+        compile_for(self.model, splits, optimizer, momentum, self._curve, UPDATES_PER_CALL)
+        self._initial_optimizer = [variable.numpy() for variable in self.model.optimizer.variables]
         self._feed = training_feed(splits, self._order)
         self._validation = evaluation_feed(splits.x_val, splits.y_val, splits.scaling, splits.w_val)
 
@@ -107,7 +105,7 @@ class Trainer:
 
         Raises:
             ValueError: if `validations` does not divide the curve, or is 0 where something waits for them.
-            InputError: if the network's own `train_step` leaves no loss to record.
+            InputError: if the network's own `train_step` leaves no loss to record, or a callback sets the rate.
 
         """
         parts = max(validations, 1)
@@ -115,11 +113,12 @@ class Trainer:
             raise ValueError(f"validations: received {parts}, expected a divisor of the {len(curve)} updates")
         if not validations and (rewrite is not None or patience is not None or keep_best):
             raise ValueError("validations: received 0, expected 1 or more with rewrite, patience or keep_best")
+        check_callbacks(callbacks)
         self._reset(seed, curve)
-        watch = Watch(self._losses, self._batch_size)
+        watch = Watch(self._losses, self._step, self._batch_size)
         own: list[keras.callbacks.Callback] = [Reorder(self._feed, seed, len(curve) // parts), watch]
         if rewrite is not None:
-            own.append(Rewriter(self._curve.rates, curve, rewrite))
+            own.append(Rewriter(self._curve.rates, self._step, curve, rewrite))
         if patience is not None or keep_best:
             own.append(
                 keras.callbacks.EarlyStopping(
@@ -158,7 +157,7 @@ class Trainer:
 
     def serving_model(self) -> keras.Model:
         """A copy of the model as it stands, uncompiled, behind a layer that scales raw inputs."""
-        network = self._fresh_model(seed=0)
+        network = uncompiled(self._fresh_model(seed=0))
         _assign(network.variables, self.model.variables)
         scaling = self._splits.scaling
         scale, offset = np.asarray(scaling.scale), np.asarray(scaling.offset)
@@ -170,20 +169,7 @@ class Trainer:
         """How often the training program has been traced; 1 however many trainings have run."""
         return int(self._traces)
 
-    def _compile(self, optimizer: keras.optimizers.Optimizer, task: Task) -> None:
-        self._record_losses(optimizer)
-        loss, metric = _LOSS_AND_METRIC[task]
-        self.model.compile(
-            optimizer,
-            loss=loss,
-            metrics=[metric()],
-            steps_per_execution=UPDATES_PER_CALL,
-            jit_compile=False,  # XLA made the convolutional network many times slower on CPUs
-        )
-        optimizer.build(self.model.trainable_variables)
-        self._initial_optimizer = [variable.numpy() for variable in optimizer.variables]
-
-    def _record_losses(self, optimizer: keras.optimizers.Optimizer) -> None:
+    def _record_losses(self) -> None:
         """Write each batch's loss into `_losses`, since Keras' logs give the running mean of an epoch.
 
         `compute_loss` is the documented place to see it. Keras calls it for validation as well, and the user's own
@@ -201,6 +187,7 @@ class Trainer:
                 logs = train_step(data)
                 if not recorded:
                     raise InputError("model: its train_step leaves out compute_loss, expected one that calls it")
+                self._step.assign_add(1)
                 return logs
             finally:
                 recorded = None
@@ -210,7 +197,7 @@ class Trainer:
             loss = compute_loss(*args, **kwargs)
             if recorded is not None:
                 recorded = True
-                at = tf.reshape(tf.cast(optimizer.iterations, tf.int32), (1, 1))
+                at = tf.reshape(self._step, (1, 1))
                 self._losses.scatter_nd_update(at, tf.reshape(tf.cast(loss, tf.float32), (1,)))
             return loss
 
@@ -232,6 +219,7 @@ class Trainer:
         # but the training program keeps the one it was traced with: always this one.
         self._unseeded_draws.state.assign([seed, 0])
         global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, self._unseeded_draws)
+        self._step.assign(0)
         self._curve.rates.assign(curve.astype(np.float32))
         self._losses.assign(np.full(len(curve), np.nan, np.float32))
 

@@ -1,5 +1,7 @@
 """Batches: in an order that NumPy fixes, gathered from tensors that stay in memory as they came."""
 
+import dataclasses
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -85,6 +87,14 @@ def evaluation_batches(
 def evaluation_length(shape: tuple[int, ...]) -> int:
     """How many examples of this shape make a batch of an evaluation: fewer where they are large."""
     return max(1, min(_EVALUATION_BATCH, _EVALUATION_BYTES // (4 * int(np.prod(shape)))))
+
+
+def weighted(splits: Splits, class_weight: Mapping[int, float] | None) -> Splits:
+    """The splits with the training examples weighted by their class; a class without a weight has 1."""
+    if not class_weight:
+        return splits
+    w = np.array([class_weight.get(int(code), 1.0) for code in range(splits.num_outputs)], np.float32)[splits.y_train]
+    return dataclasses.replace(splits, w_train=w if splits.w_train is None else splits.w_train * w)
 
 
 def parts(x: Any, y: NDArray[Any], weights: NDArray[Any] | None) -> tuple[Any, ...]:

@@ -1,0 +1,94 @@
+"""How a network is compiled: as its task asks, or as the user compiled it, with the engine's rates in its optimizer."""
+
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from pipeline import optimizers
+from pipeline.datasets import Splits, head
+from pipeline.datasets.refusals import describe
+from pipeline.errors import InputError
+from pipeline.results import Task
+from pipeline.training.feed import parts, scaled
+
+# By their names, Keras would make the metrics' variables while tracing, and TensorFlow would trace a second time.
+_LOSS_AND_METRIC: dict[Task, tuple[str, Callable[[], keras.metrics.Metric]]] = {
+    "classification": (
+        "sparse_categorical_crossentropy",
+        lambda: keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
+    ),
+    "regression": ("mean_squared_error", lambda: keras.metrics.MeanAbsoluteError(name="mae")),
+}
+
+
+def compile_for(
+    model: keras.Model, splits: Splits, optimizer: str, momentum: float, rates: Any, updates_per_call: int
+) -> keras.optimizers.Optimizer:
+    """Compile a network for training with `rates`, a Keras schedule.
+
+    A model that the user compiled keeps its losses, metrics and weights of losses. Its optimizer trains it if that is
+    the one asked for; another one gets those of its settings that all optimizers share.
+
+    Raises:
+        InputError: if it wants to run eagerly, or its loss or metrics do not fit the labels.
+
+    """
+    if model.compiled:
+        if model.run_eagerly:
+            raise InputError("model: received one compiled with run_eagerly=True, expected one that can be traced")
+        model.optimizer = optimizers.create(optimizer, rates, momentum, model.optimizer)
+        model.steps_per_execution, model.jit_compile = updates_per_call, False
+        _build_loss_and_metrics(model, splits)
+    else:
+        loss, metric = _LOSS_AND_METRIC[splits.task]
+        model.compile(
+            optimizers.create(optimizer, rates, momentum),
+            loss=loss,
+            metrics=[metric()],
+            steps_per_execution=updates_per_call,
+            jit_compile=False,  # XLA made the convolutional network many times slower on CPUs
+        )
+    model.optimizer.build(model.trainable_variables)
+    return model.optimizer
+
+
+def uncompiled(model: keras.Model) -> keras.Model:
+    """The same model without what compiling added, so that its file holds nothing of it."""
+    model.optimizer, model.compiled = None, False
+    return model
+
+
+def check_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
+    """Raise InputError for callbacks that would fail in mid-training.
+
+    Those that set the rate, which the curve does; and TensorBoard's without its package, which TensorFlow leaves out.
+    """
+    setters = keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau
+    for callback in callbacks:
+        if isinstance(callback, keras.callbacks.TensorBoard) and find_spec("tensorboard") is None:
+            raise InputError("callbacks: received TensorBoard without its package, expected `pip install tensorboard`")
+        if isinstance(callback, setters):
+            received = type(callback).__name__
+            raise InputError(
+                f"callbacks: received {received}, expected none that sets the rate, as the curve does that"
+            )
+
+
+def _build_loss_and_metrics(model: keras.Model, splits: Splits) -> None:
+    """Use them once: Keras makes their variables at their first use, which must not be while tracing."""
+    weights = None if splits.w_train is None else splits.w_train[:2]
+    x, y, *w = parts(head(splits.x_train, 2), splits.y_train[:2], weights)
+    x = scaled(tf.constant(x), splits.scaling)
+    outputs = model(x, training=False)
+    try:
+        model.compute_loss(x, y, outputs, *w)
+        model.compute_metrics(x, y, outputs, *w)
+    except Exception as error:
+        raise InputError(
+            f"model: its compiled loss or metrics fail with {describe(error)},"
+            f" expected ones for {y.dtype} labels {y.shape} and outputs {tuple(outputs.shape)}"
+        ) from error
+    model.reset_metrics()

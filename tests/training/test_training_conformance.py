@@ -1,0 +1,310 @@
+"""What users of Keras rely on, trained by the engine and by a plain `fit` with the same seed, batches and rates."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers, ops
+
+from pipeline.datasets import Splits
+from pipeline.errors import InputError
+from pipeline.training import Trainer
+from pipeline.training.feed import BatchOrder
+from tests.training.networks import BATCH, STEPS, digits, plain, rich
+
+SEED, EPOCHS = 5, 3
+CURVE = np.geomspace(0.05, 0.005, EPOCHS * STEPS)
+WEIGHTS = np.random.default_rng(0).uniform(0.1, 2, 200).astype(np.float32)
+CLASS_WEIGHT = {0: 5.0, 3: 0.2, 9: 3.0}
+SPARSE = "sparse_categorical_crossentropy"
+
+
+class Given(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+    """The curve as a plain schedule."""
+
+    def __call__(self, step: Any) -> Any:
+        return tf.gather(tf.constant(CURVE, tf.float32), tf.cast(step, tf.int32))
+
+
+class HalfSteps(keras.Model):  # type: ignore[misc]
+    """A model with a training step of its own, which halves every gradient and counts its batches."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.batches = self.add_weight(shape=(), initializer="zeros", trainable=False, name="batches")
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        x, y = data
+        with tf.GradientTape() as tape:
+            outputs = self(x, training=True)
+            loss = self.compute_loss(x, y, outputs)
+        gradients = [gradient / 2 for gradient in tape.gradient(loss, self.trainable_variables)]
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        self.batches.assign_add(1)
+        for metric in self.metrics:
+            metric.update_state(loss) if metric.name == "loss" else metric.update_state(y, outputs)
+        return {metric.name: metric.result() for metric in self.metrics}
+
+
+class SignSGD(keras.optimizers.SGD):  # type: ignore[misc]
+    """A user's own optimizer."""
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        super().update_step(ops.sign(gradient) * 0.01, variable, learning_rate)
+
+
+def own_loss(y: Any, outputs: Any) -> Any:
+    """A user's loss function: squared distance to the one-hot label."""
+    return ops.sum(ops.square(outputs - ops.one_hot(ops.cast(ops.reshape(y, (-1,)), "int32"), 10)), axis=-1)
+
+
+def confidence(y: Any, outputs: Any) -> Any:
+    """A user's metric function."""
+    return ops.max(outputs, axis=-1)
+
+
+def half_steps() -> keras.Model:
+    """The layers of `plain` in a model with a training step of its own."""
+    network = plain()
+    return HalfSteps(network.inputs, network.outputs)
+
+
+def logits() -> keras.Model:
+    """Without a softmax at its end."""
+    return keras.Sequential([keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(10)])
+
+
+def adamw() -> keras.optimizers.Optimizer:
+    """Weight decay that leaves biases and scales alone."""
+    optimizer = keras.optimizers.AdamW(0.1, weight_decay=0.1)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+def compiled(build: Callable[[], keras.Model], optimizer: Callable[[], Any], **options: Any) -> Callable[[], Any]:
+    """A user's function that returns a compiled model; options may be made anew by a function without arguments."""
+
+    def made() -> keras.Model:
+        model = build()
+        own = {name: value() if name == "metrics" else value for name, value in options.items()}
+        model.compile(optimizer(), **{"loss": SPARSE, **own})
+        return model
+
+    return made
+
+
+def sgd(**settings: Any) -> Callable[[], keras.optimizers.Optimizer]:
+    """An optimizer of the class that the engine is asked for."""
+    return lambda: keras.optimizers.SGD(0.1, momentum=0.9, **settings)
+
+
+CASES: dict[str, tuple[str, Callable[[], keras.Model]]] = {
+    "regulariser, add_loss, own layer, normalisation, dropout": ("sgd", compiled(rich, sgd())),
+    "own loss function and its weight": ("sgd", compiled(plain, sgd(), loss=own_loss, loss_weights=[0.3])),
+    "loss with settings": ("sgd", compiled(logits, sgd(), loss=keras.losses.SparseCategoricalCrossentropy(True))),
+    "metrics": (
+        "sgd",
+        compiled(
+            plain,
+            sgd(),
+            metrics=lambda: ["accuracy", confidence, keras.metrics.SparseTopKCategoricalAccuracy(3, name="top3")],
+        ),
+    ),
+    "own training step": ("sgd", compiled(half_steps, sgd(), metrics=lambda: ["accuracy"])),
+    "clipnorm and nesterov": ("sgd", compiled(plain, sgd(clipnorm=0.05, nesterov=True))),
+    "clipvalue": ("sgd", compiled(plain, sgd(clipvalue=0.01))),
+    "global clipnorm and weight decay": ("sgd", compiled(plain, sgd(global_clipnorm=0.1, weight_decay=0.1))),
+    "weight decay with exceptions": ("adamw", compiled(plain, adamw)),
+    "moving average of weights": ("sgd", compiled(plain, sgd(use_ema=True, ema_momentum=0.8))),
+    "moving average written back": ("sgd", compiled(plain, sgd(use_ema=True, ema_overwrite_frequency=5))),
+    "gradient accumulation": ("sgd", compiled(plain, sgd(gradient_accumulation_steps=4))),
+    "own optimizer": ("sgd", compiled(plain, lambda: SignSGD(0.1))),
+}
+
+
+def engine(build: Callable[[], keras.Model], splits: Splits, optimizer: str = "sgd", **options: Any) -> Trainer:
+    """The engine for a user's model."""
+    return Trainer(build, splits, optimizer=optimizer, momentum=0.5, batch_size=BATCH, precision="float32", **options)
+
+
+def scaled(x: Any) -> Any:
+    """Inputs as the network gets them."""
+    return x / np.float32(16)
+
+
+def batches(splits: Splits) -> tf.data.Dataset:
+    """The batches of three epochs in the engine's order."""
+    indices, ends = BatchOrder(200, BATCH).indices(SEED, 0, len(CURVE))
+    parts = [splits.x_train, splits.y_train, *([] if splits.w_train is None else [splits.w_train])]
+
+    def listed() -> Any:
+        for start, stop in pairwise(ends):
+            x, *rest = (part[indices[start:stop]] for part in parts)
+            yield scaled(x), *rest
+
+    signature = [tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in parts]
+    signature[0] = tf.TensorSpec((None, 8, 8, 1), tf.float32)
+    return tf.data.Dataset.from_generator(listed, output_signature=tuple(signature))
+
+
+def plain_fit(
+    build: Callable[[], keras.Model],
+    splits: Splits,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    class_weight: dict[int, float] | None = None,
+) -> tuple[keras.Model, dict[str, list[float]]]:
+    """What Keras' own `fit` makes of a compiled model."""
+    keras.utils.set_random_seed(SEED)
+    model = build()
+    model.optimizer.learning_rate = Given()
+    model.jit_compile = False
+    validation = [scaled(splits.x_val), splits.y_val, *([] if splits.w_val is None else [splits.w_val])]
+    history = model.fit(
+        batches(splits),
+        epochs=EPOCHS,
+        steps_per_epoch=STEPS,
+        validation_data=tuple(validation),
+        validation_batch_size=1000,
+        class_weight=class_weight,
+        callbacks=list(callbacks),
+        verbose=0,
+    )
+    return model, history.history
+
+
+def assert_same(ours: Trainer, history: Any, model: keras.Model, expected: dict[str, list[float]]) -> None:
+    """Weights and states of the network, and everything that was measured, by one program."""
+    for our, their in zip(ours.model.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_allclose(our, their, rtol=1e-5, atol=3e-6)
+    assert set(history) == set(expected)
+    for name, values in expected.items():
+        np.testing.assert_allclose(history[name], values, rtol=1e-4, atol=1e-6, err_msg=name)
+    assert ours.traces() == 1
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_compiled_models_train_as_in_fit(case: str) -> None:
+    """After another training by the same program, weights, losses and metrics are those of `fit`."""
+    optimizer, build = CASES[case]
+    ours = engine(build, digits(), optimizer)
+    ours.train(CURVE[:9], 1, validations=1)
+    training = ours.train(CURVE, SEED, validations=EPOCHS)
+    model, expected = plain_fit(build, digits())
+    assert_same(ours, training.history, model, expected)
+    assert len(training.losses) == len(CURVE)
+    sizes = [*[BATCH] * 6, 8]
+    means = [np.average(part, weights=sizes) for part in training.losses.reshape(EPOCHS, STEPS)]
+    if case != "own training step":  # whose mean of losses is of batches
+        np.testing.assert_allclose(means, training.history["loss"], rtol=1e-5)
+
+
+def test_sample_weights() -> None:
+    """They weigh losses and weighted metrics, in training and validation."""
+    splits = dataclasses.replace(digits(), w_train=WEIGHTS, w_val=WEIGHTS[:100], w_test=WEIGHTS[100:])
+    build = compiled(plain, sgd(), weighted_metrics=["accuracy"])
+    ours = engine(build, splits)
+    training = ours.train(CURVE, SEED, validations=EPOCHS)
+    assert_same(ours, training.history, *plain_fit(build, splits))
+    other = engine(build, digits()).train(CURVE, SEED, validations=EPOCHS)
+    assert abs(other.history["val_loss"][0] - training.history["val_loss"][0]) > 0.01
+
+
+def test_class_weights() -> None:
+    """They weigh the training examples only."""
+    build = compiled(plain, sgd(), metrics=lambda: ["accuracy"])
+    ours = engine(build, digits(), class_weight=CLASS_WEIGHT)
+    training = ours.train(CURVE, SEED, validations=EPOCHS)
+    weights = {code: CLASS_WEIGHT.get(code, 1.0) for code in range(10)}
+    assert_same(ours, training.history, *plain_fit(build, digits(), class_weight=weights))
+
+
+def test_another_optimizer_gets_the_shared_settings() -> None:
+    """Asked for Adam, a model compiled with SGD and clipping trains as one compiled with Adam and that clipping."""
+    ours = engine(compiled(plain, sgd(clipnorm=0.05, gradient_accumulation_steps=2)), digits(), "adam")
+    training = ours.train(CURVE, SEED, validations=EPOCHS)
+    adam = compiled(plain, lambda: keras.optimizers.Adam(0.1, clipnorm=0.05, gradient_accumulation_steps=2))
+    assert_same(ours, training.history, *plain_fit(adam, digits()))
+
+
+def test_epoch_level_callbacks(tmp_path: Path) -> None:
+    """Early stopping, checkpoints, averaged weights and own functions see and do what they do in `fit`."""
+    build = compiled(plain, sgd(use_ema=True, ema_momentum=0.9), metrics=lambda: ["accuracy"])
+    seen: dict[str, list[Any]] = {"ours": [], "theirs": []}
+
+    def callbacks(who: str) -> list[keras.callbacks.Callback]:
+        return [
+            keras.callbacks.SwapEMAWeights(),
+            keras.callbacks.ModelCheckpoint(tmp_path / f"{who}.weights.h5", save_weights_only=True),
+            keras.callbacks.LambdaCallback(
+                on_epoch_begin=lambda epoch, logs: seen[who].append(epoch),
+                on_epoch_end=lambda epoch, logs: seen[who].append(sorted(logs)),
+                on_train_end=lambda logs: seen[who].append("end"),
+            ),
+            keras.callbacks.EarlyStopping("accuracy", mode="min", restore_best_weights=True),
+        ]
+
+    ours = engine(build, digits())
+    training = ours.train(CURVE, SEED, validations=EPOCHS, callbacks=callbacks("ours"))
+    model, expected = plain_fit(build, digits(), callbacks("theirs"))
+    assert len(expected["loss"]) == 2
+    assert_same(ours, training.history, model, expected)
+    assert seen["ours"] == seen["theirs"]
+    ours.model.load_weights(tmp_path / "ours.weights.h5")
+    model.load_weights(tmp_path / "theirs.weights.h5")
+    assert_same(ours, training.history, model, expected)
+
+
+def test_tensorboard(tmp_path: Path) -> None:
+    """Its callback writes its files where its package is there; otherwise it is refused before anything is trained."""
+    ours = engine(compiled(plain, sgd()), digits())
+    callbacks = [keras.callbacks.TensorBoard(tmp_path)]
+    if find_spec("tensorboard") is None:
+        with pytest.raises(InputError, match="TensorBoard without its package, expected `pip install tensorboard`"):
+            ours.train(CURVE, SEED, validations=EPOCHS, callbacks=callbacks)
+        return
+    ours.train(CURVE, SEED, validations=EPOCHS, callbacks=callbacks)
+    assert {path.parent.name for path in tmp_path.rglob("events.*")} == {"train", "validation"}
+    assert ours.traces() == 1
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [keras.callbacks.ReduceLROnPlateau(), keras.callbacks.LearningRateScheduler(lambda epoch: 0.1)],
+    ids=["plateau", "scheduler"],
+)
+def test_callbacks_that_set_the_rate_are_refused(callback: keras.callbacks.Callback) -> None:
+    """Before anything is trained, in one line."""
+    with pytest.raises(InputError, match=f"received {type(callback).__name__}, expected none that sets the rate"):
+        engine(compiled(plain, sgd()), digits()).train(CURVE, SEED, validations=1, callbacks=[callback])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"loss": "categorical_crossentropy"}, r"compiled loss or metrics fail with .*expected ones for int32 labels"),
+        ({"run_eagerly": True}, "run_eagerly=True, expected one that can be traced"),
+    ],
+)
+def test_compiled_models_that_cannot_be_trained_are_refused(options: dict[str, Any], message: str) -> None:
+    """Losses of one-hot labels, since labels are numbers of classes; and models that must not be traced."""
+    with pytest.raises(InputError, match=message) as caught:
+        engine(compiled(plain, sgd(), **options), digits())
+    assert "\n" not in str(caught.value)
+
+
+def test_a_compiled_model_is_served_without_its_training(tmp_path: Path) -> None:
+    """Its file can be loaded where the user's loss is unknown."""
+    ours = engine(compiled(plain, sgd(use_ema=True), loss=own_loss, metrics=lambda: [confidence]), digits())
+    ours.train(CURVE, SEED, validations=0)
+    ours.serving_model().save(tmp_path / "served.keras")
+    served = keras.saving.load_model(tmp_path / "served.keras")
+    assert not served.compiled
+    outputs = ours.model.predict(scaled(digits().x_test), verbose=0)
+    np.testing.assert_allclose(served.predict(digits().x_test, verbose=0), outputs, rtol=1e-4, atol=1e-6)
