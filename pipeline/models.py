@@ -8,13 +8,14 @@ import traceback
 import weakref
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 from keras import layers
 
 from pipeline.datasets.refusals import describe
 from pipeline.errors import InputError
-from pipeline.results import Task
+from pipeline.results import InputShape, Task
 
 Builder = Callable[[], keras.Model]
 
@@ -66,15 +67,18 @@ def mlp(input_shape: tuple[int, ...], num_outputs: int, activation: str) -> kera
 BUILT_IN: dict[str, Callable[[tuple[int, ...], int, str], keras.Model]] = {"cnn": cnn, "mlp": mlp}
 
 
-def builder(model: str, input_shape: tuple[int, ...], num_outputs: int, task: Task) -> Builder:
+def builder(model: str, input_shape: InputShape, num_outputs: int, task: Task) -> Builder:
     """A function that builds the network anew at each call.
 
-    `model` is a name in `BUILT_IN`, or `module:function`, given `(input_shape, num_outputs)` without the
-    batch axis. What it returns may be compiled; otherwise the engine compiles it as the task asks. Raises
-    InputError where the model does not fit the data.
+    `model` is a name in `BUILT_IN`, or `module:function`, given `(input_shape, num_outputs)` without the batch axis;
+    with several inputs the shape is a dictionary by name. What it returns may be compiled; otherwise the engine
+    compiles it as the task asks. Raises InputError where the model does not fit the data.
     """
     if model in BUILT_IN:
         activation = "softmax" if task == "classification" else "linear"
+        if isinstance(input_shape, dict):
+            received = f"{model!r} for inputs named {', '.join(input_shape)}"
+            raise InputError(f"model: received {received}, expected one input, or a module:function that takes several")
         return lambda: BUILT_IN[model](input_shape, num_outputs, activation)
     function = _import(model)
     returned: weakref.WeakSet[keras.Model] = weakref.WeakSet()
@@ -93,7 +97,7 @@ def builder(model: str, input_shape: tuple[int, ...], num_outputs: int, task: Ta
     return build
 
 
-def _import(model: str) -> Callable[[tuple[int, ...], int], object]:
+def _import(model: str) -> Callable[[InputShape, int], object]:
     module_name, _, function_name = model.partition(":")
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
@@ -109,15 +113,15 @@ def _import(model: str) -> Callable[[tuple[int, ...], int], object]:
     return function  # type: ignore[no-any-return]
 
 
-def _checked(name: str, model: object, input_shape: tuple[int, ...], num_outputs: int) -> keras.Model:
+def _checked(name: str, model: object, input_shape: InputShape, num_outputs: int) -> keras.Model:
     if not isinstance(model, keras.Model):
         raise InputError(f"model: {name} returned {type(model).__name__}, expected a Keras model")
     try:
-        outputs = model(keras.Input(input_shape))  # builds subclassed models too, which `build` does not
+        outputs = model(symbolic(input_shape))  # builds subclassed models too, which `build` does not
     except Exception as error:
         raise InputError(
             f"model: {name} returned a model that fails with {_in_a_line(error)},"
-            f" expected one for inputs of shape {(None, *input_shape)}"
+            f" expected one for inputs of shape {_batched(input_shape)}"
         ) from error
     shape = getattr(outputs, "shape", None)
     if shape != (None, num_outputs):
@@ -127,6 +131,19 @@ def _checked(name: str, model: object, input_shape: tuple[int, ...], num_outputs
     if not model.trainable_variables:
         raise InputError(f"model: {name} has no trainable weights, expected at least one")
     return model
+
+
+def symbolic(input_shape: InputShape) -> Any:
+    """A symbolic input, or name -> symbolic input where there are several."""
+    if isinstance(input_shape, dict):
+        return {name: keras.Input(shape, name=name) for name, shape in input_shape.items()}
+    return keras.Input(input_shape)
+
+
+def _batched(input_shape: InputShape) -> Any:
+    if isinstance(input_shape, dict):
+        return {name: (None, *shape) for name, shape in input_shape.items()}
+    return (None, *input_shape)
 
 
 def _in_a_line(error: BaseException) -> str:

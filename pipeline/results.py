@@ -27,18 +27,25 @@ class Scaling(Result):
     scale: tuple[float, ...]
 
 
+InputShape = tuple[int, ...] | dict[str, tuple[int, ...]]
+"""The shape of one example without the batch axis; of each input by name where there are several."""
+
+Scalings = Scaling | dict[str, Scaling]
+"""One scaling, or one of each input by name."""
+
+
 class PrepareResult(Result):
     """The data after splitting. `digests` maps each artifact to its SHA-256."""
 
     data: str
     task: Task
-    input_shape: tuple[int, ...]
+    input_shape: InputShape
     num_outputs: int
     classes: tuple[str, ...]
     train_examples: int
     validation_examples: int
     test_examples: int
-    scaling: Scaling
+    scaling: Scalings
     digests: dict[str, str]
 
 

@@ -6,6 +6,7 @@ where they are used, so importing this package is cheap.
 """
 
 from pipeline.datasets.arrays import Inputs, Raw, Splits
+from pipeline.datasets.fields import input_shape, named
 from pipeline.datasets.files import file_digest
 from pipeline.datasets.large import Rows, blocks, head
 from pipeline.datasets.sources import load, source_digest
@@ -23,8 +24,10 @@ __all__ = [
     "digests",
     "file_digest",
     "head",
+    "input_shape",
     "load",
     "load_splits",
+    "named",
     "save",
     "source_digest",
     "split",

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.results import Scaling, Task
+from pipeline.results import Task
 
 Array = npt.NDArray[Any]
 RowNumbers = npt.NDArray[np.int64]
@@ -24,7 +24,7 @@ class Raw:
     `x_*` are images, uint8 or float32 [n, height, width, channels], or tables, float32 [n, features]. `y_*` are labels
     [n]: integers, booleans or text for classification, floats for regression. `w_*` are the examples' weights in the
     loss, float32 [n], or None. `x_test` and `y_test` are an official test set, or both None. `feature_names` names the
-    columns of a table, where known.
+    columns of a table, where known. Several inputs an example are the fields of a structured array [n].
 
     Before `conform` has read it, a data set that is read in passes stands as a `Reader` for both x and y.
     """
@@ -61,8 +61,8 @@ class Splits:
 
     `x_*` are as in `Raw`. `y_*` [n] are int32 codes into `classes`, or float32 values for regression, where `classes`
     is empty. `w_*` [n] are float32 weights, or None. `num_outputs` is the width of the network's last layer: the number
-    of classes, or 1. The network's input is `(x - scaling.offset) / scaling.scale`. `index` is there where the inputs
-    are not held in memory.
+    of classes, or 1. The network's input is `(x - scaling.offset) / scaling.scale`; where
+    there are several inputs, `scaling` is a dictionary by name. `index` is there where inputs are not held in memory.
     """
 
     x_train: Inputs
@@ -74,7 +74,7 @@ class Splits:
     task: Task
     classes: tuple[str, ...]
     num_outputs: int
-    scaling: Scaling
+    scaling: Any
     w_train: Array | None = None
     w_val: Array | None = None
     w_test: Array | None = None

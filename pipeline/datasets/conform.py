@@ -1,6 +1,6 @@
 """The door between users' data and the rest of the project: shapes and types as `Raw` promises, or an InputError."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -13,8 +13,9 @@ from pipeline.datasets.checks import (
     plain_labels,
     plain_weights,
 )
+from pipeline.datasets.fields import pack
 from pipeline.datasets.large import Rows, as_inputs, with_channels
-from pipeline.datasets.refusals import refusal
+from pipeline.datasets.refusals import listed, refusal
 from pipeline.datasets.streams import Reader, Stream
 
 _Examples = tuple[Inputs, Array, Array | None]
@@ -51,7 +52,9 @@ def conform(raw: Raw) -> Raw:
 def _examples(x: Inputs, y: Array, w: Array | None, part: str, names: tuple[str, ...] | None) -> _Examples:
     if isinstance(x, Reader):
         return _surveyed(x, part)
-    if not isinstance(x, Rows | Stream):  # those have passed this door
+    if isinstance(x, Mapping):
+        x = _packed(x, part)
+    elif not isinstance(x, Rows | Stream) and x.dtype.names is None:  # those have passed this door
         x = _mapped(x, f"x_{part}") if isinstance(x, np.memmap) else _inputs(x, f"x_{part}", names)
     y = plain_labels(y, f"y_{part}")
     if len(x) != len(y):
@@ -68,6 +71,16 @@ def _inputs(x: Array, name: str, names: tuple[str, ...] | None) -> Array:
     check_inputs(x, name)
     x = x.reshape(len(x), *with_channels(x.shape[1:]))
     return x.astype(np.uint8, copy=False) if are_bytes(x) else finite_float32(x, name, names)
+
+
+def _packed(inputs: Mapping[str, Array], part: str) -> Array:
+    if not inputs or not all(isinstance(name, str) for name in inputs):
+        raise refusal(f"x_{part} has unusable names", listed(inputs) or "no inputs", "name -> array, by text")
+    plain = {name: _inputs(values, f"x_{part}[{name!r}]", None) for name, values in inputs.items()}
+    if len({len(values) for values in plain.values()}) != 1:
+        received = ", ".join(f"{name} {len(values)}" for name, values in plain.items())
+        raise refusal(f"the inputs of x_{part} differ in length", received, "as many examples of each")
+    return pack(plain)
 
 
 def _mapped(x: Array, name: str) -> Rows:

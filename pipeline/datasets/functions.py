@@ -4,7 +4,7 @@ import importlib
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.datasets.arrays import Array, Raw
+from pipeline.datasets.arrays import Raw
 from pipeline.datasets.refusals import describe, listed, refusal
 from pipeline.datasets.streams import raw_of, read_datasets
 from pipeline.errors import InputError
@@ -124,7 +124,9 @@ def _resolve(data: str) -> Callable[[], Any]:
     return resolved
 
 
-def _as_array(values: Any, data: str, *, mapped: bool) -> Array:
+def _as_array(values: Any, data: str, *, mapped: bool) -> Any:
+    if isinstance(values, Mapping):  # several inputs by name
+        return {name: _as_array(value, data, mapped=False) for name, value in values.items()}
     if mapped and isinstance(values, np.memmap):
         return values
     try:

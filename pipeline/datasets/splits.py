@@ -10,7 +10,7 @@ from pipeline.datasets.conform import conform
 from pipeline.datasets.large import blocks, take
 from pipeline.datasets.refusals import listed, refusal
 from pipeline.datasets.streams import Stream
-from pipeline.results import Scaling
+from pipeline.results import Scaling, Scalings
 
 
 def split(raw: Raw, seed: int, validation_fraction: float = 0.2, test_fraction: float = 0.2) -> Splits:
@@ -43,7 +43,7 @@ def split(raw: Raw, seed: int, validation_fraction: float = 0.2, test_fraction: 
 
 
 def assemble(
-    raw: Raw, train: RowNumbers, val: RowNumbers, test: RowNumbers | None, scaling: Scaling | None = None
+    raw: Raw, train: RowNumbers, val: RowNumbers, test: RowNumbers | None, scaling: Scalings | None = None
 ) -> Splits:
     """Cut conforming data into the splits whose row numbers are given; `test` is None with an official test set."""
     classes = _classes(raw.y_train)
@@ -60,12 +60,19 @@ def assemble(
         task="regression" if classes is None else "classification",
         classes=() if classes is None else tuple(str(name) for name in classes),
         num_outputs=1 if classes is None else len(classes),
-        scaling=scaling or derive_scaling(x_train),
+        scaling=scaling or scalings(x_train),
         w_train=None if w is None else w[train],
         w_val=None if w is None else w[val],
         w_test=raw.w_test if test is None or w is None else w[test],
         index=None if isinstance(x_train, np.ndarray) else index,
     )
+
+
+def scalings(x_train: Inputs) -> Scalings:
+    """How to scale the inputs, each by itself where there are several."""
+    if x_train.dtype.names:
+        return {name: derive_scaling(x_train[name]) for name in x_train.dtype.names}
+    return derive_scaling(x_train)
 
 
 def derive_scaling(x_train: Inputs) -> Scaling:

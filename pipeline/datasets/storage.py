@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from pipeline.datasets.arrays import Array, Index, Inputs, Raw, Splits
 from pipeline.datasets.checks import plain_labels
@@ -17,9 +18,10 @@ from pipeline.datasets.refusals import reading, refusal
 from pipeline.datasets.sources import read
 from pipeline.datasets.splits import assemble
 from pipeline.datasets.streams import Reader, Stream
-from pipeline.results import Scaling
+from pipeline.results import Scalings
 
 _ARRAYS = ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test")
+_SCALINGS: TypeAdapter[Scalings] = TypeAdapter(Scalings)
 _WEIGHTS = ("w_train", "w_val", "w_test")
 
 
@@ -60,7 +62,7 @@ def load_splits(path: str | Path) -> Splits:
     with reading(path, accepted), open_npz(path, accepted) as archive:
         meta: dict[str, Any] = json.loads(archive["meta"].item())
         arrays: dict[str, Any] = {name: archive[name] for name in archive.files if name != "meta"}
-        scaling = Scaling.model_validate(meta["scaling"])
+        scaling = _SCALINGS.validate_python(meta["scaling"])
         if "data" not in meta:
             return Splits(
                 **arrays,
@@ -116,5 +118,5 @@ def _meta(splits: Splits) -> dict[str, Any]:
         "task": splits.task,
         "classes": splits.classes,
         "num_outputs": splits.num_outputs,
-        "scaling": splits.scaling.model_dump(),
+        "scaling": _SCALINGS.dump_python(splits.scaling),
     }

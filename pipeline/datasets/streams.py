@@ -1,6 +1,6 @@
 """Data sets that can only be read from their start to their end: a `tf.data.Dataset` beyond the limit of memory."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy.typing as npt
 from pipeline.datasets.arrays import Array, Raw, RowNumbers
 from pipeline.datasets.checks import is_one_hot, plain_labels
 from pipeline.datasets.large import as_inputs, block_length
-from pipeline.datasets.refusals import describe, refusal
+from pipeline.datasets.refusals import describe, listed, refusal
 
 Batch = tuple[Array, ...]
 """`(x, y)` or `(x, y, weights)`."""
@@ -128,6 +128,8 @@ def read_dataset(dataset: Any, data: str, limit: int, guard: Callable[[], Any]) 
         for element in dataset.as_numpy_iterator():
             if not isinstance(element, tuple) or len(element) not in (2, 3):
                 raise refusal(unusable, f"elements {dataset.element_spec}", _ELEMENTS)
+            if isinstance(element[0], Mapping):
+                raise refusal(unusable, f"inputs {listed(element[0])}", "one input, or arrays: ({name: array, ...}, y)")
             elements.append(tuple(_as_array(part, unusable) for part in element))
             held += sum(part.nbytes for part in elements[-1])
             if held > limit and len(elements) >= _TELLING:

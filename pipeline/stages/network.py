@@ -1,7 +1,7 @@
 """How every stage that trains sets up the engine."""
 
 from pipeline.config import RangeTestOptions
-from pipeline.datasets import Splits
+from pipeline.datasets import Splits, input_shape
 from pipeline.models import builder
 from pipeline.training import Trainer
 
@@ -9,7 +9,7 @@ from pipeline.training import Trainer
 def trainer(options: RangeTestOptions, splits: Splits, optimizer: str) -> Trainer:
     """The engine for the user's network and data with one optimizer."""
     return Trainer(
-        builder(options.model, splits.x_train.shape[1:], splits.num_outputs, splits.task),
+        builder(options.model, input_shape(splits.x_train), splits.num_outputs, splits.task),
         splits,
         optimizer=optimizer,
         momentum=options.momentum,

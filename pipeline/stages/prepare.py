@@ -29,7 +29,7 @@ def run(context: Context[PrepareOptions]) -> PrepareResult:
     return PrepareResult(
         data=options.data,
         task=splits.task,
-        input_shape=splits.x_train.shape[1:],
+        input_shape=datasets.input_shape(splits.x_train),
         num_outputs=splits.num_outputs,
         classes=splits.classes,
         train_examples=len(splits.x_train),

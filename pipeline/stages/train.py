@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import TrainOptions
-from pipeline.datasets import head
+from pipeline.datasets import head, named
 from pipeline.errors import InputError
 from pipeline.evaluation import Evaluation, Training
 from pipeline.results import SeedScore, TrainResult, Winner
@@ -57,7 +57,7 @@ def run(context: Context[TrainOptions]) -> TrainResult:
     serving.save(context.run.folder / "model.keras")
     _write_schedule(context, best.evaluation, best.training)
     context.status.begin("logging the model")
-    model_uri = log_model(serving, head(context.upstream.splits.x_train, 5))
+    model_uri = log_model(serving, named(head(context.upstream.splits.x_train, 5)))
     means = _mean_scores(finals)
     data = context.upstream.prepare
     return TrainResult(

@@ -10,6 +10,8 @@ from mlflow.data.meta_dataset import MetaDataset
 from mlflow.types import Schema, TensorSpec
 from numpy.typing import NDArray
 
+from pipeline.datasets import named
+
 
 def log_dataset(name: str, part: str, x: Any, y: NDArray[np.generic], digest: str) -> None:
     """Log one split of the data as an input of the active run, with its shape, types and digest.
@@ -18,7 +20,7 @@ def log_dataset(name: str, part: str, x: Any, y: NDArray[np.generic], digest: st
     """
     titled = f"{name} {part}"
     if isinstance(x, np.ndarray):
-        dataset = mlflow.data.from_numpy(x, targets=y, name=titled)
+        dataset = mlflow.data.from_numpy(named(x), targets=y, name=titled)
     else:
         schema = Schema([TensorSpec(x.dtype, (-1, *x.shape[1:]), "inputs"), TensorSpec(y.dtype, (-1,), "labels")])
         dataset = MetaDataset(CodeDatasetSource({}), titled, digest[:8], schema)

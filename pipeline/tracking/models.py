@@ -11,16 +11,14 @@ from typing import Any
 
 import mlflow
 import mlflow.tensorflow
-import numpy as np
 from mlflow.models import infer_signature
 from mlflow.tracking import MlflowClient
-from numpy.typing import NDArray
 
 ALIAS = "champion"
 _VAL_LOSS, _DATA = "val_loss", "data_digest"
 
 
-def log_model(model: Any, example: NDArray[np.generic]) -> str:
+def log_model(model: Any, example: Any) -> str:
     """Log a Keras model of raw inputs on the active run, with signature and input example; returns its URI."""
     signature = infer_signature(example, model.predict(example, verbose=0))
     with warnings.catch_warnings(), redirect_stdout(StringIO()):  # Keras draws a bar for each prediction

@@ -81,7 +81,7 @@ def _build_loss_and_metrics(model: keras.Model, splits: Splits) -> None:
     """Use them once: Keras makes their variables at their first use, which must not be while tracing."""
     weights = None if splits.w_train is None else splits.w_train[:2]
     x, y, *w = parts(head(splits.x_train, 2), splits.y_train[:2], weights)
-    x = scaled(tf.constant(x), splits.scaling)
+    x = scaled(tf.nest.map_structure(tf.constant, x), splits.scaling)
     outputs = model(x, training=False)
     try:
         model.compute_loss(x, y, outputs, *w)

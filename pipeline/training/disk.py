@@ -9,7 +9,6 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from pipeline.datasets import Inputs, Rows, Splits, blocks
-from pipeline.results import Scaling
 from pipeline.training.feed import BatchOrder, Feed, MemoryFeed, evaluation_batches, evaluation_length, parts, scaled
 
 WINDOW_BYTES = 64 * 2**20
@@ -30,7 +29,7 @@ def training_feed(splits: Splits, order: BatchOrder) -> Feed:
     return DiskFeed(splits, _Windows(splits, order.batch_size))
 
 
-def evaluation_feed(x: Inputs, y: NDArray[Any], scaling: Scaling, weights: NDArray[Any] | None) -> tf.data.Dataset:
+def evaluation_feed(x: Inputs, y: NDArray[Any], scaling: Any, weights: NDArray[Any] | None) -> tf.data.Dataset:
     """Examples in their own order, wherever their inputs are."""
     if isinstance(x, np.ndarray):
         return evaluation_batches(x, y, scaling, weights)
@@ -104,7 +103,7 @@ class _Windows:
 
 
 def _generated(
-    batches: Callable[[], Iterator[Batch]], given: tuple[Any, ...], scaling: Scaling, count: int
+    batches: Callable[[], Iterator[Batch]], given: tuple[Any, ...], scaling: Any, count: int
 ) -> tf.data.Dataset:
     """A data set of the `count` batches that Python yields, read ahead while the network trains, then scaled."""
     signature = tuple(tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in given)

@@ -18,10 +18,11 @@ from keras.src.backend.common import global_state
 from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 from numpy.typing import NDArray
 
-from pipeline.datasets import Splits
+from pipeline.datasets import Splits, input_shape
 from pipeline.errors import InputError
 from pipeline.evaluation import Training
-from pipeline.models import Builder
+from pipeline.models import Builder, symbolic
+from pipeline.results import Scaling
 from pipeline.training.callbacks import Reorder, Rewrite, Rewriter, Watch
 from pipeline.training.compilation import check_callbacks, compile_for, uncompiled
 from pipeline.training.disk import evaluation_feed, training_feed
@@ -159,11 +160,10 @@ class Trainer:
         """A copy of the model as it stands, uncompiled, behind a layer that scales raw inputs."""
         network = uncompiled(self._fresh_model(seed=0))
         _assign(network.variables, self.model.variables)
-        scaling = self._splits.scaling
-        scale, offset = np.asarray(scaling.scale), np.asarray(scaling.offset)
-        shape = self._splits.x_train.shape[1:]
-        rescale = keras.layers.Rescaling(_plain(1 / scale), _plain(-offset / scale), dtype="float32")
-        return keras.Sequential([keras.Input(shape), rescale, network])
+        scaling, raw = self._splits.scaling, symbolic(input_shape(self._splits.x_train))
+        if not isinstance(scaling, dict):
+            return keras.Sequential([raw, _rescaling(scaling), network])
+        return keras.Model(raw, network({name: _rescaling(own)(raw[name]) for name, own in scaling.items()}))
 
     def traces(self) -> int:
         """How often the training program has been traced; 1 however many trainings have run."""
@@ -256,6 +256,11 @@ def _random_states_kept() -> Iterator[None]:
     finally:
         random.setstate(before[0])
         np.random.set_state(before[1])
+
+
+def _rescaling(scaling: Scaling) -> keras.layers.Layer:
+    scale, offset = np.asarray(scaling.scale), np.asarray(scaling.offset)
+    return keras.layers.Rescaling(_plain(1 / scale), _plain(-offset / scale), dtype="float32")
 
 
 def _plain(values: NDArray[np.float64]) -> float | list[float]:

@@ -8,8 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from pipeline.datasets import Splits
-from pipeline.results import Scaling
+from pipeline.datasets import Splits, named
 
 _EVALUATION_BATCH, _EVALUATION_BYTES = 1_000, 16 * 2**20
 
@@ -54,7 +53,7 @@ class MemoryFeed:
     """Batches gathered from tensors that stay in memory as they came."""
 
     def __init__(self, splits: Splits, order: BatchOrder) -> None:
-        self._x, *self._rest = map(tf.constant, parts(splits.x_train, splits.y_train, splits.w_train))
+        self._parts = tf.nest.map_structure(tf.constant, parts(splits.x_train, splits.y_train, splits.w_train))
         self._scaling = splits.scaling
         self._order = order
         self._indices = tf.Variable(np.zeros(1, np.int32), shape=[None], trainable=False)
@@ -72,13 +71,11 @@ class MemoryFeed:
 
     def _batch(self, update: Any) -> tuple[Any, ...]:
         chosen = self._indices[self._ends[update] : self._ends[update + 1]]
-        rest = (tf.gather(part, chosen) for part in self._rest)
-        return scaled(tf.gather(self._x, chosen), self._scaling), *rest
+        x, *rest = tf.nest.map_structure(lambda part: tf.gather(part, chosen), self._parts)
+        return scaled(x, self._scaling), *rest
 
 
-def evaluation_batches(
-    x: NDArray[Any], y: NDArray[Any], scaling: Scaling, weights: NDArray[Any] | None
-) -> tf.data.Dataset:
+def evaluation_batches(x: NDArray[Any], y: NDArray[Any], scaling: Any, weights: NDArray[Any] | None) -> tf.data.Dataset:
     """Examples in their own order, in batches that fit the processor's cache rather than the training."""
     batches = tf.data.Dataset.from_tensor_slices(parts(x, y, weights)).batch(evaluation_length(x.shape[1:]))
     return batches.map(lambda inputs, *rest: (scaled(inputs, scaling), *rest)).prefetch(tf.data.AUTOTUNE)
@@ -99,10 +96,12 @@ def weighted(splits: Splits, class_weight: Mapping[int, float] | None) -> Splits
 
 def parts(x: Any, y: NDArray[Any], weights: NDArray[Any] | None) -> tuple[Any, ...]:
     """What a batch is made of, as Keras takes it."""
-    return (x, y) if weights is None else (x, y, weights)
+    return (named(x), y) if weights is None else (named(x), y, weights)
 
 
-def scaled(inputs: Any, scaling: Scaling) -> Any:
-    """What the network is given for raw inputs, float32."""
+def scaled(inputs: Any, scaling: Any) -> Any:
+    """What the network is given for raw inputs, float32; by name where there are several."""
+    if isinstance(scaling, dict):
+        return {name: scaled(inputs[name], own) for name, own in scaling.items()}
     offset, scale = tf.constant(scaling.offset, tf.float32), tf.constant(scaling.scale, tf.float32)
     return (tf.cast(inputs, tf.float32) - offset) / scale

@@ -13,11 +13,11 @@ import pytest
 import tensorflow as tf
 from keras import layers, ops
 
-from pipeline.datasets import Splits
+from pipeline.datasets import Splits, digests, input_shape, load, load_splits, named, save, split
 from pipeline.errors import InputError
 from pipeline.training import Trainer
 from pipeline.training.feed import BatchOrder
-from tests.training.networks import BATCH, STEPS, digits, plain, rich
+from tests.training.networks import BATCH, STEPS, digits, plain, rich, small
 
 SEED, EPOCHS = 5, 3
 CURVE = np.geomspace(0.05, 0.005, EPOCHS * STEPS)
@@ -134,9 +134,16 @@ def engine(build: Callable[[], keras.Model], splits: Splits, optimizer: str = "s
     return Trainer(build, splits, optimizer=optimizer, momentum=0.5, batch_size=BATCH, precision="float32", **options)
 
 
-def scaled(x: Any) -> Any:
+def scaled(x: Any, splits: Splits) -> Any:
     """Inputs as the network gets them."""
-    return x / np.float32(16)
+    if x.dtype.names:
+        return {name: one(x[name], splits.scaling[name]) for name in x.dtype.names}
+    return one(x, splits.scaling)
+
+
+def one(x: Any, scaling: Any) -> Any:
+    """One input as the network gets it."""
+    return ((x - np.float32(scaling.offset)) / np.float32(scaling.scale)).astype(np.float32)
 
 
 def batches(splits: Splits) -> tf.data.Dataset:
@@ -147,11 +154,11 @@ def batches(splits: Splits) -> tf.data.Dataset:
     def listed() -> Any:
         for start, stop in pairwise(ends):
             x, *rest = (part[indices[start:stop]] for part in parts)
-            yield scaled(x), *rest
+            yield scaled(x, splits), *rest
 
-    signature = [tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in parts]
-    signature[0] = tf.TensorSpec((None, 8, 8, 1), tf.float32)
-    return tf.data.Dataset.from_generator(listed, output_signature=tuple(signature))
+    first = next(listed())
+    signature = keras.tree.map_structure(lambda part: tf.TensorSpec((None, *part.shape[1:]), part.dtype), first)
+    return tf.data.Dataset.from_generator(listed, output_signature=signature)
 
 
 def plain_fit(
@@ -165,7 +172,7 @@ def plain_fit(
     model = build()
     model.optimizer.learning_rate = Given()
     model.jit_compile = False
-    validation = [scaled(splits.x_val), splits.y_val, *([] if splits.w_val is None else [splits.w_val])]
+    validation = [scaled(splits.x_val, splits), splits.y_val, *([] if splits.w_val is None else [splits.w_val])]
     history = model.fit(
         batches(splits),
         epochs=EPOCHS,
@@ -214,6 +221,40 @@ def test_sample_weights() -> None:
     assert_same(ours, training.history, *plain_fit(build, splits))
     other = engine(build, digits()).train(CURVE, SEED, validations=EPOCHS)
     assert abs(other.history["val_loss"][0] - training.history["val_loss"][0]) > 0.01
+
+
+def several() -> Splits:
+    """The digits in two halves, and how bright they are, as three named inputs."""
+    raw = load("digits")
+    means = raw.x_train.reshape(-1, 64).mean(1, keepdims=True).astype(np.float32)
+    inputs = {"top": raw.x_train[:, :4], "bottom": raw.x_train[:, 4:], "ink": means}
+    return small(split(dataclasses.replace(raw, x_train=inputs), seed=0))
+
+
+def test_several_inputs(tmp_path: Path) -> None:
+    """A functional model gets each by its name, scaled by itself; it is served with raw ones."""
+    splits = several()
+
+    def build() -> keras.Model:
+        shapes: Any = input_shape(splits.x_train)
+        assert shapes == {"top": (4, 8, 1), "bottom": (4, 8, 1), "ink": (1,)}
+        inputs = {name: keras.Input(shape, name=name) for name, shape in shapes.items()}
+        hidden = [layers.Dense(8, activation="relu")(layers.Flatten()(part)) for part in inputs.values()]
+        model = keras.Model(inputs, layers.Dense(10, activation="softmax")(layers.concatenate(hidden)))
+        model.compile(keras.optimizers.SGD(0.1, momentum=0.9), SPARSE, metrics=["accuracy"])
+        return model
+
+    ours = engine(build, splits)
+    training = ours.train(CURVE, SEED, validations=EPOCHS)
+    assert_same(ours, training.history, *plain_fit(build, splits))
+    ours.serving_model().save(tmp_path / "served.keras")
+    served = keras.saving.load_model(tmp_path / "served.keras")
+    outputs = ours.model.predict(scaled(splits.x_test, splits), verbose=0)
+    np.testing.assert_allclose(served.predict(named(splits.x_test), verbose=0), outputs, rtol=1e-4, atol=1e-6)
+    save(splits, tmp_path / "splits.npz")
+    again = load_splits(tmp_path / "splits.npz")
+    assert digests(again) == digests(splits)
+    assert again.scaling == splits.scaling
 
 
 def test_class_weights() -> None:
@@ -306,5 +347,5 @@ def test_a_compiled_model_is_served_without_its_training(tmp_path: Path) -> None
     ours.serving_model().save(tmp_path / "served.keras")
     served = keras.saving.load_model(tmp_path / "served.keras")
     assert not served.compiled
-    outputs = ours.model.predict(scaled(digits().x_test), verbose=0)
+    outputs = ours.model.predict(scaled(digits().x_test, digits()), verbose=0)
     np.testing.assert_allclose(served.predict(digits().x_test, verbose=0), outputs, rtol=1e-4, atol=1e-6)
