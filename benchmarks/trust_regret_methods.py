@@ -1,0 +1,188 @@
+"""The searches whose regret is measured: what each answers to the same problem, and the examples it trains on for that.
+
+Samplers, brackets and pruners are the libraries' own; only the training is `trust_regret_network`. KerasTuner is
+driven by overriding `Tuner.run_trial`, its documented way to tune anything: a later rung goes on from the weights of
+the best epoch of the rung before, and the optimizer, and with it the schedule, begin anew, as in its own `run_trial`.
+"""
+
+import contextlib
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras_tuner
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+
+from benchmarks.our_search import Sweep, find
+from benchmarks.trust_regret_network import Network, Weights
+from pipeline import schedules
+from pipeline.config import SearchOptions
+from pipeline.evaluation import Evaluation
+from pipeline.range_analysis import bounds, explore, updates_for
+from pipeline.results import Params
+from pipeline.search import Outcome
+
+LOW, HIGH = 1e-5, 1.0
+"""The blind prior of the initial rate."""
+
+SCHEMES = SearchOptions().scheme_names()
+
+_PEERS_SEED, _PER_REPEAT = 1_000_000, 1_000
+_WITHOUT_END = 10_000
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What to train with; no rate where the method gave none."""
+
+    scheme: str
+    initial_lr: float | None
+    params: Params
+    examples: int
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A problem's network, batch size and full budget, and which of the repeats this is."""
+
+    network: Network
+    batch_size: int
+    epochs: int
+    repeat: int
+
+    def curve(self, scheme: str, initial_lr: float, params: Params | None = None) -> NDArray[np.float64]:
+        """The rates of a whole training."""
+        per_epoch = self.network.steps_per_epoch
+        steps = self.epochs * per_epoch
+        return schedules.curve(scheme, steps=steps, steps_per_epoch=per_epoch, initial_lr=initial_lr, params=params)
+
+    def trial_seed(self, number: int) -> int:
+        """A fresh model a trial."""
+        return _PEERS_SEED + _PER_REPEAT * self.repeat + number
+
+    @property
+    def own_seed(self) -> int:
+        """First seed of our search; it adds tens of thousands for trials and confirmation."""
+        return 100 * self.repeat
+
+
+def ours(setting: Setting, budget: int) -> Answer:
+    """Range test and search as the pipeline makes them, with the default options; whatever they cost is the budget."""
+    network, before = setting.network, setting.network.examples
+    options = SearchOptions(seed=setting.own_seed, epochs=setting.epochs, batch_size=setting.batch_size)
+    winner = find(options, network.steps_per_epoch, _sweep(network), _evaluate(network)).winner
+    return Answer(winner.scheme, winner.initial_lr, winner.params, network.examples - before)
+
+
+def range_test(setting: Setting, budget: int) -> Answer:
+    """The rate that a range test over three seeds suggests, kept constant."""
+    network, before = setting.network, setting.network.examples
+    seeds = tuple(setting.own_seed + i for i in range(SearchOptions().seeds))
+    found = explore(_sweep(network), seeds, *bounds("sgd"), updates_for(setting.batch_size))
+    return Answer("constant", found.analysis.suggested_lr, {}, network.examples - before)
+
+
+def hyperband(setting: Setting, budget: int) -> Answer:
+    """KerasTuner's Hyperband over a blind prior, begun anew as often as the budget allows."""
+    before, space = setting.network.examples, keras_tuner.HyperParameters()
+    space.Choice("scheme", list(SCHEMES))
+    space.Float("initial_lr", LOW, HIGH, sampling="log")
+    with tempfile.TemporaryDirectory() as folder:
+        tuner = _Hyperband(
+            setting,
+            before + budget,
+            objective="val_loss",
+            max_epochs=setting.epochs,
+            hyperband_iterations=_WITHOUT_END,
+            seed=setting.repeat,
+            hyperparameters=space,
+            max_consecutive_failed_trials=_WITHOUT_END,
+            directory=folder,
+        )
+        with contextlib.suppress(_BudgetSpentError):
+            tuner.search(verbose=0)
+        best = tuner.get_best_hyperparameters(1)
+    spent = setting.network.examples - before
+    return Answer(best[0]["scheme"], best[0]["initial_lr"], {}, spent) if best else Answer("constant", None, {}, spent)
+
+
+class _BudgetSpentError(keras_tuner.errors.FatalError):  # type: ignore[misc]
+    """What KerasTuner does not take for a failed trial ends its search."""
+
+
+class _Hyperband(keras_tuner.Hyperband):  # type: ignore[misc]
+    def __init__(self, setting: Setting, until: int, **options: Any) -> None:
+        super().__init__(**options)
+        self._setting, self._until = setting, until
+        self._weights: dict[str, Weights] = {}
+
+    def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """One rung of one configuration; the best of its epochs counts, as with a History."""
+        network = self._setting.network
+        if network.examples >= self._until:
+            raise _BudgetSpentError
+        values = trial.hyperparameters.values
+        epochs = values["tuner/epochs"] - values["tuner/initial_epoch"]
+        rates = self._setting.curve(values["scheme"], values["initial_lr"])[: epochs * network.steps_per_epoch]
+        start = self._weights.get(values.get("tuner/trial_id", ""))
+        seed = self._setting.trial_seed(int(trial.trial_id))
+        trained = network.train(rates, seed, validations=epochs, start=start)
+        self._weights[trial.trial_id] = trained.best
+        return {"val_loss": min(trained.val_losses, default=np.nan)}
+
+
+def optuna_tpe(setting: Setting, budget: int) -> Answer:
+    """Optuna's TPE with a MedianPruner over a blind prior, until the budget is spent."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    network, before = setting.network, setting.network.examples
+
+    def objective(trial: optuna.Trial) -> float:
+        scheme = trial.suggest_categorical("scheme", SCHEMES)
+        rates = setting.curve(scheme, trial.suggest_float("initial_lr", LOW, HIGH, log=True))
+
+        def prune(epoch: int, val_loss: float) -> bool:
+            trial.report(val_loss, epoch)
+            return bool(trial.should_prune())
+
+        seed = setting.trial_seed(trial.number)
+        trained = network.train(rates, seed, validations=setting.epochs, stop=prune)
+        if not trained.diverged and len(trained.val_losses) < setting.epochs:
+            raise optuna.TrialPruned
+        return trained.final if np.isfinite(trained.final) else np.nan  # which Optuna takes for a failed trial
+
+    study = optuna.create_study(
+        sampler=optuna.samplers.TPESampler(seed=setting.repeat), pruner=optuna.pruners.MedianPruner()
+    )
+    while network.examples < before + budget:
+        study.optimize(objective, n_trials=1)
+    spent = network.examples - before
+    if not study.get_trials(states=(optuna.trial.TrialState.COMPLETE,)):
+        return Answer("constant", None, {}, spent)
+    return Answer(study.best_params["scheme"], study.best_params["initial_lr"], {}, spent)
+
+
+METHODS: dict[str, Callable[[Setting, int], Answer]] = {
+    "ours": ours,
+    "KerasTuner Hyperband": hyperband,
+    "Optuna TPE": optuna_tpe,
+    "range test, constant rate": range_test,
+}
+"""By the names in the report; ours first, since what it spends is the budget of the others."""
+
+
+def _sweep(network: Network) -> Sweep:
+    return lambda rates, seed: np.array(network.train(rates, seed, validations=0).losses, np.float32)
+
+
+def _evaluate(network: Network) -> Callable[[Evaluation], Outcome]:
+    def evaluate(evaluation: Evaluation) -> Outcome:
+        rates = evaluation.curve(network.steps_per_epoch)
+        trained = network.train(rates, evaluation.seed, optimizer=evaluation.optimizer)
+        epochs = len(trained.losses) / network.steps_per_epoch
+        diverged = "" if np.isfinite(trained.final) else "diverged"
+        return Outcome(trained.final, None, 0.0, epochs, trained.examples, diverged)
+
+    return evaluate

@@ -1,0 +1,169 @@
+"""Article A's network trained in NumPy, some fifty times as fast as any framework trains one so small.
+
+Same initial weights, same batches, same updates as the training engine, so that the losses are the engine's up to
+rounding (`benchmarks.trust_regret` prints the difference): what is compared are searches, not engines, and thousands
+of trainings are needed for that.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.datasets import Splits
+from pipeline.models import builder
+
+Floats = NDArray[np.float32]
+Weights = list[Floats]
+
+_CALL = 50  # updates between two looks at the losses, as in the engine
+_DIVERGED_AT = 4.0  # times the start, as in the engine
+_START = 32  # examples
+
+
+@dataclass
+class Trained:
+    """What happened: batch losses, validation losses and the weights at the best of these, examples seen."""
+
+    losses: list[float] = field(default_factory=list)
+    val_losses: list[float] = field(default_factory=list)
+    best: Weights = field(default_factory=list)
+    diverged: bool = False
+    examples: int = 0
+
+    @property
+    def final(self) -> float:
+        """Validation loss at the end; inf where it diverged."""
+        return np.inf if self.diverged or not np.isfinite(self.val_losses[-1]) else self.val_losses[-1]
+
+
+class Network:
+    """Flatten, Dense 128 relu, Dense out: softmax with cross-entropy, or linear with the squared error."""
+
+    def __init__(self, splits: Splits, batch_size: int, momentum: float = 0.9) -> None:
+        offset, scale = (np.asarray(part, np.float32) for part in (splits.scaling.offset, splits.scaling.scale))
+        self._x, self._x_val = (
+            ((x - offset) / scale).reshape(len(x), -1).astype(np.float32) for x in (splits.x_train, splits.x_val)
+        )
+        self._classes = splits.task == "classification"
+        self._y, self._y_val = (self._targets(y, splits.num_outputs) for y in (splits.y_train, splits.y_val))
+        self._build = builder("mlp", splits.x_train.shape[1:], splits.num_outputs, splits.task)
+        self._initial: dict[int, Weights] = {}
+        self._batch_size, self._momentum = batch_size, momentum
+        self.steps_per_epoch = -(-len(self._x) // batch_size)
+        self.examples = 0  # of all trainings
+
+    def train(
+        self,
+        rates: NDArray[np.float64],
+        seed: int,
+        *,
+        validations: int = 1,
+        optimizer: str = "sgd",
+        start: Weights | None = None,
+        stop: Callable[[int, float], bool] = lambda done, val_loss: False,
+    ) -> Trained:
+        """Train once; `start` are weights to go on from, `stop` is asked after each validation."""
+        weights = [part.copy() for part in start or self._initialised(seed)]
+        update = _UPDATES[optimizer](weights, self._momentum)
+        trained, per_part = Trained(), len(rates) // max(validations, 1)
+        for step, batch in enumerate(self._batches(seed, len(rates))):
+            loss, gradients = self._gradients(weights, self._x[batch], self._y[batch])
+            trained.losses.append(loss)
+            trained.examples += len(batch)
+            update(gradients, np.float32(rates[step]))
+            ends_part = (step + 1) % per_part == 0
+            if (ends_part or (step % per_part + 1) % _CALL == 0) and self._has_diverged(trained, step, per_part):
+                trained.diverged = True
+                break
+            if ends_part and validations and self._validate(weights, trained, stop):
+                break
+        self.examples += trained.examples
+        return trained
+
+    def _validate(self, weights: Weights, trained: Trained, stop: Callable[[int, float], bool]) -> bool:
+        val_loss = self._gradients(weights, self._x_val, self._y_val, only_loss=True)[0]
+        if not trained.val_losses or val_loss < min(trained.val_losses):
+            trained.best = [part.copy() for part in weights]
+        trained.val_losses.append(val_loss)
+        return stop(len(trained.val_losses), val_loss)
+
+    def _has_diverged(self, trained: Trained, step: int, per_part: int) -> bool:
+        first = step - step % per_part % _CALL
+        recent = np.array(trained.losses[first:])
+        if not np.isfinite(recent).all():
+            return True
+        start = np.median(trained.losses[:_CALL][: -(-_START // self._batch_size)])
+        return bool(first and np.median(recent) > _DIVERGED_AT * min(start, 1000.0 * trained.losses[0]))
+
+    def _batches(self, seed: int, updates: int) -> list[NDArray[np.int64]]:
+        batches: list[NDArray[np.int64]] = []
+        epoch = 0
+        while len(batches) < updates:
+            order = np.random.default_rng((seed, epoch)).permutation(len(self._x))
+            batches += [order[i : i + self._batch_size] for i in range(0, len(order), self._batch_size)]
+            epoch += 1
+        return batches[:updates]
+
+    def _initialised(self, seed: int) -> Weights:
+        if seed not in self._initial:
+            keras.utils.set_random_seed(seed)
+            self._initial[seed] = self._build().get_weights()
+        return self._initial[seed]
+
+    def _targets(self, y: NDArray[Any], outputs: int) -> Floats:
+        return np.eye(outputs, dtype=np.float32)[y] if self._classes else y.reshape(-1, 1).astype(np.float32)
+
+    def _gradients(self, weights: Weights, x: Floats, y: Floats, only_loss: bool = False) -> tuple[float, Weights]:
+        first, first_bias, last, last_bias = weights
+        hidden = np.maximum(x @ first + first_bias, 0)
+        out = hidden @ last + last_bias
+        if self._classes:
+            out -= out.max(axis=1, keepdims=True)
+            exponentials = np.exp(out)
+            total = exponentials.sum(axis=1, keepdims=True)
+            loss = float(np.mean(np.log(total[:, 0]) - (out * y).sum(axis=1)))
+            error = (exponentials / total - y) / np.float32(len(x))
+        else:
+            error = out - y
+            loss = float(np.mean(error**2))
+            error *= np.float32(2 / len(x))
+        if only_loss:
+            return loss, []
+        back = (error @ last.T) * (hidden > 0)
+        return loss, [x.T @ back, back.sum(axis=0), hidden.T @ error, error.sum(axis=0)]
+
+
+class _Momentum:
+    def __init__(self, weights: Weights, momentum: float) -> None:
+        self._weights, self._momentum = weights, np.float32(momentum)
+        self._velocities = [np.zeros_like(part) for part in weights]
+
+    def __call__(self, gradients: Weights, rate: np.float32) -> None:
+        for part, velocity, gradient in zip(self._weights, self._velocities, gradients, strict=True):
+            velocity *= self._momentum
+            velocity -= rate * gradient
+            part += velocity
+
+
+class _Adam:
+    def __init__(self, weights: Weights, momentum: float) -> None:
+        self._weights, self._step = weights, 0
+        self._means, self._squares = ([np.zeros_like(part) for part in weights] for _ in range(2))
+
+    def __call__(self, gradients: Weights, rate: np.float32) -> None:
+        self._step += 1
+        scaled = rate * np.float32(np.sqrt(1 - 0.999**self._step) / (1 - 0.9**self._step))
+        for part, mean, square, gradient in zip(self._weights, self._means, self._squares, gradients, strict=True):
+            mean += np.float32(0.1) * (gradient - mean)
+            square += np.float32(0.001) * (gradient * gradient - square)
+            part -= scaled * mean / (np.sqrt(square) + np.float32(1e-7))
+
+
+_UPDATES: dict[str, Callable[[Weights, float], Callable[[Weights, np.float32], None]]] = {
+    "sgd": _Momentum,
+    "adam": _Adam,
+}
