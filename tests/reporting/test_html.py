@@ -136,7 +136,7 @@ def test_leaderboard_table(rendered: str) -> None:
     """Every candidate with its interval, its distance and its standing."""
     shown = _visible(_Page(rendered))
     assert (
-        "one cycle SGD 0.1 0.0584 0.0526 to 0.0642 98.05% 0.0013, at most 0.0063 0.0631 to 0.158, 0.4 decades 3 tie"
+        "one cycle SGD 0.1 0.0584 0.0526 to 0.0642 98.05% 0.0013 at most 0.0063 0.0631 to 0.158 0.4 decades 3 tie"
         in shown
     )
     assert "tie, chosen" in shown
