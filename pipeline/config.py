@@ -69,7 +69,7 @@ class SearchOptions(RangeTestOptions):
     schemes: str = Field("all", description="comma-separated scheme names that the search may choose from")
     trials: int = Field(20, ge=1, le=100_000, description="configurations to try at compressed budgets")
     sampler: SamplerName = Field("tpe", description="what proposes them: tpe, random, quasi-random or grid")
-    confirm_seeds: int = Field(3, ge=2, le=1_000, description="fresh seeds on which the finalists are compared")
+    confirm_seeds: int = Field(5, ge=2, le=1_000, description="most fresh seeds on which the finalists are compared")
     top_k: int = Field(3, ge=1, le=100, description="finalists that are confirmed at the full budget")
 
     @field_validator("schemes")

@@ -38,7 +38,7 @@ DEFAULTS = {
     "schemes": "all",
     "trials": 20,
     "sampler": "tpe",
-    "confirm_seeds": 3,
+    "confirm_seeds": 5,
     "top_k": 3,
     "scheme": None,
     "initial_lr": None,
