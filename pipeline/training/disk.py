@@ -1,6 +1,8 @@
 """Batches from disk, for data that are not held in memory: rows of mapped arrays, or passes over a data set."""
 
+import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import islice, pairwise
 from typing import Any
 
@@ -9,6 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from pipeline.datasets import Inputs, Rows, Splits, blocks
+from pipeline.errors import InputError
 from pipeline.training.feed import BatchOrder, Feed, MemoryFeed, evaluation_batches, evaluation_length, parts, scaled
 
 WINDOW_BYTES = 64 * 2**20
@@ -36,6 +39,18 @@ def evaluation_feed(x: Inputs, y: NDArray[Any], scaling: Any, weights: NDArray[A
     given = parts(x, y, weights)
     length = evaluation_length(x.shape[1:])
     return _generated(lambda: (batch for batch, _ in _grouped(given, length)), given, scaling, -(-len(y) // length))
+
+
+@contextmanager
+def users_errors() -> Iterator[None]:
+    """Raise the InputError of whoever reads the data, which TensorFlow wraps into an error of its own."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        wrapped = re.search(rf"{InputError.__name__}: (.*)", str(error.message))
+        if wrapped is None:
+            raise
+        raise InputError(wrapped[1]) from error
 
 
 class DiskFeed:
@@ -93,7 +108,8 @@ class _Windows:
     def _epoch(self, random: np.random.Generator) -> Iterator[Batch]:
         kept: Batch = ()
         for window, last in _grouped(self._parts, self._window):
-            shuffled = [part[order] for order in [random.permutation(len(window[0]))] for part in window]
+            order = random.permutation(len(window[0]))
+            shuffled = [part[order] for part in window]
             joined = [np.concatenate(both) for both in zip(kept, shuffled, strict=True)] if kept else shuffled
             length = len(joined[0])
             whole = length if last else length - length % self._batch_size

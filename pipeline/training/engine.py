@@ -25,7 +25,7 @@ from pipeline.models import Builder, symbolic
 from pipeline.results import Scaling
 from pipeline.training.callbacks import Reorder, Rewrite, Rewriter, Watch
 from pipeline.training.compilation import check_callbacks, compile_for, uncompiled
-from pipeline.training.disk import evaluation_feed, training_feed
+from pipeline.training.disk import evaluation_feed, training_feed, users_errors
 from pipeline.training.feed import BatchOrder, weighted
 
 UPDATES_PER_CALL = 50
@@ -81,6 +81,7 @@ class Trainer:
         self._feed = training_feed(splits, self._order)
         self._validation = evaluation_feed(splits.x_val, splits.y_val, splits.scaling, splits.w_val)
 
+    @users_errors()
     def train(
         self,
         curve: NDArray[np.float64],
@@ -150,6 +151,7 @@ class Trainer:
             examples=self._order.examples(updates),
         )
 
+    @users_errors()
     def evaluate_test(self) -> dict[str, float]:
         """Loss and metrics of the model as it stands, on the test set."""
         splits = self._splits

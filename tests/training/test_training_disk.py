@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.datasets import Rows, Splits, Stream
 from pipeline.datasets.streams import Reader
+from pipeline.errors import InputError
 from pipeline.training import Trainer, disk
 from pipeline.training.feed import BatchOrder
 from tests.training.networks import BATCH, STEPS, digest, digits, rich, trainer
@@ -24,6 +25,10 @@ class Listed(Reader):
     def __init__(self, x: NDArray[Any], y: NDArray[Any]) -> None:
         self.data, self.batched, self.passes = "listed", True, 0
         self._x, self._y = x, y
+
+    def move(self) -> None:
+        """Another order."""
+        self._x, self._y = self._x[::-1], self._y[::-1]
 
     def __iter__(self) -> Iterator[tuple[NDArray[Any], ...]]:
         self.passes += 1
@@ -82,6 +87,15 @@ class TestStream:
         reference = trainer("rich")
         reference.train(CURVE, 1, validations=3)
         assert ours.evaluate_test()["loss"] == pytest.approx(reference.evaluate_test()["loss"], rel=0.3)
+
+    def test_data_that_change_are_told_in_one_line(self) -> None:
+        """In whatever call of TensorFlow it is noticed."""
+        splits = streamed(digits())
+        splits.x_train.reader.move()
+        with pytest.raises(InputError, match="data set of listed differs between passes: received other") as told:
+            engine(splits).train(CURVE, 1, validations=3)
+        assert str(told.value).startswith("data set of listed")
+        assert "\n" not in str(told.value)
 
     def test_evaluations_see_every_example_once(self) -> None:
         """The same weights measure the same, from passes or from memory."""

@@ -1,0 +1,63 @@
+"""The chain on data that are not held in memory."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline import datasets
+from tests.e2e.project import Project
+
+pytestmark = pytest.mark.slow
+
+FUNCTION = """
+import numpy as np
+import tensorflow as tf
+
+def load():
+    with np.load("digits.npz") as data:
+        whole = tf.data.Dataset.from_tensor_slices((data["x_train"], data["y_train"]))
+    return whole.take(1400).batch(32), whole.skip(1400).batch(32)
+"""
+SCHEME: dict[str, Any] = {"scheme": "cosine", "initial_lr": 0.05, "seeds": 1, "epochs": 3}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Give a copy of the project with the digits as a file and as a function's data sets."""
+    project = Project.copied_to(tmp_path_factory.mktemp("on_disk"))
+    raw = datasets.load("digits")
+    np.savez(project.folder / "digits.npz", x_train=raw.x_train, y_train=raw.y_train)
+    (project.folder / "digits_data.py").write_text(FUNCTION)
+    return project
+
+
+def trained(project: Project, data: str, in_memory_mb: int) -> tuple[dict[str, Any], Path]:
+    """Prepare and train; the result, and the file that prepare left."""
+    project.pipeline("train", data=data, in_memory_mb=in_memory_mb, **SCHEME)
+    train = [run for run in project.runs("train") if "mlflow.parentRunId" not in run.data.tags][-1]
+    prepare = project.runs("prepare", train.info.run_id)[0]
+    result = json.loads((project.artifacts(train) / "result.json").read_text(encoding="utf-8"))
+    return result, project.artifacts(prepare) / "data.npz"
+
+
+def test_a_mapped_file_trains_as_in_memory(folder: Project) -> None:
+    """The same losses to the last digit; what prepare leaves has no inputs in it."""
+    held, whole = trained(folder, "digits.npz", 1024)
+    mapped, rows = trained(folder, "digits.npz", 0)
+    for name in ("val_loss", "test_loss", "test_accuracy"):
+        assert mapped[name] == held[name]
+    assert held["test_accuracy"] > 0.8
+    with np.load(whole) as first, np.load(rows) as second:
+        assert "x_train" in first.files
+        assert set(second.files) == {"meta", "labels", "train", "val", "test"}
+
+
+def test_a_function_s_data_sets_are_read_in_passes(folder: Project) -> None:
+    """Prepared by one process and trained by another, which calls the function again."""
+    result, rows = trained(folder, "digits_data:load", 0)
+    assert result["test_accuracy"] > 0.7
+    with np.load(rows) as left:
+        assert set(left.files) == {"meta", "labels", "train", "val", "labels_test"}
