@@ -85,7 +85,6 @@ class RangeTest:
             median=self.analysis.median,
             band_low=self.analysis.band_low,
             band_high=self.analysis.band_high,
-            divergence_lr=self.analysis.divergence_lr,
         )
 
 

@@ -22,7 +22,6 @@ class Sweep:
     median: Floats
     band_low: Floats
     band_high: Floats
-    divergence_lr: float | None
 
 
 @dataclass(frozen=True)

@@ -36,9 +36,7 @@ def _range_test(report: Report) -> _Planned:
     curves = {"median": sweep.median, "band_low": sweep.band_low, "band_high": sweep.band_high}
 
     def make(width: float) -> Figure:
-        return figures.range_test(
-            sweep.rates, sweep.losses, result, **curves, divergence_lr=sweep.divergence_lr, width=width
-        )
+        return figures.range_test(sweep.rates, sweep.losses, result, **curves, width=width)
 
     yield "range_test", "Training loss against learning rate in the range test", make
 

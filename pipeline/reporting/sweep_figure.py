@@ -23,7 +23,6 @@ def range_test(
     median: Floats,
     band_low: Floats,
     band_high: Floats,
-    divergence_lr: float | None,
     width: float = WIDE,
 ) -> Figure:
     """Draw loss against learning rate: raw seeds, their smoothed median with its band, and what was read off.
@@ -39,10 +38,10 @@ def range_test(
     axes.plot(*style.thin(rates, median), color=PALETTE["blue"], linewidth=2.4, label="median of seeds, smoothed")
     style.log_or_linear(axes.xaxis, float(rates.min()), float(rates.max()))
     axes.set_xlim(float(rates.min()), float(rates.max()))
-    low, high = _loss_limits(rates, median, band_low, divergence_lr)
+    low, high = _loss_limits(rates, median, band_low, result.divergence_lr)
     style.log_or_linear(axes.yaxis, low, high)
     axes.set_ylim(low, high)
-    _regions(axes, result, divergence_lr)
+    _regions(axes, result)
     _suggestions(axes, rates, median, result, width)
     style.label(axes, x="learning rate", y="training loss")
     style.legend(figure, 2 if width >= WIDE else 1)
@@ -60,15 +59,15 @@ def _loss_limits(rates: Floats, median: Floats, band_low: Floats, divergence_lr:
     return (low / 1.15 if low > 0 else low), high
 
 
-def _regions(axes: Axes, result: RangeTestResult, divergence_lr: float | None) -> None:
+def _regions(axes: Axes, result: RangeTestResult) -> None:
     """Shade the interval to search in, and the rates at which training diverges."""
     if result.verdict == "ok" and result.lr_low is not None and result.lr_high is not None:
         bounds = (result.lr_low, result.lr_high)
         axes.axvspan(*bounds, color=PALETTE["green"], alpha=0.14, lw=0, label="interval to search")
-    if divergence_lr is None:
+    if result.divergence_lr is None:
         return
-    axes.axvspan(divergence_lr, axes.get_xlim()[1], color=PALETTE["vermillion"], alpha=0.12, lw=0)
-    axes.axvline(divergence_lr, color=PALETTE["vermillion"], linewidth=1.4, linestyle=":", label="diverges")
+    axes.axvspan(result.divergence_lr, axes.get_xlim()[1], color=PALETTE["vermillion"], alpha=0.12, lw=0)
+    axes.axvline(result.divergence_lr, color=PALETTE["vermillion"], linewidth=1.4, linestyle=":", label="diverges")
 
 
 def _suggestions(axes: Axes, rates: Floats, median: Floats, result: RangeTestResult, width: float) -> None:

@@ -62,7 +62,6 @@ def _write(context: Context[RangeTestOptions], found: Exploration, result: Range
         median=analysis.median,
         band_low=analysis.band_low,
         band_high=analysis.band_high,
-        divergence_lr=analysis.divergence_lr,
     )
     figure.savefig(context.run.folder / "range_test.png")
     log_sweep(context.run.run_id, found.rates, analysis.median, result)

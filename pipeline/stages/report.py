@@ -65,7 +65,6 @@ def _sweep(upstream: Upstream) -> html.Sweep:
         median=frame["median"].to_numpy(np.float64),
         band_low=frame["band_low"].to_numpy(np.float64),
         band_high=frame["band_high"].to_numpy(np.float64),
-        divergence_lr=upstream.range_test.divergence_lr if upstream.range_test else None,
     )
 
 

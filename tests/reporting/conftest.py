@@ -156,7 +156,7 @@ def make_sweep() -> Sweep:
     losses = clean * np.exp(noise)
     losses[:, -4:] = np.nan
     median = np.where(np.isnan(losses[0]), np.nan, clean)
-    return Sweep(rates, losses, median, median * 0.93, median * 1.07, divergence_lr=0.85)
+    return Sweep(rates, losses, median, median * 0.93, median * 1.07)
 
 
 def make_range_test() -> RangeTestResult:
@@ -168,7 +168,7 @@ def make_range_test() -> RangeTestResult:
         lr_low=0.0032,
         lr_high=0.32,
         suggestions={"steepest": 0.0125, "valley": 0.0316, "minimum_tenth": 0.0562, "minimum": 0.45},
-        divergence_lr=1.7,
+        divergence_lr=0.85,
         seeds=(0, 1, 2),
         optimizer="sgd",
         updates=240,

@@ -42,7 +42,6 @@ def _range_test(report: Report, result: RangeTestResult | None = None, width: fl
         median=sweep.median,
         band_low=sweep.band_low,
         band_high=sweep.band_high,
-        divergence_lr=sweep.divergence_lr,
         width=width,
     )
 
@@ -152,7 +151,7 @@ def test_a_range_test_without_a_finite_loss_draws(report: Report) -> None:
     assert report.sweep is not None
     assert report.range_test is not None
     nothing = np.full_like(report.sweep.median, np.nan)
-    refused = report.range_test.model_copy(update={"verdict": "refused", "suggested_lr": None})
+    refused = report.range_test.model_copy(update={"verdict": "refused", "suggested_lr": None, "divergence_lr": None})
     figure = figures.range_test(
         report.sweep.rates,
         nothing[None],
@@ -160,7 +159,6 @@ def test_a_range_test_without_a_finite_loss_draws(report: Report) -> None:
         median=nothing,
         band_low=nothing,
         band_high=nothing,
-        divergence_lr=None,
     )
     assert _draws(figure)
 
