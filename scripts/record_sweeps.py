@@ -1,4 +1,4 @@
-"""Record the real range-test curves that `tests/test_range_analysis.py` reads.
+"""Record the real range-test curves that the tests of the range analysis read.
 
 Each sweep trains one small network on real images while the rate grows exponentially, once a seed, and writes the
 true loss of every batch. With `--grid` (a quarter of an hour) it also measures which rates were worth starting with,
@@ -21,7 +21,7 @@ from sklearn.datasets import load_digits
 
 from pipeline.range_analysis import sweep
 
-FOLDER = Path(__file__).parent.parent / "tests" / "range_analysis"
+FOLDER = Path(__file__).parent.parent / "tests" / "range_analysis" / "recorded"
 SEEDS = (0, 1, 2)
 
 Images = npt.NDArray[np.float32]

@@ -1,0 +1,77 @@
+"""Which rates are swept: on curves with known answers, without any network."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.range_analysis import bounds, explore, sweep, updates_for
+from pipeline.range_analysis.exploration import ANY_OPTIMIZER, BOUNDS, smoothing_for
+from tests.range_analysis.curves import Array, descent
+
+
+class TestExplore:
+    @given(st.floats(1e-9, 1e2))
+    def test_it_finds_a_descent_that_is_not_too_far_outside(self, centre: float) -> None:
+        """Within three decades of the first bounds it widens until the answer is inside, else it refuses."""
+        found = explore(lambda rates, seed: descent(rates, centre, 30 * centre), (0, 1), 1e-6, 1e-1, 250)
+        read = found.analysis
+        if read.verdict == "ok":
+            assert read.lr_low <= read.suggested_lr <= read.lr_high < read.divergence_lr  # type: ignore[operator]
+        assert (read.verdict == "ok") or not 1e-7 < centre < 1e-2
+        assert np.isclose(found.rates[0], [1e-6, 1e-6 / 30, 1e-6 / 900], rtol=1e-9).any()
+
+    def test_a_wider_sweep_is_as_dense_and_all_of_it_is_counted(self) -> None:
+        """Five decades and 250 updates, then 1.48 decades more; the sweeps end where they diverge."""
+        made: list[Array] = []
+
+        def measure(rates: Array, seed: int) -> Array:
+            made.append(rates)
+            return descent(rates, 0.1, 3.0)
+
+        found = explore(measure, (0, 1), 1e-6, 1e-1, 250)
+        assert [len(rates) for rates in made] == [250, 250, 324, 324]
+        assert found.analysis.verdict == "ok"
+        assert found.spent == 2 * (250 + int((made[-1] < 3.0).sum()))
+
+    def test_it_may_end_early_or_in_nan(self) -> None:
+        """A sweep that stopped may give fewer losses than rates; the rest counts as not reached."""
+        whole = explore(lambda rates, seed: descent(rates, 1e-3, 1e-1), (0,), 1e-6, 1.0, 250)
+        short = explore(lambda rates, seed: descent(rates, 1e-3, 1e-1)[: (rates < 0.1).sum()], (0,), 1e-6, 1.0, 250)
+        assert short.analysis.suggested_lr == whole.analysis.suggested_lr
+        assert short.spent == whole.spent < 250
+
+    def test_it_widens_no_more_than_allowed(self) -> None:
+        """A loss that never moves asks for larger rates for ever."""
+        made: list[float] = []
+
+        def measure(rates: Array, seed: int) -> Array:
+            made.append(float(rates[-1]))
+            return np.full(rates.size, 2.3)
+
+        assert explore(measure, (0,), 1e-6, 1.0, 250).analysis.edge == "high"
+        assert made == pytest.approx([1.0, 30.0, 900.0])
+
+
+class TestDefaults:
+    def test_bounds_go_by_the_class_name_of_the_optimizer(self) -> None:
+        """In any case; one that nobody knows gets wide ones. Each spans six decades."""
+        assert bounds("AdamW") == bounds("adamw") == BOUNDS["adamw"]
+        assert bounds("Unheard") == ANY_OPTIMIZER
+        assert [high / low for low, high in BOUNDS.values()] == pytest.approx([1e6] * len(BOUNDS))
+
+    @pytest.mark.parametrize(
+        ("batch_size", "budget", "seeds", "expected"),
+        [(32, None, 1, 250), (512, None, 3, 250), (8, None, 1, 500), (2, None, 1, 1000), (1, None, 1, 1000),
+         (32, 30_000, 3, 250), (32, 6_000, 3, 200), (32, 6_000, 1, 250), (32, 100, 3, 100)],
+    )  # fmt: skip
+    def test_updates_by_batch_size_and_budget(
+        self, batch_size: int, budget: int | None, seeds: int, expected: int
+    ) -> None:
+        """Small batches get more, by the square root, four times at most; a tenth of the budget, but at least 100."""
+        assert updates_for(batch_size, budget, seeds) == expected
+
+    def test_smoothing_covers_the_same_part_of_a_decade(self) -> None:
+        """0.9 for 250 updates over six decades; twice as dense, twice the memory."""
+        assert smoothing_for(sweep(1e-5, 10.0, 250)) == pytest.approx(0.9)
+        assert 1 / (1 - smoothing_for(sweep(1e-5, 10.0, 500))) == pytest.approx(20)

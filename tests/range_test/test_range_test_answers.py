@@ -1,0 +1,116 @@
+"""What is answered on real data, and the example of the documentation."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from matplotlib.figure import Figure
+
+from pipeline.optimizers import OPTIMIZERS
+from pipeline.range_analysis.exploration import BOUNDS
+from pipeline.range_test import range_test
+from tests.range_test.networks import SHORT, network, state
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+class TestTheSweep:
+    def test_it_answers_on_real_data(self, digits: Any) -> None:
+        """From defaults alone, from arrays and from a data set, with rates that the two agree on."""
+        model = network(keras.optimizers.SGD(momentum=0.9), plain=True)
+        arrays = range_test(model, digits)
+        batches = range_test(model, tf.data.Dataset.from_tensor_slices(digits).batch(32))
+        assert arrays.verdict == batches.verdict == "ok"
+        assert arrays.lr_low < arrays.suggested_lr < arrays.lr_high  # type: ignore[operator]
+        assert 0.5 < arrays.suggested_lr / batches.suggested_lr < 2.0  # type: ignore[operator]
+        assert arrays.losses.shape == (3, 250)
+
+    def test_at_an_edge_it_sweeps_again_more_widely(self, digits: Any) -> None:
+        """As often as allowed; all updates are counted, and a sweep that may not widen is refused."""
+        model = network(keras.optimizers.SGD(momentum=0.9), plain=True)
+        narrow = range_test(model, digits, lr_max=1e-3, widenings=0)
+        assert (narrow.verdict, narrow.analysis.edge) == ("refused", "high")
+        wide = range_test(model, digits, lr_max=1e-3)
+        assert wide.verdict == "ok"
+        assert wide.rates[-1] > 10 * narrow.rates[-1]
+        assert wide.summary.updates > narrow.summary.updates == 750
+
+    def test_it_keeps_to_a_share_of_the_planned_training(self, digits: Any) -> None:
+        """56 updates an epoch: 100 epochs leave 186 updates for each of 3 seeds, 10 epochs the least that is read."""
+        model = network(plain=True)
+        assert range_test(model, digits, epochs=100, widenings=0).losses.shape == (3, 186)
+        assert range_test(model, digits, epochs=10, widenings=0).losses.shape == (3, 100)
+
+    def test_whole_trainings_refine_it(self, digits: Any) -> None:
+        """On few examples with wrong labels the best rate is lower than the sweep says; trainings find out."""
+        x, y = digits
+        wrong = np.where(np.random.default_rng(0).random(200) < 0.4, 0, y[:200])
+        model = network(keras.optimizers.Adam(), plain=True)
+        before = state(model)
+        validation = (x[200:], y[200:])
+        swept = range_test(model, (x[:200], wrong), seeds=1)
+        found = range_test(
+            model, (x[:200], wrong), seeds=1, updates=250, epochs=60, refine="cosine", validation_data=validation
+        )
+        assert state(model) == before
+        assert found.suggestions["landmarks"] == swept.suggested_lr
+        assert found.suggested_lr == found.suggestions["refined"]
+        assert found.lr_low < found.suggested_lr < found.lr_high  # type: ignore[operator]
+        losses = []
+        for rate in (swept.suggested_lr, found.suggested_lr):
+            model = network(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, 420)), plain=True)
+            model.fit(x[:200], wrong, batch_size=32, epochs=60, verbose=0)
+            losses.append(model.evaluate(*validation, verbose=0)[0])
+        assert losses[1] < 0.9 * losses[0]
+        assert found.summary.updates >= 250 + 5 * 420
+
+    def test_linear_spacing(self, digits: Any) -> None:
+        """Equal steps in the rate."""
+        found = range_test(network(), digits, spacing="linear", lr_min=1e-3, lr_max=1.0, **SHORT)
+        assert np.diff(found.rates) == pytest.approx(np.full(29, 0.999 / 29))
+
+    def test_no_rate_from_beyond_divergence(self, digits: Any) -> None:
+        """The sweep ends there, and what is suggested lies below."""
+        found = range_test(network(keras.optimizers.SGD(momentum=0.9), plain=True), digits, lr_max=1e8, widenings=0)
+        assert found.analysis.divergence_lr is not None
+        assert found.lr_high < found.analysis.divergence_lr  # type: ignore[operator]
+        assert np.isnan(found.losses[:, -1]).all()
+
+    def test_its_picture(self, digits: Any, tmp_path: Path) -> None:
+        """Of an answer and of a refusal."""
+        for options in ({}, SHORT):
+            figure = range_test(network(plain=True), digits, **options).figure()
+            assert isinstance(figure, Figure)
+            figure.savefig(tmp_path / "range_test.png")
+            assert (tmp_path / "range_test.png").stat().st_size > 10_000
+
+
+def test_every_optimizer_has_bounds() -> None:
+    """The table of bounds and the table of optimizers name the same."""
+    assert set(BOUNDS) == set(OPTIMIZERS)
+
+
+def test_the_example_of_the_documentation_runs_in_a_fresh_interpreter(tmp_path: Path) -> None:
+    """As it stands there, on the user's own model and arrays."""
+    page = (ROOT / "docs" / "range_test.md").read_text()
+    example = page.split("<!-- example -->\n```python\n")[1].split("```")[0]
+    own = (
+        "import keras; from sklearn.datasets import load_digits; x, y = load_digits(return_X_y=True); x = x / 16\n"
+        "model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(32, 'relu'), keras.layers.Dense(10)])\n"
+        "model.compile('adam', keras.losses.SparseCategoricalCrossentropy(from_logits=True))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", own + example],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+    )
+    assert 1e-4 < float(done.stdout.split()[0]) < 0.1
+    assert (tmp_path / "range_test.png").exists()

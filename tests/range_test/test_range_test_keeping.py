@@ -1,0 +1,102 @@
+"""A model that somebody else compiled is afterwards what it was, bit for bit."""
+
+import random
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from pipeline.optimizers import OPTIMIZERS, create
+from pipeline.range_test import range_test
+from tests.range_test.networks import SHORT, network, state
+
+
+def draws() -> tuple[float, ...]:
+    """The next random numbers of Python, NumPy, and TensorFlow with and without its generator."""
+    generator = tf.random.get_global_generator()
+    return random.random(), np.random.random(), float(generator.uniform(())), float(tf.random.uniform(()))
+
+
+class TestTheModelIsLeftAsItWas:
+    @pytest.mark.parametrize("name", OPTIMIZERS)
+    def test_bit_for_bit_with_every_optimizer(self, name: str, digits: Any) -> None:
+        """In the middle of a training: weights, statistics, dropout seeds, optimizer, iterations, metrics."""
+        model = network(create(name, 1e-3, 0.9))
+        model.fit(*digits, epochs=1, verbose=0)
+        optimizer, before = model.optimizer, state(model)
+        found = range_test(model, digits, validation_data=digits, **SHORT)
+        assert found.losses.shape == (1, 30)
+        assert state(model) == before
+        assert model.optimizer is optimizer
+        assert int(optimizer.iterations) == 56
+        assert float(optimizer.learning_rate) == np.float32(1e-3)
+
+    def test_the_next_training_is_the_same(self, digits: Any) -> None:
+        """A twin that was never swept gives the same losses to the last digit, dropout included."""
+        histories = []
+        for swept in (False, True):
+            model = network(keras.optimizers.Adam(1e-3))
+            if swept:
+                range_test(model, digits, **SHORT)
+            keras.utils.set_random_seed(3)
+            histories.append(model.fit(*digits, epochs=2, verbose=0, shuffle=False).history)
+        assert histories[0] == histories[1]
+
+    def test_a_schedule_object_stays(self, digits: Any) -> None:
+        """The rate is swept although the optimizer was compiled with a schedule, which Keras does not let one set."""
+        schedule = keras.optimizers.schedules.CosineDecay(1e-3, 100)
+        model = network(keras.optimizers.SGD(schedule, momentum=0.9))
+        config, before = model.optimizer.get_config(), state(model)
+        range_test(model, digits, **SHORT)
+        assert state(model) == before
+        assert model.optimizer.get_config() == config
+
+    def test_random_states_go_on_as_if_nothing_had_been(self, digits: Any) -> None:
+        """Also where the weights are drawn anew for every seed."""
+        model, seen = network(), []
+        for swept in (False, True):
+            keras.utils.set_random_seed(11)
+            tf.random.get_global_generator().reset_from_seed(5)
+            if swept:
+                range_test(model, digits, reinitialize=True, **SHORT)
+            seen.append(draws())
+        assert seen[0] == seen[1]
+
+    def test_after_divergence(self, digits: Any) -> None:
+        """NaN in the weights, and none of it stays."""
+        model = network(plain=True)
+        before = state(model)
+        found = range_test(model, digits, lr_max=1e38, seeds=1, updates=200, widenings=0)
+        assert np.isnan(found.losses).any()
+        assert state(model) == before
+
+    @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+    def test_after_an_exception(self, error: type[BaseException], digits: Any) -> None:
+        """Raised in the sixth update, when the weights had moved."""
+        kernels: list[bytes] = []
+
+        class Breaks(layers.Layer):  # type: ignore[misc]
+            def call(self, inputs: Any) -> Any:
+                kernels.append(np.asarray(model.layers[0].kernel).tobytes() if model.compiled else b"")
+                if len(kernels) > 6:
+                    raise error
+                return inputs
+
+        model = keras.Sequential([keras.Input((64,)), layers.Dense(16)])
+        model.add(Breaks())
+        model.add(layers.Dense(10, "softmax"))
+        model.compile("adam", "sparse_categorical_crossentropy", run_eagerly=True)
+        before = state(model)
+        with pytest.raises(error):
+            range_test(model, digits, lr_min=1e-2, lr_max=1.0, **SHORT)
+        assert kernels[-1] != kernels[1]
+        assert state(model) == before
+
+    def test_penalties_can_still_be_read(self, digits: Any) -> None:
+        """No tensor of the swept program is left in the layers."""
+        model = network()
+        range_test(model, digits, **SHORT)
+        assert all(np.isfinite(float(loss)) for loss in model.losses)
