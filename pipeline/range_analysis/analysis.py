@@ -18,7 +18,8 @@ class Analysis:
 
     With verdict "ok", `lr_low` <= `suggested_lr` <= `lr_high`, all below `divergence_lr`, and `suggestions` maps each
     method to its rate. With "refused" the three are None, `suggestions` is empty and `reason` says why; `edge` then
-    names the bound of the sweep to move outwards before sweeping again, if that may help.
+    names the bound of the sweep to move outwards before sweeping again, and `more_seeds` says to add some, if that may
+    help.
     `seed_suggestions` holds what each seed alone would suggest, None where it shows no descent. `divergence_lr` is the
     lowest rate at which any seed diverged, None if none did. `median`, `band_low` and `band_high` (float64[updates],
     NaN where no seed got to) are the median, lowest and highest smoothed loss over seeds at each of the `rates`.
@@ -33,6 +34,7 @@ class Analysis:
     band_low: Array = field(repr=False)
     band_high: Array = field(repr=False)
     edge: Edge | None = None
+    more_seeds: bool = False
     suggested_lr: float | None = None
     lr_low: float | None = None
     lr_high: float | None = None
@@ -64,7 +66,7 @@ def analyse(
     outcome = _judge(seen, own, min_descent, max_spread)
     analysis = Analysis("refused", "", seen.divergence_lr, own, lrs, median, band_low, band_high)
     if isinstance(outcome, Refusal):
-        return replace(analysis, reason=outcome.reason, edge=outcome.edge)
+        return replace(analysis, reason=outcome.reason, edge=outcome.edge, more_seeds=outcome.more_seeds)
     return replace(
         analysis,
         verdict="ok",

@@ -41,6 +41,7 @@ BUDGET_SHARE: Final = 0.1
 WIDENINGS: Final = 2
 """How often a sweep that ends at an edge is made again with that bound moved outwards."""
 
+_MORE_SEEDS: Final = 2  # swept where the first ones disagree
 _WIDEN_BY: Final = 30.0
 _STEADY_BATCH: Final = 32  # the smallest batch whose noise 40 losses a decade average out
 _SLOWEST: Final = 4.0
@@ -52,11 +53,13 @@ _SMOOTHING: Final = 0.9
 class Exploration:
     """The last sweep made, how it was read, and what all sweeps cost.
 
-    `rates` is float64[updates], `losses` float64[seeds, updates], NaN where a sweep had stopped. `spent` counts the
-    optimizer updates of all sweeps, those before a widening included.
+    `rates` is float64[updates], `losses` float64[seeds, updates], NaN where a sweep had stopped, one row for each of
+    `seeds`: those asked for, and two more where they disagreed. `spent` counts the optimizer updates of all sweeps,
+    those before a widening included.
     """
 
     rates: Array
+    seeds: tuple[int, ...]
     losses: Array
     analysis: Analysis
     spent: int
@@ -99,23 +102,40 @@ def explore(
 ) -> Exploration:
     """Sweep once a seed and read the curves; sweep again more widely, at most `widenings` times, from an edge.
 
-    A wider sweep has as many updates in each decade, so that it reads alike. Raises InputError as `sweep` does.
+    A wider sweep has as many updates in each decade, so that it reads alike. Where the seeds disagree, two more are
+    swept before it is refused. Raises InputError as `sweep` does.
     """
-    spent, density = 0, updates / np.log10(lr_max / lr_min) if 0 < lr_min < lr_max else 0.0
+    sweeps, density = _Sweeps(measure), updates / np.log10(lr_max / lr_min) if 0 < lr_min < lr_max else 0.0
     for left in range(widenings, -1, -1):
         rates = sweep(lr_min, lr_max, updates, spacing)
-        losses = np.full((len(seeds), updates), np.nan)
-        for row, seed in zip(losses, seeds, strict=True):
-            seen = measure(rates, seed)
-            row[: len(seen)] = seen
-            spent += int(np.isfinite(seen).sum())
         smoothing = smoothing_for(rates) if spacing == "exponential" else _SMOOTHING
+        chosen, losses = tuple(seeds), sweeps.losses(rates, seeds)
         analysis = analyse(rates, losses, smoothing=smoothing)
+        if analysis.more_seeds:
+            more = range(max(seeds) + 1, max(seeds) + 1 + _MORE_SEEDS)
+            chosen, losses = (*chosen, *more), np.concatenate([losses, sweeps.losses(rates, more)])
+            analysis = analyse(rates, losses, smoothing=smoothing)
         if analysis.edge is None or not left:
             break
         lr_min, lr_max = _widened(lr_min, lr_max, analysis)
         updates = round(density * np.log10(lr_max / lr_min))
-    return Exploration(rates, losses, analysis, spent)
+    return Exploration(rates, chosen, losses, analysis, sweeps.spent)
+
+
+class _Sweeps:
+    """Sweeps, and counts the updates of all of them."""
+
+    def __init__(self, measure: Measure) -> None:
+        self._measure, self.spent = measure, 0
+
+    def losses(self, rates: Array, seeds: Sequence[int]) -> Array:
+        """float64[seeds, updates], NaN from where a sweep stopped."""
+        losses = np.full((len(seeds), rates.size), np.nan)
+        for row, seed in zip(losses, seeds, strict=True):
+            seen = self._measure(rates, seed)
+            row[: len(seen)] = seen
+            self.spent += int(np.isfinite(seen).sum())
+        return losses
 
 
 def _widened(lr_min: float, lr_max: float, analysis: Analysis) -> tuple[float, float]:

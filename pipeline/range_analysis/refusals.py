@@ -11,15 +11,17 @@ from pipeline.range_analysis.landmarks import Landmarks
 Edge = Literal["low", "high"]
 
 MIN_UPDATES: Final = 20  # with fewer, neither the noise nor a descent can be told
+_SEEDS_AN_EXCEPTION: Final = 5
 NOISE_FACTOR: Final = 5.0  # the lowest of some hundred averages lies three standard errors down by luck alone
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why there is no answer, and which bound of the sweep to move outwards, if that may help."""
+    """Why there is no answer; which bound of the sweep to move outwards, or whether to add seeds, if that may help."""
 
     reason: str
     edge: Edge | None = None
+    more_seeds: bool = False
 
 
 def too_short(seen: Curve) -> Refusal | None:
@@ -66,11 +68,18 @@ def at_an_edge(seen: Curve, landmarks: Landmarks) -> Refusal | None:
 
 
 def disagreeing(own: tuple[float | None, ...], max_spread: float) -> Refusal | None:
-    """Refuse when a seed shows no descent, or the seeds' own suggestions lie more than `max_spread` decades apart."""
-    rates = [rate for rate in own if rate is not None]
-    if len(rates) < len(own):
-        return Refusal(f"The seeds disagree: the loss falls with {len(rates)} of {len(own)} seeds only.")
-    spread = float(np.log10(max(rates) / min(rates)))
+    """Refuse when a seed shows no descent, or the seeds' own suggestions lie more than `max_spread` decades apart.
+
+    One of every five seeds may be an exception: of three none, since two of them are no majority to go by.
+    """
+    exceptions = len(own) // _SEEDS_AN_EXCEPTION
+    rates = sorted(rate for rate in own if rate is not None)
+    if len(rates) < len(own) - exceptions:
+        reason = f"The seeds disagree: the loss falls with {len(rates)} of {len(own)} seeds only."
+        return Refusal(reason, more_seeds=True)
+    kept = len(own) - exceptions
+    spread = min(float(np.log10(rates[i + kept - 1] / rates[i])) for i in range(len(rates) - kept + 1))
     if spread <= max_spread:
         return None
-    return Refusal(f"The seeds disagree: their suggestions lie {spread:.2g} decades apart, {max_spread:.2g} at most.")
+    reason = f"The seeds disagree: their suggestions lie {spread:.2g} decades apart, {max_spread:.2g} at most."
+    return Refusal(reason, more_seeds=True)

@@ -52,6 +52,23 @@ class TestExplore:
         assert explore(measure, (0,), 1e-6, 1.0, 250).analysis.edge == "high"
         assert made == pytest.approx([1.0, 30.0, 900.0])
 
+    def test_two_more_seeds_are_swept_where_they_disagree(self) -> None:
+        """One seed of five is an exception, one of three is not; a second exception is no answer."""
+        centres = [1e-3, 1.2e-3, 1e-1, 1.1e-3, 0.9e-3]
+        found = explore(lambda rates, seed: descent(rates, centres[seed], 30 * centres[seed]), (0, 1, 2), 1e-6, 10, 250)
+        assert found.seeds == (0, 1, 2, 3, 4)
+        assert found.losses.shape == (5, 250)
+        assert found.analysis.verdict == "ok"
+        agreeing = explore(lambda rates, seed: descent(rates, 1e-3, 0.03), (0, 1, 2), 1e-6, 10, 250)
+        assert agreeing.seeds == (0, 1, 2)
+        assert 0.3 < found.analysis.suggested_lr / agreeing.analysis.suggested_lr < 3  # type: ignore[operator]
+        centres[4] = 1e-1
+        refused = explore(
+            lambda rates, seed: descent(rates, centres[seed], 30 * centres[seed]), (0, 1, 2), 1e-6, 10, 250
+        )
+        assert refused.analysis.verdict == "refused"
+        assert refused.spent > agreeing.spent
+
 
 class TestDefaults:
     def test_bounds_go_by_the_class_name_of_the_optimizer(self) -> None:
