@@ -29,7 +29,7 @@ import numpy as np
 
 from benchmarks.range_test_problems import PROBLEMS, Trainings
 from pipeline.range_analysis import bounds, explore, updates_for
-from pipeline.range_analysis.refinement import refine, starting_rate
+from pipeline.range_analysis.refinement import refine, short_share, starting_rate
 
 REPEATS = 5
 JUDGES = (0, 1, 2)
@@ -106,11 +106,15 @@ def ours(trainings: Trainings, scheme: str, repeat: int) -> dict[str, Asked]:
     swept, start = asked["ours"], starting_rate(read)
     if start is None:
         return {**asked, "ours, refined": swept}
-    refined = refine(lambda rate, seed: trainings.val_loss(scheme, rate, seed), start, (100 + repeat,))
-    if refined is None:
-        return {**asked, "ours, refined": Asked(None, swept.updates)}
-    updates = swept.updates + refined.trainings * trainings.updates()
-    return {**asked, "ours, refined": Asked(refined.suggested_lr, updates, (refined.lr_low, refined.lr_high))}
+    refined = refine(
+        lambda rate, seed, share: trainings.val_loss(scheme, rate, seed, share),
+        start,
+        seeds=(100 + repeat,),
+        short=short_share(trainings.updates()),
+    )
+    updates = swept.updates + round(refined.cost * trainings.updates())
+    interval = (refined.lr_low, refined.lr_high) if refined.lr_low and refined.lr_high else None
+    return {**asked, "ours, refined": Asked(refined.suggested_lr, updates, interval)}
 
 
 def peers(trainings: Trainings, python: str) -> list[dict[str, Asked]]:

@@ -18,6 +18,7 @@ SamplerName = Literal["tpe", "random", "quasi-random", "grid"]
 Precision = Literal["auto", "float32", "mixed_bfloat16"]
 
 MODELS = ("cnn", "mlp")
+REFINE_OFF = "off"
 RUN_CONTROL = frozenset({"experiment_name", "fresh"})
 """Options that say where and whether a stage runs, not what comes out of it."""
 
@@ -54,6 +55,7 @@ class RangeTestOptions(PrepareOptions):
     epochs: int = Field(5, ge=1, le=10_000, description="full budget of one training, in passes over the training set")
     precision: Precision = Field("auto", description="number format of the network's arithmetic")
     seeds: int = Field(3, ge=1, le=1_000, description="how many seeds, counted from `seed`")
+    refine: str = Field("cosine", description="scheme of the trainings that refine the range test's rate, or off")
 
     @field_validator("model")
     @classmethod
@@ -61,6 +63,14 @@ class RangeTestOptions(PrepareOptions):
         if value in MODELS or _MODULE_FUNCTION.fullmatch(value):
             return value
         raise ValueError(f"expected one of {', '.join(MODELS)}, or module:function")
+
+    @field_validator("refine")
+    @classmethod
+    def _known_refinement(cls, value: str) -> str:
+        trainable = [name for name, scheme in SCHEMES.items() if not scheme.reactive]
+        if value in (REFINE_OFF, *trainable):
+            return value
+        raise ValueError(f"expected {REFINE_OFF}, or one of {', '.join(trainable)}")
 
 
 class SearchOptions(RangeTestOptions):

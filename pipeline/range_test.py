@@ -23,7 +23,7 @@ from pipeline.errors import InputError
 from pipeline.range_analysis import Analysis, bounds, explore, refinement, updates_for
 from pipeline.range_analysis.curves import Spacing
 from pipeline.range_analysis.exploration import WIDENINGS
-from pipeline.range_analysis.result import summarize
+from pipeline.range_analysis.result import summarize, with_refinement
 from pipeline.reporting import figures
 from pipeline.results import RangeTestResult
 from pipeline.training import sweep
@@ -115,7 +115,8 @@ def range_test(
         data: `(x, y)` or `(x, y, sample_weight)` as arrays, or a `tf.data.Dataset` of batches of these. A data set is
             read once a sweep, so one with a seeded `shuffle` is that many passes on.
         validation_data: likewise; the loss on at most 2,000 examples is measured every 10 updates.
-        seeds: how many, from 0, or which. A seed fixes data order and dropout, with `reinitialize` also the weights.
+        seeds: how many, from 0, or which; two more are swept where they disagree. A seed fixes data order and dropout,
+            with `reinitialize` also the weights.
         batch_size: examples in a batch of arrays; a data set has its own.
         lr_min: lowest rate of the first sweep; default by optimizer.
         lr_max: highest rate of the first sweep; default by optimizer.
@@ -123,8 +124,8 @@ def range_test(
         spacing: equal steps in log rate ("exponential") or in rate ("linear").
         epochs: passes planned for the training to come. All sweeps of a round then take at most a tenth of its
             updates, as far as 100 updates a sweep allow.
-        refine: name of the scheme of the training to come. Its rate is then found by five to ten whole trainings of
-            `epochs` each, by their loss on the validation sample: dearer, and right also where the network overfits.
+        refine: name of the scheme of the training to come. Its rate is then found by trainings, short ones and two to
+            four of `epochs`, by their loss on the validation sample: dearer, and right also where the network overfits.
         reinitialize: draw new weights for every seed; Sequential and functional models only.
         widenings: how often to sweep again more widely where the answer lies at an edge.
 
@@ -148,12 +149,11 @@ def range_test(
         sweeper = sweep.Sweeper(model, batches, validation=validation, reinitialize=reinitialize)
         measure = _Measure(sweeper)
         found = explore(measure, chosen, low, high, updates, spacing=spacing, widenings=widenings)
-        summary = summarize(found, chosen, _optimizer_name(model), 0.0)
+        summary = summarize(found, _optimizer_name(model), time.perf_counter() - started)
         if refine is not None and budget and per_epoch:
             start = refinement.starting_rate(found.analysis)
             summary = _refined(summary, start, sweeper, refine, budget, per_epoch)
-    summary = summary.model_copy(update={"seconds": time.perf_counter() - started})
-    val_losses = np.array([measure.val_losses[seed] for seed in chosen])
+    val_losses = np.array([measure.val_losses[seed] for seed in found.seeds])
     return RangeTest(summary, found.analysis, found.rates, found.losses, val_losses)
 
 
@@ -172,31 +172,23 @@ class _Measure:
 def _refined(
     summary: RangeTestResult, start: float | None, sweeper: sweep.Sweeper, scheme: str, budget: int, per_epoch: int
 ) -> RangeTestResult:
-    """Replace rate and interval by those of whole trainings, where there was a start and one training survived."""
+    """Let trainings decide, where the sweep gave them a start."""
     if start is None:
         return summary
-    spent = 0
+    started, spent = time.perf_counter(), 0
 
-    def train(rate: float, seed: int) -> float:
+    def train(rate: float, seed: int, share: float) -> float:
         nonlocal spent
-        lrs = schedules.curve(scheme, steps=budget, steps_per_epoch=per_epoch, initial_lr=rate)
+        steps = max(1, round(share * budget))
+        lrs = schedules.curve(scheme, steps=steps, steps_per_epoch=per_epoch, initial_lr=rate)
         losses, _ = sweeper.train(lrs, seed, validate=False)
         spent += int(np.isfinite(losses).sum())
         return sweeper.validation_loss() if np.isfinite(losses).all() else np.inf
 
-    refined = refinement.refine(train, start, summary.seeds[:1])
-    if refined is None:
-        return summary
-    return summary.model_copy(
-        update={
-            "verdict": "ok",
-            "reason": f"{summary.reason} Whole trainings decided.",
-            "suggested_lr": refined.suggested_lr,
-            "lr_low": refined.lr_low,
-            "lr_high": refined.lr_high,
-            "suggestions": {**summary.suggestions, "refined": refined.suggested_lr},
-            "updates": summary.updates + spent,
-        }
+    seeds = summary.seeds[:1]
+    found = refinement.refine(train, start, seeds=seeds, short=refinement.short_share(budget))
+    return with_refinement(
+        summary, found, scheme=scheme, start=start, seeds=seeds, updates=spent, seconds=time.perf_counter() - started
     )
 
 

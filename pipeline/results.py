@@ -49,11 +49,44 @@ class PrepareResult(Result):
     digests: dict[str, str]
 
 
+class TriedRate(Result):
+    """A rate with its mean validation loss, inf where it diverged; `share` is the training's length in whole ones."""
+
+    lr: float
+    share: float
+    val_loss: float
+
+
+class FittedValley(Result):
+    """A parabola through trainings: log loss is `log(val_loss) + curvature * log10(rate / lr) ** 2`."""
+
+    lr: float
+    val_loss: float
+    curvature: float
+
+
+class RefinementResult(Result):
+    """What trainings made of the rate of a sweep.
+
+    They used `scheme` and started from the rate `start_lr`. `cost` is the length of all together, in whole trainings;
+    `updates` and `seconds` are part of those of the range test.
+    """
+
+    scheme: str
+    start_lr: float
+    seeds: tuple[int, ...]
+    tried: tuple[TriedRate, ...]
+    fit: FittedValley | None
+    cost: float
+    updates: int
+    seconds: float
+
+
 class RangeTestResult(Result):
     """A learning-rate range test: a rate and an interval, or a refusal with its reason.
 
     `suggestions` maps each method to its rate; `divergence_lr` is where sweeps diverged, None where none did.
-    `updates` counts those of all seeds and sweeps.
+    `updates` counts those of all seeds and sweeps, and of the refinement where there was one.
     """
 
     verdict: Literal["ok", "refused"]
@@ -67,6 +100,7 @@ class RangeTestResult(Result):
     optimizer: str
     updates: int
     seconds: float
+    refinement: RefinementResult | None = None
 
 
 class Candidate(Result):

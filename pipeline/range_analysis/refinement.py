@@ -1,7 +1,8 @@
-"""From a sweep's suggestion to the rate that whole trainings confirm.
+"""From a sweep's suggestion to the rate that trainings confirm.
 
 A sweep sees the training loss of a few hundred updates. What only shows later, overfitting above all, moves the best
-rate by up to a decade, and no reading of the sweep can know. A handful of whole trainings can.
+rate by up to a decade, and no reading of the sweep can know. A few trainings can: some short ones show where the valley
+of the validation loss lies and where it becomes too steep for any training, whole ones how far its bottom has moved.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,34 +14,60 @@ import numpy as np
 from pipeline.errors import InputError
 from pipeline.range_analysis.analysis import Analysis
 
-Train = Callable[[float, int], float]
-"""`(rate, seed) -> validation loss` of a whole training with that initial rate; inf or NaN where it diverged."""
+Train = Callable[[float, int, float], float]
+"""`(rate, seed, share) -> validation loss` at the end of a training with that initial rate whose whole schedule is
+compressed into a share of the full length; inf or NaN where it diverged."""
 
-_STEP: Final = 0.5  # decades between the first trainings
-_EXTENSIONS: Final = 5  # how many steps the valley is followed beyond them
-_REACH: Final = 0.5  # decades around the best rate that the parabola is fitted to
-_EITHER_SIDE: Final = 0.5  # decades around the answer that a search should look at: where neighbours were worse
+SHORT: Final = 1 / 8
+"""Length of the short trainings, in whole ones."""
+
+SHORT_TRAININGS, WHOLE_TRAININGS = 8, 4
+"""Most trainings a seed of either length: as much as five whole ones."""
+
+_FEWEST: Final = 50  # updates below which the end of a training says little
+_STEP: Final = 0.5  # decades between trainings
+_RISE: Final = 0.2  # the interval ends where the fit is so much above its bottom, as a share ...
+_NEAREST, _FARTHEST = 0.3, 0.75  # ... but within these distances of the suggestion, in decades
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A rate with its mean validation loss over the seeds, inf where one diverged; `share` is the trainings' length."""
+
+    lr: float
+    share: float
+    val_loss: float
+
+
+@dataclass(frozen=True)
+class Valley:
+    """The fit: log loss is `log(val_loss) + curvature * log10(rate / lr) ** 2`."""
+
+    lr: float
+    val_loss: float
+    curvature: float
 
 
 @dataclass(frozen=True)
 class Refinement:
-    """The rate that whole trainings found best, and the interval to search around it.
+    """The rate that trainings found best, and the interval to search around it; None where all whole ones diverged.
 
-    `val_losses` maps each rate that was tried to its mean validation loss over seeds, inf where one diverged.
-    `trainings` counts what it cost.
+    `tried` holds the trainings in the order in which they were made. `fit` is None where fewer than three points, or
+    their shape, allow none. `cost` is the length of all trainings together, in whole ones.
     """
 
-    suggested_lr: float
-    lr_low: float
-    lr_high: float
-    val_losses: dict[float, float]
-    trainings: int
+    tried: tuple[Tried, ...]
+    cost: float
+    suggested_lr: float | None = None
+    lr_low: float | None = None
+    lr_high: float | None = None
+    fit: Valley | None = None
 
 
 def starting_rate(analysis: Analysis) -> float | None:
     """Where to start from: the suggestion, or where the seeds disagree the middle one of theirs; None without either.
 
-    Seeds that disagree are no answer, yet whole trainings near the middle one can be. More than half must have one.
+    Seeds that disagree are no answer, yet trainings near the middle one can be. More than half must have one.
     """
     own = [rate for rate in analysis.seed_suggestions if rate is not None]
     if analysis.suggested_lr is not None or analysis.edge is not None:
@@ -48,45 +75,96 @@ def starting_rate(analysis: Analysis) -> float | None:
     return float(np.exp(np.median(np.log(own)))) if 2 * len(own) > len(analysis.seed_suggestions) else None
 
 
-def refine(train: Train, start: float, seeds: Sequence[int] = (0,)) -> Refinement | None:
-    """Find the best rate near `start` by whole trainings on the same seeds; None where all of them diverged.
+def short_share(updates: int) -> float:
+    """Give the length of short trainings, where a whole one has so many updates: an eighth, but at least 50 updates."""
+    return min(1.0, max(SHORT, _FEWEST / updates))
 
-    Tries `start` and half a decade to both sides, follows the valley downhill until both neighbours of the best are
-    worse (five steps at most), then tries a quarter of a decade to both sides of the best. The answer is the vertex of
-    the parabola, log loss over log rate, through the points within half a decade of the best. Five trainings a seed
-    where `start` was right, ten at most. The interval is half a decade to both sides, and ends half-way to a rate that
-    diverged.
 
-    Trainings are at the full length of the one to come: where a network overfits, a shorter one has its best rate
-    higher, by some 0.4 decades for every halving in our measurements (`reports/range_test.md`).
+def refine(train: Train, start: float, *, seeds: Sequence[int] = (0,), short: float = SHORT) -> Refinement:
+    """Find the best rate near `start` by trainings on the same seeds.
+
+    1. Short trainings at `start` and half a decade to both sides follow the valley downhill until both neighbours of
+       the best are worse; a parabola through the best three, log loss over log rate, has its lowest point there.
+    2. Whole trainings at that rate, then half a decade lower, and again as long as that is better. A longer training
+       never wants a larger rate in our measurements (`reports/range_test.md`): where it overfits, its best rate falls
+       with the length, and where it does not the best rate is bounded by stability, which knows no length.
+    3. The answer is the lowest point of the parabola through the whole trainings around the best. Where the first was
+       best, what is missing to its right is taken from the short ones: by how much their loss rises there.
+
+    Raises InputError unless `start` is a positive number and there is a seed.
     """
     if not (np.isfinite(start) and start > 0) or not seeds:
         raise InputError(f"refine: received start {start} and {len(seeds)} seeds, expected start > 0 and a seed")
-    tried: dict[float, float] = {}  # by decades from the start
+    trainings = _Trainings(train, start, seeds)
+    shorts = _bracket(lambda offset: trainings.loss(offset, short), _most(short))
+    wholes = _descend(lambda offset: trainings.loss(offset, 1.0), _bottom(shorts))
+    best = _lowest(wholes)
+    if not np.isfinite(wholes[best]):
+        return Refinement(tuple(trainings.tried), trainings.cost)
+    points = {**wholes, **_beyond(shorts, best, wholes[best])} if best == max(wholes) else wholes
+    fit, bottom = _fit(points), _bottom(points)
+    low, high = _interval(bottom, fit, trainings.diverged)
+    return Refinement(
+        tuple(trainings.tried),
+        trainings.cost,
+        suggested_lr=float(start * 10**bottom),
+        lr_low=float(start * 10**low),
+        lr_high=float(start * 10**high),
+        fit=fit and Valley(float(start * 10**fit.lr), fit.val_loss, fit.curvature),
+    )
 
-    def attempt(offset: float) -> None:
-        if offset not in tried:
-            losses = [train(start * 10**offset, seed) for seed in seeds]
-            tried[offset] = float(np.mean(losses)) if np.isfinite(losses).all() else np.inf
 
-    for offset in (0.0, -_STEP, _STEP):
-        attempt(offset)
-    for _ in range(_EXTENSIONS):
+class _Trainings:
+    """Trains at rates that are given in decades from the start, and remembers what it cost."""
+
+    def __init__(self, train: Train, start: float, seeds: Sequence[int]) -> None:
+        self._train, self._start, self._seeds = train, start, seeds
+        self._known: dict[tuple[float, float], float] = {}
+        self.tried: list[Tried] = []
+        self.diverged: list[float] = []
+        self.cost = 0.0
+
+    def loss(self, offset: float, share: float) -> float:
+        """The mean over seeds; inf where one diverged. No training is made twice."""
+        if (offset, share) not in self._known:
+            self._known[offset, share] = self._measured(offset, share)
+        return self._known[offset, share]
+
+    def _measured(self, offset: float, share: float) -> float:
+        rate = float(self._start * 10**offset)
+        losses = [self._train(rate, seed, share) for seed in self._seeds]
+        mean = float(np.mean(losses)) if np.isfinite(losses).all() else np.inf
+        if not np.isfinite(mean):
+            self.diverged.append(offset)
+        self.tried.append(Tried(rate, share, mean))
+        self.cost += share * len(self._seeds)
+        return mean
+
+
+def _most(short: float) -> int:
+    """How many short trainings: no more than one whole one in all, but the three that a valley needs."""
+    return max(3, min(SHORT_TRAININGS, int(1 / short)))
+
+
+def _bracket(loss: Callable[[float], float], most: int) -> dict[float, float]:
+    """Follow the valley downhill until both neighbours of the best are worse, or there were `most` trainings."""
+    tried = {offset: loss(offset) for offset in (0.0, -_STEP, _STEP)}
+    while len(tried) < most:
         best = _lowest(tried)
         if min(tried) < best < max(tried):
             break
-        attempt(best - _STEP if best == min(tried) else best + _STEP)
-    best = _lowest(tried)
-    attempt(best - _STEP / 2)
-    attempt(best + _STEP / 2)
-    if not np.isfinite(min(tried.values())):
-        return None
-    vertex = _vertex(tried)
-    broken = [offset for offset, loss in tried.items() if not np.isfinite(loss) and offset > vertex]
-    high = min([vertex + _EITHER_SIDE, *((vertex + offset) / 2 for offset in broken)])
-    low, rate, high = (float(start * 10**offset) for offset in (vertex - _EITHER_SIDE, vertex, high))
-    losses = {start * 10**offset: loss for offset, loss in sorted(tried.items())}
-    return Refinement(rate, low, high, losses, len(tried) * len(seeds))
+        beside = best - _STEP if best == min(tried) else best + _STEP
+        tried[beside] = loss(beside)
+    return tried
+
+
+def _descend(loss: Callable[[float], float], first: float) -> dict[float, float]:
+    """Go to smaller rates as long as that is better."""
+    tried = {first: loss(first)}
+    while len(tried) < WHOLE_TRAININGS and _lowest(tried) == min(tried):
+        beside = min(tried) - _STEP
+        tried[beside] = loss(beside)
+    return tried
 
 
 def _lowest(tried: dict[float, float]) -> float:
@@ -94,16 +172,38 @@ def _lowest(tried: dict[float, float]) -> float:
     return min(sorted(tried), key=tried.__getitem__)
 
 
-def _vertex(tried: dict[float, float]) -> float:
-    """Where the parabola through the points around the best is lowest: between its neighbours that did not diverge."""
+def _beyond(shorts: dict[float, float], best: float, val_loss: float) -> dict[float, float]:
+    """A step above the best, or as far as short trainings went: its loss, risen as much as theirs; else nothing."""
+    known = {offset: np.log(loss) for offset, loss in sorted(shorts.items()) if 0 < loss < np.inf}
+    beside = min(best + _STEP, max(known, default=best))
+    if beside < best + _STEP / 2 - 1e-9 or val_loss <= 0:
+        return {}
+    here, there = np.interp([best, beside], list(known), list(known.values()))
+    return {beside: float(val_loss * np.exp(there - here))} if there > here else {}
+
+
+def _fit(tried: dict[float, float]) -> Valley | None:
+    """The parabola through the points within a step of the best, in offsets; None where there is no valley."""
     best = _lowest(tried)
-    near = [offset for offset, loss in tried.items() if abs(offset - best) <= _REACH and 0 < loss < np.inf]
+    near = {o: loss for o, loss in tried.items() if abs(o - best) < 1.01 * _STEP and 0 < loss < np.inf}
     if len(near) < 3:
-        return best
-    curvature, slope, _ = np.polyfit(np.array(near) - best, np.log([tried[offset] for offset in near]), 2)
+        return None
+    curvature, slope, floor = np.polyfit(np.array(list(near)) - best, np.log(list(near.values())), 2)
     if curvature <= 0:
-        return best
-    below, above = (
-        _STEP / 2 if np.isfinite(tried.get(best + side, np.inf)) else 0.0 for side in (-_STEP / 2, _STEP / 2)
-    )
-    return best + float(np.clip(-slope / (2 * curvature), -below, above))
+        return None
+    val_loss = float(np.exp(floor - slope**2 / (4 * curvature)))
+    return Valley(best - float(slope / (2 * curvature)), val_loss, float(curvature))
+
+
+def _bottom(tried: dict[float, float]) -> float:
+    """The lowest point of the fit, within half a step of the best; the best where there is no fit."""
+    best, fit = _lowest(tried), _fit(tried)
+    return best if fit is None else float(np.clip(fit.lr, best - _STEP / 2, best + _STEP / 2))
+
+
+def _interval(bottom: float, fit: Valley | None, diverged: list[float]) -> tuple[float, float]:
+    """Where the fit has risen by `_RISE`, in offsets; half-way to a rate above that diverged where that is nearer."""
+    rises = _FARTHEST if fit is None else float(np.sqrt(np.log1p(_RISE) / fit.curvature))
+    reach = float(np.clip(rises, _NEAREST, _FARTHEST))
+    ends = [(bottom + offset) / 2 for offset in diverged if offset > bottom]
+    return bottom - reach, min([bottom + reach, *ends])

@@ -25,7 +25,7 @@ class Drawing:
 def draw(report: Report) -> dict[str, Drawing]:
     """Draw every figure that `report` has data for, by the name of its function in `figures`."""
     marks = style.marks(_schemes(report))
-    planned = (*_range_test(report), *_curves(report, marks), *_search(report, marks))
+    planned = (*_range_test(report), *_refinement(report), *_curves(report, marks), *_search(report, marks))
     return {name: _drawing(name, description, make) for name, description, make in planned}
 
 
@@ -39,6 +39,14 @@ def _range_test(report: Report) -> _Planned:
         return figures.range_test(sweep.rates, sweep.losses, result, **curves, width=width)
 
     yield "range_test", "Training loss against learning rate in the range test", make
+
+
+def _refinement(report: Report) -> _Planned:
+    result = report.range_test
+    if result is None or result.refinement is None:
+        return
+    what = "Validation loss against initial learning rate of the trainings that refined the range test"
+    yield "refinement", what, lambda width: figures.refinement(result, width=width)
 
 
 def _curves(report: Report, marks: Marks) -> _Planned:

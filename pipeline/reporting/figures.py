@@ -6,6 +6,7 @@ so that several figures agree; without it a figure chooses its own.
 
 from pipeline.reporting.basin_figure import basins
 from pipeline.reporting.curves import Role, Training, loss_curves, lr_curve, lr_curves
+from pipeline.reporting.refinement_figure import refinement
 from pipeline.reporting.search_figures import leaderboard, trials
 from pipeline.reporting.style import PALETTE
 from pipeline.reporting.sweep_figure import range_test
@@ -20,5 +21,6 @@ __all__ = [
     "lr_curve",
     "lr_curves",
     "range_test",
+    "refinement",
     "trials",
 ]

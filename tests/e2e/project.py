@@ -106,7 +106,7 @@ class Project:
 
     def _finished_trials(self) -> int:
         query = """SELECT COUNT(*) FROM runs JOIN tags USING (run_uuid)
-            WHERE tags.key = 'pipeline.stage' AND tags.value = 'trial' AND runs.status = 'FINISHED'"""
+            WHERE tags.key = 'pipeline.role' AND tags.value != 'refinement' AND runs.status = 'FINISHED'"""
         try:
             with closing(sqlite3.connect(f"file:{self.folder}/mlflow.db?mode=ro", uri=True)) as database:
                 return int(database.execute(query).fetchone()[0])

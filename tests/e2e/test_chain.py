@@ -12,6 +12,7 @@ import pytest
 from mlflow.entities import Run
 
 from pipeline import datasets
+from pipeline.results import RangeTestResult
 from tests.e2e.project import Project
 
 pytestmark = pytest.mark.slow
@@ -101,7 +102,7 @@ def test_every_training_keeps_its_whole_curve(project: Project) -> None:
         ("prepare", {"data.npz"}, {"digests", "train_examples", "input_shape"}),
         (
             "range_test",
-            {"range_test.csv", "range_test.png"},
+            {"range_test.csv", "range_test.png", "refinement.png"},
             {"verdict", "reason", "suggested_lr", "lr_low", "lr_high", "suggestions", "seeds"},
         ),
         (
@@ -131,6 +132,25 @@ def test_prepared_data_has_the_digests_it_says(project: Project) -> None:
     run = only(project, "prepare")
     splits = datasets.load_splits(project.artifacts(run) / "data.npz")
     assert datasets.digests(splits) == result(project, run)["digests"]
+
+
+def test_range_test_is_refined_by_trainings_on_record(project: Project) -> None:
+    """They are children of its run, start from the sweep's rate and are counted; the search starts from theirs."""
+    run = only(project, "range_test")
+    found = RangeTestResult.model_validate_json((project.artifacts(run) / "result.json").read_text(encoding="utf-8"))
+    refinement = found.refinement
+    assert refinement is not None
+    children = project.runs("trial", run.info.run_id)
+    assert {child.data.tags["pipeline.role"] for child in children} == {"refinement"}
+    assert sorted(float(child.data.params["initial_lr"]) for child in children) == sorted(
+        t.lr for t in refinement.tried
+    )
+    assert refinement.start_lr == found.suggestions["landmarks"]
+    assert found.suggested_lr == found.suggestions["refined"]
+    assert found.updates - refinement.updates == 2 * 250
+    assert refinement.updates <= 44 * refinement.cost  # 2 epochs of 22; what diverged cost less
+    first = pd.read_csv(project.artifacts(only(project, "search")) / "trials.csv").iloc[0]
+    assert first["initial_lr"] == pytest.approx(found.suggested_lr)
 
 
 def test_search_result_holds_together(project: Project) -> None:

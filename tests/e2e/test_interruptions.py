@@ -16,7 +16,8 @@ EVALUATIONS = 3 + (1 + 2) * 2 + 4  # trials, confirmation of finalist and baseli
 
 def finished_trials(project: Project) -> list[Run]:
     """Give the trainings of all searches that have finished."""
-    return project.runs("trial", status="FINISHED")
+    runs = project.runs("trial", status="FINISHED")
+    return [run for run in runs if run.data.tags["pipeline.role"] != "refinement"]
 
 
 @pytest.fixture(scope="module")

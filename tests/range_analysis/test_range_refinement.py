@@ -7,80 +7,148 @@ from hypothesis import strategies as st
 
 from pipeline.errors import InputError
 from pipeline.range_analysis import explore
-from pipeline.range_analysis.refinement import refine, starting_rate
+from pipeline.range_analysis.exploration import BOUNDS
+from pipeline.range_analysis.refinement import (
+    SHORT,
+    SHORT_TRAININGS,
+    WHOLE_TRAININGS,
+    Refinement,
+    refine,
+    short_share,
+    starting_rate,
+)
 from tests.range_analysis.curves import descent
 
 
 class Valley:
-    """Trainings whose best rate is known; counts them, and diverges above `breaks_at`."""
+    """Trainings whose best rate is known: `best` when whole, `moves` decades higher for every halving; counts them.
 
-    def __init__(self, best: float, curvature: float, breaks_at: float = np.inf) -> None:
-        self.best, self.curvature, self.breaks_at, self.calls = best, curvature, breaks_at, 0
+    The loss climbs by `curvature` per squared decade, and is NaN above `breaks_at`.
+    """
 
-    def __call__(self, rate: float, seed: int) -> float:
-        self.calls += 1
-        loss = 0.1 * np.exp(self.curvature * np.log10(rate / self.best) ** 2)
+    def __init__(self, best: float, curvature: float, moves: float = 0.0, breaks_at: float = np.inf) -> None:
+        self.best, self.curvature, self.moves, self.breaks_at = best, curvature, moves, breaks_at
+        self.asked: list[tuple[float, int, float]] = []
+
+    def __call__(self, rate: float, seed: int, share: float) -> float:
+        self.asked.append((rate, seed, share))
+        best = self.best * 10 ** (-self.moves * np.log2(share))
+        loss = 0.1 / share * np.exp(self.curvature * np.log10(rate / best) ** 2)
         return float(loss) if rate < self.breaks_at else np.nan
 
 
-class TestRefine:
-    def test_it_starts_from_the_middle_seed_where_they_disagree(self) -> None:
-        """Three seeds, one two decades off: no answer of the sweep, but a start. A flat sweep gives none."""
-        centres = (1e-3, 1.2e-3, 1e-1)
-        found = explore(lambda rates, seed: descent(rates, centres[seed], 30 * centres[seed]), range(3), 1e-6, 10, 250)
-        assert (found.analysis.verdict, found.analysis.suggested_lr) == ("refused", None)
-        assert starting_rate(found.analysis) == sorted(found.analysis.seed_suggestions)[1]  # type: ignore[type-var]
-        flat = explore(lambda rates, seed: np.full(rates.size, 2.3), (0,), 1e-6, 1.0, 250, widenings=0)
-        assert starting_rate(flat.analysis) is None
+def assert_bounded(found: Refinement, train: Valley, seeds: int = 1) -> None:
+    """No more trainings than promised, and every one of them counted."""
+    assert found.cost == pytest.approx(sum(share for _, _, share in train.asked))
+    assert found.cost <= seeds * (SHORT_TRAININGS * SHORT + WHOLE_TRAININGS) == 5 * seeds
+    assert len(found.tried) * seeds == len(train.asked)
 
+
+class TestRefine:
     @given(st.floats(-2.4, 2.4), st.floats(0.1, 3.0))
     def test_it_finds_the_bottom_of_a_parabola(self, off: float, curvature: float) -> None:
-        """Exactly, from up to 2.4 decades away; the interval holds it."""
+        """From up to 2.4 decades away to an eighth of one, as it interpolates between short trainings."""
         train = Valley(1e-2, curvature)
         found = refine(train, 1e-2 * 10**off)
-        assert found is not None
-        assert found.suggested_lr == pytest.approx(1e-2, rel=1e-6)
-        assert found.lr_low < 1e-2 < found.lr_high
-        assert found.trainings == train.calls <= 10
+        assert abs(np.log10(found.suggested_lr / 1e-2)) < 1 / 8 + 1e-6  # type: ignore[operator]
+        assert found.lr_low < 1e-2 < found.lr_high  # type: ignore[operator]
+        assert_bounded(found, train)
 
-    def test_five_trainings_a_seed_where_the_start_was_right(self) -> None:
-        """On the same seeds at every rate."""
-        seeds: list[tuple[float, int]] = []
+    @given(st.floats(-0.3, 0.7), st.floats(0.5, 3.0), st.floats(0.0, 0.4))
+    def test_it_finds_a_bottom_that_moves_down_when_trainings_grow_longer(
+        self, off: float, curvature: float, moves: float
+    ) -> None:
+        """As where a network overfits: by up to 0.4 decades for every doubling."""
+        train = Valley(1e-2, curvature, moves)
+        found = refine(train, 1e-2 * 10**off)
+        assert found.suggested_lr is not None
+        assert abs(np.log10(found.suggested_lr / 1e-2)) < 0.3
+        assert found.lr_low < 1e-2 < found.lr_high  # type: ignore[operator]
+        assert_bounded(found, train)
 
-        def train(rate: float, seed: int) -> float:
-            seeds.append((rate, seed))
-            return Valley(1e-2, 1.0)(rate, seed) * (1 + 0.1 * seed)
+    def test_the_fit_is_the_parabola_that_whole_trainings_lie_on(self) -> None:
+        """Two steps down from the start, so that both sides of the best are known."""
+        found = refine(Valley(1e-2, 0.8, moves=0.25), 1e-2 * 10**0.8)
+        assert found.fit is not None
+        assert (found.fit.lr, found.fit.val_loss, found.fit.curvature) == pytest.approx((1e-2, 0.1, 0.8))
+        assert found.suggested_lr == found.fit.lr
 
-        found = refine(train, 1e-2, (3, 4))
-        assert found is not None
-        assert found.trainings == len(seeds) == 10
-        assert {seed for _, seed in seeds} == {3, 4}
-        assert len({rate for rate, _ in seeds}) == 5
+    def test_short_trainings_alone_would_be_wrong_there(self) -> None:
+        """Their best rate is 1.2 decades higher, and that is where the whole trainings begin."""
+        train = Valley(1e-2, 1.0, moves=0.4)
+        refine(train, 1e-1)
+        wholes = [rate for rate, _, share in train.asked if share == 1]
+        assert np.log10(wholes[0] / 1e-2) == pytest.approx(1.2)
+        assert wholes == sorted(wholes, reverse=True)
+
+    def test_three_short_and_two_whole_trainings_where_the_start_was_right(self) -> None:
+        """A seed; on the same seeds at every rate."""
+        train = Valley(1e-2, 1.0)
+        found = refine(train, 1e-2, seeds=(3, 4))
+        assert [tried.share for tried in found.tried] == [SHORT] * 3 + [1.0] * 2
+        assert [seed for _, seed, _ in train.asked] == [3, 4] * 5
+        assert found.cost == 2 * (3 * SHORT + 2)
+        assert_bounded(found, train, seeds=2)
+
+    def test_the_loss_is_the_mean_over_seeds(self) -> None:
+        """Inf where one of them diverged."""
+        found = refine(lambda rate, seed, share: 1.0 + seed if rate < 0.02 else [1.0, np.nan][seed], 1e-2, seeds=(0, 1))
+        assert {tried.val_loss for tried in found.tried} == {1.5, np.inf}
 
     def test_it_goes_down_where_the_start_diverges(self) -> None:
-        """NaN compares with nothing, and is worse than everything."""
+        """NaN compares with nothing, and is worse than everything; the interval ends below what diverged."""
         train = Valley(1e-1, 1.0, breaks_at=2e-2)
         found = refine(train, 1.0)
-        assert found is not None
-        assert found.suggested_lr < 2e-2
-        assert found.lr_high < min(rate for rate, loss in found.val_losses.items() if np.isinf(loss))
+        assert found.suggested_lr < 2e-2  # type: ignore[operator]
+        assert found.lr_high < min(tried.lr for tried in found.tried if np.isinf(tried.val_loss))  # type: ignore[operator]
+        assert_bounded(found, train)
 
     def test_a_valley_too_far_away_is_followed_as_far_as_promised(self) -> None:
-        """Ten trainings, and the rate it got to."""
-        train = Valley(1e-6, 0.5)
+        """Five whole trainings' worth, and the rate that it got to."""
+        train = Valley(1e-9, 0.5)
         found = refine(train, 1.0)
-        assert found is not None
-        assert found.trainings == 10
-        assert found.suggested_lr < 10**-2.9
+        assert found.cost == 5
+        assert found.suggested_lr < 10**-3.9  # type: ignore[operator]
+        assert_bounded(found, train)
 
     def test_where_all_diverges_there_is_no_answer(self) -> None:
-        """None, after no more trainings than promised."""
+        """Nor are more trainings spent than promised."""
         train = Valley(1e-2, 1.0, breaks_at=0.0)
-        assert refine(train, 1.0) is None
-        assert train.calls <= 10
+        found = refine(train, 1.0)
+        assert (found.suggested_lr, found.lr_low, found.lr_high, found.fit) == (None, None, None, None)
+        assert_bounded(found, train)
+
+    @given(st.dictionaries(st.integers(-9, 9), st.floats(-5, 5) | st.just(np.nan)), st.floats(0.01, 1.0))
+    def test_any_losses_give_an_answer_near_what_was_tried(self, losses: dict[int, float], short: float) -> None:
+        """Noise, negative losses, divergence anywhere: never an exception, never a rate that nobody tried nearby."""
+
+        def train(rate: float, seed: int, share: float) -> float:
+            return losses.get(round(2 * np.log10(rate)), 1.0)
+
+        found = refine(train, 1.0, short=short)
+        if found.suggested_lr is None:
+            return
+        whole = [tried.lr for tried in found.tried if tried.share == 1]
+        assert min(abs(np.log10(found.suggested_lr / rate)) for rate in whole) < 0.26
+        assert found.lr_low < found.suggested_lr <= found.lr_high  # type: ignore[operator]
 
     @pytest.mark.parametrize("start", [0.0, -1.0, np.nan, np.inf])
     def test_a_start_must_be_a_rate(self, start: float) -> None:
         """Refused by name."""
         with pytest.raises(InputError, match="start"):
             refine(Valley(1e-2, 1.0), start)
+
+    def test_short_trainings_are_long_enough_to_say_something(self) -> None:
+        """An eighth, but at least 50 updates, where a training has so many."""
+        assert [short_share(updates) for updates in (4_000, 200, 50, 10)] == [SHORT, 0.25, 1.0, 1.0]
+
+
+class TestStart:
+    def test_it_is_the_middle_seed_where_they_disagree(self) -> None:
+        """Five seeds, two of them two decades off: no answer of the sweep, but a start. A flat sweep gives none."""
+        centres = (1e-3, 1.2e-3, 1e-1, 1e-1, 1.1e-3)
+        found = explore(lambda rates, seed: descent(rates, centres[seed], 30 * centres[seed]), range(3), 1e-6, 10, 250)
+        assert (found.analysis.verdict, found.analysis.suggested_lr) == ("refused", None)
+        assert starting_rate(found.analysis) == sorted(found.analysis.seed_suggestions)[2]  # type: ignore[type-var]
+        flat = explore(lambda rates, seed: np.full(rates.size, 2.3), (0,), *BOUNDS["adam"], 250, widenings=0)
+        assert starting_rate(flat.analysis) is None

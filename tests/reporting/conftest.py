@@ -1,6 +1,7 @@
 """Results as the stages hand them over, small but complete."""
 
 from collections.abc import Callable
+from math import inf
 
 import numpy as np
 import numpy.typing as npt
@@ -13,14 +14,17 @@ from pipeline.results import (
     Baseline,
     Basin,
     Cost,
+    FittedValley,
     Interval,
     LeaderboardRow,
     PrepareResult,
     RangeTestResult,
+    RefinementResult,
     Scaling,
     SearchResult,
     SeedScore,
     TrainResult,
+    TriedRate,
     Winner,
 )
 
@@ -159,6 +163,26 @@ def make_sweep() -> Sweep:
     return Sweep(rates, losses, median, median * 0.93, median * 1.07)
 
 
+def make_refinement() -> RefinementResult:
+    """Three short trainings, one of which diverged, and three whole ones whose best lies at 0.0562."""
+    short = [(0.178, 0.6), (0.0562, 0.8), (0.562, inf)]
+    whole = [(0.178, 0.44), (0.0562, 0.36), (0.0178, 0.43)]
+    return RefinementResult(
+        scheme="cosine",
+        start_lr=0.178,
+        seeds=(0,),
+        tried=tuple(
+            TriedRate(lr=lr, share=share, val_loss=loss)
+            for share, tried in ((0.125, short), (1.0, whole))
+            for lr, loss in tried
+        ),
+        fit=FittedValley(lr=0.055, val_loss=0.36, curvature=0.76),
+        cost=3.375,
+        updates=1_620,
+        seconds=9.1,
+    )
+
+
 def make_range_test() -> RangeTestResult:
     """A range test that suggests 0.0562."""
     return RangeTestResult(
@@ -173,6 +197,7 @@ def make_range_test() -> RangeTestResult:
         optimizer="sgd",
         updates=240,
         seconds=11.4,
+        refinement=make_refinement(),
     )
 
 

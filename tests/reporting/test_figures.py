@@ -118,6 +118,41 @@ def test_range_test_shows_the_descent_not_the_explosion(report: Report) -> None:
     assert low < 0.36
 
 
+def test_refinement_shows_what_was_tried_and_the_fit(report: Report) -> None:
+    """Short and whole trainings, where they started, the fit and the interval; the suggestion stands on the fit."""
+    assert report.range_test is not None
+    figure = figures.refinement(report.range_test)
+    (axes,) = figure.axes
+    assert (axes.get_xscale(), axes.get_xlabel(), axes.get_ylabel()) == (
+        "log",
+        "initial learning rate",
+        "validation loss",
+    )
+    names = ["interval to search", "start, from the sweep", "short training", "diverged", "whole training"]
+    assert _legend(figure) == [*names, "fit to whole trainings"]
+    points = {str(line.get_label()): np.asarray(line.get_xdata(), float).tolist() for line in axes.get_lines()}
+    assert points["short training"] == [0.178, 0.0562]
+    assert points["diverged"] == [0.562]
+    assert points["whole training"] == [0.178, 0.0562, 0.0178]
+    (diamond,) = (line for line in axes.get_lines() if line.get_marker() == "D")
+    assert np.asarray(diamond.get_ydata()).item() == pytest.approx(0.36, rel=1e-3)
+    assert "suggested 0.0562" in _texts(figure)
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+@pytest.mark.parametrize("loss", [0.3, -0.5, np.inf])
+def test_refinement_draws_whatever_came_out(report: Report, loss: float, width: float) -> None:
+    """No fit, a loss that is negative, or nothing but divergence."""
+    assert report.range_test is not None
+    refinement = report.range_test.refinement
+    assert refinement is not None
+    tried = tuple(each.model_copy(update={"val_loss": loss}) for each in refinement.tried)
+    nothing = {"suggested_lr": None, "lr_low": None, "lr_high": None, "verdict": "refused"} if loss == np.inf else {}
+    changed = refinement.model_copy(update={"tried": tried, "fit": None})
+    result = report.range_test.model_copy(update={"refinement": changed, **nothing})
+    assert _draws(figures.refinement(result, width=width))
+
+
 @pytest.mark.parametrize("width", [WIDE, NARROW])
 def test_labels_of_suggestions_do_not_overlap(report: Report, width: float) -> None:
     """Nor does one label stand in the way of another's line."""

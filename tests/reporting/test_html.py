@@ -142,6 +142,13 @@ def test_leaderboard_table(rendered: str) -> None:
     assert "tie, chosen" in shown
 
 
+def test_refinement_is_shown_with_what_it_cost(rendered: str) -> None:
+    """From which rate, how many trainings, and their length in whole ones."""
+    shown = _visible(_Page(rendered))
+    assert "6 trainings with a cosine rate, starting from the sweep's 0.178, cost as much as 3.38 whole ones" in shown
+    assert "1,620 updates, 9.1 s" in shown
+
+
 def test_a_refused_range_test_says_why(report: Report) -> None:
     """No rate, no interval, but the reason."""
     assert report.range_test is not None
