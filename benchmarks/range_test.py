@@ -5,8 +5,9 @@
     python -m benchmarks.range_test --peers PEERS/bin/python [--schemes cosine constant] [--folder FOLDER] [NAME ...]
 
 Every method is asked five times a problem, each time with other seeds. All answers are judged by whole trainings with a
-cosine decay to zero from a grid of initial rates, four in each decade, on three seeds that no method has used; and
-again with a constant rate. Between two rates of the grid the logarithm of the loss is interpolated.
+cosine decay to zero from a grid of initial rates, four in each decade, on six seeds that no method has used (three for
+the convolutional network; two far from the best rate); and again with a constant rate. Between two rates of the grid
+the logarithm of the loss is interpolated.
 """
 
 import argparse
@@ -32,7 +33,6 @@ from pipeline.range_analysis import bounds, explore, updates_for
 from pipeline.range_analysis.refinement import refine, short_share, starting_rate
 
 REPEATS = 5
-JUDGES = (0, 1, 2)
 SCHEMES = ("cosine", "constant")  # the first is the one that the goals are judged by
 STYLES = {"fastai": (1e-7, 10.0, 100), "lightning": (1e-8, 1.0, 100), "keras": (1e-4, 1.0, None)}
 """Bounds and updates of each kind of sweep; keras_lr_finder's are those of its README, for five epochs."""
@@ -58,12 +58,19 @@ class Judged:
 
 
 class Grid:
-    """Mean validation losses at rates 10 ** (k / 4), found by going outwards from the best until it is clearly left."""
+    """Mean validation losses at rates 10 ** (k / 4).
+
+    Two seeds find the valley, going outwards from the best until it is clearly left. All seeds then judge the rates
+    that were within half of the best; what lies outside needs no finer judgement.
+    """
 
     def __init__(self, trainings: Trainings, scheme: str, start: float) -> None:
         self._trainings, self._scheme = trainings, scheme
         self._losses: dict[int, float] = {}
-        self.best = self._descend(round(4 * np.log10(start)))
+        self._descend(round(4 * np.log10(start)))
+        near = [k for k, loss in self._losses.items() if loss < 1.5 * min(self._losses.values())]
+        self._losses.update({k: self._mean(k, trainings.problem.judges) for k in near})
+        self.best = min(near, key=self._at)
         self.lowest = self._losses[self.best]
 
     def loss(self, rate: float) -> float:
@@ -77,11 +84,13 @@ class Grid:
 
     def _at(self, k: int) -> float:
         if k not in self._losses:
-            rate = 10 ** (k / 4)
-            self._losses[k] = float(np.mean([self._trainings.val_loss(self._scheme, rate, s) for s in JUDGES]))
+            self._losses[k] = self._mean(k, 2)
         return self._losses[k]
 
-    def _descend(self, k: int) -> int:
+    def _mean(self, k: int, seeds: int) -> float:
+        return float(np.mean([self._trainings.val_loss(self._scheme, 10 ** (k / 4), seed) for seed in range(seeds)]))
+
+    def _descend(self, k: int) -> None:
         """Widen until both ends, and their inner neighbours, are 15% worse than the best."""
         low, high = k - 2, k + 2
         for _ in range(60):
@@ -91,7 +100,6 @@ class Grid:
             if left and right:
                 break
             low, high = low - (not left), high + (not right)
-        return best
 
 
 def ours(trainings: Trainings, scheme: str, repeat: int) -> dict[str, Asked]:

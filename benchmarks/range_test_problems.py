@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.datasets import load_diabetes
 
 from pipeline import datasets, schedules
 from pipeline.datasets import Splits
@@ -34,6 +35,7 @@ class Problem:
     label_noise: float = 0.0  # share of training labels drawn anew
     unscaled: bool = False  # inputs as they came, 0 to 16 or 0 to 255
     loss_scale: float = 1.0
+    judges: int = 6  # seeds of each rate of the dense grid
 
 
 def _pair(name: str, data: str, **options: Any) -> tuple[Problem, Problem]:
@@ -47,8 +49,15 @@ PROBLEMS = (
     *_pair("noisy: digits mlp, batches of 4", "digits", batch_size=4, epochs=4),
     *_pair("unscaled: mnist-5k mlp, inputs to 255", "mnist-5k", batch_size=50, epochs=8, unscaled=True),
     *_pair("scaled: digits mlp, loss x 100", "digits", loss_scale=100.0),
-    *_pair("mnist-5k cnn", "mnist-5k", model="cnn", batch_size=50, epochs=2),
+    *_pair("regression: diabetes mlp", "benchmarks.range_test_problems:diabetes", epochs=40),
+    *_pair("mnist-5k cnn", "mnist-5k", model="cnn", batch_size=50, epochs=2, judges=3),
 )
+
+
+def diabetes() -> tuple[Floats, NDArray[np.float32]]:
+    """scikit-learn's diabetes data, inputs float64[442, 10], for a regression whose targets lie between 25 and 346."""
+    x, y = load_diabetes(return_X_y=True)
+    return x, y.astype(np.float32)
 
 
 @keras.saving.register_keras_serializable(package="benchmarks")

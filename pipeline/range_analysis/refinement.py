@@ -89,7 +89,8 @@ def refine(train: Train, start: float, *, seeds: Sequence[int] = (0,), short: fl
        never wants a larger rate in our measurements (`reports/range_test.md`): where it overfits, its best rate falls
        with the length, and where it does not the best rate is bounded by stability, which knows no length.
     3. The answer is the lowest point of the parabola through the whole trainings around the best. Where the first was
-       best, what is missing to its right is taken from the short ones: by how much their loss rises there.
+       best, what is missing to its right is taken from the short ones: by how much their loss rises there. Where there
+       is no parabola, since everything above diverged, one more training is made a quarter of a decade below the best.
 
     Raises InputError unless `start` is a positive number and there is a seed.
     """
@@ -98,10 +99,12 @@ def refine(train: Train, start: float, *, seeds: Sequence[int] = (0,), short: fl
     trainings = _Trainings(train, start, seeds)
     shorts = _bracket(lambda offset: trainings.loss(offset, short), _most(short))
     wholes = _descend(lambda offset: trainings.loss(offset, 1.0), _bottom(shorts))
-    best = _lowest(wholes)
-    if not np.isfinite(wholes[best]):
+    if not np.isfinite(min(wholes.values())):
         return Refinement(tuple(trainings.tried), trainings.cost)
-    points = {**wholes, **_beyond(shorts, best, wholes[best])} if best == max(wholes) else wholes
+    points = _with_upper_side(wholes, shorts)
+    if _fit(points) is None and len(wholes) < WHOLE_TRAININGS:
+        between = _lowest(wholes) - _STEP / 2
+        points = _with_upper_side({**wholes, between: trainings.loss(between, 1.0)}, shorts)
     fit, bottom = _fit(points), _bottom(points)
     low, high = _interval(bottom, fit, trainings.diverged)
     return Refinement(
@@ -172,14 +175,18 @@ def _lowest(tried: dict[float, float]) -> float:
     return min(sorted(tried), key=tried.__getitem__)
 
 
-def _beyond(shorts: dict[float, float], best: float, val_loss: float) -> dict[float, float]:
-    """A step above the best, or as far as short trainings went: its loss, risen as much as theirs; else nothing."""
+def _with_upper_side(wholes: dict[float, float], shorts: dict[float, float]) -> dict[float, float]:
+    """Where the highest whole training is the best, add its loss a step above, risen as much as that of short ones.
+
+    Nearer where short ones went no further; nothing where they do not say, or where losses are not positive.
+    """
+    best = _lowest(wholes)
     known = {offset: np.log(loss) for offset, loss in sorted(shorts.items()) if 0 < loss < np.inf}
     beside = min(best + _STEP, max(known, default=best))
-    if beside < best + _STEP / 2 - 1e-9 or val_loss <= 0:
-        return {}
+    if best < max(wholes) or beside < best + _STEP / 2 - 1e-9 or wholes[best] <= 0:
+        return wholes
     here, there = np.interp([best, beside], list(known), list(known.values()))
-    return {beside: float(val_loss * np.exp(there - here))} if there > here else {}
+    return {**wholes, beside: float(wholes[best] * np.exp(there - here))} if there > here else wholes
 
 
 def _fit(tried: dict[float, float]) -> Valley | None:
@@ -196,9 +203,10 @@ def _fit(tried: dict[float, float]) -> Valley | None:
 
 
 def _bottom(tried: dict[float, float]) -> float:
-    """The lowest point of the fit, within half a step of the best; the best where there is no fit."""
+    """The lowest point of the fit, among what was tried and within half a step of the best; the best without a fit."""
     best, fit = _lowest(tried), _fit(tried)
-    return best if fit is None else float(np.clip(fit.lr, best - _STEP / 2, best + _STEP / 2))
+    low, high = max(best - _STEP / 2, min(tried)), min(best + _STEP / 2, max(tried))
+    return best if fit is None else float(np.clip(fit.lr, low, high))
 
 
 def _interval(bottom: float, fit: Valley | None, diverged: list[float]) -> tuple[float, float]:

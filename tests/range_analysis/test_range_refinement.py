@@ -103,6 +103,15 @@ class TestRefine:
         assert found.lr_high < min(tried.lr for tried in found.tried if np.isinf(tried.val_loss))  # type: ignore[operator]
         assert_bounded(found, train)
 
+    def test_where_all_above_diverges_it_looks_once_more_just_below_the_best(self) -> None:
+        """Two finite points are no valley: the third lies between them."""
+        train = Valley(10**-2.2, 1.0, breaks_at=10**-1.9)
+        found = refine(train, 1e-2)
+        wholes = [float(np.log10(tried.lr)) for tried in found.tried if tried.share == 1]
+        assert wholes == pytest.approx([-2.0, -2.5, -2.25])
+        assert found.suggested_lr == pytest.approx(10**-2.2)
+        assert_bounded(found, train)
+
     def test_a_valley_too_far_away_is_followed_as_far_as_promised(self) -> None:
         """Five whole trainings' worth, and the rate that it got to."""
         train = Valley(1e-9, 0.5)
