@@ -107,6 +107,7 @@ class TrainOptions(SearchOptions):
         None, gt=0, le=1e6, allow_inf_nan=False, description="initial rate to train with, together with `scheme`"
     )
     scheme_params: str = Field("", description="the scheme's parameters, as name=value,name=value")
+    torch_schedule: bool = Field(False, description="also write schedule_torch.py, the schedule as a PyTorch LambdaLR")
 
     @model_validator(mode="after")
     def _scheme_is_whole(self) -> Self:

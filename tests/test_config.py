@@ -44,6 +44,7 @@ DEFAULTS = {
     "scheme": None,
     "initial_lr": None,
     "scheme_params": "",
+    "torch_schedule": False,
 }
 """Public names and values: a change to one needs a line in CHANGELOG.md."""
 

@@ -12,7 +12,7 @@ from pipeline.datasets import head, named
 from pipeline.errors import InputError
 from pipeline.evaluation import Evaluation, Training
 from pipeline.results import SeedScore, TrainResult, Winner
-from pipeline.schedules import keras_source, parse_params, rewriter
+from pipeline.schedules import keras_source, parse_params, rewriter, torch_source
 from pipeline.stages.context import Context
 from pipeline.stages.drawing import draw_training
 from pipeline.stages.network import trainer
@@ -143,7 +143,7 @@ def _mean_scores(finals: list[_Final]) -> dict[str, float]:
 
 
 def _write_schedule(context: Context[TrainOptions], evaluation: Evaluation, training: Training) -> None:
-    """`schedule.json` for programs, `schedule.py` for people: plain Keras, without this project."""
+    """`schedule.json` for programs, `schedule.py` for people: plain Keras without this project, or PyTorch."""
     steps, steps_per_epoch = len(training.rates), training.steps_per_epoch
     schedule = Winner(
         scheme=evaluation.scheme,
@@ -153,12 +153,16 @@ def _write_schedule(context: Context[TrainOptions], evaluation: Evaluation, trai
     )
     fields = {**schedule.model_dump(), "steps": steps, "steps_per_epoch": steps_per_epoch}
     write_text(context.run.folder / "schedule.json", json.dumps(fields, indent=2))
-    source = keras_source(
-        evaluation.scheme,
-        steps=steps,
-        steps_per_epoch=steps_per_epoch,
-        initial_lr=evaluation.initial_lr,
-        params=evaluation.params,
-        rates=training.rates.astype(np.float64),  # of a reactive scheme only what happened can be written down
-    )
-    write_text(context.run.folder / "schedule.py", source)
+    forms = {"schedule.py": keras_source}
+    if context.options.torch_schedule:
+        forms["schedule_torch.py"] = torch_source
+    for name, source in forms.items():
+        text = source(
+            evaluation.scheme,
+            steps=steps,
+            steps_per_epoch=steps_per_epoch,
+            initial_lr=evaluation.initial_lr,
+            params=evaluation.params,
+            rates=training.rates.astype(np.float64),  # of a reactive scheme only what happened can be written down
+        )
+        write_text(context.run.folder / name, text)

@@ -279,7 +279,8 @@ def test_stage_started_by_mlflow_uses_finished_earlier_ones(project: Project) ->
 
 def test_given_scheme_needs_no_search(project: Project) -> None:
     """It is trained as it is, on data that is reused, though no search with such options has ever run."""
-    project.pipeline("train", scheme="step", initial_lr=0.05, scheme_params="drop_rate=0.3,drops=2", epochs=3, seeds=1)
+    given = {"scheme": "step", "initial_lr": 0.05, "scheme_params": "drop_rate=0.3,drops=2"}
+    project.pipeline("train", **given, epochs=3, seeds=1, torch_schedule="true")
     run = project.runs("train")[-2]  # the newest but its own training
     assert "mlflow.parentRunId" not in run.data.tags
     assert run.data.tags["pipeline.scheme"] == "step"
@@ -291,6 +292,8 @@ def test_given_scheme_needs_no_search(project: Project) -> None:
     assert schedule["params"] == {"drop_rate": 0.3, "drops": 2}
     rates = pd.read_csv(project.artifacts(run) / "lr_curve.csv")["lr"]
     assert sorted(set(rates.round(6)), reverse=True) == pytest.approx([0.05, 0.015, 0.0045], rel=1e-4)
+    for_torch = runpy.run_path(str(project.artifacts(run) / "schedule_torch.py"))
+    assert [for_torch["rate"](step) for step in range(len(rates))] == pytest.approx(rates.tolist(), rel=1e-6)
 
 
 def test_wrong_input_found_in_a_stage_is_one_line_and_code_2(project: Project) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.range_analysis import analyse, smooth, steep
+from pipeline.range_analysis import Analysis, analyse, smooth, steep, sweep, valley
 from pipeline.range_analysis.curves import divergence
 from tests.range_analysis.curves import Array, recorded, synthetic
 from tests.range_analysis.methods import reference_steep
@@ -116,6 +116,20 @@ class TestFaultsSeenElsewhere:
 
         assert all(safe(rate) for rate in found.suggestions.values())
         assert not safe(reference_steep(rates, np.median(smooth(losses, 0.9), axis=0)))
+
+    def test_no_answer_is_a_refusal_with_a_reason(self) -> None:
+        """A curve that never falls: others return None, or the rate of whatever noise falls most."""
+        rates = sweep(1e-6, 1.0, 250)
+        losses = 2.3 + np.random.default_rng(3).normal(0, 0.01, (3, 250)) + np.linspace(0, 0.5, 250)
+
+        def informed(answer: object) -> bool:
+            return isinstance(answer, Analysis) and answer.verdict == "refused" and answer.suggested_lr is None
+
+        found = analyse(rates, losses)
+        assert informed(found)
+        assert "never fell" in found.reason
+        assert not informed(valley(rates, np.linspace(2.3, 2.8, 250)))
+        assert not informed(steep(rates, smooth(losses[0], 0.9)))
 
     def test_a_running_mean_is_not_a_batch_loss(self) -> None:
         """The mean since the start, which Keras reports, lags so far behind that it finds too large a rate."""

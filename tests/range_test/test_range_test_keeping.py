@@ -1,6 +1,7 @@
 """A model that somebody else compiled is afterwards what it was, bit for bit."""
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -33,6 +34,25 @@ class TestTheModelIsLeftAsItWas:
         assert model.optimizer is optimizer
         assert int(optimizer.iterations) == 56
         assert float(optimizer.learning_rate) == np.float32(1e-3)
+
+    def test_weights_alone_are_not_all_that_a_sweep_changes(self, digits: Any) -> None:
+        """Put back as others do, the next training differs: the optimizer and dropout are where the sweep left them."""
+
+        def next_losses(sweep: Callable[[keras.Model], object]) -> list[float]:
+            model = network(keras.optimizers.Adam(1e-3))
+            model.fit(*digits, epochs=1, verbose=0, shuffle=False)
+            sweep(model)
+            losses: list[float] = model.fit(*digits, epochs=1, verbose=0, shuffle=False).history["loss"]
+            return losses
+
+        def weights_alone(model: keras.Model) -> None:
+            weights = model.get_weights()
+            model.fit(*digits, epochs=1, verbose=0, shuffle=False)
+            model.set_weights(weights)
+
+        untouched = next_losses(lambda model: None)
+        assert next_losses(lambda model: range_test(model, digits, **SHORT)) == untouched
+        assert next_losses(weights_alone) != untouched
 
     def test_the_next_training_is_the_same(self, digits: Any) -> None:
         """A twin that was never swept gives the same losses to the last digit, dropout included."""
