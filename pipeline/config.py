@@ -16,6 +16,7 @@ from pipeline.schedules import SCHEMES, parse_params, validate
 OptimizerName = Literal["sgd", "adam", "adamw", "adadelta", "adamax", "rmsprop", "nadam", "adagrad", "lion"]
 SamplerName = Literal["tpe", "random", "quasi-random", "grid"]
 Precision = Literal["auto", "float32", "mixed_bfloat16"]
+Spacing = Literal["exponential", "linear"]
 
 MODELS = ("cnn", "mlp")
 REFINE_OFF = "off"
@@ -30,6 +31,9 @@ _MODULE_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 def _none_if_empty(value: object) -> object:
     """MLproject parameters cannot be absent, so an empty one means "not given"."""
     return None if value == "" else value
+
+
+OptionalRate = Annotated[float | None, BeforeValidator(_none_if_empty)]
 
 
 class PrepareOptions(BaseModel):
@@ -55,6 +59,13 @@ class RangeTestOptions(PrepareOptions):
     epochs: int = Field(5, ge=1, le=10_000, description="full budget of one training, in passes over the training set")
     precision: Precision = Field("auto", description="number format of the network's arithmetic")
     seeds: int = Field(3, ge=1, le=1_000, description="how many seeds, counted from `seed`")
+    lr_min: OptionalRate = Field(
+        None, gt=0, le=1e6, allow_inf_nan=False, description="lowest rate of the first sweep; default: by optimizer"
+    )
+    lr_max: OptionalRate = Field(
+        None, gt=0, le=1e6, allow_inf_nan=False, description="highest rate of the first sweep; default: by optimizer"
+    )
+    spacing: Spacing = Field("exponential", description="equal steps of a sweep in log rate, or in rate (linear)")
     refine: str = Field("cosine", description="scheme of the trainings that refine the range test's rate, or off")
 
     @field_validator("model")
@@ -63,6 +74,13 @@ class RangeTestOptions(PrepareOptions):
         if value in MODELS or _MODULE_FUNCTION.fullmatch(value):
             return value
         raise ValueError(f"expected one of {', '.join(MODELS)}, or module:function")
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> Self:
+        if self.lr_min is None or self.lr_max is None or self.lr_min < self.lr_max:
+            return self
+        received = f"{self.lr_min:g} and {self.lr_max:g}"
+        raise ValueError(f"lr_min and lr_max: received {received}, expected lr_min below lr_max")
 
     @field_validator("refine")
     @classmethod
@@ -103,7 +121,7 @@ class TrainOptions(SearchOptions):
     scheme: Annotated[str | None, BeforeValidator(_none_if_empty)] = Field(
         None, description="scheme to train; default: the search's winner"
     )
-    initial_lr: Annotated[float | None, BeforeValidator(_none_if_empty)] = Field(
+    initial_lr: OptionalRate = Field(
         None, gt=0, le=1e6, allow_inf_nan=False, description="initial rate to train with, together with `scheme`"
     )
     scheme_params: str = Field("", description="the scheme's parameters, as name=value,name=value")

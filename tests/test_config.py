@@ -35,6 +35,9 @@ DEFAULTS = {
     "epochs": 5,
     "precision": "auto",
     "seeds": 3,
+    "lr_min": None,
+    "lr_max": None,
+    "spacing": "exponential",
     "refine": "cosine",
     "schemes": "all",
     "trials": 20,
@@ -68,6 +71,10 @@ ACCEPTED: list[tuple[str, str, object]] = [
     ("precision", "mixed_bfloat16", "mixed_bfloat16"),
     ("seeds", "1", 1),
     ("seeds", "1000", 1_000),
+    ("lr_min", "", None),
+    ("lr_min", "1e-8", 1e-8),
+    ("lr_max", "100", 100.0),
+    ("spacing", "linear", "linear"),
     ("refine", "off", "off"),
     ("refine", "one_cycle", "one_cycle"),
     ("schemes", "cosine,constant", "cosine,constant"),
@@ -111,6 +118,10 @@ REFUSED: list[tuple[str, str, str]] = [
     ("epochs", "2.5", "a valid integer"),
     ("refine", "reduce_on_plateau", "off, or one of constant"),
     ("refine", "", "off, or one of constant"),
+    ("lr_min", "0", "greater than 0"),
+    ("torch_schedule", "maybe", "a valid boolean"),
+    ("lr_max", "inf", "a finite number"),
+    ("spacing", "cubic", "'exponential' or 'linear'"),
     ("precision", "float16", "'auto', 'float32' or 'mixed_bfloat16'"),
     ("seeds", "0", "greater than or equal to 1"),
     ("seeds", "1001", "less than or equal to 1000"),
@@ -169,6 +180,13 @@ def test_bad_value_is_one_line(name: str, given: str, accepted: str) -> None:
 def test_every_option_that_can_be_wrong_is_in_the_table() -> None:
     """A new option needs a line among the refused; `scheme` has tests of its own."""
     assert {name for name, _, _ in REFUSED} == set(MainOptions.model_fields) - {"scheme"}
+
+
+def test_bounds_of_a_sweep_are_in_order() -> None:
+    """Where both are given; one that does not fit the other's default is found out when it is swept."""
+    message = refusal({"lr_min": "0.1", "lr_max": "0.1"}, RangeTestOptions)
+    assert message == "lr_min and lr_max: received 0.1 and 0.1, expected lr_min below lr_max"
+    assert validated(RangeTestOptions, {"lr_min": "0.1", "lr_max": "0.2"}).lr_max == 0.2
 
 
 def test_all_faults_are_named_at_once() -> None:

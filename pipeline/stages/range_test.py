@@ -45,7 +45,15 @@ def run(context: Context[RangeTestOptions]) -> RangeTestResult:
         context.status.advance()
         return losses
 
-    found = explore(measure, seeds, *BOUNDS[options.optimizer], updates_for(options.batch_size))
+    low, high = BOUNDS[options.optimizer]
+    found = explore(
+        measure,
+        seeds,
+        options.lr_min or low,
+        options.lr_max or high,
+        updates_for(options.batch_size),
+        spacing=options.spacing,
+    )
     result = summarize(found, options.optimizer, time.perf_counter() - started)
     start = starting_rate(found.analysis)
     if options.refine != REFINE_OFF and start is not None:
