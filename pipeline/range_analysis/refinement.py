@@ -97,20 +97,20 @@ def refine(train: Train, start: float, *, seeds: Sequence[int] = (0,), short: fl
     if not (np.isfinite(start) and start > 0) or not seeds:
         raise InputError(f"refine: received start {start} and {len(seeds)} seeds, expected start > 0 and a seed")
     trainings = _Trainings(train, start, seeds)
-    shorts = _bracket(lambda offset: trainings.loss(offset, short), _most(short))
-    wholes = _descend(lambda offset: trainings.loss(offset, 1.0), _bottom(shorts))
+    shorts = bracket(lambda offset: trainings.loss(offset, short), _most(short))
+    wholes = _descend(lambda offset: trainings.loss(offset, 1.0), bottom(shorts))
     if not np.isfinite(min(wholes.values())):
         return Refinement(tuple(trainings.tried), trainings.cost)
     points = _with_upper_side(wholes, shorts)
     if _fit(points) is None and len(wholes) < WHOLE_TRAININGS:
         between = _lowest(wholes) - _STEP / 2
         points = _with_upper_side({**wholes, between: trainings.loss(between, 1.0)}, shorts)
-    fit, bottom = _fit(points), _bottom(points)
-    low, high = _interval(bottom, fit, trainings.diverged)
+    fit, lowest = _fit(points), bottom(points)
+    low, high = _interval(lowest, fit, trainings.diverged)
     return Refinement(
         tuple(trainings.tried),
         trainings.cost,
-        suggested_lr=float(start * 10**bottom),
+        suggested_lr=float(start * 10**lowest),
         lr_low=float(start * 10**low),
         lr_high=float(start * 10**high),
         fit=fit and Valley(float(start * 10**fit.lr), fit.val_loss, fit.curvature),
@@ -149,7 +149,7 @@ def _most(short: float) -> int:
     return max(3, min(SHORT_TRAININGS, int(1 / short)))
 
 
-def _bracket(loss: Callable[[float], float], most: int) -> dict[float, float]:
+def bracket(loss: Callable[[float], float], most: int) -> dict[float, float]:
     """Follow the valley downhill until both neighbours of the best are worse, or there were `most` trainings."""
     tried = {offset: loss(offset) for offset in (0.0, -_STEP, _STEP)}
     while len(tried) < most:
@@ -202,16 +202,16 @@ def _fit(tried: dict[float, float]) -> Valley | None:
     return Valley(best - float(slope / (2 * curvature)), val_loss, float(curvature))
 
 
-def _bottom(tried: dict[float, float]) -> float:
+def bottom(tried: dict[float, float]) -> float:
     """The lowest point of the fit, among what was tried and within half a step of the best; the best without a fit."""
     best, fit = _lowest(tried), _fit(tried)
     low, high = max(best - _STEP / 2, min(tried)), min(best + _STEP / 2, max(tried))
     return best if fit is None else float(np.clip(fit.lr, low, high))
 
 
-def _interval(bottom: float, fit: Valley | None, diverged: list[float]) -> tuple[float, float]:
+def _interval(lowest: float, fit: Valley | None, diverged: list[float]) -> tuple[float, float]:
     """Where the fit has risen by `_RISE`, in offsets; half-way to a rate above that diverged where that is nearer."""
     rises = _FARTHEST if fit is None else float(np.sqrt(np.log1p(_RISE) / fit.curvature))
     reach = float(np.clip(rises, _NEAREST, _FARTHEST))
-    ends = [(bottom + offset) / 2 for offset in diverged if offset > bottom]
-    return bottom - reach, min([bottom + reach, *ends])
+    ends = [(lowest + offset) / 2 for offset in diverged if offset > lowest]
+    return lowest - reach, min([lowest + reach, *ends])
