@@ -88,11 +88,11 @@ class _Train:
     def __call__(self, rate: float, seed: int, share: float) -> float:
         options, status = self._context.options, self._context.status
         asked = Evaluation(options.optimizer, options.refine, rate, {}, share * options.epochs, seed)
-        status.begin(f"{asked.name}, {asked.epochs:.3g} epochs")
+        status.begin(asked.name_with_budget)
         kept = self._log.recall(asked)
         if kept is None:
             training = self._engine.train(asked.curve(self._engine.steps_per_epoch), seed, validations=1)
-            self._log.log("trial", asked, training, tags={"pipeline.role": "refinement"})
+            self._log.log("trial", asked, training, name=asked.name_with_budget, tags={"pipeline.role": "refinement"})
         else:
             training = read_training(kept)
         status.advance()
