@@ -9,7 +9,7 @@ from pipeline.reporting.style import MUTED, PALETTE, TEXT, WIDE
 from pipeline.results import FittedValley, RangeTestResult, RefinementResult, TriedRate
 
 _REACH = 0.6  # decades to either side of its bottom over which the fit is drawn
-_MARGIN = 1.6  # what the axes extend beyond the trainings, as a factor
+_MARGIN = 1.3  # what the axes extend beyond the trainings, as a factor
 
 
 def refinement(result: RangeTestResult, *, width: float = WIDE) -> Figure:
@@ -20,7 +20,7 @@ def refinement(result: RangeTestResult, *, width: float = WIDE) -> Figure:
     found = result.refinement
     assert found is not None
     figure, (axes,) = style.canvas(width, 3.6)
-    _scale(axes, found)
+    _scale(axes, result, found)
     if result.lr_low is not None and result.lr_high is not None:
         bounds = (result.lr_low, result.lr_high)
         axes.axvspan(*bounds, color=PALETTE["green"], alpha=0.14, lw=0, label="interval to search")
@@ -37,8 +37,9 @@ def refinement(result: RangeTestResult, *, width: float = WIDE) -> Figure:
     return figure
 
 
-def _scale(axes: Axes, found: RefinementResult) -> None:
-    rates = [tried.lr for tried in found.tried]
+def _scale(axes: Axes, result: RangeTestResult, found: RefinementResult) -> None:
+    bounds = [rate for rate in (result.lr_low, result.lr_high) if rate is not None]
+    rates = [*bounds, *(tried.lr for tried in found.tried)]
     style.log_or_linear(axes.xaxis, min(rates) / _MARGIN, max(rates) * _MARGIN)
     axes.set_xlim(min(rates) / _MARGIN, max(rates) * _MARGIN)
     losses = [tried.val_loss for tried in found.tried if np.isfinite(tried.val_loss)]
@@ -83,10 +84,10 @@ def _suggested(axes: Axes, rate: float, found: RefinementResult) -> None:
     axes.annotate(
         style.plain(f"suggested {wording.number(rate)}"),
         (rate, low),
-        xytext=(0, -14),
+        xytext=(0, 9),
         textcoords="offset points",
         ha="center",
-        va="top",
+        va="bottom",
         color=PALETTE["vermillion"],
         fontsize=TEXT,
         fontweight="bold",
