@@ -46,7 +46,7 @@ class TestTheSweep:
         assert range_test(model, digits, epochs=100, widenings=0).losses.shape == (3, 186)
         assert range_test(model, digits, epochs=10, widenings=0).losses.shape == (3, 100)
 
-    def test_whole_trainings_refine_it(self, digits: Any) -> None:
+    def test_trainings_refine_it(self, digits: Any) -> None:
         """On few examples with wrong labels the best rate is lower than the sweep says; trainings find out."""
         x, y = digits
         wrong = np.where(np.random.default_rng(0).random(200) < 0.4, 0, y[:200])
@@ -67,7 +67,11 @@ class TestTheSweep:
             model.fit(x[:200], wrong, batch_size=32, epochs=60, verbose=0)
             losses.append(model.evaluate(*validation, verbose=0)[0])
         assert losses[1] < 0.9 * losses[0]
-        assert found.summary.updates >= 250 + 5 * 420
+        refinement = found.summary.refinement
+        assert refinement is not None
+        assert refinement.start_lr == swept.suggested_lr
+        assert found.summary.updates == 250 + refinement.updates
+        assert 2 * 420 < refinement.updates <= 5 * 420
 
     def test_linear_spacing(self, digits: Any) -> None:
         """Equal steps in the rate."""
