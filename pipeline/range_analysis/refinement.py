@@ -26,8 +26,8 @@ SHORT_TRAININGS, WHOLE_TRAININGS = 8, 4
 
 _FEWEST: Final = 50  # updates below which the end of a training says little
 _STEP: Final = 0.5  # decades between trainings
-_RISE: Final = 0.2  # the interval ends where the fit is so much above its bottom, as a share ...
-_NEAREST, _FARTHEST = 0.3, 0.75  # ... but within these distances of the suggestion, in decades
+_RISE: Final = 0.25  # the interval ends where the fit is so much above its bottom, as a share ...
+_NEAREST, _FARTHEST = 0.4, 0.75  # ... but within these distances of the suggestion, in decades
 
 
 @dataclass(frozen=True)
