@@ -115,8 +115,8 @@ def main() -> None:
         excess = [np.inf if each.excess is None else each.excess for each in every]
         decades = np.median([each.decades for each in every if each.decades is not None])
         worst = f"{max(excess):.0%}" if np.isfinite(max(excess)) else "diverges"
-        cost = f"{np.median(costs[name]):.2g} | {max(costs[name]):.2g}"
-        print(f"| {name} | {np.median(excess):.1%} | {worst} | {decades:.2f} | {cost} |")
+        spent = f"{np.median(costs[name]):.2g} | {max(costs[name]):.2g}"
+        print(f"| {name} | {np.median(excess):.1%} | {worst} | {decades:.2f} | {spent} |")
     print(f"\nPython {platform.python_version()}, {os.cpu_count()} cores, {time.perf_counter() - started:.0f} s.")
 
 

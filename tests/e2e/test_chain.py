@@ -4,6 +4,7 @@ import ast
 import json
 import runpy
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -279,7 +280,7 @@ def test_stage_started_by_mlflow_uses_finished_earlier_ones(project: Project) ->
 
 def test_given_scheme_needs_no_search(project: Project) -> None:
     """It is trained as it is, on data that is reused, though no search with such options has ever run."""
-    given = {"scheme": "step", "initial_lr": 0.05, "scheme_params": "drop_rate=0.3,drops=2"}
+    given: dict[str, Any] = {"scheme": "step", "initial_lr": 0.05, "scheme_params": "drop_rate=0.3,drops=2"}
     project.pipeline("train", **given, epochs=3, seeds=1, torch_schedule="true")
     run = project.runs("train")[-2]  # the newest but its own training
     assert "mlflow.parentRunId" not in run.data.tags
