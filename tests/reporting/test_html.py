@@ -105,7 +105,7 @@ def test_accessible(rendered: str) -> None:
     assert dict(page.tags)["html"]["lang"] == "en"
     assert len(page.text("h1")) == 1
     figures = [attributes for tag, attributes in page.tags if tag == "svg"]
-    assert len(figures) == 12  # six figures, each for desk and phone
+    assert len(figures) == 14  # seven figures, each for desk and phone
     assert all(attributes["role"] == "img" and attributes["aria-label"] for attributes in figures)
     assert all("scope" in attributes for tag, attributes in page.tags if tag == "th")
     boxes = [attributes for _, attributes in page.tags if attributes.get("class") == "scroll"]
