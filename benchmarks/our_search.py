@@ -6,9 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import search
-from pipeline.config import SearchOptions
+from pipeline.config import REFINE_OFF, SearchOptions
+from pipeline.evaluation import Evaluation
 from pipeline.range_analysis import bounds, explore, updates_for
-from pipeline.results import SearchResult
+from pipeline.range_analysis.refinement import refine, short_share, starting_rate
+from pipeline.range_analysis.result import summarize, with_refinement
+from pipeline.results import RangeTestResult, SearchResult
 from pipeline.search import Evaluate, Plan, Space, budgets
 
 Sweep = Callable[[NDArray[np.float64], int], NDArray[np.float32]]
@@ -18,11 +21,9 @@ Sweep = Callable[[NDArray[np.float64], int], NDArray[np.float32]]
 def find(options: SearchOptions, steps_per_epoch: int, sweep: Sweep, evaluate: Evaluate) -> SearchResult:
     """The search's answer with these options."""
     low, high = bounds(options.optimizer)
-    seeds = tuple(options.seed + i for i in range(options.seeds))
-    read = explore(sweep, seeds, low, high, updates_for(options.batch_size)).analysis
-    suggested = float((low * high) ** 0.5)
-    if read.suggested_lr is not None and read.lr_low and read.lr_high:
-        low, suggested, high = read.lr_low, read.suggested_lr, read.lr_high
+    suggested, found = float((low * high) ** 0.5), range_test(options, steps_per_epoch, sweep, evaluate)
+    if found.suggested_lr is not None and found.lr_low and found.lr_high:
+        low, suggested, high = found.lr_low, found.suggested_lr, found.lr_high
     plan = Plan(
         spaces=(Space(options.optimizer, suggested, low, high),),
         schemes=options.scheme_names(),
@@ -35,3 +36,27 @@ def find(options: SearchOptions, steps_per_epoch: int, sweep: Sweep, evaluate: E
         sampler=options.sampler,
     )
     return search.run(plan, evaluate)[0]
+
+
+def range_test(options: SearchOptions, steps_per_epoch: int, sweep: Sweep, evaluate: Evaluate) -> RangeTestResult:
+    """The range test's answer, refined by trainings unless these options say otherwise."""
+    seeds, first = tuple(options.seed + i for i in range(options.seeds)), (options.seed,)
+    swept = explore(sweep, seeds, *bounds(options.optimizer), updates_for(options.batch_size))
+    result, start = summarize(swept, options.optimizer, 0.0), starting_rate(swept.analysis)
+    if options.refine == REFINE_OFF or start is None:
+        return result
+
+    def train(rate: float, seed: int, share: float) -> float:
+        return evaluate(Evaluation(options.optimizer, options.refine, rate, {}, share * options.epochs, seed)).val_loss
+
+    updates = options.epochs * steps_per_epoch
+    found = refine(train, start, seeds=first, short=short_share(updates))
+    return with_refinement(
+        result,
+        found,
+        scheme=options.refine,
+        start=start,
+        seeds=first,
+        updates=round(found.cost * updates),
+        seconds=0.0,
+    )

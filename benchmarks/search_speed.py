@@ -99,10 +99,11 @@ def ours(tool: str, question: Question, folder: Path) -> Search:
 def in_log(tool: str, question: Question, folder: Path) -> Search:
     """A search that keeps a log and ends at the lowest target."""
     log = folder / "log.jsonl"
-    script = ["benchmarks.search_speed_ours"] if tool == "ours_one_process" else ["benchmarks.search_speed_peers", tool]
+    own = tool == "ours_one_process"
+    script = ["benchmarks.search_speed_ours"] if own else ["benchmarks.search_speed_peers", tool]
     command = [sys.executable, "-m", *script, *question.arguments, "--target", str(question.lowest), "--log", str(log)]
     started = time.time()
-    _run(command, ROOT, question.options.limit)
+    _run(command, ROOT, None if own else question.options.limit)
     ended = time.time() - started
     lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     progress = [(line["time"] - started, line["val_loss"]) for line in lines if "val_loss" in line]

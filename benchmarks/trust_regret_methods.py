@@ -16,12 +16,11 @@ import numpy as np
 import optuna
 from numpy.typing import NDArray
 
-from benchmarks.our_search import Sweep, find
+from benchmarks import our_search
 from benchmarks.trust_regret_network import Network, Weights
 from pipeline import schedules
-from pipeline.config import SearchOptions
+from pipeline.config import REFINE_OFF, SearchOptions
 from pipeline.evaluation import Evaluation
-from pipeline.range_analysis import bounds, explore, updates_for
 from pipeline.results import Params
 from pipeline.search import Outcome
 
@@ -63,26 +62,35 @@ class Setting:
         """A fresh model a trial."""
         return _PEERS_SEED + _PER_REPEAT * self.repeat + number
 
-    @property
-    def own_seed(self) -> int:
-        """First seed of our search; it adds tens of thousands for trials and confirmation."""
-        return 100 * self.repeat
+    def options(self, **others: Any) -> SearchOptions:
+        """Our search's defaults; it adds tens of thousands to the seed for trials and confirmation."""
+        own = {"seed": 100 * self.repeat, "epochs": self.epochs, "batch_size": self.batch_size}
+        return SearchOptions.model_validate({**own, **others})
 
 
 def ours(setting: Setting, budget: int) -> Answer:
     """Range test and search as the pipeline makes them, with the default options; whatever they cost is the budget."""
     network, before = setting.network, setting.network.examples
-    options = SearchOptions(seed=setting.own_seed, epochs=setting.epochs, batch_size=setting.batch_size)
-    winner = find(options, network.steps_per_epoch, _sweep(network), _evaluate(network)).winner
+    winner = our_search.find(setting.options(), network.steps_per_epoch, _sweep(network), _evaluate(network)).winner
     return Answer(winner.scheme, winner.initial_lr, winner.params, network.examples - before)
 
 
 def range_test(setting: Setting, budget: int) -> Answer:
-    """The rate that a range test over three seeds suggests, kept constant."""
+    """The rate that the sweeps of a range test suggest, kept constant."""
+    return _range_tested(setting, "constant", REFINE_OFF)
+
+
+def refined_range_test(setting: Setting, budget: int) -> Answer:
+    """The rate that a range test suggests once trainings have refined it, with the scheme of these."""
+    scheme = SearchOptions().refine
+    return _range_tested(setting, scheme, scheme)
+
+
+def _range_tested(setting: Setting, scheme: str, refine: str) -> Answer:
     network, before = setting.network, setting.network.examples
-    seeds = tuple(setting.own_seed + i for i in range(SearchOptions().seeds))
-    found = explore(_sweep(network), seeds, *bounds("sgd"), updates_for(setting.batch_size))
-    return Answer("constant", found.analysis.suggested_lr, {}, network.examples - before)
+    options = setting.options(refine=refine)
+    found = our_search.range_test(options, network.steps_per_epoch, _sweep(network), _evaluate(network))
+    return Answer(scheme, found.suggested_lr, {}, network.examples - before)
 
 
 def hyperband(setting: Setting, budget: int) -> Answer:
@@ -169,11 +177,12 @@ METHODS: dict[str, Callable[[Setting, int], Answer]] = {
     "KerasTuner Hyperband": hyperband,
     "Optuna TPE": optuna_tpe,
     "range test, constant rate": range_test,
+    "range test refined, cosine": refined_range_test,
 }
 """By the names in the report; ours first, since what it spends is the budget of the others."""
 
 
-def _sweep(network: Network) -> Sweep:
+def _sweep(network: Network) -> our_search.Sweep:
     return lambda rates, seed: np.array(network.train(rates, seed, validations=0).losses, np.float32)
 
 
