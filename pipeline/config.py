@@ -149,6 +149,18 @@ class MainOptions(ReportOptions):
     """Options of `main`, the whole chain."""
 
 
+class ReproduceOptions(PrepareOptions):
+    """Options of `reproduce`, which takes all others from the articles."""
+
+    article: Literal["a", "b", "all"] = Field("all", description="whose experiments to run")
+    epochs: Annotated[int | None, BeforeValidator(_none_if_empty)] = Field(
+        None, ge=1, le=10_000, description="most epochs of one training; default: as many as the article has"
+    )
+    seeds: int = Field(3, ge=1, le=1_000, description="how many seeds, counted from `seed`; the answers get two more")
+    answers: bool = Field(True, description="also search for the best rates and decays, which takes most of the time")
+    trials: int = Field(20, ge=1, le=100_000, description="configurations to try in each of these searches")
+
+
 def validated(model: type[Options], values: Mapping[str, object]) -> Options:
     """Build `model` from `values`, or raise InputError with one line that names each fault."""
     try:

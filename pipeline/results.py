@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 Params = Mapping[str, float | int | str | bool]
 Task = Literal["classification", "regression"]
+ClaimVerdict = Literal["supported", "not supported", "within noise", "not run"]
 
 
 class Result(BaseModel):
@@ -233,3 +234,46 @@ class ReportResult(Result):
 
     report: str
     answer: tuple[str, ...]
+
+
+class ExperimentResult(Result):
+    """One experiment of the articles. Without `candidate` it was not run, for the `reason` given."""
+
+    id: str
+    candidate: Candidate | None
+    epochs: int
+    scores: tuple[SeedScore, ...]
+    reason: str = ""
+
+
+class ClaimResult(Result):
+    """What an article claims and reports of one training, and what ours, one a seed, say to it.
+
+    `difference` is our test loss minus that of the experiment `compared_with`, paired by seed (positive: worse).
+    """
+
+    id: str
+    title: str
+    claim: str
+    published_accuracy: float | None
+    published_loss: float | None
+    test_accuracy: Interval | None
+    test_loss: Interval | None
+    compared_with: str
+    difference: Interval | None
+    verdict: ClaimVerdict
+    remark: str
+    trained: ExperimentResult
+
+
+class ReproduceResult(Result):
+    """The articles' experiments. `as_published` says whether data and epochs are those of the articles.
+
+    `printed_rates` are article a's: at the start of each epoch, and at the end.
+    """
+
+    data: str
+    train_examples: int
+    as_published: bool
+    experiments: tuple[ClaimResult, ...]
+    printed_rates: tuple[float, ...]

@@ -148,6 +148,13 @@ class TestArticles:
         convolution_params = (9 * 1 + 1) * 32 + (9 * 32 + 1) * 64
         assert model.count_params() == convolution_params + (5 * 5 * 64 + 1) * 256 + (256 + 1) * 10 == 431_242
 
+    @pytest.mark.parametrize(("side", "params"), [(28, 34_826), (8, 21_386)])
+    def test_keras_example_can_be_named_as_a_users_network_can(self, side: int, params: int) -> None:
+        """34,826 parameters on MNIST, as published; padded, it takes the 8x8 images of digits too."""
+        model = builder("pipeline.models:keras_example", (side, side, 1), 10, "classification")()
+        assert kinds(model) == ["Conv2D", "MaxPooling2D"] * 2 + ["Flatten", "Dropout", "Dense"]
+        assert model.count_params() == params
+
     def test_the_option_knows_them(self) -> None:
         """The names that the option accepts are those that are built."""
         assert set(MODELS) == set(BUILT_IN)

@@ -1,0 +1,40 @@
+"""The data as the articles split it."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from pipeline.articles.experiment import Article
+from pipeline.datasets import Raw, Splits, split
+from pipeline.datasets.splits import assemble
+from pipeline.errors import InputError
+
+_KEPT = 0.8
+"""Article b's `validation_split` holds out the rest."""
+
+
+def as_published(raw: Raw) -> bool:
+    """Whether the articles' splits can be had: they need an official test set."""
+    return raw.x_test is not None
+
+
+def split_as_articles(raw: Raw, article: Article, seed: int) -> Splits:
+    """Split as the article does; a source without an official test set is split at random, as everywhere else here.
+
+    Article a trains on all of the training set, and validates on the test set. Article b holds out the last fifth of
+    the training set, as Keras' `validation_split` does, which never shuffles.
+
+    Raises:
+        InputError: if the data cannot be used, or its labels are no classes.
+
+    """
+    if raw.y_train.dtype.kind == "f":
+        raise InputError("data: received labels that are floats, expected classes, as both articles have them")
+    if not as_published(raw):
+        return split(raw, seed)
+    rows = np.arange(len(raw.y_train))
+    first = int(len(rows) * _KEPT)  # Keras rounds down too
+    if article == "b":
+        return assemble(raw, rows[:first], rows[first:], None)
+    whole = assemble(raw, rows, rows[first:], None)
+    return replace(whole, x_val=whole.x_test, y_val=whole.y_test, w_val=whole.w_test)
