@@ -41,9 +41,12 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]
     Reads the losses of all updates since the last call, so nothing is missed between calls.
     """
 
-    def __init__(self, losses: tf.Variable, step: tf.Variable, batch_size: int) -> None:
+    def __init__(
+        self, losses: tf.Variable, step: tf.Variable, batch_size: int, diverged_at: float = DIVERGED_AT
+    ) -> None:
         super().__init__()
         self._losses, self._step = losses, step
+        self._diverged_at = diverged_at
         self._start_updates = -(-_START // batch_size)
         self._start: float | None = None
         self.updates = 0
@@ -64,7 +67,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]
         if self._start is None:
             # Only the first loss is one that no rate has acted on: a large rate multiplies already the second.
             self._start = min(float(np.median(recent[: self._start_updates])), _ACTED * float(recent[0]))
-        if 0 < DIVERGED_AT * self._start < level:  # multiples of a negative loss say nothing
+        if 0 < self._diverged_at * self._start < level:  # multiples of a negative loss say nothing
             self._stop(f"loss is {level:.3g} about update {first}, {level / self._start:.0f} times its start")
 
     def _stop(self, reason: str) -> None:

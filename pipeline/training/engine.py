@@ -23,7 +23,7 @@ from pipeline.errors import InputError
 from pipeline.evaluation import Training
 from pipeline.models import Builder, symbolic
 from pipeline.results import Scaling
-from pipeline.training.callbacks import Reorder, Rewrite, Rewriter, Watch
+from pipeline.training.callbacks import DIVERGED_AT, Reorder, Rewrite, Rewriter, Watch
 from pipeline.training.compilation import check_callbacks, compile_for, uncompiled
 from pipeline.training.disk import evaluation_feed, training_feed, users_errors
 from pipeline.training.feed import BatchOrder, weighted
@@ -91,6 +91,7 @@ class Trainer:
         rewrite: Rewrite | None = None,
         patience: int | None = None,
         keep_best: bool = False,
+        diverged_at: float = DIVERGED_AT,
         callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> Training:
         """Train once from the seed's initial state.
@@ -103,6 +104,7 @@ class Trainer:
             rewrite: for reactive schemes, called after each validation.
             patience: stop early after this many validations without a better `val_loss`.
             keep_best: leave the model with the weights of its best validation.
+            diverged_at: stop once the loss is this many times what it was at the start; NaN and inf always do.
             callbacks: Keras callbacks; those at batch level see every `UPDATES_PER_CALL`-th update.
 
         Raises:
@@ -117,7 +119,7 @@ class Trainer:
             raise ValueError("validations: received 0, expected 1 or more with rewrite, patience or keep_best")
         check_callbacks(callbacks)
         self._reset(seed, curve)
-        watch = Watch(self._losses, self._step, self._batch_size)
+        watch = Watch(self._losses, self._step, self._batch_size, diverged_at)
         own: list[keras.callbacks.Callback] = [Reorder(self._feed, seed, len(curve) // parts), watch]
         if rewrite is not None:
             own.append(Rewriter(self._curve.rates, self._step, curve, rewrite))

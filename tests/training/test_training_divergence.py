@@ -51,6 +51,15 @@ class TestNoDivergence:
         training = trainer("plain").train(np.zeros(180), 1, validations=0)
         assert (training.diverged, len(training.losses)) == ("", 180)
 
+    def test_without_a_limit_only_what_is_not_finite_stops(self) -> None:
+        """Where a training is wanted to its end whatever becomes of it, its loss may rise as far as numbers go."""
+        engine = trainer("cnn", "adam")
+        training = engine.train(np.full(150, 0.5), 1, validations=0, diverged_at=np.inf)
+        assert (training.diverged, len(training.losses)) == ("", 150)
+        assert training.losses.max() > 4 * training.losses[0]
+        curve = np.where(np.arange(150) < 100, 0.01, np.nan)
+        assert engine.train(curve, 1, validations=0, diverged_at=np.inf).diverged == "loss is nan at update 101"
+
     def test_single_examples_do_not_look_like_divergence(self) -> None:
         """With one example a batch the losses differ by far more than a factor without anything being wrong."""
         engine = trainer("table", batch_size=1)
