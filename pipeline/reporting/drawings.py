@@ -26,7 +26,7 @@ def draw(report: Report) -> dict[str, Drawing]:
     """Draw every figure that `report` has data for, by the name of its function in `figures`."""
     marks = style.marks(_schemes(report))
     planned = (*_range_test(report), *_refinement(report), *_curves(report, marks), *_search(report, marks))
-    return {name: _drawing(name, description, make) for name, description, make in planned}
+    return {name: drawing(name, description, make) for name, description, make in planned}
 
 
 def _range_test(report: Report) -> _Planned:
@@ -88,7 +88,8 @@ def _search(report: Report, marks: Marks) -> _Planned:
         )
 
 
-def _drawing(name: str, description: str, make: _Draw) -> Drawing:
+def drawing(name: str, description: str, make: _Draw) -> Drawing:
+    """Draw a figure in both layouts; `description` is what a screen reader says."""
     # matplotlib escapes every text that it writes, so the SVG is safe as it is.
     wide = svg.inline(make(style.WIDE), f"{name}-wide", description)
     narrow = svg.inline(make(style.NARROW), f"{name}-narrow", description)

@@ -1,25 +1,21 @@
 """Stage `report`: everything that was found, on one page."""
 
-import os
-import platform
-import shlex
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 
-import numpy as np
 import pandas as pd
 
-from pipeline.config import RUN_CONTROL, ReportOptions
+from pipeline.config import ReportOptions
 from pipeline.evaluation import Evaluation
 from pipeline.reporting import figures, html
 from pipeline.results import ReportResult, SearchResult
-from pipeline.stages.context import REPORTS, Context, Upstream
+from pipeline.stages.context import REPORTS, Context
 from pipeline.stages.drawing import drawn
+from pipeline.stages.provenance import command, environment
+from pipeline.stages.sweeps import read_sweep
 from pipeline.tracking.trainings import read_evaluation, read_training
 
 REPORT = "report.html"
-_PACKAGES = ("tensorflow", "keras", "optuna", "mlflow", "scikit-learn", "numpy", "pandas")
 
 
 def summary(result: ReportResult) -> str:
@@ -45,26 +41,14 @@ def _gather(context: Context[ReportOptions]) -> html.Report:
         range_test=upstream.range_test,
         search=upstream.search,
         train=upstream.train,
-        sweep=_sweep(upstream) if upstream.range_test else None,
+        sweep=read_sweep(upstream.folder("range_test"), upstream.range_test) if upstream.range_test else None,
         trials=pd.read_csv(upstream.folder("search") / "trials.csv") if upstream.search else None,
         trainings=tuple(_trainings(context)),
         options=options.model_dump(exclude={"fresh"}),
-        environment=_environment(),
+        environment=environment(),
         costs=_costs(context),
         generated=datetime.now(UTC).isoformat(timespec="seconds"),
-        command=_command(options),
-    )
-
-
-def _sweep(upstream: Upstream) -> html.Sweep:
-    frame = pd.read_csv(upstream.folder("range_test") / "range_test.csv")
-    losses = frame.filter(like="loss_seed_").to_numpy(np.float64).T
-    return html.Sweep(
-        rates=frame["lr"].to_numpy(np.float64),
-        losses=losses,
-        median=frame["median"].to_numpy(np.float64),
-        band_low=frame["band_low"].to_numpy(np.float64),
-        band_high=frame["band_high"].to_numpy(np.float64),
+        command=command(options),
     )
 
 
@@ -105,17 +89,3 @@ def _costs(context: Context[ReportOptions]) -> Sequence[tuple[str, float, float]
         costs.append(("search", upstream.search.cost.seconds, upstream.search.cost.epochs))
     seconds = sum(score.train_seconds for score in upstream.train.seeds)
     return [*costs, ("train", seconds, float(options.epochs * len(upstream.train.seeds)))]
-
-
-def _environment() -> dict[str, str]:
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"
-    return {"Python": platform.python_version(), **{name: version(name) for name in _PACKAGES}, "machine": machine}
-
-
-def _command(options: ReportOptions) -> str:
-    """The command that gives this report, with every option that is not the default."""
-    default = ReportOptions()
-    given = options.model_dump(exclude=set(RUN_CONTROL))
-    changed = {name: value for name, value in given.items() if value != getattr(default, name)}
-    parameters = (part for name, value in changed.items() for part in ("-P", f"{name}={value}"))
-    return shlex.join(["mlflow", "run", ".", "--env-manager", "local", *parameters])

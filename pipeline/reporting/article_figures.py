@@ -1,0 +1,73 @@
+"""Figures of the articles' experiments, in the articles' manner: one panel each, plain axes, losses per epoch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from pipeline.reporting import style
+from pipeline.reporting.style import INK, PALETTE, TEXT, WIDE, Floats
+
+_PANEL = 2.5
+"""Height of a panel in inches."""
+
+_FAR = 20.0
+"""Where losses span more than this factor, a plain axis would show one of them only."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The losses of one experiment: a frame with the columns seed, epoch, loss and val_loss, one row an epoch."""
+
+    title: str
+    history: pd.DataFrame
+
+
+def scheme_curves(curves: Mapping[str, Floats], *, width: float = WIDE) -> Figure:
+    """Draw the learning rate of each epoch, float[epochs] by the scheme's title, each on axes of its own."""
+    figure, grid = _grid(len(curves), width)
+    for axes, (title, rates) in zip(grid, curves.items(), strict=False):
+        axes.plot(np.arange(rates.size), rates, color=PALETTE["blue"], linewidth=2)
+        axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 3), useMathText=False)
+        axes.yaxis.get_offset_text().set_fontsize(TEXT - 1)
+        style.label(axes, x="epoch", y="learning rate", title=title)
+    return figure
+
+
+def losses(panels: Sequence[Panel], *, width: float = WIDE) -> Figure:
+    """Draw training and validation loss per epoch of each experiment: each seed, and their mean."""
+    figure, grid = _grid(len(panels), width)
+    for axes, panel in zip(grid, panels, strict=False):
+        _losses(axes, panel.history)
+        style.label(axes, x="epoch", y="loss", title=panel.title)
+    style.legend(figure, 2)
+    return figure
+
+
+def _losses(axes: Axes, history: pd.DataFrame) -> None:
+    drawn = {"loss": ("training loss", PALETTE["blue"], "-"), "val_loss": ("validation loss", PALETTE["orange"], "--")}
+    for column, (label, color, dash) in drawn.items():
+        for _, seed in history.groupby("seed"):
+            axes.plot(seed["epoch"], seed[column], color=color, alpha=0.25, linewidth=0.8)
+        mean = history.groupby("epoch")[column].mean()
+        axes.plot(mean.index, mean, color=color, linestyle=dash, linewidth=2, label=label)
+    seen = history[["loss", "val_loss"]].to_numpy(np.float64)
+    seen = seen[np.isfinite(seen) & (seen > 0)]
+    if seen.size and seen.max() / seen.min() > _FAR:
+        style.log_or_linear(axes.yaxis, float(seen.min()), float(seen.max()))
+    axes.tick_params(labelcolor=INK)
+
+
+def _grid(panels: int, width: float) -> tuple[Figure, list[Axes]]:
+    columns = min(3, panels) if width >= WIDE else 1
+    rows = -(-panels // columns)
+    figure, grid = style.canvas(width, _PANEL * rows + 0.3, rows, columns)
+    for axes in grid[panels:]:
+        axes.set_axis_off()
+    for axes in grid[:panels]:
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+    return figure, grid

@@ -1,0 +1,150 @@
+"""The page on the articles' experiments, as HTML and as Markdown with its pictures beside it."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from matplotlib.figure import Figure
+
+from pipeline.articles.experiment import Group
+from pipeline.articles.printed import LAST_PRINTED
+from pipeline.articles.table import ARTICLES, EXPERIMENTS
+from pipeline.reporting import article_figures, drawings, figures, wording
+from pipeline.reporting.article_figures import Panel
+from pipeline.reporting.contents import Sweep
+from pipeline.reporting.style import Floats
+from pipeline.results import ClaimResult, Interval, RangeTestResult, ReproduceResult
+
+_GROUPS: dict[Group, str] = {
+    "fixed": "Fixed learning rates",
+    "decay": "Decay schemes",
+    "solution": "Solutions that article b points to",
+    "answer": "What this project finds instead",
+}
+
+
+@dataclass(frozen=True)
+class Articles:
+    """Everything that the page shows.
+
+    `curves` holds the rate of each epoch of every decay scheme, by article and title; `panels` the losses by
+    experiment id; `sweep` the range test on article b's network, where there was one.
+    """
+
+    result: ReproduceResult
+    curves: Mapping[str, Mapping[str, Floats]]
+    panels: Mapping[str, Panel]
+    sweep: tuple[RangeTestResult, Sweep] | None
+    environment: Mapping[str, str]
+    generated: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of the page: the file it has beside the Markdown page, what it shows, and how it is drawn at a width."""
+
+    name: str
+    title: str
+    draw: Callable[[float], Figure]
+
+
+def pictures(page: Articles) -> Iterator[Picture]:
+    """Every figure of the page, in its order."""
+    for article, curves in page.curves.items():
+        yield Picture(
+            f"schemes_{article}",
+            f"The decay schemes of article {article}: learning rate of each epoch",
+            lambda width, curves=curves: article_figures.scheme_curves(curves, width=width),  # type: ignore[misc]
+        )
+    for group, title in _GROUPS.items():
+        panels = [page.panels[row.id] for row in _rows(page, group) if row.id in page.panels]
+        if panels:
+            yield Picture(
+                f"losses_{group}",
+                f"{title}: training and validation loss per epoch, thin lines single seeds",
+                lambda width, panels=panels: article_figures.losses(panels, width=width),  # type: ignore[misc]
+            )
+    if page.sweep is not None:
+        found, sweep = page.sweep
+        yield Picture(
+            "range_test",
+            "The range test on article b's network: training loss while the rate rises, and the interval read off it",
+            lambda width: figures.range_test(
+                sweep.rates,
+                sweep.losses,
+                found,
+                median=sweep.median,
+                band_low=sweep.band_low,
+                band_high=sweep.band_high,
+                divergence_lr=sweep.divergence_lr,
+                width=width,
+            ),
+        )
+
+
+def html(page: Articles) -> str:
+    """Return the page as HTML that loads nothing from outside."""
+    drawn = [(one, drawings.drawing(one.name, one.title, one.draw)) for one in pictures(page)]
+    return _environment(escaped=True).get_template("articles.html.j2").render(**_shared(page), drawn=drawn)
+
+
+def markdown(page: Articles) -> str:
+    """Return the page as Markdown, which shows `NAME.png` for each of the pictures."""
+    return (
+        _environment(escaped=False).get_template("articles.md.j2").render(**_shared(page), drawn=list(pictures(page)))
+    )
+
+
+def _shared(page: Articles) -> dict[str, object]:
+    return {
+        "page": page,
+        "articles": ARTICLES,
+        "groups": [(title, rows) for group, title in _GROUPS.items() if (rows := _rows(page, group))],
+        "last_printed": LAST_PRINTED,
+        "verdicts": _verdict_counts(page.result.experiments),
+    }
+
+
+def _rows(page: Articles, group: Group) -> list[ClaimResult]:
+    return [row for row in page.result.experiments if EXPERIMENTS[row.id].group == group]
+
+
+def _verdict_counts(rows: Sequence[ClaimResult]) -> dict[str, int]:
+    return {verdict: sum(row.verdict == verdict for row in rows) for verdict in dict.fromkeys(r.verdict for r in rows)}
+
+
+def _environment(*, escaped: bool) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=escaped,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        percent=wording.percent,
+        loss=wording.loss,
+        number=wording.number,
+        optimizer=wording.optimizer,
+        scheme=wording.scheme,
+        params=wording.params,
+        accuracies=lambda row: _spread(
+            row.test_accuracy, [s.test_accuracy for s in row.trained.scores], wording.percent
+        ),
+        losses=lambda row: _spread(row.test_loss, [s.test_loss for s in row.trained.scores], wording.loss),
+        minutes=lambda row: wording.seconds(sum(score.train_seconds for score in row.trained.scores)),
+    )
+    return environment
+
+
+def _spread(mean: Interval | None, values: Sequence[float | None], write: Callable[[float], str]) -> str:
+    """Write the mean over seeds, and the lowest and highest of them."""
+    known = [value for value in values if value is not None]
+    if mean is None or not known:
+        return "not run"
+    if not all(isfinite(value) for value in known):
+        return "diverged"
+    return write(mean.mean) + (f" ({write(min(known))} to {write(max(known))})" if len(known) > 1 else "")

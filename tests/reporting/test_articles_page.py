@@ -1,0 +1,137 @@
+"""The page on the articles' experiments."""
+
+from collections.abc import Sequence
+from math import inf
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.articles.printed import printed_rates
+from pipeline.articles.table import EXPERIMENTS
+from pipeline.reporting import article_figures, articles_page
+from pipeline.reporting.article_figures import Panel
+from pipeline.reporting.articles_page import Articles
+from pipeline.reporting.style import NARROW, WIDE
+from pipeline.results import Candidate, ClaimResult, ExperimentResult, Interval, ReproduceResult, SeedScore
+from pipeline.statistics import mean_interval
+
+
+def history(seeds: int = 2, epochs: int = 3) -> pd.DataFrame:
+    """Give falling losses."""
+    rows = [
+        {"seed": seed, "epoch": epoch, "loss": 1 / epoch + seed / 10, "val_loss": 1.1 / epoch + seed / 10}
+        for seed in range(seeds)
+        for epoch in range(1, epochs + 1)
+    ]
+    return pd.DataFrame(rows)
+
+
+def claim(name: str, losses: Sequence[float], remark: str = "a remark") -> ClaimResult:
+    """Give the row of an experiment with one loss a seed."""
+    row = EXPERIMENTS[name]
+    scores = tuple(
+        SeedScore(seed=seed, val_loss=loss, test_loss=loss, test_accuracy=0.98 + seed / 1000, train_seconds=30.0)
+        for seed, loss in enumerate(losses)
+    )
+    candidate = Candidate(scheme="constant", initial_lr=row.initial_lr, optimizer=row.optimizer, params={})
+    trained = ExperimentResult(id=name, candidate=candidate if losses else None, epochs=3, scores=scores)
+    return ClaimResult(
+        id=name,
+        title=row.title,
+        claim=row.claim,
+        published_accuracy=row.published.test_accuracy if row.published else None,
+        published_loss=row.published.test_loss if row.published else None,
+        test_accuracy=mean_interval([0.98 + i / 1000 for i in range(len(losses))]) if losses else None,
+        test_loss=mean_interval(list(losses)) if losses else None,
+        compared_with="B1" if losses else "",
+        difference=Interval(mean=0.01, low=0.004, high=0.016) if losses else None,
+        verdict="supported" if losses else "not run",
+        remark=remark,
+        trained=trained,
+    )
+
+
+@pytest.fixture
+def page() -> Articles:
+    """Give a page with an experiment of each fate: trained, diverged on a seed, not run."""
+    rows = (claim("A0", (0.08, 0.09)), claim("B2", (2.3, inf)), claim("B12", (), "no <interval>"))
+    result = ReproduceResult(
+        data="digits",
+        train_examples=1_079,
+        as_published=False,
+        experiments=rows,
+        printed_rates=printed_rates(),
+    )
+    return Articles(
+        result=result,
+        curves={"a": {"A2 SGD 0.1, step": np.array([0.1, 0.1, 0.05])}},
+        panels={"A0": Panel("A0 SGD 0.1", history())},
+        sweep=None,
+        environment={"Python": "3.11", "machine": "two cores"},
+        generated="2026-01-01T00:00:00+00:00",
+        command="mlflow run . -e reproduce",
+    )
+
+
+@pytest.mark.parametrize("render", [articles_page.html, articles_page.markdown])
+def test_page_has_a_row_for_each_experiment_and_says_where_it_comes_from(page: Articles, render: object) -> None:
+    """Figures of article and ours, claim, verdict, command, machine; that the form is small; all printed rates."""
+    assert callable(render)
+    text = render(page)
+    for row in page.result.experiments:
+        assert row.id in text
+        assert row.verdict in text
+    for words in (
+        "98.05% (98.00% to 98.10%)",
+        "0.085 (0.08 to 0.09)",
+        "diverged",
+        "10.10%",
+        "Small form",
+        "mlflow run . -e reproduce",
+        "two cores",
+        "0.031885575503110886",
+        "1 not run",
+    ):
+        assert words in text
+    assert all(str(rate) in text for rate in page.result.printed_rates)
+
+
+def test_html_escapes_and_loads_nothing_from_outside(page: Articles) -> None:
+    """Its pictures are in it."""
+    text = articles_page.html(page)
+    assert "no &lt;interval&gt;" in text
+    assert "http" not in text
+    assert text.count("<svg") == 2 * len(list(articles_page.pictures(page)))
+
+
+def test_markdown_shows_the_pictures_beside_it(page: Articles) -> None:
+    """By the names under which the stage saves them; each table row stays a line."""
+    text = articles_page.markdown(page)
+    names = [picture.name for picture in articles_page.pictures(page)]
+    assert names == ["schemes_a", "losses_fixed"]
+    for name in names:
+        assert f"]({name}.png)" in text
+    rows = [line for line in text.splitlines() if line.startswith("| **")]
+    assert len(rows) == 3
+    assert {line.count(" | ") for line in rows} == {7}
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_losses_are_drawn_one_panel_an_experiment(width: float) -> None:
+    """Each seed thin, their mean thick, for training and validation; a spare place in the grid stays empty."""
+    figure = article_figures.losses([Panel(f"B{i}", history()) for i in range(1, 5)], width=width)
+    visible = [axes for axes in figure.axes if axes.axison]
+    assert [axes.get_title(loc="left") for axes in visible] == ["B1", "B2", "B3", "B4"]
+    for axes in visible:
+        assert len(axes.get_lines()) == 2 * (2 + 1)
+    mean = visible[0].get_lines()[2]
+    np.testing.assert_allclose(np.asarray(mean.get_ydata()), [1.05, 0.55, 1 / 3 + 0.05])
+
+
+def test_scheme_curves_start_at_epoch_0() -> None:
+    """As the articles count."""
+    figure = article_figures.scheme_curves({"step": np.array([0.1, 0.1, 0.05])})
+    (line,) = figure.axes[0].get_lines()
+    np.testing.assert_array_equal(np.asarray(line.get_xdata()), [0, 1, 2])
+    np.testing.assert_array_equal(np.asarray(line.get_ydata()), [0.1, 0.1, 0.05])
