@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
 # Options for the commands that take some: make run ARGS="--data digits --epochs 3"
 ARGS ?=
 
-.PHONY: help setup run test lint bench ui report clean lock
+.PHONY: help setup run test lint bench ui report reproduce clean lock
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,9 @@ run: $(READY) ## Run the whole chain on real data and print the answer
 
 report: $(READY) ## Make the report again from what was found
 	@$(BIN)/python -m pipeline report $(ARGS)
+
+reproduce: $(READY) ## Run the two articles' experiments; ARGS="--data mnist" for hours on all of MNIST
+	@$(BIN)/python -m pipeline reproduce $(ARGS)
 
 ui: $(READY) ## Open the runs in the MLflow UI, on this machine only
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/mlflow ui --host 127.0.0.1 $(ARGS)

@@ -8,12 +8,13 @@ from pathlib import Path
 from types import ModuleType
 
 from pipeline import config, datasets
-from pipeline.config import PrepareOptions, TrainOptions
+from pipeline.articles.table import searches
+from pipeline.config import PrepareOptions, ReproduceOptions, TrainOptions
 from pipeline.console import Status, native_messages_hidden
 from pipeline.fingerprints import fingerprint, user_code_digest
 from pipeline.loading import quick_imports
 from pipeline.results import PrepareResult, ReportResult
-from pipeline.stages.context import REPORTS, Context, Upstream
+from pipeline.stages.context import ARTICLES, REPORTS, Context, Upstream
 from pipeline.tracking import Finished, StageRun, Store
 from pipeline.tracking.files import write_text
 from pipeline.tracking.projects import launch
@@ -54,7 +55,11 @@ STAGES: dict[str, Stage] = {
     "report": Stage(
         "report", "report {model} on {data}", config.ReportOptions, ("prepare", "range_test", "search", "train")
     ),
+    "reproduce": Stage("reproduce", "articles on {data}", config.ReproduceOptions, ("prepare",)),
 }
+
+PUBLISHED = {"report": (REPORTS, ("*.html", "*.png")), "reproduce": (ARTICLES, ("*.html", "*.md", "*.png", RESULT))}
+"""The stages that leave pages for people: where in the working directory, and which of their artifacts."""
 
 MAIN = Stage("main", "{model} on {data}", config.MainOptions, ("prepare", "range_test", "search", "train", "report"))
 
@@ -82,6 +87,8 @@ def run_stage(name: str, options: PrepareOptions) -> None:
         upstream: dict[str, Finished] = {}
         for need in stage.needed(options):
             upstream[need] = _obtain_upstream(STAGES[need], options, upstream, store, run)
+        if isinstance(options, ReproduceOptions):
+            upstream |= _obtain_searches(options, upstream["prepare"], store, run)
         key = _key(stage, options, upstream)
         store.set_fingerprint(run, key)
         with Status(name) as status:
@@ -120,6 +127,17 @@ def _obtain_upstream(
     return store.find(stage.name, key) or _launch(stage, own, store, run)
 
 
+def _obtain_searches(options: ReproduceOptions, prepared: Finished, store: Store, run: StageRun) -> dict[str, Finished]:
+    """The range test and the search behind each of this project's answers to the articles."""
+    obtained: dict[str, Finished] = {}
+    for answer, search in searches(options).items():
+        runs = {"prepare": prepared}
+        for need in ("range_test", "search"):
+            runs[need] = _obtain_upstream(STAGES[need], search, runs, store, run)
+            obtained[f"{answer}/{need}"] = runs[need]
+    return obtained
+
+
 def _launch(stage: Stage, options: PrepareOptions, store: Store, run: StageRun) -> Finished:
     launch(stage.name, options.model_dump(mode="json", exclude={"experiment_name"}), run.experiment_id)
     finished = store.find_child(run, stage.name)
@@ -145,17 +163,18 @@ def _key(stage: Stage, options: PrepareOptions, runs: Mapping[str, Finished]) ->
         return fingerprint(stage.name, options, {"source": datasets.source_digest(options.data) or "unknown"})
     inputs = PrepareResult.model_validate_json(runs["prepare"].result).digests
     model = {"model": user_code_digest(getattr(options, "model", ""))}
-    upstream = {name: runs[name].fingerprint for name in stage.needed(options) if name != "prepare"}
+    upstream = {name: run.fingerprint for name, run in runs.items() if name != "prepare"}
     return fingerprint(stage.name, options, {**inputs, **model, **upstream})
 
 
 def _publish(stage: str, folder: Path) -> None:
-    """Copy a report's page and pictures to where people look for them."""
-    if stage != "report":
+    """Copy a page and its pictures to where people look for them."""
+    if stage not in PUBLISHED:
         return
-    REPORTS.mkdir(exist_ok=True)
-    for file in (*folder.glob("*.html"), *folder.glob("*.png")):
-        shutil.copyfile(file, REPORTS / file.name)
+    place, kinds = PUBLISHED[stage]
+    place.mkdir(parents=True, exist_ok=True)
+    for file in (file for kind in kinds for file in folder.glob(kind)):
+        shutil.copyfile(file, place / file.name)
 
 
 def _params(options: PrepareOptions) -> dict[str, object]:

@@ -15,6 +15,7 @@ from pipeline.config import (
     PrepareOptions,
     RangeTestOptions,
     ReportOptions,
+    ReproduceOptions,
     SearchOptions,
     TrainOptions,
     validated,
@@ -29,6 +30,7 @@ COMMANDS: dict[str, tuple[type[PrepareOptions], str]] = {
     "search": (SearchOptions, "search over initial rate and decay scheme"),
     "train": (TrainOptions, "final training with the winner, or with a scheme of your own"),
     "report": (ReportOptions, "the report of all that was found"),
+    "reproduce": (ReproduceOptions, "the two articles' experiments, and our answers"),
 }
 """Command -> its options and what it does."""
 

@@ -11,7 +11,15 @@ from typing import Self
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 _WIDTH = 11  # of the longest stage's name
 
@@ -28,6 +36,8 @@ class Status:
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
             TextColumn("{task.description}", markup=False),  # a path may hold what looks like markup
             console=self._console,
             transient=True,
@@ -53,9 +63,13 @@ class Status:
         """Say what is being done now."""
         self._progress.update(self._task, description=what)
 
-    def advance(self) -> None:
-        """One step is done."""
-        self._progress.update(self._task, advance=1)
+    def advance(self, steps: int = 1) -> None:
+        """Some steps are done."""
+        self._progress.update(self._task, advance=steps)
+
+    def note(self, what: str) -> None:
+        """Say in a line that stays what has been done so far."""
+        self._console.print(f"  {escape(what)}")
 
     def done(self, summary: str, reused: bool = False) -> None:
         """End with one line that stays."""

@@ -31,6 +31,8 @@ WRONG: list[tuple[list[str], tuple[str, ...]]] = [
     (["search", "--schemes", "cosine,no\nline"], ("schemes", "constant")),
     (["train", "--scheme", "cosine"], ("scheme", "initial_lr", "both or neither")),
     (["train", "--scheme=cosine", "--initial-lr=0.1", "--scheme-params=x=1"], ("'x'", "final_fraction")),
+    (["reproduce", "--article", "c"], ("article", "'c'", "'a', 'b' or 'all'")),
+    (["reproduce", "--epochs", "0"], ("epochs", "'0'", "greater than or equal to 1")),
     (["report", "--momentum", "nan"], ("momentum", "'nan'", "less than 1")),
 ]
 

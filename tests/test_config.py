@@ -12,6 +12,7 @@ from pipeline.config import (
     PrepareOptions,
     RangeTestOptions,
     ReportOptions,
+    ReproduceOptions,
     SearchOptions,
     TrainOptions,
     validated,
@@ -217,7 +218,7 @@ def test_each_stage_extends_the_options_of_the_one_before() -> None:
         assert issubclass(later, earlier)
         for name, field in earlier.model_fields.items():
             assert repr(later.model_fields[name]) == repr(field)
-    assert tuple(dict.fromkeys(model for model, _ in COMMANDS.values())) == (MainOptions, *CHAIN[:-1])
+    assert tuple(dict.fromkeys(model for model, _ in COMMANDS.values())) == (MainOptions, *CHAIN[:-1], ReproduceOptions)
 
 
 def test_run_control_options_exist_everywhere() -> None:
@@ -227,7 +228,7 @@ def test_run_control_options_exist_everywhere() -> None:
 
 def test_every_option_says_what_it_is() -> None:
     """Its description is what --help prints, where a percent sign would be a directive."""
-    for name, field in MainOptions.model_fields.items():
+    for name, field in (MainOptions.model_fields | ReproduceOptions.model_fields).items():
         assert field.description, name
         assert "%" not in field.description
 

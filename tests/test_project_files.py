@@ -55,10 +55,10 @@ def test_entry_point_has_the_options_of_its_command(name: str) -> None:
     assert set(entry["parameters"]) == set(fields) - {"experiment_name"}
     for option, parameter in entry["parameters"].items():
         default = fields[option].default
-        expected = {None: "", False: "false"}.get(default, default) if not isinstance(default, int | float) else default
-        assert parameter["default"] == ("false" if default is False else expected)
-        assert type(parameter["default"]) is type("false" if default is False else expected)
-        assert parameter["type"] == MLFLOW_TYPES.get(option, "string")
+        expected = {"None": "", "False": "false", "True": "true"}.get(str(default), default)
+        assert parameter["default"] == expected
+        assert type(parameter["default"]) is type(expected)
+        assert parameter["type"] == ("string" if default is None else MLFLOW_TYPES.get(option, "string"))
     values = {option: f"<{option}>" for option in entry["parameters"]}
     words = entry["command"].format(**values).split()
     assert words[:4] == ["python", "-m", "pipeline", name]

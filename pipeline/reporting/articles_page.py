@@ -79,7 +79,6 @@ def pictures(page: Articles) -> Iterator[Picture]:
                 median=sweep.median,
                 band_low=sweep.band_low,
                 band_high=sweep.band_high,
-                divergence_lr=sweep.divergence_lr,
                 width=width,
             ),
         )

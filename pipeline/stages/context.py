@@ -19,6 +19,9 @@ SPLITS = "data.npz"
 REPORTS = Path("reports")
 """Where the newest report lies, in the working directory."""
 
+ARTICLES = REPORTS / "articles"
+"""Where the newest page on the articles' experiments lies."""
+
 
 @dataclass(frozen=True)
 class Upstream:
@@ -52,6 +55,11 @@ class Upstream:
     def train(self) -> TrainResult:
         """The result of `train`."""
         return TrainResult.model_validate_json(self.runs["train"].result)
+
+    def behind(self, answer: str) -> tuple[RangeTestResult, SearchResult]:
+        """The range test and the search that `reproduce` builds an answer upon."""
+        found, searched = self.runs[f"{answer}/range_test"].result, self.runs[f"{answer}/search"].result
+        return RangeTestResult.model_validate_json(found), SearchResult.model_validate_json(searched)
 
     def folder(self, stage: str) -> Path:
         """The artifacts of a stage."""

@@ -41,7 +41,7 @@ def _gather(context: Context[ReportOptions]) -> html.Report:
         range_test=upstream.range_test,
         search=upstream.search,
         train=upstream.train,
-        sweep=read_sweep(upstream.folder("range_test"), upstream.range_test) if upstream.range_test else None,
+        sweep=read_sweep(upstream.folder("range_test")) if upstream.range_test else None,
         trials=pd.read_csv(upstream.folder("search") / "trials.csv") if upstream.search else None,
         trainings=tuple(_trainings(context)),
         options=options.model_dump(exclude={"fresh"}),

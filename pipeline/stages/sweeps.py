@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 
 from pipeline.reporting.contents import Sweep
-from pipeline.results import RangeTestResult
 
 
-def read_sweep(folder: Path, result: RangeTestResult) -> Sweep:
+def read_sweep(folder: Path) -> Sweep:
     """The curves in `range_test.csv`."""
     frame = pd.read_csv(folder / "range_test.csv")
     return Sweep(
@@ -18,5 +17,4 @@ def read_sweep(folder: Path, result: RangeTestResult) -> Sweep:
         median=frame["median"].to_numpy(np.float64),
         band_low=frame["band_low"].to_numpy(np.float64),
         band_high=frame["band_high"].to_numpy(np.float64),
-        divergence_lr=result.divergence_lr,
     )

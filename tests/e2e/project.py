@@ -93,23 +93,30 @@ class Project:
         """The folder with a run's artifacts."""
         return Path(run.info.artifact_uri.removeprefix("file://"))
 
+    def wait_for_trainings(self, process: subprocess.Popen[str], count: int) -> None:
+        """Wait until so many trainings of the articles' experiments have finished; as `wait_for_trials`."""
+        self._wait(process, count, ("experiment",))
+
     def wait_for_trials(self, process: subprocess.Popen[str], count: int) -> None:
         """Wait until so many trainings of searches have finished, while the process is at work on them.
 
         It only looks: MLflow's client would take part in setting up the store, which two must not do at once.
         """
+        self._wait(process, count, ("trial", "confirmation"))
+
+    def _wait(self, process: subprocess.Popen[str], count: int, roles: Sequence[str]) -> None:
         deadline = time.monotonic() + PATIENCE
-        while self._finished_trials() < count:
+        while self._finished_trainings(roles) < count:
             assert process.poll() is None, f"ended before it could be interrupted:\n{process.communicate()}"
             assert time.monotonic() < deadline
             time.sleep(0.05)
 
-    def _finished_trials(self) -> int:
-        query = """SELECT COUNT(*) FROM runs JOIN tags USING (run_uuid)
-            WHERE tags.key = 'pipeline.role' AND tags.value != 'refinement' AND runs.status = 'FINISHED'"""
+    def _finished_trainings(self, roles: Sequence[str]) -> int:
+        query = f"""SELECT COUNT(*) FROM runs JOIN tags USING (run_uuid) WHERE tags.key = 'pipeline.role'
+            AND tags.value IN ({", ".join("?" * len(roles))}) AND runs.status = 'FINISHED'"""
         try:
             with closing(sqlite3.connect(f"file:{self.folder}/mlflow.db?mode=ro", uri=True)) as database:
-                return int(database.execute(query).fetchone()[0])
+                return int(database.execute(query, roles).fetchone()[0])
         except sqlite3.OperationalError:  # not set up yet
             return 0
 

@@ -1,0 +1,134 @@
+"""Stage `reproduce`: the two articles' experiments, their claims judged, and what this project finds instead."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+
+from pipeline import datasets
+from pipeline.articles.experiment import Experiment
+from pipeline.articles.judging import judge, loss_difference
+from pipeline.articles.printed import printed_rates
+from pipeline.articles.splitting import as_published
+from pipeline.articles.table import PUBLISHED_EXAMPLES, chosen, epochs_of, seeds_of
+from pipeline.config import ReproduceOptions
+from pipeline.datasets import Raw
+from pipeline.reporting import articles_page
+from pipeline.reporting.article_figures import Panel
+from pipeline.reporting.contents import Sweep
+from pipeline.reporting.style import WIDE, Floats
+from pipeline.results import ClaimResult, RangeTestResult, ReproduceResult, SeedScore
+from pipeline.schedules import curve
+from pipeline.stages.context import Context
+from pipeline.stages.experiments import Conducted, Laboratory
+from pipeline.stages.provenance import command, environment
+from pipeline.stages.sweeps import read_sweep
+from pipeline.statistics import mean_interval
+from pipeline.tracking.files import write_text
+
+_ANSWER_ON_B = "S2"
+
+
+def summary(result: ReproduceResult) -> str:
+    """What came out, in one line."""
+    counts = Counter(row.verdict for row in result.experiments)
+    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    return f"{len(result.experiments)} experiments, claims: {verdicts}; reports/articles/index.html"
+
+
+def run(context: Context[ReproduceOptions]) -> ReproduceResult:
+    """Conduct every experiment that is asked for, judge the claims, and write the page."""
+    options, status = context.options, context.status
+    experiments = chosen(options)
+    status.expect(sum(e.cost * epochs_of(e, options) * seeds_of(e, options) for e in experiments))
+    raw = datasets.load(options.data, options.target, options.in_memory_mb * 2**20)
+    laboratory = Laboratory(context, raw)
+    conducted = [laboratory.conduct(e, epochs_of(e, options), seeds_of(e, options)) for e in experiments]
+    scores = {one.experiment.id: one.result.scores for one in conducted if one.result.scores}
+    classes = laboratory.splits(experiments[0].article).num_outputs
+    result = ReproduceResult(
+        data=options.data,
+        train_examples=len(raw.y_train),
+        as_published=_as_published(raw, experiments, options),
+        experiments=tuple(_claim(one, scores, classes) for one in conducted),
+        printed_rates=printed_rates(),
+    )
+    _write(context, result, conducted)
+    return result
+
+
+def _as_published(raw: Raw, experiments: Sequence[Experiment], options: ReproduceOptions) -> bool:
+    whole = all(epochs_of(experiment, options) == experiment.epochs for experiment in experiments)
+    return whole and as_published(raw) and len(raw.y_train) == PUBLISHED_EXAMPLES
+
+
+def _claim(one: Conducted, scores: Mapping[str, Sequence[SeedScore]], classes: int) -> ClaimResult:
+    experiment, own = one.experiment, one.result.scores
+    verdict, remark = judge(experiment, scores, classes) if own else ("not run", one.result.reason)
+    other = scores.get(experiment.check.than) if own else None
+    published = experiment.published
+    return ClaimResult(
+        id=experiment.id,
+        title=experiment.title,
+        claim=experiment.claim,
+        published_accuracy=published.test_accuracy if published else None,
+        published_loss=published.test_loss if published else None,
+        test_accuracy=mean_interval([score.test_accuracy or 0.0 for score in own]) if own else None,
+        test_loss=mean_interval([score.test_loss for score in own]) if own else None,
+        compared_with=experiment.check.than if other else "",
+        difference=loss_difference(own, other) if other else None,
+        verdict=verdict,
+        remark=remark,
+        trained=one.result,
+    )
+
+
+def _write(context: Context[ReproduceOptions], result: ReproduceResult, conducted: Sequence[Conducted]) -> None:
+    """`index.html`, and `README.md` with its pictures."""
+    context.status.begin("drawing")
+    folder = context.run.folder
+    page = articles_page.Articles(
+        result=result,
+        curves=_curves([one.experiment for one in conducted]),
+        panels={
+            one.experiment.id: Panel(one.experiment.name, one.history) for one in conducted if not one.history.empty
+        },
+        sweep=_sweep(context),
+        environment=environment(),
+        generated=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=command(context.options, "reproduce"),
+    )
+    for picture in articles_page.pictures(page):
+        picture.draw(WIDE).savefig(folder / f"{picture.name}.png")
+    write_text(folder / "index.html", articles_page.html(page))
+    write_text(folder / "README.md", articles_page.markdown(page))
+
+
+def _curves(experiments: Sequence[Experiment]) -> dict[str, dict[str, Floats]]:
+    """The decay schemes of each article, one rate an epoch over as many epochs as the article has."""
+    drawn: dict[str, dict[str, Floats]] = {}
+    for experiment in experiments:
+        if experiment.group == "decay":
+            drawn.setdefault(experiment.article, {})[experiment.name] = _per_epoch(experiment)
+    return drawn
+
+
+def _per_epoch(experiment: Experiment) -> Floats:
+    steps_per_epoch = PUBLISHED_EXAMPLES // experiment.batch_size
+    rates = curve(
+        experiment.scheme,
+        steps=experiment.epochs * steps_per_epoch,
+        steps_per_epoch=steps_per_epoch,
+        initial_lr=experiment.initial_lr,
+        params=experiment.params,
+    )
+    return np.asarray(rates[::steps_per_epoch])
+
+
+def _sweep(context: Context[ReproduceOptions]) -> tuple[RangeTestResult, Sweep] | None:
+    source = f"{_ANSWER_ON_B}/range_test"
+    if source not in context.upstream.runs:
+        return None
+    found, _ = context.upstream.behind(_ANSWER_ON_B)
+    return found, read_sweep(context.upstream.folder(source))

@@ -1,0 +1,117 @@
+"""The articles' experiments in small form, by the real entry point."""
+
+import json
+import signal
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from mlflow.entities import Run
+
+from pipeline.articles.table import EXPERIMENTS
+from tests.e2e.project import PATIENCE, Project
+
+pytestmark = pytest.mark.slow
+
+OF_A = [row.id for row in EXPERIMENTS.values() if row.article == "a" and row.rates_from == "article"]
+SMALL = ("--data", "digits", "--epochs", "2", "--seeds", "2")
+ALONE = ("--answers", "false")
+
+
+@pytest.fixture(scope="module")
+def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Give a project in which article a's experiments have been run through MLflow."""
+    project = Project.copied_to(tmp_path_factory.mktemp("reproduced"))
+    options = {"article": "a", "data": "digits", "epochs": 2, "seeds": 2, "answers": "false"}
+    given = [part for name, value in options.items() for part in ("-P", f"{name}={value}")]
+    environment = ("--env-manager", "local", "--experiment-name", "lr-pipeline")
+    project.run("mlflow", "run", ".", "-e", "reproduce", *environment, *given)
+    return project
+
+
+def stage_runs(project: Project) -> list[Run]:
+    """Give the runs of the stage itself, oldest first."""
+    return [run for run in project.runs("reproduce") if run.info.run_name.startswith("articles on")]
+
+
+def experiments(project: Project, stage: Run) -> dict[str, Run]:
+    """Give the runs of the experiments below a stage's, by id."""
+    return {run.info.run_name.split()[0]: run for run in project.runs("reproduce", stage.info.run_id)}
+
+
+def trainings(project: Project) -> list[Run]:
+    """Give every training that has finished."""
+    finished = project.runs("reproduce", status="FINISHED")
+    return [run for run in finished if run.data.tags.get("pipeline.role") == "experiment"]
+
+
+def test_each_experiment_is_a_run_with_a_training_a_seed(reproduced: Project) -> None:
+    """Its name, tags and note tell it apart, its metrics are means over the seeds."""
+    (stage,) = stage_runs(reproduced)
+    found = experiments(reproduced, stage)
+    assert sorted(found) == OF_A
+    for name, run in found.items():
+        assert run.info.status == "FINISHED"
+        assert run.data.tags["mlflow.note.content"].startswith(EXPERIMENTS[name].claim)
+        seeds = reproduced.runs("reproduce", run.info.run_id)
+        assert [seed.data.params["seed"] for seed in seeds] == ["0", "1"]
+        losses = [seed.data.metrics["test_loss"] for seed in seeds]
+        assert run.data.metrics["test_loss"] == pytest.approx(sum(losses) / 2)
+        assert {"lr", "loss", "val_loss", "val_accuracy", "test_accuracy"} <= set(seeds[0].data.metrics)
+        history = pd.read_csv(reproduced.artifacts(run) / "history.csv")
+        assert list(history["epoch"]) == [1, 2, 1, 2]
+
+
+def test_page_lies_where_people_look_for_it(reproduced: Project) -> None:
+    """With its pictures and result beside it, the articles' rates in it."""
+    folder = reproduced.folder / "reports" / "articles"
+    for name in ("index.html", "README.md", "schemes_a.png", "losses_fixed.png", "losses_decay.png"):
+        assert (folder / name).stat().st_size > 1_000
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    assert [row["id"] for row in result["experiments"]] == OF_A
+    assert result["printed_rates"][-1] == 0.031885575503110886
+    assert not result["as_published"]
+    assert "-P article=a" in (folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_same_command_reuses_everything(reproduced: Project) -> None:
+    """One run that names the one it stands for, and nothing is trained."""
+    first, done = stage_runs(reproduced)[0], len(trainings(reproduced))
+    printed = reproduced.run("python", "-m", "pipeline", "reproduce", "--article", "a", *SMALL, *ALONE).stdout
+    assert "reproduce    reused" in printed
+    assert stage_runs(reproduced)[-1].data.tags["pipeline.cached"] == first.info.run_id
+    assert len(trainings(reproduced)) == done
+
+
+def test_interrupted_experiments_go_on(reproduced: Project) -> None:
+    """Article a's are reused for both articles; of article b's no training is repeated after SIGTERM."""
+    command = ("python", "-m", "pipeline", "reproduce", *SMALL, *ALONE)
+    done = len(trainings(reproduced))
+    process = reproduced.start(*command)
+    reproduced.wait_for_trainings(process, done + 3)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "RUNNING" not in reproduced.statuses()
+    reproduced.run(*command)
+    found = experiments(reproduced, stage_runs(reproduced)[-1])
+    assert len(found) == len([row for row in EXPERIMENTS.values() if row.rates_from == "article"])
+    assert all(("pipeline.cached" in run.data.tags) for name, run in found.items() if name in OF_A)
+    asked = Counter(run.data.tags["pipeline.fingerprint"] for run in trainings(reproduced))
+    assert set(asked.values()) == {1}
+    assert len(asked) == 2 * len(found)
+
+
+def test_answers_come_from_a_search(reproduced: Project) -> None:
+    """On two seeds more than asked for; scheme and rate are those that the search names."""
+    reproduced.run("python", "-m", "pipeline", "reproduce", "--article", "a", *SMALL, "--trials", "1")
+    stage = stage_runs(reproduced)[-1]
+    answer = experiments(reproduced, stage)["S1"]
+    (search,) = reproduced.runs("search", stage.info.run_id)
+    winner = json.loads((reproduced.artifacts(search) / "result.json").read_text(encoding="utf-8"))["winner"]
+    result = json.loads((reproduced.artifacts(answer) / "result.json").read_text(encoding="utf-8"))
+    assert {key: winner[key] for key in ("scheme", "initial_lr", "params")}.items() <= result["candidate"].items()
+    assert len(result["scores"]) == 4
+    page = Path(reproduced.folder / "reports" / "articles" / "README.md").read_text(encoding="utf-8")
+    assert "**S1**" in page
