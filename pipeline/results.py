@@ -129,6 +129,7 @@ class Interval(Result):
 class Basin(Result):
     """Initial rates of a scheme whose validation loss is within `noise` of the best, from short trainings.
 
+    `noise` is twice the standard deviation between seeds of such trainings.
     `decades` is log10(lr_high / lr_low); `rates` are those tried, ascending, and `losses` what each led to.
     """
 

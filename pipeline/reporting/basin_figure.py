@@ -71,7 +71,7 @@ def _scale(axes: Axes, shown: list[Basin]) -> None:
 def _keys() -> list[Line2D | Patch]:
     return [
         Line2D([], [], color=MUTED, marker="o", label="one short training each"),
-        Patch(color=MUTED, alpha=0.35, label="noise between seeds (one deviation)"),
+        Patch(color=MUTED, alpha=0.35, label="noise between seeds (two deviations)"),
         Patch(color=GRID, label="rates within noise of the best"),
         Line2D([], [], color=INK, linestyle=":", label="rate of the finalist"),
     ]

@@ -1,6 +1,6 @@
 """The basins: how far the initial rate of a finalist may be off, from a few more trainings at a trial's budget."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,14 +10,35 @@ from pipeline.evaluation import Evaluation
 from pipeline.results import Basin
 from pipeline.search.plan import Evaluate, Trial
 
-BASIN_RUNS = 3
+EDGE_RUNS = 3
 """Most trainings for each of the two edges of a basin."""
+
+NOISE_RUNS = 2
+"""Trainings of each finalist on further seeds, which tell how noisy a training at a trial's budget is."""
+
+BASIN_RUNS = EDGE_RUNS + NOISE_RUNS // 2
+"""Most trainings for each side of a basin, all in all."""
+
+_DEVIATIONS = 2.0
+"""How many standard deviations above the best are still within noise: the best of a few is low by chance itself."""
+
+
+def measure_noise(finalists: Iterable[Evaluation], evaluate: Evaluate) -> float:
+    """Give how far above the best a loss at a trial's budget may lie by chance: two standard deviations between seeds.
+
+    Brief trainings are noisier than whole ones, so those of the confirmation say nothing of it.
+    """
+    groups = []
+    for finalist in finalists:
+        seeds = range(finalist.seed, finalist.seed + NOISE_RUNS + 1)
+        groups.append([evaluate(replace(finalist, seed=seed)).val_loss for seed in seeds])
+    return _DEVIATIONS * statistics.seed_noise(groups)
 
 
 def measure_basin(centre: Evaluation, trials: Sequence[Trial], evaluate: Evaluate, noise: float) -> Basin:
     """Find the rates round that of `centre`, all else equal, whose loss is within `noise` of the best.
 
-    Trials that differ from `centre` only in their rate are made use of; up to `BASIN_RUNS` trainings for each edge are
+    Trials that differ from `centre` only in their rate are made use of; up to `EDGE_RUNS` trainings for each edge are
     added where they tell most.
     """
     losses = {
@@ -31,7 +52,7 @@ def measure_basin(centre: Evaluation, trials: Sequence[Trial], evaluate: Evaluat
     if not np.isfinite(losses[own]):
         return _basin(own, own, losses, noise)
     for side in (-1, 1):
-        for _ in range(BASIN_RUNS):
+        for _ in range(EDGE_RUNS):
             rate = statistics.next_rate(losses, own, noise, side)
             if rate is None:
                 break

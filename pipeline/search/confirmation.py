@@ -12,7 +12,7 @@ from pipeline import statistics
 from pipeline.evaluation import Evaluation
 from pipeline.results import Baseline, Basin, LeaderboardRow, Winner
 from pipeline.schedules import SCHEMES
-from pipeline.search.basins import measure_basin
+from pipeline.search.basins import measure_basin, measure_noise
 from pipeline.search.choice import Evidence, choose, explain
 from pipeline.search.plan import Evaluate, Outcome, Trial
 
@@ -73,7 +73,7 @@ def confirm(
     outcomes = _train(candidates, evaluate, seeds, epochs)
     losses, schedule = _losses(outcomes), statistics.looks(len(seeds))
     found = statistics.verdicts(losses, schedule)
-    noise = statistics.seed_noise(losses[name] for name in finalists)
+    noise = measure_noise(finalists.values(), evaluate)
     basins = {name: measure_basin(finalist, trials, evaluate, noise) for name, finalist in finalists.items()}
     evidence = Evidence(finalists, losses, found, basins)
     chosen = choose(evidence)

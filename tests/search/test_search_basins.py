@@ -3,11 +3,13 @@
 from dataclasses import replace
 from math import inf, log10
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from pipeline.evaluation import Evaluation
 from pipeline.search import BASIN_RUNS, Outcome, Trial
-from pipeline.search.basins import measure_basin
+from pipeline.search.basins import EDGE_RUNS, NOISE_RUNS, measure_basin, measure_noise
 from tests.search.conftest import OPTIMUM, Surface
 
 CENTRE = Evaluation("sgd", "cosine", OPTIMUM, {}, 2, 10_000)
@@ -38,7 +40,7 @@ def test_its_cost_is_bounded_and_all_else_equal() -> None:
     """A few trainings for each edge, which differ from the finalist in their rate only; every one is reported."""
     surface = Surface()
     basin = measure_basin(CENTRE, [trial(CENTRE, surface)], surface, 0.1)
-    assert 0 < len(surface.asked) <= 2 * BASIN_RUNS
+    assert 0 < len(surface.asked) <= 2 * EDGE_RUNS
     assert all(replace(asked, initial_lr=OPTIMUM) == CENTRE for asked in surface.asked)
     assert list(basin.rates) == sorted({OPTIMUM, *(asked.initial_lr for asked in surface.asked)})
     assert basin.losses == tuple(surface.loss(replace(CENTRE, initial_lr=rate)) for rate in basin.rates)
@@ -82,3 +84,15 @@ def test_it_does_not_reach_over_a_hump() -> None:
 
     basin = measure_basin(CENTRE, [], evaluate, 0.05)
     assert 0 < log10(OPTIMUM / basin.lr_low) < 0.3
+
+
+def test_noise_is_that_of_brief_trainings() -> None:
+    """Two pooled deviations between a few seeds of each finalist, at a trial's budget: SciPy has the deviations."""
+    surface = Surface(noise=0.02)
+    finalists = [CENTRE, replace(CENTRE, scheme="step")]
+    noise = measure_noise(finalists, surface)
+    assert all(asked.epochs == CENTRE.epochs for asked in surface.asked)
+    assert 2 * EDGE_RUNS + NOISE_RUNS == 2 * BASIN_RUNS
+    assert len({(asked.scheme, asked.seed) for asked in surface.asked}) == len(surface.asked) == 2 * (NOISE_RUNS + 1)
+    losses = np.array([surface.loss(asked) for asked in surface.asked]).reshape(2, -1)
+    assert noise == pytest.approx(2 * stats.tstd(losses - losses.mean(1, keepdims=True), ddof=2, axis=None))

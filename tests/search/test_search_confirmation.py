@@ -85,7 +85,7 @@ def test_no_seed_is_added_once_it_is_clear(ask: Ask) -> None:
 
 
 def test_every_finalist_has_a_basin_and_no_baseline(ask: Ask) -> None:
-    """The winner's is the answer's; its noise is that between the seeds of the finalists."""
+    """The winner's is the answer's; its noise is that of trials on several seeds."""
     plan, surface = make_plan(top_k=3), Surface(noise=0.02)
     result, _ = ask(plan, surface)
     rates = set(BASELINES.values())
@@ -94,7 +94,7 @@ def test_every_finalist_has_a_basin_and_no_baseline(ask: Ask) -> None:
     assert set(basins) == set(SCHEMES)
     assert result.basin == basins[result.winner.scheme]
     assert result.basin.lr_low <= result.winner.initial_lr <= result.basin.lr_high
-    assert 0.005 < result.basin.noise < 0.06
+    assert 0.01 < result.basin.noise < 0.12
 
 
 def test_a_gain_allows_for_having_chosen_the_winner(ask: Ask) -> None:
