@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,8 @@ from pipeline.results import Params
 from pipeline.training import Trainer
 
 JUDGES = tuple(range(500_000, 500_020))
-GRID_RATES = tuple(10 ** (k / 8) for k in range(-32, 5))  # 1e-4 to 3.2
-GRID_ROUNDS = ((1, 60), (4, 20), (20, 1))
+GRID_RATES = tuple(10 ** (k / 8) for k in range(-24, 1))  # 0.001 to 1
+GRID_ROUNDS = ((1, 40), (3, 12), (12, 1))
 """Seeds, and how many cells are left after them."""
 
 _GRID_SEED = 600_000
@@ -92,7 +93,13 @@ class Measured:
 
     def best(self) -> tuple[str, float]:
         """The best cell of the grid, scheme and rate."""
-        scheme, rate = self._remember("best", self._best)
+        cells = [(scheme, rate) for scheme in SCHEMES for rate in GRID_RATES]
+        first = _GRID_SEED
+        for count, left in GRID_ROUNDS:
+            seeds = range(first, first + count)
+            cells = self._remember(f"best {left}", partial(self._lowest, cells, seeds))[:left]
+            first += count
+        scheme, rate = cells[0]
         return str(scheme), float(rate)
 
     def differences(self) -> list[float]:
@@ -102,17 +109,10 @@ class Measured:
         """
         return sorted(self._remember("differences", self._differences))
 
-    def _best(self) -> tuple[str, float]:
-        cells = [(scheme, rate) for scheme in SCHEMES for rate in GRID_RATES]
-        first = _GRID_SEED
-        for count, left in GRID_ROUNDS:
-            losses = {
-                (scheme, rate): float(np.mean(self._finals(scheme, rate, {}, range(first, first + count))))
-                for scheme, rate in cells
-            }
-            cells = sorted(cells, key=losses.__getitem__)[:left]
-            first += count
-        return cells[0]
+    def _lowest(self, cells: list[tuple[str, float]], seeds: Sequence[int]) -> list[tuple[str, float]]:
+        """The cells by their mean loss on these seeds, lowest first."""
+        losses = {(scheme, rate): np.mean(self._finals(scheme, rate, {}, seeds)) for scheme, rate in cells}
+        return sorted(losses, key=losses.__getitem__)
 
     def _finals(self, scheme: str, rate: float, params: Params, seeds: Sequence[int]) -> list[float]:
         curve = self.setting(0).curve(scheme, rate, params)
