@@ -176,7 +176,6 @@ def main() -> None:
     remembered = Path(tempfile.gettempdir()) / "lr-pipeline-trust-digits.npz"
     parser.add_argument("--remembered", type=Path, default=remembered, help="file that keeps the trainings on digits")
     options = parser.parse_args()
-    rng = np.random.default_rng(0)
     print(
         f"Python {platform.python_version()}, NumPy {np.__version__}, SciPy {scipy.__version__}, {os.cpu_count()} cores"
     )
@@ -186,7 +185,7 @@ def main() -> None:
     print(head)
     for surface in surfaces():
         for limit in LIMITS:
-            once = partial(confirm_surface, surface, limit, rng)
+            once = partial(confirm_surface, surface, limit, np.random.default_rng(limit))
             print(row(surface.name, limit, surface.truth, once, options.repeats), flush=True)
     if options.digits_repeats:
         losses = trust_digits.losses(options.remembered, options.digits_seeds)
@@ -194,7 +193,7 @@ def main() -> None:
         spread = ", ".join(f"{name} {values.mean():.4f} ± {values.std(ddof=1):.4f}" for name, values in losses.items())
         print(f"\ndigits, {options.digits_seeds} seeds: {spread}\n\n{head}")
         for limit in LIMITS:
-            once = partial(confirm_digits, losses, limit, rng)
+            once = partial(confirm_digits, losses, limit, np.random.default_rng(limit))
             print(row("digits", limit, truth, once, options.digits_repeats), flush=True)
 
 
