@@ -12,7 +12,17 @@ from numpy.typing import NDArray
 
 from pipeline.datasets import Inputs, Rows, Splits, blocks
 from pipeline.errors import InputError
-from pipeline.training.feed import BatchOrder, Feed, MemoryFeed, evaluation_batches, evaluation_length, parts, scaled
+from pipeline.training.feed import (
+    UPDATES_PER_CALL,
+    BatchOrder,
+    Feed,
+    MemoryFeed,
+    Step,
+    evaluation_batches,
+    evaluation_length,
+    parts,
+    scaled,
+)
 
 WINDOW_BYTES = 64 * 2**20
 """A data set that is read in passes is shuffled within windows of this size: about as much is in memory at a time."""
@@ -56,6 +66,8 @@ def users_errors() -> Iterator[None]:
 class DiskFeed:
     """Batches that Python reads as they are needed: `batches(seed, start, stop)` are those of updates start to stop."""
 
+    steps_per_execution = UPDATES_PER_CALL
+
     def __init__(self, splits: Splits, batches: Callable[[int, int, int], Iterator[Batch]]) -> None:
         self._splits, self._batches = splits, batches
         self._arranged = (0, 0, 0)
@@ -69,6 +81,10 @@ class DiskFeed:
         splits = self._splits
         given = parts(splits.x_train, splits.y_train, splits.w_train)
         return _generated(lambda: self._batches(*self._arranged), given, splits.scaling, updates)
+
+    def repeating(self, step: Step) -> Step:
+        """The step as it is, since Keras passes on one batch after the other."""
+        return step
 
 
 def _gathered(splits: Splits, order: BatchOrder, seed: int, start: int, stop: int) -> Iterator[Batch]:

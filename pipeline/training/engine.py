@@ -9,41 +9,27 @@ import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras.src.backend.common import global_state
 from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 from numpy.typing import NDArray
 
 from pipeline.datasets import Splits, input_shape
-from pipeline.errors import InputError
 from pipeline.evaluation import Training
 from pipeline.models import Builder, symbolic
 from pipeline.results import Scaling
 from pipeline.training.callbacks import DIVERGED_AT, Reorder, Rewrite, Rewriter, Watch
-from pipeline.training.compilation import check_callbacks, compile_for, uncompiled
+from pipeline.training.compilation import check_callbacks, uncompiled
 from pipeline.training.disk import evaluation_feed, training_feed, users_errors
 from pipeline.training.feed import BatchOrder, weighted
+from pipeline.training.program import Program, assign
 
-UPDATES_PER_CALL = 50
-"""Optimizer updates per call of the compiled program: above 16, more gained nothing on either article's network."""
-
-
-class _Curve(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
-    """Reads the rate of every update from an array, which can be replaced without tracing again."""
-
-    def __init__(self) -> None:
-        self.rates = tf.Variable(np.zeros(1, np.float32), shape=[None], trainable=False)
-
-    def __call__(self, step: Any) -> Any:
-        return tf.gather(self.rates, tf.minimum(tf.cast(step, tf.int32), tf.size(self.rates) - 1))
-
-    def get_config(self) -> dict[str, object]:
-        """The array belongs to a training, not to the configuration."""
-        return {}
+_REMEMBERED = 256 * 2**20
+"""Bytes of initial states that are kept, so that trainings from the same seed do not build the network again."""
 
 
 class Trainer:
@@ -72,13 +58,9 @@ class Trainer:
         self._unseeded_draws = keras.random.SeedGenerator(0)
         self.steps_per_epoch = self._order.steps_per_epoch
         self.model = self._fresh_model(seed=0)
-        self._curve = _Curve()
-        self._losses = tf.Variable(np.zeros(1, np.float32), shape=[None], trainable=False)
-        self._step = tf.Variable(0, trainable=False)
-        self._record_losses()
-        compile_for(self.model, splits, optimizer, momentum, self._curve, UPDATES_PER_CALL)
-        self._initial_optimizer = [variable.numpy() for variable in self.model.optimizer.variables]
+        self._initial = {0: [variable.numpy() for variable in self.model.variables]}
         self._feed = training_feed(splits, self._order)
+        self._program = Program(self.model, self._feed, splits, optimizer, momentum)
         self._validation = evaluation_feed(splits.x_val, splits.y_val, splits.scaling, splits.w_val)
 
     @users_errors()
@@ -92,6 +74,7 @@ class Trainer:
         patience: int | None = None,
         keep_best: bool = False,
         diverged_at: float = DIVERGED_AT,
+        settings: Mapping[str, float] = MappingProxyType({}),
         callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> Training:
         """Train once from the seed's initial state.
@@ -105,10 +88,13 @@ class Trainer:
             patience: stop early after this many validations without a better `val_loss`.
             keep_best: leave the model with the weights of its best validation.
             diverged_at: stop once the loss is this many times what it was at the start; NaN and inf always do.
-            callbacks: Keras callbacks; those at batch level see every `UPDATES_PER_CALL`-th update.
+            settings: `momentum` or `weight_decay` in place of the engine's own, where its optimizer has them; one made
+                with a momentum of 0 has none.
+            callbacks: Keras callbacks; those at batch level see every call of `UPDATES_PER_CALL` updates.
 
         Raises:
-            ValueError: if `validations` does not divide the curve, or is 0 where something waits for them.
+            ValueError: if `validations` does not divide the curve, or is 0 where something waits for them;
+                or if the optimizer has no such setting.
             InputError: if the network's own `train_step` leaves no loss to record, or a callback sets the rate.
 
         """
@@ -118,19 +104,13 @@ class Trainer:
         if not validations and (rewrite is not None or patience is not None or keep_best):
             raise ValueError("validations: received 0, expected 1 or more with rewrite, patience or keep_best")
         check_callbacks(callbacks)
-        self._reset(seed, curve)
-        watch = Watch(self._losses, self._step, self._batch_size, diverged_at)
+        self._reset(seed, curve, settings)
+        watch = Watch(self._program.losses, self._program.step, self._batch_size, diverged_at)
         own: list[keras.callbacks.Callback] = [Reorder(self._feed, seed, len(curve) // parts), watch]
         if rewrite is not None:
-            own.append(Rewriter(self._curve.rates, self._step, curve, rewrite))
+            own.append(Rewriter(self._program.curve.rates, self._program.step, curve, rewrite))
         if patience is not None or keep_best:
-            own.append(
-                keras.callbacks.EarlyStopping(
-                    monitor="val_loss",
-                    patience=parts if patience is None else patience,
-                    restore_best_weights=keep_best,
-                )
-            )
+            own.append(_early_stop(parts if patience is None else patience, keep_best))
         started = time.perf_counter()
         history = self.model.fit(
             self._feed.dataset(len(curve) // parts),
@@ -143,8 +123,8 @@ class Trainer:
         seconds = time.perf_counter() - started
         updates = watch.updates
         return Training(
-            rates=self._curve.rates.numpy()[:updates],
-            losses=self._losses.numpy()[:updates],
+            rates=self._program.curve.rates.numpy()[:updates],
+            losses=self._program.losses.numpy()[:updates],
             history={name: [float(value) for value in values] for name, values in history.history.items()},
             steps_per_epoch=self.steps_per_epoch,
             validation_steps=len(curve) // parts,
@@ -163,7 +143,7 @@ class Trainer:
     def serving_model(self) -> keras.Model:
         """A copy of the model as it stands, uncompiled, behind a layer that scales raw inputs."""
         network = uncompiled(self._fresh_model(seed=0))
-        _assign(network.variables, self.model.variables)
+        assign(network.variables, self.model.variables)
         scaling, raw = self._splits.scaling, symbolic(input_shape(self._splits.x_train))
         if not isinstance(scaling, dict):
             return keras.Sequential([raw, _rescaling(scaling), network])
@@ -171,41 +151,7 @@ class Trainer:
 
     def traces(self) -> int:
         """How often the training program has been traced; 1 however many trainings have run."""
-        return int(self._traces)
-
-    def _record_losses(self) -> None:
-        """Write each batch's loss into `_losses`, since Keras' logs give the running mean of an epoch.
-
-        `compute_loss` is the documented place to see it. Keras calls it for validation as well, and the user's own
-        may not say for which: only `train_step` knows.
-        """
-        train_step, compute_loss = self.model.train_step, self.model.compute_loss
-        self._traces = 0
-        recorded: bool | None = None
-
-        def counted_step(data: Any) -> Any:
-            nonlocal recorded
-            self._traces += 1  # this Python code runs only while tracing
-            recorded = False
-            try:
-                logs = train_step(data)
-                if not recorded:
-                    raise InputError("model: its train_step leaves out compute_loss, expected one that calls it")
-                self._step.assign_add(1)
-                return logs
-            finally:
-                recorded = None
-
-        def recording_loss(*args: Any, **kwargs: Any) -> Any:
-            nonlocal recorded
-            loss = compute_loss(*args, **kwargs)
-            if recorded is not None:
-                recorded = True
-                at = tf.reshape(self._step, (1, 1))
-                self._losses.scatter_nd_update(at, tf.reshape(tf.cast(loss, tf.float32), (1,)))
-            return loss
-
-        self.model.train_step, self.model.compute_loss = counted_step, recording_loss
+        return self._program.traces
 
     def _fresh_model(self, seed: int) -> keras.Model:
         with _dtype_policy(self._policy), _random_states_kept():
@@ -215,22 +161,27 @@ class Trainer:
             _last_layer(model).dtype_policy = keras.DTypePolicy("float32")  # probabilities need more than 8 bits
         return model
 
-    def _reset(self, seed: int, curve: NDArray[np.float64]) -> None:
+    def _reset(self, seed: int, curve: NDArray[np.float64], settings: Mapping[str, float]) -> None:
         """The state that building the network anew with this seed would give, without tracing again."""
-        _assign(self.model.variables, self._fresh_model(seed).variables)
-        _assign(self.model.optimizer.variables, self._initial_optimizer)
+        assign(self.model.variables, self._initial_state(seed))
         # What `keras.random` draws without a seed comes from a global generator. Keras replaces it with every seed set,
         # but the training program keeps the one it was traced with: always this one.
         self._unseeded_draws.state.assign([seed, 0])
         global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, self._unseeded_draws)
-        self._step.assign(0)
-        self._curve.rates.assign(curve.astype(np.float32))
-        self._losses.assign(np.full(len(curve), np.nan, np.float32))
+        self._program.reset(curve, settings)
+
+    def _initial_state(self, seed: int) -> list[NDArray[Any]]:
+        """What the variables of the network hold when it is built with this seed."""
+        if seed not in self._initial:
+            state = [variable.numpy() for variable in self._fresh_model(seed).variables]
+            while self._initial and (len(self._initial) + 1) * sum(part.nbytes for part in state) > _REMEMBERED:
+                del self._initial[next(iter(self._initial))]
+            self._initial[seed] = state
+        return self._initial[seed]
 
 
-def _assign(variables: Sequence[keras.Variable], values: Sequence[Any]) -> None:
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
+def _early_stop(patience: int, keep_best: bool) -> keras.callbacks.Callback:
+    return keras.callbacks.EarlyStopping(monitor="val_loss", patience=patience, restore_best_weights=keep_best)
 
 
 def _last_layer(model: keras.Model) -> keras.layers.Layer:

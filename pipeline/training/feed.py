@@ -1,7 +1,7 @@
 """Batches: in an order that NumPy fixes, gathered from tensors that stay in memory as they came."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,6 +9,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from pipeline.datasets import Splits, named
+
+UPDATES_PER_CALL = 50
+"""Optimizer updates per call of the compiled program; divergence is looked for between calls."""
+
+Step = Callable[[Any], dict[str, Any]]
+"""A model's `train_step`: a batch -> logs."""
 
 _EVALUATION_BATCH, _EVALUATION_BYTES = 1_000, 16 * 2**20
 
@@ -40,17 +46,27 @@ class BatchOrder:
 
 
 class Feed(Protocol):
-    """The training set as a `tf.data.Dataset` of batches, whose order is replaced between parts of a training."""
+    """The training set, whose order is replaced between parts of a training.
+
+    `steps_per_execution` is for Keras: how many elements of the data set it passes on in each call of the program.
+    """
+
+    steps_per_execution: int
 
     def arrange(self, seed: int, start: int, stop: int) -> None:
         """Lay out the batches of updates `start` to `stop`; takes effect when the data set is next iterated."""
 
     def dataset(self, updates: int) -> tf.data.Dataset:
-        """The next `updates` batches, as `(inputs, labels)` or `(inputs, labels, weights)`."""
+        """The next `updates` updates, in whatever elements the step wants."""
+
+    def repeating(self, step: Step) -> Step:
+        """The step for an element of the data set, made of one for a batch: `(inputs, labels)`, maybe with weights."""
 
 
 class MemoryFeed:
-    """Batches gathered from tensors that stay in memory as they came."""
+    """Batches that the program itself gathers, from tensors that stay in memory as they came."""
+
+    steps_per_execution = 1
 
     def __init__(self, splits: Splits, order: BatchOrder) -> None:
         self._parts = tf.nest.map_structure(tf.constant, parts(splits.x_train, splits.y_train, splits.w_train))
@@ -66,8 +82,30 @@ class MemoryFeed:
         self._ends.assign(ends)
 
     def dataset(self, updates: int) -> tf.data.Dataset:
-        """The next `updates` batches."""
-        return tf.data.Dataset.range(updates).map(self._batch).prefetch(tf.data.AUTOTUNE)
+        """The next `updates` updates in calls of the program, int32 (2,) each: the first, and where to stop."""
+        firsts = tf.data.Dataset.range(0, updates, UPDATES_PER_CALL, output_type=tf.int32)
+        return firsts.map(lambda first: tf.stack([first, tf.minimum(first + UPDATES_PER_CALL, updates)]))
+
+    def repeating(self, step: Step) -> Step:
+        """A step that does a whole call: gathers the batch of each update and does `step` on it.
+
+        Keras' `steps_per_execution` does the same at about twice the cost for a small network, as each of its updates
+        passes through the iterator.
+        """
+
+        def call(bounds: Any) -> dict[str, Any]:
+            # Traced once, for its logs' types and for the loop; as in Keras, the user's step is not for AutoGraph.
+            one = tf.function(step, autograph=False)
+            first, stop = bounds[0], bounds[1]
+            logs = one.get_concrete_function(self._batch(first)).structured_outputs
+            nothing = tf.nest.map_structure(lambda value: tf.zeros(value.shape, value.dtype), logs)
+
+            def body(update: Any, _: Any) -> tuple[Any, Any]:
+                return update + 1, one(self._batch(update))
+
+            return tf.while_loop(lambda update, _: update < stop, body, (first, nothing))[1]  # type: ignore[no-any-return]
+
+        return call
 
     def _batch(self, update: Any) -> tuple[Any, ...]:
         chosen = self._indices[self._ends[update] : self._ends[update + 1]]

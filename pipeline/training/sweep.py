@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.training.callbacks import DIVERGED_AT
-from pipeline.training.engine import UPDATES_PER_CALL
-from pipeline.training.feed import BatchOrder
+from pipeline.training.feed import UPDATES_PER_CALL, BatchOrder
 
 VALIDATE_EVERY = 10
 """Updates between two losses on the validation sample."""

@@ -78,6 +78,48 @@ class TestReset:
         assert digest(engine, engine.train(SHORT, 3, validations=0)) == first
         assert int(engine.model.optimizer.iterations) == len(SHORT)
 
+    def test_a_network_is_built_again_where_its_start_is_no_longer_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Without room for more than one seed's initial state, seeds in turn give what they give with room for all."""
+        engine = Trainer(plain, digits(), optimizer="sgd", momentum=0.9, batch_size=BATCH, precision="float32")
+        with_room = [outcome(engine, SHORT, seed) for seed in (3, 4, 3, 4)]
+        monkeypatch.setattr("pipeline.training.engine._REMEMBERED", 0)
+        assert [outcome(engine, SHORT, seed) for seed in (5, 3, 4, 3, 4)][1:] == with_room
+
+
+class TestSettings:
+    def test_momentum_is_a_number_of_the_same_program(self) -> None:
+        """Another momentum gives, without another trace, what an engine made with it gives."""
+        made = {
+            momentum: Trainer(
+                plain, digits(), optimizer="sgd", momentum=momentum, batch_size=BATCH, precision="float32"
+            )
+            for momentum in (0.9, 0.5)
+        }
+        own, other = (outcome(made[value], SHORT, 3) for value in (0.9, 0.5))
+        assert own != other
+        changed = made[0.9].train(SHORT, 3, validations=2, settings={"momentum": 0.5})
+        assert digest(made[0.9], changed) == other
+        assert outcome(made[0.9], SHORT, 3) == own
+        assert made[0.9].traces() == 1
+
+    def test_weight_decay_is_one_too(self) -> None:
+        """At a rate of 0.01 a decay of 1 takes 1% of every weight at every update: gradients aside, as Keras has it."""
+        engine = trainer("table", "adamw")
+        engine.train(np.full(1, 0.01), 3, validations=0, settings={"weight_decay": 0.0})
+        without = [weight.numpy() for weight in engine.model.weights]
+        engine.train(np.zeros(1), 3, validations=0)
+        start = [weight.numpy() for weight in engine.model.weights]
+        engine.train(np.full(1, 0.01), 3, validations=0, settings={"weight_decay": 1.0})
+        for ours, plain_update, initial in zip(engine.model.weights, without, start, strict=True):
+            np.testing.assert_allclose(ours.numpy(), plain_update - 0.01 * initial, rtol=1e-5, atol=1e-7)
+        assert engine.traces() == 1
+
+    @pytest.mark.parametrize(("optimizer", "name"), [("adam", "momentum"), ("sgd", "weight_decay")])
+    def test_one_that_the_optimizer_lacks_is_refused(self, optimizer: str, name: str) -> None:
+        """Before anything is trained, with the names that it has."""
+        with pytest.raises(ValueError, match=f"received {name}, expected one of (none|momentum)"):
+            trainer("table", optimizer).train(SHORT, 3, validations=0, settings={name: 0.5})
+
 
 class TestTraces:
     def test_one_program_serves_every_training(self) -> None:
