@@ -25,7 +25,7 @@ _LOSS_AND_METRIC: dict[Task, tuple[str, Callable[[], keras.metrics.Metric]]] = {
 
 
 def compile_for(
-    model: keras.Model, splits: Splits, optimizer: str, momentum: float, rates: Any, updates_per_call: int
+    model: keras.Model, splits: Splits, optimizer: str, momentum: float, rates: Any, steps_per_execution: int
 ) -> keras.optimizers.Optimizer:
     """Compile a network for training with `rates`, a Keras schedule.
 
@@ -40,7 +40,7 @@ def compile_for(
         if model.run_eagerly:
             raise InputError("model: received one compiled with run_eagerly=True, expected one that can be traced")
         model.optimizer = optimizers.create(optimizer, rates, momentum, model.optimizer)
-        model.steps_per_execution, model.jit_compile = updates_per_call, False
+        model.steps_per_execution, model.jit_compile = steps_per_execution, False
         _build_loss_and_metrics(model, splits)
     else:
         loss, metric = _LOSS_AND_METRIC[splits.task]
@@ -48,7 +48,7 @@ def compile_for(
             optimizers.create(optimizer, rates, momentum),
             loss=loss,
             metrics=[metric()],
-            steps_per_execution=updates_per_call,
+            steps_per_execution=steps_per_execution,
             jit_compile=False,  # XLA made the convolutional network many times slower on CPUs
         )
     model.optimizer.build(model.trainable_variables)

@@ -89,8 +89,8 @@ class MemoryFeed:
     def repeating(self, step: Step) -> Step:
         """A step that does a whole call: gathers the batch of each update and does `step` on it.
 
-        Keras' `steps_per_execution` does the same at about twice the cost for a small network, as each of its updates
-        passes through the iterator.
+        Keras' `steps_per_execution` repeats it too, but passes every batch through the iterator, which costs a small
+        network about as much as its updates.
         """
 
         def call(bounds: Any) -> dict[str, Any]:
