@@ -16,8 +16,8 @@ from pipeline.datasets import Splits
 _HIDDEN = 128
 
 
-def stacked_epoch(splits: Splits, trainings: int, batch_size: int) -> Callable[[], Any]:
-    """An epoch of so many trainings by SGD with momentum 0.9, whose whole batches alone are taken."""
+def stacked_epochs(splits: Splits, trainings: int, batch_size: int, epochs: int) -> Callable[[], Any]:
+    """Epochs of so many trainings by SGD with momentum 0.9, whose whole batches alone are taken."""
     examples, pixels = len(splits.x_train), int(np.prod(splits.x_train.shape[1:]))
     x, y = tf.constant(splits.x_train.reshape(examples, pixels)), tf.constant(splits.y_train)
     widths = (pixels, _HIDDEN, splits.num_outputs)
@@ -44,4 +44,4 @@ def stacked_epoch(splits: Splits, trainings: int, batch_size: int) -> Callable[[
 
     compiled, random = tf.function(epoch), np.random.default_rng(0)
     orders = tf.constant([random.permutation(examples) for _ in range(trainings)], tf.int32)
-    return lambda: compiled(orders)
+    return lambda: [compiled(orders) for _ in range(epochs)]

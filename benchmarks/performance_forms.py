@@ -47,24 +47,25 @@ def engine_epoch(
     *,
     momentum: float = 0.0,
     precision: str = "float32",
+    epochs: int = 1,
 ) -> Run:
-    """An epoch of the engine: a whole training, with setting the network back to its start."""
+    """An epoch of the engine, or several: a whole training, with setting the network back to its start."""
     engine = Trainer(build, splits, optimizer=optimizer, momentum=momentum, batch_size=batch_size, precision=precision)
-    curve = np.full(engine.steps_per_epoch, RATE)
+    curve = np.full(epochs * engine.steps_per_epoch, RATE)
     return lambda: engine.train(curve, 0, validations=0)
 
 
-def loop_epoch(build: Builder, splits: Splits, optimizer: str, batch_size: int) -> Run:
-    """An epoch as one `tf.function` without metrics, callbacks or anything else: what `fit` could cost at the least."""
+def loop_epoch(build: Builder, splits: Splits, optimizer: str, batch_size: int, *, xla: bool = False) -> Run:
+    """An epoch of whole batches as one `tf.function`, without metrics, callbacks or anything else."""
     model, x, y = build(), tf.constant(splits.x_train), tf.constant(splits.y_train)
     minimizer, loss_of = optimizers.create(optimizer, RATE, 0.0), keras.losses.SparseCategoricalCrossentropy()
     minimizer.build(model.trainable_variables)
-    updates = -(-len(splits.x_train) // batch_size)
+    updates = len(splits.x_train) // batch_size
     losses, scale = tf.Variable(tf.zeros(updates)), splits.scaling.scale[0]
 
     def epoch(order: Any) -> None:
         for update in tf.range(updates):
-            chosen = order[update * batch_size : (update + 1) * batch_size]
+            chosen = tf.slice(order, [update * batch_size], [batch_size])
             with tf.GradientTape() as tape:
                 inputs = tf.cast(tf.gather(x, chosen), tf.float32) / scale
                 loss = loss_of(tf.gather(y, chosen), model(inputs, training=True))
@@ -72,7 +73,7 @@ def loop_epoch(build: Builder, splits: Splits, optimizer: str, batch_size: int) 
             minimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
             losses.scatter_nd_update([[update]], [loss])
 
-    compiled, random = tf.function(epoch), np.random.default_rng(0)
+    compiled, random = tf.function(epoch, jit_compile=xla), np.random.default_rng(0)
     return lambda: compiled(tf.constant(random.permutation(len(splits.x_train)).astype(np.int32)))
 
 

@@ -1,0 +1,123 @@
+"""What settings of TensorFlow and of the engine gain or cost, each in a process of its own.
+
+    python -m benchmarks.performance_settings [--rounds 3] [SETTING ...]
+
+Every round starts a process for each setting and gives milliseconds an update for article A's network at batch 32 and
+article B's at batch 250, both on mnist-5k, and milliseconds for an evaluation of 1,000 images by the latter.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import tensorflow as tf
+
+from benchmarks import machine
+from benchmarks.performance_forms import network
+from pipeline import datasets
+from pipeline.training import Trainer, engine, feed
+
+UPDATES = {"mlp": 400, "cnn": 24}
+BATCH = {"mlp": 32, "cnn": 250}
+
+
+class _Passing(feed.MemoryFeed):
+    """Batches gathered by `tf.data` and passed on one by one, as `steps_per_execution` of Keras has it."""
+
+    steps_per_execution = feed.UPDATES_PER_CALL
+
+    def dataset(self, updates: int) -> tf.data.Dataset:
+        """The next `updates` batches."""
+        return tf.data.Dataset.range(updates).map(self._batch).prefetch(tf.data.AUTOTUNE)
+
+    def repeating(self, step: feed.Step) -> feed.Step:
+        """The step as it is."""
+        return step
+
+
+def _set(module: Any, name: str, value: Any) -> None:
+    setattr(module, name, value)
+
+
+threads = tf.config.threading
+SETTINGS: dict[str, Callable[[], Any]] = {
+    "as it is": lambda: None,
+    "TF_ENABLE_ONEDNN_OPTS=0": lambda: None,  # set before TensorFlow is loaded
+    "intra-op threads 1": partial(threads.set_intra_op_parallelism_threads, 1),
+    "inter-op threads 1": partial(threads.set_inter_op_parallelism_threads, 1),
+    "batches through tf.data, steps_per_execution=50": partial(_set, engine, "training_feed", _Passing),
+    "10 updates a call": partial(_set, feed, "UPDATES_PER_CALL", 10),
+    "250 updates a call": partial(_set, feed, "UPDATES_PER_CALL", 250),
+    "evaluation batch 100": partial(_set, feed, "_EVALUATION_BATCH", 100),
+    "evaluation batch 250": partial(_set, feed, "_EVALUATION_BATCH", 250),
+}
+
+
+def main() -> None:
+    """Measure in turn and print one table, or be the process for one setting."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("settings", nargs="*", metavar="SETTING", help=f"some of {', '.join(SETTINGS)}; default all")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--child", choices=SETTINGS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        SETTINGS[options.child]()
+        print(json.dumps({**{model: _milliseconds(model) for model in UPDATES}, "evaluation": _evaluation()}))
+        return
+    names = ["as it is", *[name for name in options.settings or SETTINGS if name != "as it is"]]
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    for _ in range(options.rounds):
+        for name in names:
+            found[name].append(_child(name))
+    print(f"{machine.description()}; {options.rounds} rounds; milliseconds, and times as fast as it is\n")
+    print("| setting | mlp, an update | cnn, an update | cnn, an evaluation |\n| --- | --- | --- | --- |")
+    for name in names:
+        cells = [_cell(found, name, column) for column in ("mlp", "cnn", "evaluation")]
+        print(f"| {name} | {' | '.join(cells)} |")
+
+
+def _child(name: str) -> dict[str, float]:
+    given = dict([name.split("=")]) if name.startswith("TF_") else {}
+    command = [sys.executable, "-m", "benchmarks.performance_settings", "--child", name]
+    run = subprocess.run(command, env={**os.environ, **given}, stdout=subprocess.PIPE, text=True, check=True)
+    return dict(json.loads(run.stdout.splitlines()[-1]))
+
+
+def _cell(found: dict[str, list[dict[str, float]]], name: str, column: str) -> str:
+    ours = np.array([row[column] for row in found[name]])
+    ratios = np.array([row[column] for row in found["as it is"]]) / ours
+    return f"{np.median(ours):.2f}, {np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f})"
+
+
+def _trainer(model: str) -> Trainer:
+    splits = datasets.split(datasets.load("mnist-5k"), seed=0)
+    build = network(model, splits)
+    return Trainer(build, splits, optimizer="sgd", momentum=0.0, batch_size=BATCH[model], precision="float32")
+
+
+def _milliseconds(model: str) -> float:
+    trainer, curve = _trainer(model), np.full(UPDATES[model], 0.01)
+    trainer.train(curve, 0, validations=0)
+    return min(trainer.train(curve, 0, validations=0).seconds for _ in range(3)) / len(curve) * 1e3
+
+
+def _evaluation() -> float:
+    trainer, seconds = _trainer("cnn"), []
+    for _ in range(5):
+        started = time.perf_counter()
+        trainer.evaluate_test()
+        seconds.append(time.perf_counter() - started)
+    return min(seconds) * 1e3
+
+
+if __name__ == "__main__":
+    main()
