@@ -9,7 +9,7 @@ from types import ModuleType
 
 from pipeline import config, datasets
 from pipeline.articles.table import searches
-from pipeline.config import PrepareOptions, ReproduceOptions, TrainOptions
+from pipeline.config import TRAINING, PrepareOptions, ReproduceOptions, TrainOptions
 from pipeline.console import Status, native_messages_hidden
 from pipeline.fingerprints import fingerprint, user_code_digest
 from pipeline.loading import quick_imports
@@ -97,7 +97,8 @@ def run_stage(name: str, options: PrepareOptions) -> None:
                 store.mark_reused(run, found)
                 status.done(found.summary, reused=True)
             else:
-                result = stage.module.run(Context(options, Upstream(upstream), key, run, store, status))
+                trainings = _trainings_key(stage, options, upstream)
+                result = stage.module.run(Context(options, Upstream(upstream), key, trainings, run, store, status))
                 write_text(run.folder / RESULT, result.model_dump_json(indent=2))
                 store.summarise(run, summary := stage.module.summary(result))
                 status.done(summary)
@@ -161,10 +162,19 @@ def _key(stage: Stage, options: PrepareOptions, runs: Mapping[str, Finished]) ->
     """The fingerprint of a stage; of prepared data only the content counts, not how it came about."""
     if stage.name == "prepare":
         return fingerprint(stage.name, options, {"source": datasets.source_digest(options.data) or "unknown"})
-    inputs = PrepareResult.model_validate_json(runs["prepare"].result).digests
-    model = {"model": user_code_digest(getattr(options, "model", ""))}
     upstream = {name: run.fingerprint for name, run in runs.items() if name != "prepare"}
-    return fingerprint(stage.name, options, {**inputs, **model, **upstream})
+    return fingerprint(stage.name, options, {**_inputs(options, runs), **upstream})
+
+
+def _trainings_key(stage: Stage, options: PrepareOptions, runs: Mapping[str, Finished]) -> str:
+    """The fingerprint of what a stage's trainings share, whatever else the stage is asked."""
+    return fingerprint(stage.name, options, _inputs(options, runs), only=TRAINING)
+
+
+def _inputs(options: PrepareOptions, runs: Mapping[str, Finished]) -> dict[str, str]:
+    """The digests of the prepared data and of the user's model, where a stage has them."""
+    data = PrepareResult.model_validate_json(runs["prepare"].result).digests if "prepare" in runs else {}
+    return {**data, "model": user_code_digest(getattr(options, "model", ""))}
 
 
 def _publish(stage: str, folder: Path) -> None:

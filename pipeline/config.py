@@ -23,6 +23,9 @@ REFINE_OFF = "off"
 RUN_CONTROL = frozenset({"experiment_name", "fresh"})
 """Options that say where and whether a stage runs, not what comes out of it."""
 
+TRAINING = frozenset({"model", "momentum", "batch_size", "precision"})
+"""Options that, beside what an evaluation says itself, decide what comes out of a training."""
+
 Options = TypeVar("Options", bound="PrepareOptions")
 
 _MODULE_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")

@@ -15,11 +15,14 @@ _PACKAGE = Path(__file__).resolve().parent
 _LOCK = _PACKAGE.parent / "requirements.lock"
 
 
-def fingerprint(stage: str, options: PrepareOptions, inputs: Mapping[str, str]) -> str:
-    """SHA-256 of a stage's effective options, the digests of its inputs, its code and the lock file."""
+def fingerprint(
+    stage: str, options: PrepareOptions, inputs: Mapping[str, str], only: frozenset[str] | None = None
+) -> str:
+    """SHA-256 of a stage's effective options, or `only` some, the digests of its inputs, its code and the lock file."""
+    chosen = set(type(options).model_fields) if only is None else set(only)
     parts = {
         "stage": stage,
-        "options": options.model_dump(mode="json", exclude=set(RUN_CONTROL)),
+        "options": options.model_dump(mode="json", include=chosen - RUN_CONTROL),
         "inputs": dict(inputs),
         "code": code_digest(stage),
         "lock": _digest([_LOCK]),

@@ -19,8 +19,9 @@ ETA = 3
 RUNGS = 3
 """Most budgets below the full one."""
 
-SMALLEST = 30
-"""Updates below which the end of a training says nothing of its schedule: no budget but the highest is smaller."""
+SMALLEST = 100
+"""No budget but the highest has fewer updates: after 33 of them the ranks of 18 trials on mnist-5k, three times as many
+updates later, were hardly known (Spearman's correlation 0.25)."""
 
 
 def budgets(epochs: float, steps_per_epoch: int) -> tuple[float, ...]:

@@ -70,12 +70,14 @@ class Upstream:
 class Context(Generic[Options]):
     """Options, what came before, and where to put what comes out.
 
-    `fingerprint` identifies the work: the same one always means the same result.
+    `fingerprint` identifies the work: the same one always means the same result. `trainings` identifies all that its
+    trainings have in common: the same one and the same evaluation always mean the same training.
     """
 
     options: Options
     upstream: Upstream
     fingerprint: str
+    trainings: str
     run: StageRun
     store: Store
     status: Status

@@ -39,15 +39,15 @@ def run(context: Context[SearchOptions]) -> SearchResult:
 
 
 class _Evaluator:
-    """Trains and logs one evaluation, unless an interrupted run of this search had done so already."""
+    """Trains and logs one evaluation, unless it has been done before: by this search, or by any other."""
 
     def __init__(self, context: Context[SearchOptions]) -> None:
         self._context = context
         self._splits = context.upstream.splits
         self._trainers: dict[str, Trainer] = {}
-        self._log = TrainingLog(context.store, context.run, context.fingerprint, draw_training)
+        self._log = TrainingLog(context.store, context.run, context.trainings, draw_training)
         if not context.options.fresh:
-            self._log.keep("search", context.fingerprint)
+            self._log.keep()
 
     @property
     def steps_per_epoch(self) -> int:

@@ -46,9 +46,9 @@ def run(context: Context[TrainOptions]) -> TrainResult:
     """Train, test, log the best seed's model, and register it if it beats the incumbent."""
     winner = _winner(context)
     engine = trainer(context.options, context.upstream.splits, winner.optimizer)
-    log = TrainingLog(context.store, context.run, context.fingerprint, draw_training)
+    log = TrainingLog(context.store, context.run, context.trainings, draw_training)
     if not context.options.fresh:
-        log.keep("train", context.fingerprint)
+        log.keep()
     finals = _train_all(context, winner, engine, log)
     best = min(finals, key=lambda final: final.score.val_loss)
     engine.model.set_weights(best.weights)

@@ -165,22 +165,18 @@ class Store:
             return str(run.data.tags.get(_PROCESS, ""))
         return str(self.client.get_run(parent).data.tags.get(_PROCESS, ""))
 
-    def adopt(self, stage: str, fingerprint: str, parent: StageRun) -> dict[str, Run]:
-        """Take over the trainings that interrupted runs of the same stage and fingerprint had finished.
+    def trainings(self, context: str) -> dict[str, Run]:
+        """Finished trainings of all runs whose fingerprints begin with `context`, by fingerprint."""
+        found = self._pages(f"tags.`pipeline.fingerprint` LIKE '{context}-%' and {_FINISHED}")
+        return {run.data.tags["pipeline.fingerprint"]: run for run in found if _CACHED not in run.data.tags}
 
-        Returns them by their own fingerprint.
-        """
-        kept: dict[str, Run] = {}
-        for interrupted in self._search(
-            stage, fingerprint, "attributes.status != 'FINISHED' and attributes.status != 'RUNNING'"
-        ):
-            if interrupted.info.run_id == parent.run_id:
-                continue
-            children = f"tags.`mlflow.parentRunId` = '{interrupted.info.run_id}' and attributes.status = 'FINISHED'"
-            for child in self._pages(children):
-                self.client.set_tag(child.info.run_id, "mlflow.parentRunId", parent.run_id)
-                kept[child.data.tags["pipeline.fingerprint"]] = child
-        return kept
+    def adopt(self, training: Run, parent: StageRun) -> bool:
+        """Make a training a child of this run, where it belongs to an interrupted one; whether it does."""
+        owner = training.data.tags["mlflow.parentRunId"]
+        if owner != parent.run_id and self.client.get_run(owner).info.status in ("FINISHED", "RUNNING"):
+            return False
+        self.client.set_tag(training.info.run_id, "mlflow.parentRunId", parent.run_id)
+        return True
 
     def children(self, run_id: str, stage: str) -> list[Run]:
         """Finished child runs of a stage, oldest first."""

@@ -1,6 +1,7 @@
 """Training runs: one child run for each training, written when the training has ended and read back for reports."""
 
 import json
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from pipeline.evaluation import Evaluation, Training
@@ -28,7 +30,7 @@ Draw = Callable[[Evaluation, Training], "Figure"]
 
 
 class TrainingLog:
-    """Logs trainings as children of a stage's run, and recognises those done before an interruption."""
+    """Logs trainings as children of a stage's run, and recognises those that have been done before."""
 
     def __init__(self, store: Store, parent: StageRun, context: str, draw: Draw) -> None:
         """`context` is a digest of all that the evaluations share: data, network, batch size, code."""
@@ -39,14 +41,37 @@ class TrainingLog:
         self._draw = draw
         self._kept: dict[str, Run] = {}
 
-    def keep(self, stage: str, fingerprint: str) -> None:
-        """Take over the trainings of interrupted runs of this stage."""
-        self._kept = self._store.adopt(stage, fingerprint, self._parent)
+    def keep(self) -> None:
+        """Look for finished trainings with this context, of whatever run."""
+        self._kept = self._store.trainings(self._context)
 
     def recall(self, evaluation: Evaluation) -> Path | None:
-        """The artifacts of this training if an interrupted run had finished it."""
+        """The artifacts of this training if one is known, which becomes a child of this stage's run too.
+
+        That of an interrupted run moves here; that of another run stays, and a child tagged `pipeline.cached` stands
+        for it.
+        """
         run = self._kept.get(self._fingerprint(evaluation))
-        return None if run is None else self._store.folder(run.info.run_id)
+        if run is None:
+            return None
+        try:
+            folder = self._store.folder(run.info.run_id)
+        except (MlflowException, OSError):  # its artifacts were deleted
+            return None
+        if not self._store.adopt(run, self._parent):
+            self._stand_in(run, evaluation, folder)
+        return folder
+
+    def _stand_in(self, run: Run, evaluation: Evaluation, folder: Path) -> None:
+        kept = {key: value for key, value in run.data.tags.items() if key in ("pipeline.stage", "pipeline.role")}
+        self._log_run(
+            str(run.info.run_name),
+            evaluation,
+            read_training(folder),
+            {**kept, "pipeline.cached": run.info.run_id},
+            read_metrics(folder),
+            lambda copy: shutil.copytree(folder, copy, dirs_exist_ok=True),
+        )
 
     def log(
         self,
@@ -64,26 +89,37 @@ class TrainingLog:
         `name` is the run's, else the evaluation's; `metrics` are scores beyond those of the training itself; `save`
         adds files to its artifacts.
         """
-        run_id = self._store.create_child(
-            name or evaluation.name,
-            self._parent,
-            {
-                "pipeline.stage": stage,
-                "pipeline.fingerprint": self._fingerprint(evaluation),
-                "pipeline.scheme": evaluation.scheme,
-                "pipeline.optimizer": evaluation.optimizer,
-                **(tags or {}),
-            },
-            start=time.time() - training.seconds,
-        )
+        scores = metrics or {}
+
+        def write(folder: Path) -> None:
+            self._write_artifacts(folder, evaluation, training, scores)
+            if save is not None:
+                save(folder)
+
+        own = {"pipeline.stage": stage, **(tags or {})}
+        return self._log_run(name or evaluation.name, evaluation, training, own, scores, write)
+
+    def _log_run(
+        self,
+        name: str,
+        evaluation: Evaluation,
+        training: Training,
+        tags: Mapping[str, str],
+        metrics: Mapping[str, float],
+        write: Callable[[Path], object],
+    ) -> str:
+        described = {
+            "pipeline.fingerprint": self._fingerprint(evaluation),
+            "pipeline.scheme": evaluation.scheme,
+            "pipeline.optimizer": evaluation.optimizer,
+        }
+        started = time.time() - training.seconds
+        run_id = self._store.create_child(name, self._parent, {**described, **tags}, start=started)
         status = "KILLED"
         try:
-            described = {"params": _params(evaluation), "tags": _outcome_tags(training)}
-            self._log_points(run_id, training, metrics or {}, **described)
+            self._log_points(run_id, training, metrics, _params(evaluation), _outcome_tags(training))
             with tempfile.TemporaryDirectory() as folder:
-                self._write_artifacts(Path(folder), evaluation, training, metrics or {})
-                if save is not None:
-                    save(Path(folder))
+                write(Path(folder))
                 self._client.log_artifacts(run_id, folder)
             status = "FINISHED"
         except Exception:

@@ -29,14 +29,14 @@ def run_trials(plan: Plan, surface: Surface) -> list[Trial]:
     ("epochs", "steps_per_epoch", "expected"),
     [
         (27, 1_000, (1, 3, 9)),
-        (6, 80, (6 / 9, 2)),
-        (1, 90, (1 / 3,)),
+        (6, 150, (6 / 9, 2)),
+        (6, 149, (2,)),
         (1, 1, (1 / 3,)),
         (2, 10_000, (2 / 27, 2 / 9, 2 / 3)),
     ],
 )
 def test_budgets_are_thirds_of_thirds(epochs: int, steps_per_epoch: int, expected: tuple[float, ...]) -> None:
-    """Three at most, none below 30 updates but the highest, which always is a third of the full one."""
+    """Three at most, none below 100 updates but the highest, which always is a third of the full one."""
     assert budgets(epochs, steps_per_epoch) == pytest.approx(expected)
 
 

@@ -1,6 +1,7 @@
 """Training runs: what is logged, what is read back, and what outlives an interruption."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -165,7 +166,7 @@ def test_trainings_of_an_interrupted_run_are_taken_over(
     with store.stage_run("search", "search", {}) as parent:
         log = make_log(store, parent, fingerprint)
         assert log.recall(QUESTION) is None
-        log.keep("search", fingerprint)
+        log.keep()
         folder = log.recall(QUESTION)
         assert folder is not None
         assert_same(read_training(folder), training)
@@ -175,21 +176,43 @@ def test_trainings_of_an_interrupted_run_are_taken_over(
         assert store.children(interrupted.run_id, "trial") == []
 
 
-def test_trainings_of_other_runs_are_left_where_they_are(store: Store, fingerprint: str) -> None:
-    """Those of a finished run, of one at work, and of another fingerprint or stage."""
+def test_training_of_a_finished_run_is_stood_for(store: Store, fingerprint: str) -> None:
+    """It stays where it is; its stand-in has the same name, tags, metrics and files, and says what it stands for."""
+    training = make_training(30)
     with store.stage_run("search", "finished", {}) as finished:
-        store.set_fingerprint(finished, fingerprint)
-        make_log(store, finished, fingerprint).log("trial", QUESTION, make_training(3))
-    for stage, digest in (("search", "e" * 64), ("train", fingerprint)):
-        with pytest.raises(KeyboardInterrupt), store.stage_run(stage, "other", {}) as other:  # noqa: PT012 - the run is the subject
-            store.set_fingerprint(other, digest)
-            make_log(store, other, digest).log("trial", QUESTION, make_training(3))
-            raise KeyboardInterrupt
+        log = make_log(store, finished, fingerprint)
+        original = log.log("trial", QUESTION, training, name="first", tags={"pipeline.role": "trial"})
     with store.stage_run("search", "search", {}) as parent:
-        store.set_fingerprint(parent, fingerprint)
-        make_log(store, parent, fingerprint).log("trial", QUESTION, make_training(3))
-        assert store.adopt("search", fingerprint, parent) == {}
-        assert len(store.children(finished.run_id, "trial")) == len(store.children(parent.run_id, "trial")) == 1
+        log = make_log(store, parent, fingerprint)
+        log.keep()
+        folder = log.recall(QUESTION)
+        assert folder is not None
+        assert_same(read_training(folder), training)
+        (there,) = store.children(finished.run_id, "trial")
+        (here,) = store.children(parent.run_id, "trial")
+    assert there.info.run_id == original
+    assert here.data.tags["pipeline.cached"] == original
+    assert here.info.run_name == there.info.run_name == "first"
+    assert here.data.metrics == there.data.metrics
+    assert here.data.params == there.data.params
+    for name in ("pipeline.role", "pipeline.stage", "pipeline.scheme", "pipeline.fingerprint"):
+        assert here.data.tags[name] == there.data.tags[name]
+    files = [{f.name: f.read_bytes() for f in store.folder(run.info.run_id).iterdir()} for run in (here, there)]
+    assert files[0] == files[1]
+
+
+def test_training_of_another_context_is_not_known(store: Store, fingerprint: str) -> None:
+    """Nor one whose artifacts were deleted."""
+    with store.stage_run("search", "finished", {}) as finished:
+        make_log(store, finished, "e" * 64).log("trial", QUESTION, make_training(3))
+        other = Evaluation("sgd", "step", 0.04, QUESTION.params, 3, 10_000)
+        deleted = make_log(store, finished, fingerprint).log("trial", other, make_training(3))
+    shutil.rmtree(store.folder(deleted))
+    with store.stage_run("search", "search", {}) as parent:
+        log = make_log(store, parent, fingerprint)
+        log.keep()
+        assert log.recall(QUESTION) is None
+        assert log.recall(other) is None
 
 
 def test_training_is_shown_on_its_stage_too(store: Store, parent: StageRun, fingerprint: str) -> None:
