@@ -23,7 +23,7 @@ REFINE_OFF = "off"
 RUN_CONTROL = frozenset({"experiment_name", "fresh"})
 """Options that say where and whether a stage runs, not what comes out of it."""
 
-TRAINING = frozenset({"model", "momentum", "batch_size", "precision"})
+TRAINING = frozenset({"model", "momentum", "batch_size", "precision", "in_memory_mb"})
 """Options that, beside what an evaluation says itself, decide what comes out of a training."""
 
 Options = TypeVar("Options", bound="PrepareOptions")

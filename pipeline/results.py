@@ -181,11 +181,39 @@ class Widening(Result):
 
 
 class Cost(Result):
-    """What the search spent: wall seconds, passes over the training set, and examples seen."""
+    """What was spent: wall seconds, passes over the training set, and examples seen."""
 
     seconds: float
     epochs: float
     examples: int
+
+
+class Agreement(Result):
+    """Whether a lower budget ranks as the full one does.
+
+    `correlation` is Spearman's, of the losses of so many `candidates` at `epochs` passes and of their means at the full
+    budget; None where it is not defined.
+    """
+
+    epochs: float
+    candidates: int
+    correlation: float | None
+
+
+class Audits(Result):
+    """How far to trust a search, from what it measured itself.
+
+    `seed_noise` is the standard deviation of the finalists' loss between seeds at the full budget, `diverged_share`
+    that of the trials' trainings, `importance` the share of the variance of the loss that rate, scheme and parameters
+    explain (empty with few trials). `ledger` holds what each part cost, and for comparison what one training at the
+    full budget and a blind search of as many would.
+    """
+
+    agreement: tuple[Agreement, ...]
+    seed_noise: float | None
+    diverged_share: float
+    importance: dict[str, float]
+    ledger: dict[str, Cost] = {}
 
 
 class SearchResult(Result):
@@ -207,6 +235,7 @@ class SearchResult(Result):
     widened: tuple[Widening, ...] = ()
     trials: int
     diverged: int
+    audits: Audits | None = None
 
 
 class SeedScore(Result):

@@ -65,6 +65,7 @@ def _sections(report: Report) -> list[tuple[str, str]]:
         *([("leaderboard", "Leaderboard")] if report.search else []),
         *([("basins", "How much the initial rate matters")] if report.search and report.search.basin.rates else []),
         *([("trials", "Trials")] if report.search else []),
+        *([("audits", "Trust")] if report.search and report.search.audits else []),
         ("test", "Test results"),
         ("costs", "Costs"),
         ("reproduce", "How to reproduce"),

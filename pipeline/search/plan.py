@@ -73,13 +73,18 @@ class Plan:
         return self.budgets[-1]
 
     @property
+    def trial_seed(self) -> int:
+        """The seed of all trials, so that luck is the same for all."""
+        return self.seed + TRIAL_SEED
+
+    @property
     def fresh_seeds(self) -> tuple[int, ...]:
         """Seeds for the confirmation, which no trial has seen."""
         return tuple(self.seed + CONFIRM_SEED + i for i in range(self.confirm_seeds))
 
     def trial(self, optimizer: str, scheme: str, initial_lr: float, params: Params) -> Evaluation:
-        """A training at the highest budget of trials; all share a seed, so that luck is the same for all."""
-        return Evaluation(optimizer, scheme, initial_lr, params, self.trial_epochs, self.seed + TRIAL_SEED)
+        """A training at the highest budget of trials."""
+        return Evaluation(optimizer, scheme, initial_lr, params, self.trial_epochs, self.trial_seed)
 
 
 @dataclass(frozen=True)

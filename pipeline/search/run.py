@@ -7,30 +7,48 @@ from dataclasses import dataclass, field
 from pipeline.evaluation import Evaluation
 from pipeline.results import Cost, SearchResult
 from pipeline.search import confirmation
+from pipeline.search.audits import audit
 from pipeline.search.plan import Evaluate, Outcome, Plan, Trial
 from pipeline.search.races import run_races
 
 
 @dataclass
 class _Ledger:
-    """Runs evaluations and adds up what they cost, each once however often it is asked."""
+    """Runs evaluations and adds up what they cost: each once, however often it is asked, by who asked first."""
 
     evaluate: Evaluate
-    answers: dict[str, Outcome] = field(default_factory=dict)
+    part: str = "trials"
+    answers: dict[str, tuple[str, Outcome]] = field(default_factory=dict)
 
     def __call__(self, evaluation: Evaluation) -> Outcome:
         if evaluation.digest not in self.answers:
-            self.answers[evaluation.digest] = self.evaluate(evaluation)
-        return self.answers[evaluation.digest]
+            self.answers[evaluation.digest] = self.part, self.evaluate(evaluation)
+        return self.answers[evaluation.digest][1]
 
     def cost(self, seconds: float) -> Cost:
         """The sum, over `seconds` of wall time, or more where an interrupted run did part of it."""
-        outcomes = self.answers.values()
-        return Cost(
-            seconds=max(seconds, sum(outcome.seconds for outcome in outcomes)),
-            epochs=sum(outcome.epochs for outcome in outcomes),
-            examples=sum(outcome.examples for outcome in outcomes),
-        )
+        total = _sum([outcome for _, outcome in self.answers.values()])
+        return total.model_copy(update={"seconds": max(seconds, total.seconds)})
+
+    def parts(self, plan: Plan, trials: int) -> dict[str, Cost]:
+        """The training alone of each part, one training at the full budget, and a blind search of `trials` such."""
+        parts = dict.fromkeys(part for part, _ in self.answers.values())
+        spent = {part: _sum([outcome for asked, outcome in self.answers.values() if asked == part]) for part in parts}
+        measured = spent["confirmation"]
+        one = _scaled(measured, plan.epochs / measured.epochs) if measured.epochs else measured
+        return {**spent, "one training": one, "blind search": _scaled(one, trials)}
+
+
+def _sum(outcomes: Sequence[Outcome]) -> Cost:
+    return Cost(
+        seconds=sum(outcome.seconds for outcome in outcomes),
+        epochs=sum(outcome.epochs for outcome in outcomes),
+        examples=sum(outcome.examples for outcome in outcomes),
+    )
+
+
+def _scaled(cost: Cost, by: float) -> Cost:
+    return Cost(seconds=cost.seconds * by, epochs=cost.epochs * by, examples=round(cost.examples * by))
 
 
 def run(plan: Plan, evaluate: Evaluate) -> tuple[SearchResult, list[Trial]]:
@@ -41,9 +59,12 @@ def run(plan: Plan, evaluate: Evaluate) -> tuple[SearchResult, list[Trial]]:
     trials = sorted((trial for race in races for trial in race.trials), key=lambda trial: trial.number)
     highest = _highest(plan, trials)
     finalists = {f.scheme: f for f in confirmation.choose_finalists(highest, plan.top_k)}
+    ledger.part, baselines = "confirmation", confirmation.baselines()
     found = confirmation.confirm(
-        finalists, confirmation.baselines(), ledger, seeds=plan.fresh_seeds, epochs=plan.epochs, trials=highest
+        finalists, baselines, ledger, seeds=plan.fresh_seeds, epochs=plan.epochs, trials=highest
     )
+    ledger.part, count = "audits", sum(race.length for race in races)
+    audits = audit(plan, trials, finalists, baselines, found.outcomes, ledger)
     basin = found.rows[found.winner].basin
     assert basin is not None
     result = SearchResult(
@@ -57,8 +78,9 @@ def run(plan: Plan, evaluate: Evaluate) -> tuple[SearchResult, list[Trial]]:
         lr_low=min(race.bounds[0] for race in races),
         lr_high=max(race.bounds[1] for race in races),
         widened=tuple(widening for race in races for widening in race.widenings),
-        trials=sum(race.length for race in races),
+        trials=count,
         diverged=sum(bool(trial.outcome.diverged) for trial in trials),
+        audits=audits.model_copy(update={"ledger": ledger.parts(plan, count)}),
     )
     return result, trials
 

@@ -9,7 +9,7 @@ from pipeline.config import SearchOptions
 from pipeline.evaluation import Evaluation, Training
 from pipeline.range_analysis.exploration import BOUNDS
 from pipeline.reporting import figures
-from pipeline.results import SearchResult
+from pipeline.results import Cost, SearchResult
 from pipeline.schedules import format_params, rewriter
 from pipeline.search import Outcome, Plan, Space, Trial
 from pipeline.stages.context import Context
@@ -34,8 +34,20 @@ def run(context: Context[SearchOptions]) -> SearchResult:
     confirmations = (plan.top_k + len(search.BASELINES)) * plan.confirm_seeds
     context.status.expect(plan.trials * len(plan.budgets) + confirmations + plan.top_k * 2 * search.BASIN_RUNS)
     result, done = search.run(plan, evaluator)
+    result = _with_range_test(result, context, evaluator.steps_per_epoch)
     _write(context, result, done)
     return result
+
+
+def _with_range_test(result: SearchResult, context: Context[SearchOptions], steps_per_epoch: int) -> SearchResult:
+    """Put what the range test cost at the head of the ledger."""
+    found, audits = context.upstream.range_test, result.audits
+    if found is None or audits is None:
+        return result
+    examples = found.updates * context.options.batch_size
+    spent = Cost(seconds=found.seconds, epochs=found.updates / steps_per_epoch, examples=examples)
+    ledger = {"range test": spent, **audits.ledger}
+    return result.model_copy(update={"audits": audits.model_copy(update={"ledger": ledger})})
 
 
 class _Evaluator:
@@ -52,7 +64,7 @@ class _Evaluator:
     @property
     def steps_per_epoch(self) -> int:
         """Updates per pass over the training set."""
-        return -(-len(self._splits.x_train) // self._context.options.batch_size)
+        return -(-self._context.upstream.prepare.train_examples // self._context.options.batch_size)
 
     def __call__(self, evaluation: Evaluation) -> Outcome:
         self._context.status.begin(evaluation.name_with_budget)

@@ -11,6 +11,8 @@ import pytest
 from pipeline.reporting.figures import Role, Training
 from pipeline.reporting.html import Report, Sweep, render
 from pipeline.results import (
+    Agreement,
+    Audits,
     Baseline,
     Basin,
     Cost,
@@ -25,6 +27,7 @@ from pipeline.results import (
     SeedScore,
     TrainResult,
     TriedRate,
+    Widening,
     Winner,
 )
 
@@ -146,8 +149,23 @@ def make_search() -> SearchResult:
         reason="Cosine has the lowest mean validation loss of 5 candidates on 3 fresh seeds.",
         lr_low=0.0032,
         lr_high=0.32,
+        widened=(Widening(optimizer="sgd", scheme="step", side="high", before=0.15, after=0.32),),
         trials=20,
         diverged=2,
+        audits=Audits(
+            agreement=(
+                Agreement(epochs=5 / 9, candidates=5, correlation=0.7),
+                Agreement(epochs=5 / 3, candidates=5, correlation=None),
+            ),
+            seed_noise=0.0042,
+            diverged_share=0.1,
+            importance={"rate": 0.62, "scheme": 0.3, "parameters": 0.08},
+            ledger={
+                "range test": Cost(seconds=20.0, epochs=12.5, examples=40_000),
+                "trials": Cost(seconds=61.2, epochs=33.0, examples=105_600),
+                "blind search": Cost(seconds=180.0, epochs=100.0, examples=320_000),
+            },
+        ),
     )
 
 

@@ -63,6 +63,7 @@ def test_sections_in_order_each_with_a_heading(rendered: str) -> None:
         "Leaderboard",
         "How much the initial rate matters",
         "Trials",
+        "Trust",
         "Test results",
         "Costs",
         "How to reproduce",
@@ -109,7 +110,7 @@ def test_accessible(rendered: str) -> None:
     assert all(attributes["role"] == "img" and attributes["aria-label"] for attributes in figures)
     assert all("scope" in attributes for tag, attributes in page.tags if tag == "th")
     boxes = [attributes for _, attributes in page.tags if attributes.get("class") == "scroll"]
-    assert len(boxes) == 8
+    assert len(boxes) == 10
     assert all(attributes["tabindex"] == "0" and attributes["aria-label"] for attributes in boxes)
 
 
@@ -219,3 +220,23 @@ def test_best_trials_are_listed_by_loss_without_diverged_ones(report: Report, re
 def test_no_stages_cost_anything(given: Report) -> None:
     """Nothing to divide by."""
     assert "All 0.0 s 0" in _visible(_Page(render(replace(given, costs=[], trainings=()))))
+
+
+def test_audits_are_told(report: Report) -> None:
+    """Agreement of budgets, noise, divergence, importance, costs and a bound that moved; nothing where none are."""
+    page = render(report)
+    for text in (
+        "Ranks at 0.556 epochs",
+        "Spearman's correlation 0.7",
+        "not defined",
+        "standard deviation 0.0042",
+        "10.00% of the trials' trainings",
+        "rate 62.00%, scheme 30.00%, parameters 8.00%",
+        "blind search",
+        "320,000",
+        "lay at the high bound 0.15, which was moved to 0.32",
+    ):
+        assert text.replace("'", "&#39;") in page or text in page, text
+    assert report.search is not None
+    bare = replace(report, search=report.search.model_copy(update={"audits": None}))
+    assert "What the search measured of itself" not in render(bare)

@@ -1,0 +1,124 @@
+"""The audits: what the search itself tells of how far to trust it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
+from math import inf, isfinite
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from pipeline import statistics
+from pipeline.evaluation import Evaluation
+from pipeline.results import Agreement, Audits
+from pipeline.schedules import Choice, Float, Parameter, Value
+from pipeline.search.plan import Evaluate, Outcome, Plan, Trial
+from pipeline.search.race import searched
+
+_FEWEST = 8
+"""Trials below which an importance would be a guess."""
+
+_TREES = 8
+"""Of Optuna's usual 64 each costs a quarter of a second where there are as many schemes as in the table."""
+
+Full = Mapping[str, Sequence[Outcome]]
+"""The outcomes of each candidate at the full budget, one a seed."""
+
+
+def audit(
+    plan: Plan,
+    trials: Sequence[Trial],
+    finalists: Mapping[str, Evaluation],
+    baselines: Mapping[str, Evaluation],
+    full: Full,
+    evaluate: Evaluate,
+) -> Audits:
+    """Measure how budgets agree, how much seeds differ, what diverged and what mattered.
+
+    `trials` are all trainings at the budgets of trials, `full` those of finalists and baselines at the full one.
+    """
+    noise = statistics.seed_noise([[o.val_loss for o in full[name]] for name in finalists])
+    return Audits(
+        agreement=tuple(
+            _agreement(plan, budget, {**finalists, **baselines}, full, evaluate) for budget in plan.budgets
+        ),
+        seed_noise=noise if noise < inf else None,
+        diverged_share=sum(bool(trial.outcome.diverged) for trial in trials) / len(trials),
+        importance=importance(plan, [trial for trial in trials if trial.evaluation.epochs == plan.trial_epochs]),
+    )
+
+
+def _agreement(
+    plan: Plan, budget: float, candidates: Mapping[str, Evaluation], full: Full, evaluate: Evaluate
+) -> Agreement:
+    """Rank the candidates at a budget and at the full one. The baselines are trained for it, as no trial did."""
+    low = {
+        name: evaluate(replace(candidate, epochs=budget, seed=plan.trial_seed)).val_loss
+        for name, candidate in candidates.items()
+    }
+    both = [name for name in candidates if full[name]]
+    correlation = statistics.rank_correlation(
+        [low[name] for name in both], [float(np.mean([o.val_loss for o in full[name]])) for name in both]
+    )
+    return Agreement(epochs=budget, candidates=len(both), correlation=correlation if isfinite(correlation) else None)
+
+
+def importance(plan: Plan, trials: Sequence[Trial]) -> dict[str, float]:
+    """Shares of the variance of the loss, by fANOVA (Hutter et al. 2014) as Optuna has it; empty with few trials.
+
+    `rate`, `scheme`, `parameters` for all parameters of schemes together, and `optimizer` where there are several. A
+    parameter of another scheme than a trial's stands at its default.
+    """
+    known = [trial for trial in trials if trial.outcome.val_loss < inf]
+    if len(known) < _FEWEST or len({trial.outcome.val_loss for trial in known}) == 1:
+        return {}
+    columns = [_columns(plan, trial) for trial in known]
+    constant = {name for name in columns[0] if len({row[name] for row in columns}) == 1}  # slow, and without a share
+    distributions = {name: kind for name, kind in _distributions(plan, known).items() if name not in constant}
+    study = optuna.create_study()
+    for row, trial in zip(columns, known, strict=True):
+        params = {name: row[name] for name in distributions}
+        study.add_trial(
+            optuna.trial.create_trial(params=params, distributions=distributions, value=trial.outcome.val_loss)
+        )
+    shares = optuna.importance.get_param_importances(
+        study, evaluator=optuna.importance.FanovaImportanceEvaluator(n_trees=_TREES, seed=plan.seed)
+    )
+    named = {name: float(shares.get(name, 0.0)) for name in ("rate", "scheme", "optimizer") if name in shares}
+    return {**named, "parameters": float(sum(share for name, share in shares.items() if name not in named))}
+
+
+def _parameters(plan: Plan) -> dict[str, Parameter]:
+    return dict(chain.from_iterable(searched(scheme).items() for scheme in plan.schemes))
+
+
+def _columns(plan: Plan, trial: Trial) -> dict[str, Value]:
+    asked = trial.evaluation
+    own = {f"{asked.scheme}.{name}": value for name, value in asked.params.items()}
+    return {
+        "rate": asked.initial_lr,
+        "scheme": asked.scheme,
+        "optimizer": asked.optimizer,
+        **{key: own.get(key, parameter.default) for key, parameter in _parameters(plan).items()},
+    }
+
+
+def _distributions(plan: Plan, trials: Sequence[Trial]) -> dict[str, BaseDistribution]:
+    rates = [trial.evaluation.initial_lr for trial in trials]
+    return {
+        "rate": FloatDistribution(min(rates), max(rates), log=True),
+        "scheme": CategoricalDistribution(list(plan.schemes)),
+        "optimizer": CategoricalDistribution([space.optimizer for space in plan.spaces]),
+        **{key: _distribution(parameter) for key, parameter in _parameters(plan).items()},
+    }
+
+
+def _distribution(parameter: Parameter) -> BaseDistribution:
+    domain = parameter.search
+    if isinstance(domain, Float):
+        return FloatDistribution(domain.low, domain.high, log=domain.log)
+    if isinstance(domain, Choice):
+        return CategoricalDistribution(domain.options)
+    assert domain is not None
+    return IntDistribution(domain.low, domain.high)
