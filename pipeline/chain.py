@@ -2,15 +2,16 @@
 
 import importlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
 from pipeline import config, datasets
 from pipeline.articles.table import searches
-from pipeline.config import TRAINING, PrepareOptions, ReproduceOptions, TrainOptions
+from pipeline.config import TRAINING, PrepareOptions, RangeTestOptions, ReproduceOptions, TrainOptions
 from pipeline.console import Status, native_messages_hidden
+from pipeline.errors import InputError
 from pipeline.fingerprints import fingerprint, user_code_digest
 from pipeline.loading import quick_imports
 from pipeline.results import PrepareResult, ReportResult
@@ -70,8 +71,8 @@ def run_main(options: config.MainOptions) -> ReportResult:
     store.sweep()
     with store.stage_run("main", MAIN.titled(options), _params(options)) as run:
         runs: dict[str, Finished] = {}
-        for name in MAIN.needed(options):
-            runs[name] = _obtain_child(STAGES[name], options, runs, store, run)
+        for key, stage, own in _needed(MAIN, options):
+            runs[key] = _obtain_child(stage, own, runs, store, run)
         store.copy_metrics(runs["train"], run.run_id)
         result = ReportResult.model_validate_json(runs["report"].result)
         store.summarise(run, result.answer[0])
@@ -81,12 +82,14 @@ def run_main(options: config.MainOptions) -> ReportResult:
 
 def run_stage(name: str, options: PrepareOptions) -> None:
     """Run one stage in this process, after the stages it builds upon where these have no finished run."""
+    if name == "range_test" and isinstance(options, RangeTestOptions) and len(options.optimizers) > 1:
+        raise InputError(f"optimizer: received {options.optimizer!r}, expected one; the search tests each of several")
     stage, store = STAGES[name], Store(options.experiment_name)
     store.sweep()
     with store.stage_run(name, stage.titled(options), _params(options)) as run:
         upstream: dict[str, Finished] = {}
-        for need in stage.needed(options):
-            upstream[need] = _obtain_upstream(STAGES[need], options, upstream, store, run)
+        for need, earlier, own in _needed(stage, options):
+            upstream[need] = _obtain_upstream(earlier, own, upstream, store, run)
         if isinstance(options, ReproduceOptions):
             upstream |= _obtain_searches(options, upstream["prepare"], store, run)
         key = _key(stage, options, upstream)
@@ -103,6 +106,17 @@ def run_stage(name: str, options: PrepareOptions) -> None:
                 store.summarise(run, summary := stage.module.summary(result))
                 status.done(summary)
         _publish(name, found.folder if found else run.folder)
+
+
+def _needed(stage: Stage, options: PrepareOptions) -> Iterator[tuple[str, Stage, PrepareOptions]]:
+    """What a stage builds upon: a key, the stage and its options; the range test once for each optimizer."""
+    for name in stage.needed(options):
+        if name == "range_test" and isinstance(options, RangeTestOptions):
+            for place, optimizer in enumerate(options.optimizers):
+                own = options.model_copy(update={"optimizer": optimizer})
+                yield f"{name} {optimizer}" if place else name, STAGES[name], own
+        else:
+            yield name, STAGES[name], options
 
 
 def _obtain_child(
@@ -162,7 +176,10 @@ def _key(stage: Stage, options: PrepareOptions, runs: Mapping[str, Finished]) ->
     """The fingerprint of a stage; of prepared data only the content counts, not how it came about."""
     if stage.name == "prepare":
         return fingerprint(stage.name, options, {"source": datasets.source_digest(options.data) or "unknown"})
-    upstream = {name: run.fingerprint for name, run in runs.items() if name != "prepare"}
+    keys = {key for key, _, _ in _needed(stage, options)}
+    if isinstance(options, ReproduceOptions):
+        keys |= set(runs)  # the articles' searches, which its options name
+    upstream = {key: run.fingerprint for key, run in runs.items() if key in keys and key != "prepare"}
     return fingerprint(stage.name, options, {**_inputs(options, runs), **upstream})
 
 

@@ -6,7 +6,7 @@ find, or to run, all that it builds upon.
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -56,7 +56,7 @@ class RangeTestOptions(PrepareOptions):
     """Options of `range_test`: the network, its optimizer and how it is trained."""
 
     model: str = Field("cnn", description="cnn, mlp, or module:function returning a Keras model")
-    optimizer: OptimizerName = Field("sgd", description="Keras optimizer")
+    optimizer: str = Field("sgd", description="Keras optimizer; for the search also several, comma-separated")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd; the others ignore it")
     batch_size: int = Field(50, ge=1, le=65_536, description="examples per optimizer update")
     epochs: int = Field(5, ge=1, le=10_000, description="full budget of one training, in passes over the training set")
@@ -70,6 +70,19 @@ class RangeTestOptions(PrepareOptions):
     )
     spacing: Spacing = Field("exponential", description="equal steps of a sweep in log rate, or in rate (linear)")
     refine: str = Field("cosine", description="scheme of the trainings that refine the range test's rate, or off")
+
+    @field_validator("optimizer")
+    @classmethod
+    def _known_optimizers(cls, value: str) -> str:
+        known, given = get_args(OptimizerName), value.split(",")
+        if len(set(given)) < len(given) or not set(given) <= set(known):
+            raise ValueError(f"expected one of {', '.join(known)}, or several, comma-separated, each once")
+        return value
+
+    @property
+    def optimizers(self) -> tuple[str, ...]:
+        """The optimizers, in the order in which they were given."""
+        return tuple(self.optimizer.split(","))
 
     @field_validator("model")
     @classmethod

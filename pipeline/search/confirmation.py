@@ -42,10 +42,10 @@ class Confirmation:
 
 
 def choose_finalists(trials: Sequence[Trial], top_k: int) -> list[Evaluation]:
-    """The best trial of each of the `top_k` best schemes; at least one even if all diverged."""
-    best: dict[str, Trial] = {}
+    """The best trial of each of the `top_k` best schemes, with each optimizer; at least one even if all diverged."""
+    best: dict[tuple[str, str], Trial] = {}
     for trial in sorted(trials, key=lambda t: (t.outcome.val_loss, SCHEMES[t.evaluation.scheme].complexity, t.number)):
-        best.setdefault(trial.evaluation.scheme, trial)
+        best.setdefault((trial.evaluation.optimizer, trial.evaluation.scheme), trial)
     finalists = [trial.evaluation for trial in best.values() if trial.outcome.val_loss < inf]
     return finalists[:top_k] or [next(iter(best.values())).evaluation]
 

@@ -72,6 +72,10 @@ class Plan:
         """The highest budget of a trial."""
         return self.budgets[-1]
 
+    def name_of(self, evaluation: Evaluation) -> str:
+        """What tells one scheme with one optimizer from the others."""
+        return evaluation.scheme if len(self.spaces) == 1 else f"{evaluation.optimizer} {evaluation.scheme}"
+
     @property
     def trial_seed(self) -> int:
         """The seed of all trials, so that luck is the same for all."""

@@ -53,11 +53,6 @@ class Race:
                 self._study.enqueue_trial(point)
 
     @property
-    def name(self) -> str:
-        """What tells it from the others."""
-        return self.scheme if len(self._plan.spaces) == 1 else f"{self.space.optimizer} {self.scheme}"
-
-    @property
     def length(self) -> int:
         """How many configurations it has tried."""
         return len({trial.number for trial in self.trials})

@@ -58,7 +58,7 @@ def run(plan: Plan, evaluate: Evaluate) -> tuple[SearchResult, list[Trial]]:
     races = run_races(plan, ledger)
     trials = sorted((trial for race in races for trial in race.trials), key=lambda trial: trial.number)
     highest = _highest(plan, trials)
-    finalists = {f.scheme: f for f in confirmation.choose_finalists(highest, plan.top_k)}
+    finalists = {plan.name_of(f): f for f in confirmation.choose_finalists(highest, plan.top_k)}
     ledger.part, baselines = "confirmation", confirmation.baselines()
     found = confirmation.confirm(
         finalists, baselines, ledger, seeds=plan.fresh_seeds, epochs=plan.epochs, trials=highest

@@ -74,7 +74,7 @@ def _role(evaluation: Evaluation, search: SearchResult) -> tuple[str, figures.Ro
             row.initial_lr,
         ):
             return f"{baseline.name} seed={evaluation.seed}", "baseline"
-    won = evaluation.scheme == search.winner.scheme
+    won = (evaluation.scheme, evaluation.optimizer) == (search.winner.scheme, search.winner.optimizer)
     return evaluation.name, "winner" if won else "finalist"
 
 

@@ -9,7 +9,7 @@ from pipeline.config import SearchOptions
 from pipeline.evaluation import Evaluation, Training
 from pipeline.range_analysis.exploration import BOUNDS
 from pipeline.reporting import figures
-from pipeline.results import Cost, SearchResult
+from pipeline.results import Cost, RangeTestResult, SearchResult
 from pipeline.schedules import format_params, rewriter
 from pipeline.search import Outcome, Plan, Space, Trial
 from pipeline.stages.context import Context
@@ -40,12 +40,16 @@ def run(context: Context[SearchOptions]) -> SearchResult:
 
 
 def _with_range_test(result: SearchResult, context: Context[SearchOptions], steps_per_epoch: int) -> SearchResult:
-    """Put what the range test cost at the head of the ledger."""
-    found, audits = context.upstream.range_test, result.audits
-    if found is None or audits is None:
+    """Put what the range tests cost at the head of the ledger."""
+    tests, audits = context.upstream.range_tests, result.audits
+    if audits is None:
         return result
-    examples = found.updates * context.options.batch_size
-    spent = Cost(seconds=found.seconds, epochs=found.updates / steps_per_epoch, examples=examples)
+    updates = sum(found.updates for found in tests)
+    spent = Cost(
+        seconds=sum(found.seconds for found in tests),
+        epochs=updates / steps_per_epoch,
+        examples=updates * context.options.batch_size,
+    )
     ledger = {"range test": spent, **audits.ledger}
     return result.model_copy(update={"audits": audits.model_copy(update={"ledger": ledger})})
 
@@ -95,14 +99,9 @@ class _Evaluator:
 
 
 def _plan(context: Context[SearchOptions], steps_per_epoch: int) -> Plan:
-    options, found = context.options, context.upstream.range_test
-    low, high = BOUNDS[options.optimizer]
-    if found is not None and found.suggested_lr is not None and found.lr_low and found.lr_high:
-        low, suggested, high = found.lr_low, found.suggested_lr, found.lr_high
-    else:  # the range test refused: nothing is known, so the whole sweep is searched
-        suggested = float((low * high) ** 0.5)
+    options = context.options
     return Plan(
-        spaces=(Space(options.optimizer, suggested, lr_low=low, lr_high=high),),
+        spaces=tuple(_space(found) for found in context.upstream.range_tests),
         schemes=options.scheme_names(),
         trials=options.trials,
         budgets=search.budgets(options.epochs, steps_per_epoch),
@@ -112,6 +111,13 @@ def _plan(context: Context[SearchOptions], steps_per_epoch: int) -> Plan:
         seed=options.seed,
         sampler=options.sampler,
     )
+
+
+def _space(found: RangeTestResult) -> Space:
+    if found.suggested_lr is not None and found.lr_low and found.lr_high:
+        return Space(found.optimizer, found.suggested_lr, found.lr_low, found.lr_high)
+    low, high = BOUNDS[found.optimizer]  # it refused: nothing is known, so the whole sweep is searched
+    return Space(found.optimizer, float((low * high) ** 0.5), low, high)
 
 
 def _outcome(training: Training) -> Outcome:

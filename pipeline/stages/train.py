@@ -76,7 +76,7 @@ def _winner(context: Context[TrainOptions]) -> Winner:
         return Winner(
             scheme=options.scheme,
             initial_lr=options.initial_lr,
-            optimizer=options.optimizer,
+            optimizer=options.optimizers[0],
             params=parse_params(options.scheme_params),
         )
     search = context.upstream.search

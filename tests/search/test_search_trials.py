@@ -214,3 +214,19 @@ def test_diverged_trials_are_kept_with_their_reason(ask: Ask) -> None:
     assert result.diverged == len(diverged) > 2
     assert result.trials == 20
     assert result.winner.initial_lr <= 0.07
+
+
+def test_several_optimizers_are_searched_together(ask: Ask) -> None:
+    """Each scheme with each of them, from its own rate and within its own bounds; the leaderboard compares them all."""
+    adam = replace(SPACE, optimizer="adam", suggested_lr=0.03, lr_low=0.01, lr_high=0.1)
+    plan = make_plan(spaces=(SPACE, adam), trials=12, top_k=4)
+    result, trials = ask(plan, Surface())
+    first = {(t.evaluation.optimizer, t.evaluation.scheme): t.evaluation.initial_lr for t in trials if t.number < 6}
+    assert first == {(s.optimizer, scheme): s.suggested_lr for scheme in plan.schemes for s in plan.spaces}
+    low, high = adam.bounds
+    assert all(low <= t.evaluation.initial_lr <= high for t in trials if t.evaluation.optimizer == "adam")
+    rows = [(row.optimizer, row.scheme) for row in result.leaderboard if row.initial_lr not in (0.001, 0.01)]
+    assert {("sgd", "cosine"), ("adam", "cosine")} <= set(rows)
+    assert len(rows) == len(set(rows)) == 4
+    assert result.winner.optimizer in ("sgd", "adam")
+    assert all(name.split()[0] in ("sgd", "adam") for name in result.ties)
