@@ -104,7 +104,7 @@ class Laboratory:
         with part_run(context.store, experiment.name, context.run, tags, params) as run:
             log = TrainingLog(context.store, run, key, draw_training)
             if not context.options.fresh:
-                log.keep("reproduce", key)
+                log.keep()
             engine = self._trainer(experiment, settings)
             outcomes = [
                 self._train(experiment, _evaluation(candidate, settings.epochs, settings.seed + i), engine, log)

@@ -82,7 +82,7 @@ class _Train:
         self._context, self._engine = context, engine
         self._log = TrainingLog(context.store, context.run, context.fingerprint, draw_training)
         if not context.options.fresh:
-            self._log.keep("range_test", context.fingerprint)
+            self._log.keep()
         self.updates = 0
 
     def __call__(self, rate: float, seed: int, share: float) -> float:
