@@ -27,7 +27,7 @@ WRONG: list[tuple[list[str], tuple[str, ...]]] = [
     (["main", "--epochs", "--seed", "1"], ("--epochs", "expected one argument")),
     (["main", "--seed", "-1"], ("seed", "'-1'", "greater than or equal to 0")),
     (["main", "--fresh", "perhaps"], ("fresh", "'perhaps'", "boolean")),
-    (["range_test", "--optimizer", "sdg"], ("optimizer", "'sdg'", "'sgd'")),
+    (["range_test", "--optimizer", "sdg"], ("optimizer", "'sdg'", "one of sgd, adam")),
     (["search", "--schemes", "cosine,no\nline"], ("schemes", "constant")),
     (["train", "--scheme", "cosine"], ("scheme", "initial_lr", "both or neither")),
     (["train", "--scheme=cosine", "--initial-lr=0.1", "--scheme-params=x=1"], ("'x'", "final_fraction")),
