@@ -41,6 +41,7 @@ class Search:
     progress: list[tuple[float, float]]
     trainings: int
     ended: float
+    stopped: bool = False  # at its limit
 
     def reached(self, target: float) -> float | None:
         """Seconds to the target; None where it was not reached."""
@@ -85,7 +86,9 @@ def ours(tool: str, question: Question, folder: Path) -> Search:
         shutil.copy(ROOT / file, folder)
     shutil.copytree(ROOT / "pipeline", folder / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
     started = time.time()
-    _run([sys.executable, "-m", "pipeline", "search", *question.arguments], folder, None)
+    stopped = _run(
+        [sys.executable, "-m", "pipeline", "search", *question.arguments], folder, question.options.own_limit
+    )
     ended = time.time() - started
     trainings = sorted(_trainings(folder), key=lambda run: run.info.end_time)
     progress = [
@@ -93,7 +96,7 @@ def ours(tool: str, question: Question, folder: Path) -> Search:
         for run in trainings
         if "best_val_loss" in run.data.metrics
     ]
-    return Search(progress, len(trainings), ended)
+    return Search(progress, len(trainings), ended, stopped)
 
 
 def in_log(tool: str, question: Question, folder: Path) -> Search:
@@ -103,11 +106,11 @@ def in_log(tool: str, question: Question, folder: Path) -> Search:
     script = ["benchmarks.search_speed_ours"] if own else ["benchmarks.search_speed_peers", tool]
     command = [sys.executable, "-m", *script, *question.arguments, "--target", str(question.lowest), "--log", str(log)]
     started = time.time()
-    _run(command, ROOT, None if own else question.options.limit)
+    stopped = _run(command, ROOT, question.options.own_limit if own else question.options.limit)
     ended = time.time() - started
     lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     progress = [(line["time"] - started, line["val_loss"]) for line in lines if "val_loss" in line]
-    return Search(progress, len(lines) - len(progress), ended)
+    return Search(progress, len(lines) - len(progress), ended, stopped)
 
 
 TOOLS: dict[str, Callable[[str, Question, Path], Search]] = {
@@ -126,7 +129,8 @@ TITLES = {
 }
 
 
-def _run(command: list[str], folder: Path, limit: float | None) -> None:
+def _run(command: list[str], folder: Path, limit: float | None) -> bool:
+    """Run to the end, or to the limit: then True."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "PYTHON"))}
     environment = {**kept, "TF_CPP_MIN_LOG_LEVEL": "3"}
     try:
@@ -134,9 +138,10 @@ def _run(command: list[str], folder: Path, limit: float | None) -> None:
             command, cwd=folder, env=environment, timeout=limit, capture_output=True, text=True, check=False
         )
     except subprocess.TimeoutExpired:
-        return
+        return True
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-2000:]}")
+    return False
 
 
 def _trainings(folder: Path) -> list[Run]:
@@ -176,8 +181,9 @@ class Searches:
         return times
 
     def ends(self, tool: str) -> list[float]:
-        """Seconds to the ends of the searches of one tool."""
-        return [search.ended for key, search in self._searches.items() if key.rsplit(" ", 1)[0] == tool]
+        """Seconds to the ends of the searches of one tool, of those that were left to end."""
+        known = [search for key, search in self._searches.items() if key.rsplit(" ", 1)[0] == tool]
+        return [search.ended for search in known if not search.stopped]
 
     def save(self) -> None:
         """Write the file."""
@@ -190,13 +196,14 @@ def table(searches: Searches) -> list[str]:
     heads = [f"to {target:g} x reference, s | each seed" for target in TARGETS]
     lines = [f"| search | {' | '.join(heads)} | to the end, s |", "| --- |" + " --- |" * (2 * len(TARGETS) + 1)]
     for tool, title in TITLES.items():
-        if not (ends := searches.ends(tool)):
+        if not searches.times(tool, TARGETS[0]):
             continue
         cells = []
         for target in TARGETS:
             times = searches.times(tool, target)
             cells += [_shown(*sorted(times)[len(times) // 2]), ", ".join(_shown(*each) for each in times)]
-        end = f"{statistics.median(ends):.0f}" if tool == "ours" else "-"
+        ends = searches.ends(tool) if tool == "ours" else []
+        end = f"{statistics.median(ends):.0f}" if ends else "-"
         lines.append(f"| {title} | {' | '.join(cells)} | {end} |")
     return lines
 
@@ -214,6 +221,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=9)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--limit", type=float, default=120.0, help="seconds after which a peer's search is stopped")
+    parser.add_argument("--own-limit", type=float, help="the same for ours; default: each runs to its end")
     folder = Path(tempfile.gettempdir()) / "search_speed_benchmark"
     parser.add_argument("--folder", type=Path, default=folder, help="where finished searches are kept")
     options = parser.parse_args()
