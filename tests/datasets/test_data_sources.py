@@ -300,9 +300,7 @@ def test_unknown_source_lists_what_there_is(ask: Callable[[str], object], data: 
     assert all(name in str(caught.value) for name in NAMED)
 
 
-@settings(
-    derandomize=True, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+@settings(derandomize=True, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     suffix=st.sampled_from([".npz", ".csv", ".parquet"]),
     position=st.floats(0, 1, exclude_max=True),

@@ -45,7 +45,7 @@ def test_digits_are_scaled_by_sixteen() -> None:
     assert split(load("digits"), seed=3).scaling.scale == (16.0,)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     counts=st.lists(st.integers(1, 40), min_size=2, max_size=8),
     validation=st.floats(0.05, 0.6),

@@ -75,7 +75,7 @@ def accepted_params(draw: st.DrawFn, name: str) -> Params:
 
 @pytest.mark.parametrize("name", SCHEMES)
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_accepted_parameters_give_a_curve(name: str, data: st.DataObject) -> None:
     """One finite rate per update, never negative, never above the peak, never rising where it says so."""
     params = data.draw(accepted_params(name))
@@ -129,7 +129,7 @@ def test_starts_and_ends_where_it_says(name: str) -> None:
 
 @pytest.mark.parametrize("name", BY_FRACTION)
 @given(data=st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_smaller_budget_has_the_same_curve_compressed(name: str, data: st.DataObject) -> None:
     """A ninth of the updates samples every ninth rate: fractions of the training do not depend on its length."""
     params = {
