@@ -20,12 +20,17 @@ _EVALUATION_BATCH, _EVALUATION_BYTES = 1_000, 16 * 2**20
 
 
 class BatchOrder:
-    """Which examples each update sees: a new permutation every epoch, the last batch of an epoch may be short."""
+    """Which examples each update sees: a new permutation every epoch, the last batch of an epoch may be short.
+
+    `common_length` is the length of every batch, None where the last one is short.
+    """
 
     def __init__(self, examples: int, batch_size: int) -> None:
         self._examples = examples
         self.batch_size = batch_size
         self.steps_per_epoch = -(-examples // batch_size)
+        # Kernels for a shape that is known before are a third faster on a small network.
+        self.common_length = None if examples % batch_size else batch_size
 
     def examples(self, updates: int) -> int:
         """How many examples the first `updates` updates see."""
@@ -109,6 +114,7 @@ class MemoryFeed:
 
     def _batch(self, update: Any) -> tuple[Any, ...]:
         chosen = self._indices[self._ends[update] : self._ends[update + 1]]
+        chosen = tf.ensure_shape(chosen, (self._order.common_length,))
         x, *rest = tf.nest.map_structure(lambda part: tf.gather(part, chosen), self._parts)
         return scaled(x, self._scaling), *rest
 
