@@ -29,7 +29,7 @@ class BatchOrder:
         self._examples = examples
         self.batch_size = batch_size
         self.steps_per_epoch = -(-examples // batch_size)
-        # Kernels for a shape that is known before are a third faster on a small network.
+        # A shape that is known beforehand made article A's network faster (reports/performance.md).
         self.common_length = None if examples % batch_size else batch_size
 
     def examples(self, updates: int) -> int:
@@ -94,8 +94,7 @@ class MemoryFeed:
     def repeating(self, step: Step) -> Step:
         """A step that does a whole call: gathers the batch of each update and does `step` on it.
 
-        Keras' `steps_per_execution` repeats it too, but passes every batch through the iterator, which costs a small
-        network about as much as its updates.
+        Keras' `steps_per_execution` repeats it too, but passes every batch through the iterator.
         """
 
         def call(bounds: Any) -> dict[str, Any]:
