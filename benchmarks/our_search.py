@@ -25,7 +25,7 @@ def find(options: SearchOptions, steps_per_epoch: int, sweep: Sweep, evaluate: E
     if found.suggested_lr is not None and found.lr_low and found.lr_high:
         low, suggested, high = found.lr_low, found.suggested_lr, found.lr_high
     plan = Plan(
-        spaces=(Space(options.optimizer, suggested, low, high),),
+        spaces=(Space(options.optimizer, options.batch_sizes[0], suggested, low, high),),
         schemes=options.scheme_names(),
         trials=options.trials,
         budgets=budgets(options.epochs, steps_per_epoch),
@@ -41,13 +41,16 @@ def find(options: SearchOptions, steps_per_epoch: int, sweep: Sweep, evaluate: E
 def range_test(options: SearchOptions, steps_per_epoch: int, sweep: Sweep, evaluate: Evaluate) -> RangeTestResult:
     """The range test's answer, refined by trainings unless these options say otherwise."""
     seeds, first = tuple(options.seed + i for i in range(options.seeds)), (options.seed,)
-    swept = explore(sweep, seeds, *bounds(options.optimizer), updates_for(options.batch_size))
-    result, start = summarize(swept, options.optimizer, 0.0), starting_rate(swept.analysis)
+    (batch_size,) = options.batch_sizes
+    swept = explore(sweep, seeds, *bounds(options.optimizer), updates_for(batch_size))
+    result, start = summarize(swept, options.optimizer, batch_size, 0.0), starting_rate(swept.analysis)
     if options.refine == REFINE_OFF or start is None:
         return result
 
     def train(rate: float, seed: int, share: float) -> float:
-        return evaluate(Evaluation(options.optimizer, options.refine, rate, {}, share * options.epochs, seed)).val_loss
+        epochs = share * options.epochs
+        asked = Evaluation(options.optimizer, options.refine, rate, {}, epochs, seed, batch_size)
+        return evaluate(asked).val_loss
 
     updates = options.epochs * steps_per_epoch
     found = refine(train, start, seeds=first, short=short_share(updates))

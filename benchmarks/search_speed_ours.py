@@ -41,7 +41,7 @@ class Engines:
                 splits,
                 optimizer=optimizer,
                 momentum=options.momentum,
-                batch_size=options.batch_size,
+                batch_size=options.batch_sizes[0],
                 precision="float32",
             )
         return self._engines[optimizer]

@@ -45,7 +45,7 @@ def main() -> None:
     with store.stage_run("search", "benchmark", {}) as run:
         log = TrainingLog(store, run, "benchmark", draw_training)
         for seed in range(-1, options.pairs):  # the first pair is a warm-up: it traces
-            evaluation = Evaluation("sgd", "cosine", 0.05, {}, options.epochs, max(seed, 0))
+            evaluation = Evaluation("sgd", "cosine", 0.05, {}, options.epochs, max(seed, 0), options.batch_size)
             curve = evaluation.curve(trainer.steps_per_epoch)
             started = time.perf_counter()
             trainer.train(curve, evaluation.seed, validations=options.epochs)

@@ -107,7 +107,7 @@ def _outcome(val_loss: float) -> Outcome:
 
 def confirm_surface(surface: Surface, limit: int, rng: np.random.Generator) -> Confirmation:
     """Confirm the candidates of a surface once."""
-    candidates = {name: Evaluation("sgd", "constant", 1.0, {"name": name}, BRIEF, -10) for name in surface.truth}
+    candidates = {name: Evaluation("sgd", "constant", 1.0, {"name": name}, BRIEF, -10, 1) for name in surface.truth}
     finalists = {name: candidate for name, candidate in candidates.items() if name.startswith("f")}
     rest = {name: candidate for name, candidate in candidates.items() if name not in finalists}
     return confirm(finalists, rest, on_surface(surface, rng), seeds=range(limit), epochs=FULL, trials=())

@@ -18,16 +18,17 @@ from pipeline.models import builder
 from pipeline.training import Trainer
 
 EPOCHS = 6
+BATCH_SIZE = 32
 FIRST_SEED = 50_000
 
 FINALISTS = {
-    "cosine": Evaluation("sgd", "cosine", 0.1, {}, EPOCHS, 0),
-    "linear": Evaluation("sgd", "linear", 0.1, {}, EPOCHS, 0),
-    "constant": Evaluation("sgd", "constant", 0.05, {}, EPOCHS, 0),
+    "cosine": Evaluation("sgd", "cosine", 0.1, {}, EPOCHS, 0, BATCH_SIZE),
+    "linear": Evaluation("sgd", "linear", 0.1, {}, EPOCHS, 0, BATCH_SIZE),
+    "constant": Evaluation("sgd", "constant", 0.05, {}, EPOCHS, 0, BATCH_SIZE),
 }
 BASELINES = {
-    "Adam at 0.001": Evaluation("adam", "constant", 0.001, {}, EPOCHS, 0),
-    "SGD at 0.01": Evaluation("sgd", "constant", 0.01, {}, EPOCHS, 0),
+    "Adam at 0.001": Evaluation("adam", "constant", 0.001, {}, EPOCHS, 0, BATCH_SIZE),
+    "SGD at 0.01": Evaluation("sgd", "constant", 0.01, {}, EPOCHS, 0, BATCH_SIZE),
 }
 CANDIDATES = FINALISTS | BASELINES
 
@@ -42,7 +43,7 @@ def losses(path: Path, seeds: int) -> dict[str, NDArray[np.float64]]:
     splits = datasets.split(datasets.load("digits"), seed=0)
     build = builder("mlp", splits.x_train.shape[1:], splits.num_outputs, splits.task)
     trainers = {
-        optimizer: Trainer(build, splits, optimizer=optimizer, momentum=0.9, batch_size=32, precision="float32")
+        optimizer: Trainer(build, splits, optimizer=optimizer, momentum=0.9, batch_size=BATCH_SIZE, precision="float32")
         for optimizer in ("sgd", "adam")
     }
     found = {name: np.empty(seeds) for name in CANDIDATES}

@@ -4,6 +4,7 @@ import importlib
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from types import ModuleType
 
@@ -50,7 +51,9 @@ class Stage:
 
 STAGES: dict[str, Stage] = {
     "prepare": Stage("prepare", "prepare {data}", config.PrepareOptions),
-    "range_test": Stage("range_test", "range_test {optimizer} on {data}", config.RangeTestOptions, ("prepare",)),
+    "range_test": Stage(
+        "range_test", "range_test {optimizer} batch={batch_size} on {data}", config.RangeTestOptions, ("prepare",)
+    ),
     "search": Stage("search", "search {optimizer} on {data}", config.SearchOptions, ("prepare", "range_test")),
     "train": Stage("train", "train {model} on {data}", config.TrainOptions, ("prepare", "range_test", "search")),
     "report": Stage(
@@ -82,8 +85,8 @@ def run_main(options: config.MainOptions) -> ReportResult:
 
 def run_stage(name: str, options: PrepareOptions) -> None:
     """Run one stage in this process, after the stages it builds upon where these have no finished run."""
-    if name == "range_test" and isinstance(options, RangeTestOptions) and len(options.optimizers) > 1:
-        raise InputError(f"optimizer: received {options.optimizer!r}, expected one; the search tests each of several")
+    if name == "range_test":
+        _refuse_several(options)
     stage, store = STAGES[name], Store(options.experiment_name)
     store.sweep()
     with store.stage_run(name, stage.titled(options), _params(options)) as run:
@@ -109,14 +112,24 @@ def run_stage(name: str, options: PrepareOptions) -> None:
 
 
 def _needed(stage: Stage, options: PrepareOptions) -> Iterator[tuple[str, Stage, PrepareOptions]]:
-    """What a stage builds upon: a key, the stage and its options; the range test once for each optimizer."""
+    """What a stage builds upon: a key, the stage and its options.
+
+    The range test comes once for each optimizer with each batch size.
+    """
     for name in stage.needed(options):
         if name == "range_test" and isinstance(options, RangeTestOptions):
-            for place, optimizer in enumerate(options.optimizers):
-                own = options.model_copy(update={"optimizer": optimizer})
-                yield f"{name} {optimizer}" if place else name, STAGES[name], own
+            for place, (optimizer, size) in enumerate(product(options.optimizers, options.batch_sizes)):
+                own = options.model_copy(update={"optimizer": optimizer, "batch_size": str(size)})
+                yield f"{name} {optimizer} {size}" if place else name, STAGES[name], own
         else:
             yield name, STAGES[name], options
+
+
+def _refuse_several(options: PrepareOptions) -> None:
+    """A range test alone has one optimizer and one batch size."""
+    for name in ("optimizer", "batch_size"):
+        if "," in (received := getattr(options, name)):
+            raise InputError(f"{name}: received {received!r}, expected one; the search tests each of several")
 
 
 def _obtain_child(

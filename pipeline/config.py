@@ -18,22 +18,29 @@ SamplerName = Literal["tpe", "random", "quasi-random", "grid"]
 Precision = Literal["auto", "float32", "mixed_bfloat16"]
 Spacing = Literal["exponential", "linear"]
 
+LARGEST_BATCH = 65_536
 MODELS = ("cnn", "mlp")
 REFINE_OFF = "off"
 RUN_CONTROL = frozenset({"experiment_name", "fresh"})
 """Options that say where and whether a stage runs, not what comes out of it."""
 
-TRAINING = frozenset({"model", "momentum", "batch_size", "precision", "in_memory_mb"})
+TRAINING = frozenset({"model", "momentum", "precision", "in_memory_mb"})
 """Options that, beside what an evaluation says itself, decide what comes out of a training."""
 
 Options = TypeVar("Options", bound="PrepareOptions")
 
+_WHOLE = re.compile(r"[0-9]{1,9}")
 _MODULE_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 def _none_if_empty(value: object) -> object:
     """MLproject parameters cannot be absent, so an empty one means "not given"."""
     return None if value == "" else value
+
+
+def _text(value: object) -> object:
+    """A single number is a list of one."""
+    return str(value) if isinstance(value, int) else value
 
 
 OptionalRate = Annotated[float | None, BeforeValidator(_none_if_empty)]
@@ -58,7 +65,9 @@ class RangeTestOptions(PrepareOptions):
     model: str = Field("cnn", description="cnn, mlp, or module:function returning a Keras model")
     optimizer: str = Field("sgd", description="Keras optimizer; for the search also several, comma-separated")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd; the others ignore it")
-    batch_size: int = Field(50, ge=1, le=65_536, description="examples per optimizer update")
+    batch_size: Annotated[str, BeforeValidator(_text)] = Field(
+        "50", description="examples per optimizer update; for the search also several, comma-separated"
+    )
     epochs: int = Field(5, ge=1, le=10_000, description="full budget of one training, in passes over the training set")
     precision: Precision = Field("auto", description="number format of the network's arithmetic")
     seeds: int = Field(3, ge=1, le=1_000, description="how many seeds, counted from `seed`")
@@ -79,10 +88,23 @@ class RangeTestOptions(PrepareOptions):
             raise ValueError(f"expected one of {', '.join(known)}, or several, comma-separated, each once")
         return value
 
+    @field_validator("batch_size")
+    @classmethod
+    def _possible_batch_sizes(cls, value: str) -> str:
+        given = [int(size) if _WHOLE.fullmatch(size) else 0 for size in value.split(",")]
+        if len(set(given)) < len(given) or not all(1 <= size <= LARGEST_BATCH for size in given):
+            raise ValueError(f"expected a number from 1 to {LARGEST_BATCH}, or several, comma-separated, each once")
+        return ",".join(map(str, given))
+
     @property
     def optimizers(self) -> tuple[str, ...]:
         """The optimizers, in the order in which they were given."""
         return tuple(self.optimizer.split(","))
+
+    @property
+    def batch_sizes(self) -> tuple[int, ...]:
+        """The batch sizes, in the order in which they were given."""
+        return tuple(int(size) for size in self.batch_size.split(","))
 
     @field_validator("model")
     @classmethod
@@ -153,6 +175,9 @@ class TrainOptions(SearchOptions):
                 received = repr(self.scheme_params)
                 raise ValueError(f"scheme_params: received {received}, expected none, or scheme and initial_lr with it")
             return self
+        for name in ("optimizer", "batch_size"):
+            if "," in (received := getattr(self, name)):
+                raise ValueError(f"{name}: received {received!r}, expected one where scheme and initial_lr are given")
         validate(self.scheme, parse_params(self.scheme_params))
         return self
 

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from pipeline.schedules import curve, format_params
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Train with this optimizer, scheme and rate for this long, from this seed.
+    """Train with this optimizer, scheme, rate and batch size for this long, from this seed.
 
     `epochs` is the budget in passes over the training set, whole or not: the whole curve is compressed into it. A
     budget is never a longer one cut short, since short horizons favour small rates and early decay
@@ -27,6 +28,7 @@ class Evaluation:
     params: Params
     epochs: float
     seed: int
+    batch_size: int
 
     @property
     def name(self) -> str:
@@ -47,7 +49,7 @@ class Evaluation:
     def digest(self) -> str:
         """SHA-256 of the question."""
         params, epochs = sorted(self.params.items()), float(self.epochs)
-        fields = [self.optimizer, self.scheme, self.initial_lr, params, epochs, self.seed]
+        fields = [self.optimizer, self.scheme, self.initial_lr, params, epochs, self.seed, self.batch_size]
         return hashlib.sha256(json.dumps(fields).encode()).hexdigest()
 
     def updates(self, steps_per_epoch: int) -> int:
@@ -68,6 +70,25 @@ class Evaluation:
             initial_lr=self.initial_lr,
             params=self.params,
         )
+
+
+class Setting(Protocol):
+    """What a search may compare beside schemes and rates."""
+
+    @property
+    def optimizer(self) -> str:
+        """The optimizer's name."""
+
+    @property
+    def batch_size(self) -> int:
+        """Examples an update."""
+
+
+def told_apart(one: Setting, among: Collection[Setting]) -> str:
+    """What to write before a name to tell a setting from the others: `adam batch=64 `, or nothing where all agree."""
+    several = len({other.optimizer for other in among}) > 1, len({other.batch_size for other in among}) > 1
+    parts = (one.optimizer, f"batch={one.batch_size}")
+    return "".join(f"{part} " for part, differs in zip(parts, several, strict=True) if differs)
 
 
 @dataclass(frozen=True)

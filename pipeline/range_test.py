@@ -149,7 +149,7 @@ def range_test(
         sweeper = sweep.Sweeper(model, batches, validation=validation, reinitialize=reinitialize)
         measure = _Measure(sweeper)
         found = explore(measure, chosen, low, high, updates, spacing=spacing, widenings=widenings)
-        summary = summarize(found, _optimizer_name(model), time.perf_counter() - started)
+        summary = summarize(found, _optimizer_name(model), per_batch, time.perf_counter() - started)
         if refine is not None and budget and per_epoch:
             start = refinement.starting_rate(found.analysis)
             summary = _refined(summary, start, sweeper, refine, budget, per_epoch)

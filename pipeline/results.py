@@ -99,6 +99,7 @@ class RangeTestResult(Result):
     divergence_lr: float | None = None
     seeds: tuple[int, ...]
     optimizer: str
+    batch_size: int
     updates: int
     seconds: float
     refinement: RefinementResult | None = None
@@ -110,6 +111,7 @@ class Candidate(Result):
     scheme: str
     initial_lr: float
     optimizer: str
+    batch_size: int
     params: dict[str, float | int | str | bool]
 
 
@@ -174,10 +176,24 @@ class Widening(Result):
     """A bound of the initial rate that moved, because the best rate of a scheme lay at it."""
 
     optimizer: str
+    batch_size: int
     scheme: str
     side: Literal["low", "high"]
     before: float
     after: float
+
+
+class SearchedSpace(Result):
+    """An optimizer and batch size that every scheme was combined with, and what the range test said of its rates.
+
+    Without a suggestion, since the range test refused, the bounds are those of its sweep.
+    """
+
+    optimizer: str
+    batch_size: int
+    suggested_lr: float
+    lr_low: float
+    lr_high: float
 
 
 class Cost(Result):
@@ -220,7 +236,7 @@ class SearchResult(Result):
     """The answer: which scheme and initial rate, and how sure that is.
 
     `lr_low` and `lr_high` bound the initial rates that were looked at, after all that was `widened`; of `trials`
-    configurations so many `diverged`.
+    configurations so many `diverged`. `untried` names what `trials` did not suffice for.
     """
 
     winner: Winner
@@ -235,6 +251,8 @@ class SearchResult(Result):
     widened: tuple[Widening, ...] = ()
     trials: int
     diverged: int
+    spaces: tuple[SearchedSpace, ...]
+    untried: tuple[str, ...] = ()
     audits: Audits | None = None
 
 

@@ -32,7 +32,7 @@ DEFAULTS = {
     "model": "cnn",
     "optimizer": "sgd",
     "momentum": 0.9,
-    "batch_size": 50,
+    "batch_size": "50",
     "epochs": 5,
     "precision": "auto",
     "seeds": 3,
@@ -66,8 +66,9 @@ ACCEPTED: list[tuple[str, str, object]] = [
     ("optimizer", "adam,sgd", "adam,sgd"),
     ("momentum", "0", 0.0),
     ("momentum", "0.999", 0.999),
-    ("batch_size", "1", 1),
-    ("batch_size", "65536", 65_536),
+    ("batch_size", "1", "1"),
+    ("batch_size", "65536", "65536"),
+    ("batch_size", "32,0128", "32,128"),
     ("epochs", "1", 1),
     ("epochs", "10000", 10_000),
     ("precision", "mixed_bfloat16", "mixed_bfloat16"),
@@ -115,8 +116,12 @@ REFUSED: list[tuple[str, str, str]] = [
     ("momentum", "nan", "less than 1"),
     ("momentum", "inf", "less than 1"),
     ("momentum", "banana", "a valid number"),
-    ("batch_size", "0", "greater than or equal to 1"),
-    ("batch_size", "65537", "less than or equal to 65536"),
+    ("batch_size", "0", "a number from 1 to 65536, or several"),
+    ("batch_size", "32,64,032", "each once"),
+    ("batch_size", "32,", "several, comma-separated"),
+    ("batch_size", "32, 64", "several, comma-separated"),
+    ("batch_size", "", "a number from 1 to 65536"),
+    ("batch_size", "65537", "a number from 1 to 65536"),
     ("epochs", "0", "greater than or equal to 1"),
     ("epochs", "10001", "less than or equal to 10000"),
     ("epochs", "2.5", "a valid integer"),
@@ -275,6 +280,20 @@ def test_scheme_that_cannot_be_is_refused(given: dict[str, object], parts: tuple
     message = refusal({**SCHEME, **given})
     for part in parts:
         assert part in message
+
+
+@pytest.mark.parametrize(("option", "several"), [("optimizer", "sgd,adam"), ("batch_size", "32,64")])
+def test_a_given_scheme_is_trained_with_one_of_each(option: str, several: str) -> None:
+    """Of several there is no search to choose from."""
+    message = refusal({**SCHEME, option: several})
+    assert message == f"{option}: received '{several}', expected one where scheme and initial_lr are given"
+
+
+def test_lists_are_read_in_their_order() -> None:
+    """A number from Python is a list of one."""
+    assert validated(SearchOptions, {"batch_size": "128,32"}).batch_sizes == (128, 32)
+    assert validated(SearchOptions, {"batch_size": 128}).batch_sizes == (128,)
+    assert validated(SearchOptions, {"optimizer": "sgd,adam"}).optimizers == ("sgd", "adam")
 
 
 def test_given_scheme_with_parameters_is_accepted() -> None:

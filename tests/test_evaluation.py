@@ -5,9 +5,9 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from pipeline.evaluation import Evaluation, Training
+from pipeline.evaluation import Evaluation, Training, told_apart
 
-QUESTION = Evaluation("sgd", "cosine", 0.1, {"final_fraction": 0.01, "warmup": 0.1}, 3, 7)
+QUESTION = Evaluation("sgd", "cosine", 0.1, {"final_fraction": 0.01, "warmup": 0.1}, 3, 7, 32)
 OTHERS: dict[str, object] = {
     "optimizer": "adam",
     "scheme": "linear",
@@ -15,6 +15,7 @@ OTHERS: dict[str, object] = {
     "params": {"final_fraction": 0.01},
     "epochs": 4,
     "seed": 8,
+    "batch_size": 64,
 }
 
 
@@ -51,9 +52,9 @@ def test_digest_does_not_tell_the_order_of_parameters() -> None:
 @pytest.mark.parametrize(
     ("evaluation", "name"),
     [
-        (Evaluation("sgd", "cosine", 0.03, {}, 3, 0), "cosine lr=0.03 seed=0"),
-        (Evaluation("adam", "constant", 0.00012345, {}, 3, 20_001), "constant lr=0.000123 seed=20001"),
-        (Evaluation("sgd", "step", 2.0, {"drops": 3}, 3, 1), "step lr=2 drops=3 seed=1"),
+        (Evaluation("sgd", "cosine", 0.03, {}, 3, 0, 32), "cosine lr=0.03 seed=0"),
+        (Evaluation("adam", "constant", 0.00012345, {}, 3, 20_001, 32), "constant lr=0.000123 seed=20001"),
+        (Evaluation("sgd", "step", 2.0, {"drops": 3}, 3, 1, 32), "step lr=2 drops=3 seed=1"),
     ],
 )
 def test_name_is_what_a_person_reads(evaluation: Evaluation, name: str) -> None:
@@ -63,9 +64,24 @@ def test_name_is_what_a_person_reads(evaluation: Evaluation, name: str) -> None:
     assert budget == name.replace(" seed", " epochs=1.67 seed")
 
 
+@pytest.mark.parametrize(
+    ("among", "said"),
+    [
+        ([("sgd", 32)], ""),
+        ([("sgd", 32), ("adam", 32)], "sgd "),
+        ([("sgd", 32), ("sgd", 64)], "batch=32 "),
+        ([("sgd", 32), ("adam", 32), ("sgd", 64), ("adam", 64)], "sgd batch=32 "),
+    ],
+)
+def test_names_tell_only_what_differs(among: list[tuple[str, int]], said: str) -> None:
+    """Optimizer and batch size stand before a name where a search has several of them."""
+    compared = [replace(QUESTION, optimizer=optimizer, batch_size=size) for optimizer, size in among]
+    assert told_apart(QUESTION, compared) == said
+
+
 def test_curve_is_the_whole_scheme_squeezed_into_the_budget() -> None:
     """Fewer epochs give the same shape in fewer updates, not its beginning."""
-    long, short = (Evaluation("sgd", "cosine", 0.2, {}, epochs, 0).curve(10) for epochs in (8, 2))
+    long, short = (Evaluation("sgd", "cosine", 0.2, {}, epochs, 0, 32).curve(10) for epochs in (8, 2))
     assert long.shape == (80,)
     assert short.shape == (20,)
     np.testing.assert_allclose(short, 0.1 * (1 + np.cos(np.pi * np.arange(20) / 20)), rtol=1e-12)
@@ -77,7 +93,7 @@ def test_curve_is_the_whole_scheme_squeezed_into_the_budget() -> None:
 )
 def test_budget_need_not_be_whole(epochs: float, updates: int, validations: int) -> None:
     """At least one update; validated once a pass, or less often where the parts would not be equal."""
-    evaluation = Evaluation("sgd", "cosine", 0.2, {}, epochs, 0)
+    evaluation = Evaluation("sgd", "cosine", 0.2, {}, epochs, 0, 32)
     assert evaluation.updates(10) == len(evaluation.curve(10)) == updates
     assert evaluation.validations(10) == validations
 

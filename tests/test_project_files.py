@@ -24,7 +24,7 @@ CONDA = yaml.safe_load((ROOT / "conda.yaml").read_text(encoding="utf-8"))
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
-MLFLOW_TYPES = {"seed": "int", "momentum": "float", "batch_size": "int", "epochs": "int"} | dict.fromkeys(
+MLFLOW_TYPES = {"seed": "int", "momentum": "float", "epochs": "int"} | dict.fromkeys(
     ("seeds", "trials", "confirm_seeds", "top_k", "in_memory_mb"), "int"
 )
 """Options whose default is a number; the others are strings to MLflow, which knows nothing else."""

@@ -17,6 +17,7 @@ from pipeline.results import (
     ReportResult,
     Result,
     Scaling,
+    SearchedSpace,
     SearchResult,
     SeedScore,
     TrainResult,
@@ -27,6 +28,7 @@ WINNER = Winner(
     scheme="step",
     initial_lr=0.1,
     optimizer="sgd",
+    batch_size=32,
     params={"drop_rate": 0.5, "drops": 3, "staircase": True, "unit": "step"},
 )
 BASIN = Basin(lr_low=0.05, lr_high=0.2, decades=0.602, noise=inf, rates=(0.05, 0.1, 0.2), losses=(0.5, 0.4, inf))
@@ -61,6 +63,7 @@ RESULTS: list[Result] = [
         suggestions={},
         seeds=(0, 1),
         optimizer="sgd",
+        batch_size=32,
         updates=500,
         seconds=1.5,
     ),
@@ -77,6 +80,7 @@ RESULTS: list[Result] = [
         lr_low=0.01,
         lr_high=1.0,
         trials=3,
+        spaces=(SearchedSpace(optimizer="sgd", batch_size=32, suggested_lr=0.1, lr_low=0.02, lr_high=0.5),),
         diverged=1,
     ),
     TrainResult(

@@ -265,7 +265,7 @@ def _search(answer: Experiment, options: ReproduceOptions) -> SearchOptions:
         model=answer.model,
         optimizer=answer.optimizer,
         momentum=answer.momentum,
-        batch_size=answer.batch_size,
+        batch_size=str(answer.batch_size),
         epochs=epochs_of(answer, options),
         trials=options.trials,
     )

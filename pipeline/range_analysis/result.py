@@ -8,7 +8,7 @@ from pipeline.range_analysis.refinement import Refinement
 from pipeline.results import FittedValley, RangeTestResult, RefinementResult, TriedRate
 
 
-def summarize(found: Exploration, optimizer: str, seconds: float) -> RangeTestResult:
+def summarize(found: Exploration, optimizer: str, batch_size: int, seconds: float) -> RangeTestResult:
     """What to store of an exploration: the verdict and the rates, but not the curves."""
     analysis = found.analysis
     return RangeTestResult(
@@ -21,6 +21,7 @@ def summarize(found: Exploration, optimizer: str, seconds: float) -> RangeTestRe
         divergence_lr=analysis.divergence_lr,
         seeds=found.seeds,
         optimizer=optimizer,
+        batch_size=batch_size,
         updates=found.spent,
         seconds=seconds,
     )

@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from pipeline.evaluation import told_apart
 from pipeline.reporting import wording
 from pipeline.reporting.board import entries
 from pipeline.reporting.contents import Report
@@ -67,6 +68,8 @@ def _headline(report: Report) -> str:
     if winner.scheme == "constant":
         what = f"a constant learning rate of {rate}"
     # Without a search there is nothing to recommend: the user chose.
+    if report.search and len({space.batch_size for space in report.search.spaces}) > 1:
+        what = f"batches of {winner.batch_size}, {what}"
     return f"Train {optimizer} with {what}." if report.search else f"{optimizer} was trained with {what}, as given."
 
 
@@ -79,8 +82,11 @@ def _remarks(report: Report) -> list[str]:
         remarks.append("No search was made, so nothing here says that this is the best choice.")
     else:
         remarks.extend(_standing(report.search))
-    if report.range_test is not None and report.range_test.verdict == "refused":
-        remarks.append(f"The range test refused to suggest a rate: {report.range_test.reason.rstrip('.')}.")
+    for found in report.range_tests:
+        if found.verdict == "refused":
+            which = told_apart(found, report.range_tests).rstrip()
+            what = f"The range test of {which}" if which else "The range test"
+            remarks.append(f"{what} refused to suggest a rate: {found.reason.rstrip('.')}.")
     return remarks
 
 

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Literal
 
+from pipeline.evaluation import told_apart
 from pipeline.reporting import wording
-from pipeline.results import LeaderboardRow, SearchResult
+from pipeline.results import Candidate, LeaderboardRow, SearchResult
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,10 @@ def entries(search: SearchResult) -> tuple[Entry, ...]:
 
 
 def _finalist(row: LeaderboardRow, search: SearchResult) -> Entry:
-    winner = search.winner
-    wins = _key(row) == (winner.scheme, winner.initial_lr, winner.optimizer, repr(sorted(winner.params.items())))
-    label = f"{wording.scheme(row.scheme)} {wording.number(row.initial_lr)}"
+    wins = _key(row) == _key(search.winner)
+    label = f"{told_apart(row, search.spaces)}{wording.scheme(row.scheme)} {wording.number(row.initial_lr)}"
     return Entry(label, "winner" if wins else "finalist", row)
 
 
-def _key(row: LeaderboardRow) -> tuple[str, float, str, str]:
-    return (row.scheme, row.initial_lr, row.optimizer, repr(sorted(row.params.items())))
+def _key(row: Candidate) -> tuple[str, float, str, int, str]:
+    return (row.scheme, row.initial_lr, row.optimizer, row.batch_size, repr(sorted(row.params.items())))

@@ -28,13 +28,15 @@ class Sweep:
 class Report:
     """Everything the report shows.
 
-    Without a search (the user gave the scheme) `range_test`, `search`, `sweep` and `trials` are None. `trainings` are
+    Without a search (the user gave the scheme) `range_test`, `search`, `sweep` and `trials` are None. `range_tests` are
+    those of every optimizer and batch size that was searched, and `range_test` is that of the winner's. `trainings` are
     the final trainings and the confirmation trainings of finalists and baselines. `costs` holds for each stage its
     name, wall seconds and passes over the training set. `generated` is an ISO time.
     """
 
     prepare: PrepareResult
     range_test: RangeTestResult | None
+    range_tests: Sequence[RangeTestResult]
     search: SearchResult | None
     train: TrainResult
     sweep: Sweep | None

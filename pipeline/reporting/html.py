@@ -1,11 +1,13 @@
 """The report as one self-contained HTML page."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from pipeline.evaluation import told_apart
 from pipeline.reporting import board, drawings, wording
 from pipeline.reporting.answer import compose
 from pipeline.reporting.contents import Report, Sweep
@@ -25,6 +27,7 @@ _FILTERS = {
     "scheme": wording.scheme,
     "seconds": wording.seconds,
     "span": wording.span,
+    "told_apart": told_apart,
 }
 
 _BEST_TRIALS = 30
@@ -80,4 +83,12 @@ def _best_trials(report: Report) -> list[dict[str, Any]]:
     highest = report.trials["budget"] == report.trials["budget"].max()
     finite = report.trials[highest & np.isfinite(report.trials["val_loss"].astype(float))]
     best = finite.sort_values("val_loss", kind="stable").head(_BEST_TRIALS)
-    return [{str(name): value for name, value in row.items()} for row in best.to_dict("records")]
+    rows = [{str(name): value for name, value in row.items()} for row in best.to_dict("records")]
+    return [row | {"setting": _setting(row, report)} for row in rows]
+
+
+def _setting(trial: Mapping[str, Any], report: Report) -> str:
+    """Write what a trial was combined with, where there were several choices."""
+    spaces = report.search.spaces if report.search else ()
+    own = (trial["optimizer"], trial["batch_size"])
+    return next((told_apart(space, spaces) for space in spaces if (space.optimizer, space.batch_size) == own), "")

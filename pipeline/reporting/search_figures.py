@@ -1,17 +1,23 @@
 """Figures of the search: the trials, and the finalists and baselines with their intervals."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from pipeline.evaluation import told_apart
 from pipeline.reporting import style, wording
 from pipeline.reporting.board import Entry, entries
 from pipeline.reporting.style import INK, MUTED, TEXT, WIDE, Mark, Marks
 from pipeline.results import SearchResult
+
+_COLUMNS = 2
+"""Most panels side by side."""
 
 
 def leaderboard(search: SearchResult, *, marks: Marks | None = None, width: float = WIDE) -> Figure:
@@ -88,22 +94,62 @@ def _ends(entry: Entry) -> list[float]:
 def trials(frame: pd.DataFrame, *, marks: Marks | None = None, width: float = WIDE) -> Figure:
     """Draw validation loss against initial rate of every trial, a colour and marker for each scheme.
 
-    `frame` has the columns `scheme`, `initial_lr`, `budget`, `val_loss` and `state`. Trainings below the highest budget
+    `frame` has the columns `optimizer`, `batch_size`, `scheme`, `initial_lr`, `budget`, `val_loss` and `state`. Where
+    there are several optimizers or batch sizes, each has a panel, on the same axes. Trainings below the highest budget
     are small and pale; those that diverged stand as crosses at the top.
     """
-    figure, (axes,) = style.canvas(width, 4.6 if width >= WIDE else 4.8)
+    groups = _by_setting(frame)
+    columns = min(_COLUMNS, len(groups)) if width >= WIDE else 1
+    rows = -(-len(groups) // columns)
+    alone = 4.6 if width >= WIDE else 4.8
+    figure, panels = style.canvas(
+        width, alone if rows == 1 else 1.4 + 2.7 * rows, rows, columns, sharex=True, sharey=True
+    )
     marks = marks or style.marks(frame["scheme"].astype(str))
-    rates = frame["initial_lr"].to_numpy(dtype=np.float64)
-    losses = frame["val_loss"].to_numpy(dtype=np.float64)
-    schemes = frame["scheme"].astype(str).to_numpy()
-    diverged = ~np.isfinite(losses) | frame["state"].astype(str).str.contains("diverged", case=False).to_numpy()
-    budgets = frame["budget"].to_numpy(dtype=np.float64)
-    highest = budgets == budgets.max(initial=0)
+    rates, losses = frame["initial_lr"].to_numpy(dtype=np.float64), frame["val_loss"].to_numpy(dtype=np.float64)
+    diverged = _diverged(frame)
     finite = losses[~diverged]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.1, 1.0)
-    style.log_or_linear(axes.yaxis, low, high)
+    style.log_or_linear(panels[0].yaxis, low, high)
     if rates.size:
-        style.log_or_linear(axes.xaxis, float(rates.min()), float(rates.max()))
+        style.log_or_linear(panels[0].xaxis, float(rates.min()), float(rates.max()))
+    highest = float(frame["budget"].max())
+    for at, (axes, (title, group)) in enumerate(zip(panels, groups, strict=False)):
+        _trials_of(axes, group, marks, highest)
+        below = at + columns >= len(groups)
+        style.label(axes, x="initial learning rate" if below else None, title=title or None)
+        style.label(axes, y="validation loss" if at % columns == 0 else None)
+        axes.tick_params(labelbottom=below)
+    for axes in panels[len(groups) :]:
+        axes.set_visible(False)
+    style.legend(figure, 6 if width >= WIDE else 2, _keys(marks, frame["scheme"].astype(str), bool(diverged.any())))
+    return figure
+
+
+@dataclass(frozen=True)
+class _Setting:
+    optimizer: str
+    batch_size: int
+
+
+def _by_setting(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Part the trials by optimizer and batch size, each with what tells it from the others."""
+    settings = list(map(_Setting, frame["optimizer"].astype(str), frame["batch_size"].astype(int)))
+    compared = list(dict.fromkeys(settings))
+    return [
+        (told_apart(setting, compared).strip(), frame[[own == setting for own in settings]]) for setting in compared
+    ] or [("", frame)]
+
+
+def _diverged(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    stopped = frame["state"].astype(str).str.contains("diverged", case=False)
+    return np.asarray(~np.isfinite(frame["val_loss"].to_numpy(dtype=np.float64)) | stopped.to_numpy(), np.bool_)
+
+
+def _trials_of(axes: Axes, frame: pd.DataFrame, marks: Marks, budget: float) -> None:
+    rates, losses = frame["initial_lr"].to_numpy(dtype=np.float64), frame["val_loss"].to_numpy(dtype=np.float64)
+    schemes = frame["scheme"].astype(str).to_numpy()
+    highest, diverged = frame["budget"].to_numpy(dtype=np.float64) == budget, _diverged(frame)
     for name in dict.fromkeys(schemes):
         chosen = (schemes == name) & ~diverged
         _points(axes, rates[chosen & ~highest], losses[chosen & ~highest], marks[name], pale=True)
@@ -111,9 +157,6 @@ def trials(frame: pd.DataFrame, *, marks: Marks | None = None, width: float = WI
         lost = rates[(schemes == name) & diverged]
         if lost.size:
             _crosses(axes, lost, marks[name])
-    style.label(axes, x="initial learning rate", y="validation loss")
-    style.legend(figure, 6 if width >= WIDE else 2, _keys(marks, schemes, bool(diverged.any())))
-    return figure
 
 
 def _points(axes: Axes, x: style.Floats, y: style.Floats, mark: Mark, *, pale: bool = False) -> None:

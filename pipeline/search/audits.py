@@ -67,8 +67,8 @@ def _agreement(
 def importance(plan: Plan, trials: Sequence[Trial]) -> dict[str, float]:
     """Shares of the variance of the loss, by fANOVA (Hutter et al. 2014) as Optuna has it; empty with few trials.
 
-    `rate`, `scheme`, `parameters` for all parameters of schemes together, and `optimizer` where there are several. A
-    parameter of another scheme than a trial's stands at its default.
+    `rate`, `scheme`, `parameters` for all parameters of schemes together, and `optimizer` and `batch size` where there
+    are several. A parameter of another scheme than a trial's stands at its default.
     """
     known = [trial for trial in trials if trial.outcome.val_loss < inf]
     if len(known) < _FEWEST or len({trial.outcome.val_loss for trial in known}) == 1:
@@ -85,7 +85,9 @@ def importance(plan: Plan, trials: Sequence[Trial]) -> dict[str, float]:
     shares = optuna.importance.get_param_importances(
         study, evaluator=optuna.importance.FanovaImportanceEvaluator(n_trees=_TREES, seed=plan.seed)
     )
-    named = {name: float(shares.get(name, 0.0)) for name in ("rate", "scheme", "optimizer") if name in shares}
+    named = {
+        name: float(shares.get(name, 0.0)) for name in ("rate", "scheme", "optimizer", "batch size") if name in shares
+    }
     return {**named, "parameters": float(sum(share for name, share in shares.items() if name not in named))}
 
 
@@ -100,6 +102,7 @@ def _columns(plan: Plan, trial: Trial) -> dict[str, Value]:
         "rate": asked.initial_lr,
         "scheme": asked.scheme,
         "optimizer": asked.optimizer,
+        "batch size": asked.batch_size,
         **{key: own.get(key, parameter.default) for key, parameter in _parameters(plan).items()},
     }
 
@@ -109,7 +112,8 @@ def _distributions(plan: Plan, trials: Sequence[Trial]) -> dict[str, BaseDistrib
     return {
         "rate": FloatDistribution(min(rates), max(rates), log=True),
         "scheme": CategoricalDistribution(list(plan.schemes)),
-        "optimizer": CategoricalDistribution([space.optimizer for space in plan.spaces]),
+        "optimizer": CategoricalDistribution(list(dict.fromkeys(space.optimizer for space in plan.spaces))),
+        "batch size": CategoricalDistribution(list(dict.fromkeys(space.batch_size for space in plan.spaces))),
         **{key: _distribution(parameter) for key, parameter in _parameters(plan).items()},
     }
 

@@ -42,17 +42,24 @@ class Confirmation:
 
 
 def choose_finalists(trials: Sequence[Trial], top_k: int) -> list[Evaluation]:
-    """The best trial of each of the `top_k` best schemes, with each optimizer; at least one even if all diverged."""
-    best: dict[tuple[str, str], Trial] = {}
+    """The best trial of each of the `top_k` best schemes, with each optimizer and batch size.
+
+    At least one, even if all diverged.
+    """
+    best: dict[tuple[str, int, str], Trial] = {}
     for trial in sorted(trials, key=lambda t: (t.outcome.val_loss, SCHEMES[t.evaluation.scheme].complexity, t.number)):
-        best.setdefault((trial.evaluation.optimizer, trial.evaluation.scheme), trial)
+        asked = trial.evaluation
+        best.setdefault((asked.optimizer, asked.batch_size, asked.scheme), trial)
     finalists = [trial.evaluation for trial in best.values() if trial.outcome.val_loss < inf]
     return finalists[:top_k] or [next(iter(best.values())).evaluation]
 
 
-def baselines() -> dict[str, Evaluation]:
+def baselines(batch_size: int) -> dict[str, Evaluation]:
     """The constant-rate baselines by name."""
-    return {name: Evaluation(optimizer, "constant", rate, {}, 1, 0) for name, (optimizer, rate) in BASELINES.items()}
+    return {
+        name: Evaluation(optimizer, "constant", rate, {}, 1, 0, batch_size)
+        for name, (optimizer, rate) in BASELINES.items()
+    }
 
 
 def confirm(
@@ -99,6 +106,7 @@ def settings(evaluation: Evaluation) -> Winner:
         scheme=evaluation.scheme,
         initial_lr=evaluation.initial_lr,
         optimizer=evaluation.optimizer,
+        batch_size=evaluation.batch_size,
         params=dict(evaluation.params),
     )
 

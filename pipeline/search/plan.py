@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pipeline.config import SamplerName
-from pipeline.evaluation import Evaluation
+from pipeline.evaluation import Evaluation, Setting, told_apart
 from pipeline.results import Params
 
 TRIAL_SEED, CONFIRM_SEED = 10_000, 20_000
@@ -36,9 +36,10 @@ def budgets(epochs: float, steps_per_epoch: int) -> tuple[float, ...]:
 
 @dataclass(frozen=True)
 class Space:
-    """One optimizer with what its range test found: `suggested_lr` is where every scheme starts."""
+    """One optimizer and batch size with what their range test found: `suggested_lr` is where every scheme starts."""
 
     optimizer: str
+    batch_size: int
     suggested_lr: float
     lr_low: float
     lr_high: float
@@ -72,9 +73,14 @@ class Plan:
         """The highest budget of a trial."""
         return self.budgets[-1]
 
-    def name_of(self, evaluation: Evaluation) -> str:
-        """What tells one scheme with one optimizer from the others."""
-        return evaluation.scheme if len(self.spaces) == 1 else f"{evaluation.optimizer} {evaluation.scheme}"
+    @property
+    def races(self) -> int:
+        """How many schemes with an optimizer and batch size there are to try."""
+        return len(self.schemes) * len(self.spaces)
+
+    def name(self, setting: Setting, scheme: str) -> str:
+        """What tells one scheme with one optimizer and batch size from the others."""
+        return f"{told_apart(setting, self.spaces)}{scheme}"
 
     @property
     def trial_seed(self) -> int:
@@ -86,9 +92,11 @@ class Plan:
         """Seeds for the confirmation, which no trial has seen."""
         return tuple(self.seed + CONFIRM_SEED + i for i in range(self.confirm_seeds))
 
-    def trial(self, optimizer: str, scheme: str, initial_lr: float, params: Params) -> Evaluation:
+    def trial(self, space: Space, scheme: str, initial_lr: float, params: Params) -> Evaluation:
         """A training at the highest budget of trials."""
-        return Evaluation(optimizer, scheme, initial_lr, params, self.trial_epochs, self.trial_seed)
+        return Evaluation(
+            space.optimizer, scheme, initial_lr, params, self.trial_epochs, self.trial_seed, space.batch_size
+        )
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A race: the trials of one scheme with one optimizer, against each other only."""
+"""A race: the trials of one scheme with one optimizer and batch size, against each other only."""
 
 import hashlib
 from collections.abc import Mapping
@@ -53,6 +53,11 @@ class Race:
                 self._study.enqueue_trial(point)
 
     @property
+    def name(self) -> str:
+        """What tells it from the others."""
+        return self._plan.name(self.space, self.scheme)
+
+    @property
     def length(self) -> int:
         """How many configurations it has tried."""
         return len({trial.number for trial in self.trials})
@@ -100,6 +105,7 @@ class Race:
         self.widenings.append(
             Widening(
                 optimizer=self.space.optimizer,
+                batch_size=self.space.batch_size,
                 scheme=self.scheme,
                 side="high" if side else "low",
                 before=self.bounds[side],
@@ -129,7 +135,7 @@ class Race:
     def _propose(self, trial: optuna.Trial) -> Evaluation:
         rate = trial.suggest_float("initial_lr", *self.bounds, log=True)
         params = {p.name: suggest(trial, key, p) for key, p in self._parameters.items()}
-        return self._plan.trial(self.space.optimizer, self.scheme, rate, params)
+        return self._plan.trial(self.space, self.scheme, rate, params)
 
 
 def searched(scheme: str) -> Mapping[str, Parameter]:

@@ -9,7 +9,7 @@ from pipeline.search.race import Race
 
 
 def run_races(plan: Plan, evaluate: Evaluate) -> list[Race]:
-    """Run `plan.trials` trials, and a few more where the best rate lies at a bound; one race a scheme and optimizer."""
+    """Run `plan.trials` trials, and a few more where the best rate lies at a bound; one race a scheme and space."""
     races = [Race(plan, space, scheme) for scheme, space in product(plan.schemes, plan.spaces)]
     number = 0
     while race := _next(plan, races, number):

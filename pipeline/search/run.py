@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from pipeline.evaluation import Evaluation
-from pipeline.results import Cost, SearchResult
+from pipeline.results import Cost, SearchedSpace, SearchResult
 from pipeline.search import confirmation
 from pipeline.search.audits import audit
 from pipeline.search.plan import Evaluate, Outcome, Plan, Trial
@@ -58,8 +58,8 @@ def run(plan: Plan, evaluate: Evaluate) -> tuple[SearchResult, list[Trial]]:
     races = run_races(plan, ledger)
     trials = sorted((trial for race in races for trial in race.trials), key=lambda trial: trial.number)
     highest = _highest(plan, trials)
-    finalists = {plan.name_of(f): f for f in confirmation.choose_finalists(highest, plan.top_k)}
-    ledger.part, baselines = "confirmation", confirmation.baselines()
+    finalists = {plan.name(f, f.scheme): f for f in confirmation.choose_finalists(highest, plan.top_k)}
+    ledger.part, baselines = "confirmation", confirmation.baselines(plan.spaces[0].batch_size)
     found = confirmation.confirm(
         finalists, baselines, ledger, seeds=plan.fresh_seeds, epochs=plan.epochs, trials=highest
     )
@@ -67,6 +67,7 @@ def run(plan: Plan, evaluate: Evaluate) -> tuple[SearchResult, list[Trial]]:
     audits = audit(plan, trials, finalists, baselines, found.outcomes, ledger)
     basin = found.rows[found.winner].basin
     assert basin is not None
+    untried = tuple(race.name for race in races if not race.length)
     result = SearchResult(
         winner=confirmation.settings(finalists[found.winner]),
         leaderboard=tuple(sorted(found.rows.values(), key=lambda row: row.val_loss.mean)),
@@ -74,15 +75,21 @@ def run(plan: Plan, evaluate: Evaluate) -> tuple[SearchResult, list[Trial]]:
         basin=basin,
         baselines=found.baselines,
         cost=ledger.cost(time.perf_counter() - started),
-        reason=found.reason,
+        reason="; ".join([found.reason, *_unsaid_of(untried, len(races))]),
         lr_low=min(race.bounds[0] for race in races),
         lr_high=max(race.bounds[1] for race in races),
         widened=tuple(widening for race in races for widening in race.widenings),
         trials=count,
+        spaces=tuple(SearchedSpace(**asdict(space)) for space in plan.spaces),
+        untried=untried,
         diverged=sum(bool(trial.outcome.diverged) for trial in trials),
         audits=audits.model_copy(update={"ledger": ledger.parts(plan, count)}),
     )
     return result, trials
+
+
+def _unsaid_of(untried: Sequence[str], races: int) -> list[str]:
+    return [f"nothing is known of {len(untried)} of {races}, for which there was no trial"] if untried else []
 
 
 def _highest(plan: Plan, trials: Sequence[Trial]) -> Sequence[Trial]:

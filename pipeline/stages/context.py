@@ -40,16 +40,10 @@ class Upstream:
         return load_splits(self.folder("prepare") / SPLITS)
 
     @property
-    def range_test(self) -> RangeTestResult | None:
-        """The result of `range_test` for the first optimizer, if this stage builds upon one."""
-        run = self.runs.get("range_test")
-        return RangeTestResult.model_validate_json(run.result) if run else None
-
-    @property
-    def range_tests(self) -> tuple[RangeTestResult, ...]:
-        """The results of `range_test` for all optimizers that were asked for, in their order."""
-        runs = [run for key, run in self.runs.items() if key.partition(" ")[0] == "range_test"]
-        return tuple(RangeTestResult.model_validate_json(run.result) for run in runs)
+    def range_tests(self) -> dict[str, RangeTestResult]:
+        """The results of `range_test`, one for each optimizer with each batch size, by the key of their run."""
+        runs = {key: run for key, run in self.runs.items() if key.partition(" ")[0] == "range_test"}
+        return {key: RangeTestResult.model_validate_json(run.result) for key, run in runs.items()}
 
     @property
     def search(self) -> SearchResult | None:

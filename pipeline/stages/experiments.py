@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -76,18 +77,17 @@ class Laboratory:
 
     def _candidate(self, experiment: Experiment) -> Candidate | None:
         """Scheme and rate: the article's, the search's, or within the range test's interval, if it has one."""
-        optimizer, params = experiment.optimizer, dict(experiment.params)
+        settings: dict[str, Any] = {"optimizer": experiment.optimizer, "batch_size": experiment.batch_size}
+        params = dict(experiment.params)
         if experiment.rates_from == "article":
-            return Candidate(
-                scheme=experiment.scheme, initial_lr=experiment.initial_lr, optimizer=optimizer, params=params
-            )
+            return Candidate(scheme=experiment.scheme, initial_lr=experiment.initial_lr, params=params, **settings)
         found, searched = self._context.upstream.behind(experiment.found_by)
         if experiment.rates_from == "search":
             return Candidate(**searched.winner.model_dump(include=set(Candidate.model_fields)))
         if found.lr_low is None or found.lr_high is None:
             return None
         params["base_fraction"] = found.lr_low / found.lr_high
-        return Candidate(scheme=experiment.scheme, initial_lr=found.lr_high, optimizer=optimizer, params=params)
+        return Candidate(scheme=experiment.scheme, initial_lr=found.lr_high, params=params, **settings)
 
     def _run(self, experiment: Experiment, candidate: Candidate, settings: RangeTestOptions, key: str) -> Conducted:
         context = self._context
@@ -99,7 +99,7 @@ class Laboratory:
             "pipeline.optimizer": candidate.optimizer,
             "mlflow.note.content": experiment.claim,
         }
-        shown = ("model", "batch_size", "epochs", "seeds")
+        shown = ("model", "epochs", "seeds")
         params = {**candidate.model_dump(exclude={"params"}), **{name: getattr(settings, name) for name in shown}}
         with part_run(context.store, experiment.name, context.run, tags, params) as run:
             log = TrainingLog(context.store, run, key, draw_training)
@@ -150,7 +150,7 @@ class Laboratory:
             model=experiment.model,
             optimizer=candidate.optimizer,
             momentum=experiment.momentum,
-            batch_size=experiment.batch_size,
+            batch_size=str(experiment.batch_size),
             epochs=epochs,
             seed=self._context.options.seed,
             seeds=seeds,
@@ -165,7 +165,9 @@ class Laboratory:
     def _trainer(self, experiment: Experiment, options: RangeTestOptions) -> Trainer:
         own = options.model_dump_json(exclude={"epochs", "seeds"}) + experiment.article
         if own not in self._trainers:
-            self._trainers[own] = trainer(options, self.splits(experiment.article), options.optimizer)
+            self._trainers[own] = trainer(
+                options, self.splits(experiment.article), options.optimizer, experiment.batch_size
+            )
         return self._trainers[own]
 
     def _write(self, run: StageRun, result: ExperimentResult, history: pd.DataFrame) -> None:
@@ -175,7 +177,15 @@ class Laboratory:
 
 
 def _evaluation(candidate: Candidate, epochs: int, seed: int) -> Evaluation:
-    return Evaluation(candidate.optimizer, candidate.scheme, candidate.initial_lr, candidate.params, epochs, seed)
+    return Evaluation(
+        candidate.optimizer,
+        candidate.scheme,
+        candidate.initial_lr,
+        candidate.params,
+        epochs,
+        seed,
+        candidate.batch_size,
+    )
 
 
 def _score(experiment: Experiment, seed: int, training: Training, test: dict[str, float]) -> SeedScore:

@@ -6,13 +6,13 @@ from pipeline.models import builder
 from pipeline.training import Trainer
 
 
-def trainer(options: RangeTestOptions, splits: Splits, optimizer: str) -> Trainer:
-    """The engine for the user's network and data with one optimizer."""
+def trainer(options: RangeTestOptions, splits: Splits, optimizer: str, batch_size: int) -> Trainer:
+    """The engine for the user's network and data with one optimizer and batch size."""
     return Trainer(
         builder(options.model, input_shape(splits.x_train), splits.num_outputs, splits.task),
         splits,
         optimizer=optimizer,
         momentum=options.momentum,
-        batch_size=options.batch_size,
+        batch_size=batch_size,
         precision="float32" if options.precision == "auto" else options.precision,
     )

@@ -35,7 +35,8 @@ def summary(result: RangeTestResult) -> str:
 def run(context: Context[RangeTestOptions]) -> RangeTestResult:
     """Sweep, again more widely while the optimum lies at an edge; then let trainings decide."""
     options, started = context.options, time.perf_counter()
-    engine = trainer(options, context.upstream.splits, options.optimizer)
+    (batch_size,) = options.batch_sizes
+    engine = trainer(options, context.upstream.splits, options.optimizer, batch_size)
     seeds = tuple(options.seed + i for i in range(options.seeds))
     context.status.expect(len(seeds) + (0 if options.refine == REFINE_OFF else _USUAL_TRAININGS))
 
@@ -51,10 +52,10 @@ def run(context: Context[RangeTestOptions]) -> RangeTestResult:
         seeds,
         options.lr_min or low,
         options.lr_max or high,
-        updates_for(options.batch_size),
+        updates_for(batch_size),
         spacing=options.spacing,
     )
-    result = summarize(found, options.optimizer, time.perf_counter() - started)
+    result = summarize(found, options.optimizer, batch_size, time.perf_counter() - started)
     start = starting_rate(found.analysis)
     if options.refine != REFINE_OFF and start is not None:
         result = _refined(context, engine, result, start)
@@ -87,7 +88,8 @@ class _Train:
 
     def __call__(self, rate: float, seed: int, share: float) -> float:
         options, status = self._context.options, self._context.status
-        asked = Evaluation(options.optimizer, options.refine, rate, {}, share * options.epochs, seed)
+        epochs, (batch_size,) = share * options.epochs, options.batch_sizes
+        asked = Evaluation(options.optimizer, options.refine, rate, {}, epochs, seed, batch_size)
         status.begin(asked.name_with_budget)
         kept = self._log.recall(asked)
         if kept is None:

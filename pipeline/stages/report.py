@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pandas as pd
 
 from pipeline.config import ReportOptions
-from pipeline.evaluation import Evaluation
+from pipeline.evaluation import Evaluation, Setting, told_apart
 from pipeline.reporting import figures, html
 from pipeline.results import ReportResult, SearchResult
 from pipeline.stages.context import REPORTS, Context
@@ -36,12 +36,15 @@ def run(context: Context[ReportOptions]) -> ReportResult:
 
 def _gather(context: Context[ReportOptions]) -> html.Report:
     upstream, options = context.upstream, context.options
+    range_tests, winner = upstream.range_tests, upstream.train.winner
+    own = next((key for key, found in range_tests.items() if _setting(found) == _setting(winner)), None)
     return html.Report(
         prepare=upstream.prepare,
-        range_test=upstream.range_test,
+        range_test=range_tests[own] if own else None,
+        range_tests=tuple(range_tests.values()),
         search=upstream.search,
         train=upstream.train,
-        sweep=read_sweep(upstream.folder("range_test")) if upstream.range_test else None,
+        sweep=read_sweep(upstream.folder(own)) if own else None,
         trials=pd.read_csv(upstream.folder("search") / "trials.csv") if upstream.search else None,
         trainings=tuple(_trainings(context)),
         options=options.model_dump(exclude={"fresh"}),
@@ -68,23 +71,28 @@ def _trainings(context: Context[ReportOptions]) -> Iterator[figures.Training]:
 def _role(evaluation: Evaluation, search: SearchResult) -> tuple[str, figures.Role]:
     for baseline in search.baselines:
         row = baseline.row
-        if (evaluation.scheme, evaluation.optimizer, evaluation.initial_lr) == (
+        if (*_setting(evaluation), evaluation.scheme, evaluation.initial_lr) == (
+            *_setting(row),
             row.scheme,
-            row.optimizer,
             row.initial_lr,
         ):
             return f"{baseline.name} seed={evaluation.seed}", "baseline"
-    won = (evaluation.scheme, evaluation.optimizer) == (search.winner.scheme, search.winner.optimizer)
-    return evaluation.name, "winner" if won else "finalist"
+    won = (*_setting(evaluation), evaluation.scheme) == (*_setting(search.winner), search.winner.scheme)
+    return f"{told_apart(evaluation, search.spaces)}{evaluation.name}", "winner" if won else "finalist"
+
+
+def _setting(of: Setting) -> tuple[str, int]:
+    return of.optimizer, of.batch_size
 
 
 def _costs(context: Context[ReportOptions]) -> Sequence[tuple[str, float, float]]:
     """Wall seconds and passes over the training set of each stage, when it ran."""
     upstream, options = context.upstream, context.options
-    steps_per_epoch = -(-upstream.prepare.train_examples // options.batch_size)
+    examples, tests = upstream.prepare.train_examples, upstream.range_tests.values()
     costs = []
-    if upstream.range_test:
-        costs.append(("range_test", upstream.range_test.seconds, upstream.range_test.updates / steps_per_epoch))
+    if tests:
+        epochs = sum(found.updates / -(-examples // found.batch_size) for found in tests)
+        costs.append(("range_test", sum(found.seconds for found in tests), epochs))
     if upstream.search:
         costs.append(("search", upstream.search.cost.seconds, upstream.search.cost.epochs))
     seconds = sum(score.train_seconds for score in upstream.train.seeds)

@@ -6,7 +6,7 @@ import pandas as pd
 
 from pipeline import search
 from pipeline.config import SearchOptions
-from pipeline.evaluation import Evaluation, Training
+from pipeline.evaluation import Evaluation, Training, told_apart
 from pipeline.range_analysis.exploration import BOUNDS
 from pipeline.reporting import figures
 from pipeline.results import Cost, RangeTestResult, SearchResult
@@ -24,34 +24,48 @@ def summary(result: SearchResult) -> str:
     """What came out, in one line."""
     winner = result.winner
     tie = f", tied with {', '.join(result.ties)}" if result.ties else ""
-    return f"{winner.scheme} lr={winner.initial_lr:.3g}{tie} ({result.trials} trials, {result.diverged} diverged)"
+    name = f"{told_apart(winner, result.spaces)}{winner.scheme}"
+    return f"{name} lr={winner.initial_lr:.3g}{tie} ({result.trials} trials, {result.diverged} diverged)"
 
 
 def run(context: Context[SearchOptions]) -> SearchResult:
     """Search, then write the leaderboard and the trials."""
     evaluator = _Evaluator(context)
-    plan = _plan(context, evaluator.steps_per_epoch)
+    plan = _plan(context)
+    if plan.trials < plan.races:
+        context.status.note(_warning(plan))
     confirmations = (plan.top_k + len(search.BASELINES)) * plan.confirm_seeds
     context.status.expect(plan.trials * len(plan.budgets) + confirmations + plan.top_k * 2 * search.BASIN_RUNS)
     result, done = search.run(plan, evaluator)
-    result = _with_range_test(result, context, evaluator.steps_per_epoch)
+    result = _with_range_test(result, context)
     _write(context, result, done)
     return result
 
 
-def _with_range_test(result: SearchResult, context: Context[SearchOptions], steps_per_epoch: int) -> SearchResult:
+def _warning(plan: Plan) -> str:
+    """Say what the trials do not suffice for."""
+    what = "schemes" if len(plan.spaces) == 1 else "schemes with an optimizer and batch size"
+    untried = plan.races - plan.trials
+    return f"warning: {untried} of {plan.races} {what} get no trial; {plan.races} trials would try each once"
+
+
+def _with_range_test(result: SearchResult, context: Context[SearchOptions]) -> SearchResult:
     """Put what the range tests cost at the head of the ledger."""
-    tests, audits = context.upstream.range_tests, result.audits
+    tests, audits = tuple(context.upstream.range_tests.values()), result.audits
     if audits is None:
         return result
-    updates = sum(found.updates for found in tests)
     spent = Cost(
         seconds=sum(found.seconds for found in tests),
-        epochs=updates / steps_per_epoch,
-        examples=updates * context.options.batch_size,
+        epochs=sum(found.updates / _steps_per_epoch(context, found.batch_size) for found in tests),
+        examples=sum(found.updates * found.batch_size for found in tests),
     )
     ledger = {"range test": spent, **audits.ledger}
     return result.model_copy(update={"audits": audits.model_copy(update={"ledger": ledger})})
+
+
+def _steps_per_epoch(context: Context[SearchOptions], batch_size: int) -> int:
+    """Updates per pass over the training set."""
+    return -(-context.upstream.prepare.train_examples // batch_size)
 
 
 class _Evaluator:
@@ -60,32 +74,29 @@ class _Evaluator:
     def __init__(self, context: Context[SearchOptions]) -> None:
         self._context = context
         self._splits = context.upstream.splits
-        self._trainers: dict[str, Trainer] = {}
+        self._trainers: dict[tuple[str, int], Trainer] = {}
+        self._compared = tuple(context.upstream.range_tests.values())
         self._log = TrainingLog(context.store, context.run, context.trainings, draw_training)
         if not context.options.fresh:
             self._log.keep()
 
-    @property
-    def steps_per_epoch(self) -> int:
-        """Updates per pass over the training set."""
-        return -(-self._context.upstream.prepare.train_examples // self._context.options.batch_size)
-
     def __call__(self, evaluation: Evaluation) -> Outcome:
-        self._context.status.begin(evaluation.name_with_budget)
+        setting = told_apart(evaluation, self._compared)
+        self._context.status.begin(f"{setting}{evaluation.name_with_budget}")
         kept = self._log.recall(evaluation)
         training = read_training(kept) if kept else self._train(evaluation)
         if kept is None:
             role = self._role(evaluation)
             name = evaluation.name if role == "confirmation" else evaluation.name_with_budget
-            self._log.log("trial", evaluation, training, name=name, tags={"pipeline.role": role})
+            self._log.log("trial", evaluation, training, name=f"{setting}{name}", tags={"pipeline.role": role})
         self._context.status.advance()
         return _outcome(training)
 
     def _train(self, evaluation: Evaluation) -> Training:
-        optimizer = evaluation.optimizer
-        if optimizer not in self._trainers:
-            self._trainers[optimizer] = trainer(self._context.options, self._splits, optimizer)
-        engine = self._trainers[optimizer]
+        setting = evaluation.optimizer, evaluation.batch_size
+        if setting not in self._trainers:
+            self._trainers[setting] = trainer(self._context.options, self._splits, *setting)
+        engine = self._trainers[setting]
         return engine.train(
             evaluation.curve(engine.steps_per_epoch),
             evaluation.seed,
@@ -98,10 +109,11 @@ class _Evaluator:
         return "confirmation" if confirming else "trial"
 
 
-def _plan(context: Context[SearchOptions], steps_per_epoch: int) -> Plan:
+def _plan(context: Context[SearchOptions]) -> Plan:
     options = context.options
+    steps_per_epoch = _steps_per_epoch(context, max(options.batch_sizes))  # the fewest: budgets are the same for all
     return Plan(
-        spaces=tuple(_space(found) for found in context.upstream.range_tests),
+        spaces=tuple(_space(found) for found in context.upstream.range_tests.values()),
         schemes=options.scheme_names(),
         trials=options.trials,
         budgets=search.budgets(options.epochs, steps_per_epoch),
@@ -115,9 +127,9 @@ def _plan(context: Context[SearchOptions], steps_per_epoch: int) -> Plan:
 
 def _space(found: RangeTestResult) -> Space:
     if found.suggested_lr is not None and found.lr_low and found.lr_high:
-        return Space(found.optimizer, found.suggested_lr, found.lr_low, found.lr_high)
+        return Space(found.optimizer, found.batch_size, found.suggested_lr, found.lr_low, found.lr_high)
     low, high = BOUNDS[found.optimizer]  # it refused: nothing is known, so the whole sweep is searched
-    return Space(found.optimizer, float((low * high) ** 0.5), low, high)
+    return Space(found.optimizer, found.batch_size, float((low * high) ** 0.5), low, high)
 
 
 def _outcome(training: Training) -> Outcome:
@@ -141,6 +153,7 @@ def _write(context: Context[SearchOptions], result: SearchResult, trials: list[T
             "scheme": row.scheme,
             "initial_lr": row.initial_lr,
             "optimizer": row.optimizer,
+            "batch_size": row.batch_size,
             "params": format_params(row.params),
             "val_loss": row.val_loss.mean,
             "val_loss_low": row.val_loss.low,
@@ -167,6 +180,7 @@ def trials_frame(trials: list[Trial]) -> pd.DataFrame:
         {
             "number": trial.number,
             "optimizer": trial.evaluation.optimizer,
+            "batch_size": trial.evaluation.batch_size,
             "scheme": trial.evaluation.scheme,
             "initial_lr": trial.evaluation.initial_lr,
             "params": format_params(trial.evaluation.params),

@@ -45,7 +45,7 @@ def summary(result: TrainResult) -> str:
 def run(context: Context[TrainOptions]) -> TrainResult:
     """Train, test, log the best seed's model, and register it if it beats the incumbent."""
     winner = _winner(context)
-    engine = trainer(context.options, context.upstream.splits, winner.optimizer)
+    engine = trainer(context.options, context.upstream.splits, winner.optimizer, winner.batch_size)
     log = TrainingLog(context.store, context.run, context.trainings, draw_training)
     if not context.options.fresh:
         log.keep()
@@ -76,7 +76,8 @@ def _winner(context: Context[TrainOptions]) -> Winner:
         return Winner(
             scheme=options.scheme,
             initial_lr=options.initial_lr,
-            optimizer=options.optimizers[0],
+            optimizer=options.optimizer,
+            batch_size=options.batch_sizes[0],
             params=parse_params(options.scheme_params),
         )
     search = context.upstream.search
@@ -89,7 +90,13 @@ def _train_all(context: Context[TrainOptions], winner: Winner, engine: Trainer, 
     finals = []
     for seed in range(context.options.seed, context.options.seed + context.options.seeds):
         evaluation = Evaluation(
-            winner.optimizer, winner.scheme, winner.initial_lr, winner.params, context.options.epochs, seed
+            winner.optimizer,
+            winner.scheme,
+            winner.initial_lr,
+            winner.params,
+            context.options.epochs,
+            seed,
+            winner.batch_size,
         )
         context.status.begin(evaluation.name)
         finals.append(_train_one(evaluation, engine, log))
@@ -149,6 +156,7 @@ def _write_schedule(context: Context[TrainOptions], evaluation: Evaluation, trai
         scheme=evaluation.scheme,
         initial_lr=evaluation.initial_lr,
         optimizer=evaluation.optimizer,
+        batch_size=evaluation.batch_size,
         params=dict(evaluation.params),
     )
     fields = {**schedule.model_dump(), "steps": steps, "steps_per_epoch": steps_per_epoch}

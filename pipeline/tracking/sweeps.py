@@ -19,4 +19,5 @@ def log_sweep(run_id: str, rates: NDArray[np.float64], losses: NDArray[np.float6
     found = {"suggested_lr": result.suggested_lr, "lr_low": result.lr_low, "lr_high": result.lr_high}
     points += [Metric(name, value, now, 0) for name, value in found.items() if value is not None]
     MlflowClient().log_batch(run_id, metrics=points)
-    MlflowClient().set_tag(run_id, "pipeline.optimizer", result.optimizer)
+    for name in ("optimizer", "batch_size"):
+        MlflowClient().set_tag(run_id, f"pipeline.{name}", str(getattr(result, name)))

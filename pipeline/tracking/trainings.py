@@ -33,7 +33,7 @@ class TrainingLog:
     """Logs trainings as children of a stage's run, and recognises those that have been done before."""
 
     def __init__(self, store: Store, parent: StageRun, context: str, draw: Draw) -> None:
-        """`context` is a digest of all that the evaluations share: data, network, batch size, code."""
+        """`context` is a digest of all that the evaluations share: data, network, code."""
         self._store = store
         self._client: MlflowClient = store.client
         self._parent = parent
@@ -112,6 +112,7 @@ class TrainingLog:
             "pipeline.fingerprint": self._fingerprint(evaluation),
             "pipeline.scheme": evaluation.scheme,
             "pipeline.optimizer": evaluation.optimizer,
+            "pipeline.batch_size": str(evaluation.batch_size),
         }
         started = time.time() - training.seconds
         run_id = self._store.create_child(name, self._parent, {**described, **tags}, start=started)
@@ -134,6 +135,7 @@ class TrainingLog:
         self._log_points(run.run_id, training, metrics)
         self._client.set_tag(run.run_id, "pipeline.scheme", evaluation.scheme)
         self._client.set_tag(run.run_id, "pipeline.optimizer", evaluation.optimizer)
+        self._client.set_tag(run.run_id, "pipeline.batch_size", str(evaluation.batch_size))
         self._write_curve(run.folder, evaluation, training)
 
     def _log_points(
@@ -246,6 +248,7 @@ def _params(evaluation: Evaluation) -> list[Param]:
         "optimizer": evaluation.optimizer,
         "scheme": evaluation.scheme,
         "initial_lr": repr(evaluation.initial_lr),
+        "batch_size": str(evaluation.batch_size),
         "epochs": str(evaluation.epochs),
         "seed": str(evaluation.seed),
     }

@@ -17,7 +17,7 @@ def sweeping(*centres: float) -> RangeTestResult:
         return descent(rates, centres[seed % len(centres)], 30 * centres[seed % len(centres)])
 
     found = explore(measure, range(3), 1e-6, 10.0, 250)
-    return summarize(found, "sgd", 2.0)
+    return summarize(found, "sgd", 32, 2.0)
 
 
 def refined(swept: RangeTestResult, train: Train, start: float) -> tuple[RangeTestResult, Refinement]:

@@ -23,6 +23,7 @@ from pipeline.results import (
     RangeTestResult,
     RefinementResult,
     Scaling,
+    SearchedSpace,
     SearchResult,
     SeedScore,
     TrainResult,
@@ -86,6 +87,7 @@ def make_row(scheme: str, initial_lr: float, mean: float, verdict: str, **fields
         "scheme": scheme,
         "initial_lr": initial_lr,
         "optimizer": "sgd",
+        "batch_size": 50,
         "params": {},
         "val_loss": Interval(mean=mean, low=0.9 * mean, high=1.1 * mean),
         "val_accuracy": 1 - mean / 3,
@@ -114,7 +116,9 @@ def make_search() -> SearchResult:
     adam = make_row("constant", 0.001, 0.0853, "worse", optimizer="adam")
     sgd = make_row("constant", 0.01, 0.0602, "tie")
     return SearchResult(
-        winner=Winner(scheme="cosine", initial_lr=0.0562, optimizer="sgd", params={"final_fraction": 0.01}),
+        winner=Winner(
+            scheme="cosine", initial_lr=0.0562, optimizer="sgd", batch_size=50, params={"final_fraction": 0.01}
+        ),
         leaderboard=(
             make_row("cosine", 0.0562, 0.0571, "tie", params={"final_fraction": 0.01}, basin=make_basin(0.0562, 0.65)),
             make_row("one_cycle", 0.1, 0.0584, "tie", basin=make_basin(0.1, 0.4)),
@@ -149,8 +153,9 @@ def make_search() -> SearchResult:
         reason="Cosine has the lowest mean validation loss of 5 candidates on 3 fresh seeds.",
         lr_low=0.0032,
         lr_high=0.32,
-        widened=(Widening(optimizer="sgd", scheme="step", side="high", before=0.15, after=0.32),),
+        widened=(Widening(optimizer="sgd", batch_size=50, scheme="step", side="high", before=0.15, after=0.32),),
         trials=20,
+        spaces=(SearchedSpace(optimizer="sgd", batch_size=50, suggested_lr=0.05, lr_low=0.0064, lr_high=0.16),),
         diverged=2,
         audits=Audits(
             agreement=(
@@ -213,6 +218,7 @@ def make_range_test() -> RangeTestResult:
         divergence_lr=0.85,
         seeds=(0, 1, 2),
         optimizer="sgd",
+        batch_size=50,
         updates=240,
         seconds=11.4,
         refinement=make_refinement(),
@@ -229,6 +235,8 @@ def make_trials() -> pd.DataFrame:
     return pd.DataFrame(
         {
             "number": range(20),
+            "optimizer": ["sgd"] * 20,
+            "batch_size": [50] * 20,
             "scheme": schemes,
             "initial_lr": rates,
             "params": ["{}"] * 20,
@@ -258,6 +266,7 @@ def make_report(**changes: object) -> Report:
             digests={"train.npz": "9f" * 32, "test.npz": "0c" * 32},
         ),
         "range_test": make_range_test(),
+        "range_tests": [make_range_test()],
         "search": search,
         "train": TrainResult(
             test_loss=0.0509,
@@ -307,7 +316,7 @@ def make_regression() -> Report:
 def make_given() -> Report:
     """A training with a scheme given by the user: no range test, no search."""
     winners = [training for training in make_trainings() if training.role == "winner"]
-    return make_report(range_test=None, search=None, sweep=None, trials=None, trainings=winners)
+    return make_report(range_test=None, range_tests=[], search=None, sweep=None, trials=None, trainings=winners)
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ def test_a_refused_range_test_is_reported(report: Report, change: Callable[..., 
     """The reason is passed on, with one full stop."""
     assert report.range_test is not None
     refused = report.range_test.model_copy(update={"verdict": "refused", "reason": "The loss never fell."})
-    assert "The range test refused to suggest a rate: The loss never fell." in answer(change(range_test=refused))
+    assert "The range test refused to suggest a rate: The loss never fell." in answer(change(range_tests=[refused]))
 
 
 def test_regression_speaks_of_losses_and_mean_absolute_error(regression: Report) -> None:

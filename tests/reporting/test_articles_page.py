@@ -34,7 +34,9 @@ def claim(name: str, losses: Sequence[float], remark: str = "a remark") -> Claim
         SeedScore(seed=seed, val_loss=loss, test_loss=loss, test_accuracy=0.98 + seed / 1000, train_seconds=30.0)
         for seed, loss in enumerate(losses)
     )
-    candidate = Candidate(scheme="constant", initial_lr=row.initial_lr, optimizer=row.optimizer, params={})
+    candidate = Candidate(
+        scheme="constant", initial_lr=row.initial_lr, optimizer=row.optimizer, batch_size=32, params={}
+    )
     trained = ExperimentResult(id=name, candidate=candidate if losses else None, epochs=3, scores=scores)
     return ClaimResult(
         id=name,

@@ -42,3 +42,14 @@ def test_a_winner_that_is_itself_a_baseline_stays_the_winner(report: Report) -> 
     winner = report.search.winner.model_copy(update={"scheme": "constant", "initial_lr": 0.01, "params": {}})
     search = report.search.model_copy(update={"winner": winner, "leaderboard": (sgd,)})
     assert [(e.label, e.role) for e in entries(search)] == [("constant 0.01", "winner"), ("Adam at 0.001", "baseline")]
+
+
+def test_what_was_combined_with_a_scheme_is_named(report: Report) -> None:
+    """Where there were several batch sizes; two finalists that differ in nothing else are two lines."""
+    assert report.search is not None
+    first, *others = report.search.leaderboard
+    twin = first.model_copy(update={"batch_size": 128})
+    spaces = tuple(report.search.spaces[0].model_copy(update={"batch_size": size}) for size in (50, 128))
+    search = report.search.model_copy(update={"leaderboard": (first, twin, *others), "spaces": spaces})
+    labels = [(entry.label, entry.role) for entry in entries(search)]
+    assert labels[:2] == [("batch=50 cosine 0.0562", "winner"), ("batch=128 cosine 0.0562", "finalist")]

@@ -358,3 +358,18 @@ def test_a_trial_marked_diverged_is_no_point_even_with_a_loss(report: Report) ->
     assert report.trials is not None
     figure = figures.trials(report.trials.assign(state="DIVERGED", val_loss=1.0))
     assert sum(np.size(line.get_xdata()) for line in figure.axes[0].get_lines() if line.get_marker() == "x") == 20
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_trials_of_each_optimizer_and_batch_size_have_a_panel(report: Report, width: float) -> None:
+    """With one legend and the same axes; every trial is in the panel of its own."""
+    assert report.trials is not None
+    several = report.trials.assign(optimizer=["sgd", "adam"] * 10, batch_size=[50] * 10 + [128] * 10)
+    figure = figures.trials(several, width=width)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == [
+        *("sgd batch=50", "adam batch=50", "sgd batch=128", "adam batch=128"),
+    ]
+    drawn = [sum(np.size(line.get_xdata()) for line in axes.get_lines()) for axes in figure.axes]
+    assert drawn == [5, 5, 5, 5]
+    assert len({axes.get_ylim() for axes in figure.axes}) == 1
+    assert _draws(figure)

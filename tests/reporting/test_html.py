@@ -240,3 +240,25 @@ def test_audits_are_told(report: Report) -> None:
     assert report.search is not None
     bare = replace(report, search=report.search.model_copy(update={"audits": None}))
     assert "What the search measured of itself" not in render(bare)
+
+
+def test_several_batch_sizes_are_told_apart(report: Report, rendered: str) -> None:
+    """In headline, leaderboard, trials and range tests; with one, nothing of the kind is said."""
+    assert report.search is not None
+    assert report.range_test is not None
+    assert report.trials is not None
+    spaces = tuple(report.search.spaces[0].model_copy(update={"batch_size": size}) for size in (50, 128))
+    search = report.search.model_copy(update={"spaces": spaces, "untried": ("batch=50 rex", "batch=128 rex")})
+    tests = [report.range_test, report.range_test.model_copy(update={"batch_size": 128, "verdict": "refused"})]
+    shown = _visible(_Page(render(replace(report, search=search, range_tests=tests))))
+    for words in (
+        "Train SGD with batches of 50, the cosine scheme",
+        "The range test of batch=128 refused to suggest a rate",
+        "SGD, batches of 50, final_fraction=0.01",
+        "Optimizer Batch size Suggested rate Interval to search SGD 50 0.0562 0.0032 to 0.32 SGD 128 refused",
+        "2 not tried, for want of trials, so that nothing is known of them: batch=50 rex, batch=128 rex.",
+    ):
+        assert words in shown
+        assert words not in _visible(_Page(rendered))
+    assert "batch=50 cosine" in shown
+    assert "batches of" not in _visible(_Page(rendered))

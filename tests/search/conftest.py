@@ -26,6 +26,7 @@ class Surface:
 
     A lower budget adds the same to all, but to the schemes in `slow` much more. `stop_at` raises `error` instead of
     giving that answer, counted from 0: the process dies there. What it has answered it does not count as asked again.
+    `batches` is added to the loss by batch size.
     """
 
     noise: float = 0.0
@@ -34,6 +35,7 @@ class Surface:
     diverges_above: float = DIVERGES_ABOVE
     baseline: Mapping[str, float] = field(default_factory=lambda: BASELINE)
     slow: Collection[str] = ()
+    batches: Mapping[int, float] = field(default_factory=dict)
     stop_at: int | None = None
     error: type[BaseException] = KeyboardInterrupt
     asked: list[Evaluation] = field(default_factory=list)
@@ -67,11 +69,12 @@ class Surface:
         chance = np.random.default_rng(int(evaluation.digest[:12], 16)).normal(0, self.noise) if self.noise else 0.0
         if evaluation.scheme == "constant" and evaluation.initial_lr in (0.001, 0.01):
             return self.baseline[evaluation.optimizer] + chance
+        chance += self.batches.get(evaluation.batch_size, 0.0)
         short = (FULL / evaluation.epochs - 1) * (0.5 if evaluation.scheme in self.slow else 0.01)
         return self.floor[evaluation.scheme] + log10(evaluation.initial_lr / self.optimum) ** 2 + chance + short
 
 
-SPACE = Space("sgd", suggested_lr=0.1, lr_low=0.002, lr_high=2.0)
+SPACE = Space("sgd", 32, suggested_lr=0.1, lr_low=0.002, lr_high=2.0)
 
 
 def make_plan(**changes: object) -> Plan:

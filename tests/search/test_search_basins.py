@@ -12,7 +12,7 @@ from pipeline.search import BASIN_RUNS, Outcome, Trial
 from pipeline.search.basins import EDGE_RUNS, NOISE_RUNS, measure_basin, measure_noise
 from tests.search.conftest import OPTIMUM, Surface
 
-CENTRE = Evaluation("sgd", "cosine", OPTIMUM, {}, 2, 10_000)
+CENTRE = Evaluation("sgd", "cosine", OPTIMUM, {}, 2, 10_000, 32)
 
 
 def outcome(val_loss: float) -> Outcome:

@@ -16,7 +16,7 @@ WORSE = [0.50, 0.53, 0.51, 0.54]
 
 def evidence(losses: Mapping[str, Sequence[float]], widths: Mapping[str, float]) -> Evidence:
     """Give what is known of finalists, those with a width of basin, and of baselines, the others."""
-    finalists = {name: Evaluation("sgd", name, 0.1, {}, 2, 0) for name in widths}
+    finalists = {name: Evaluation("sgd", name, 0.1, {}, 2, 0, 32) for name in widths}
     basins = {
         name: Basin(lr_low=0.1, lr_high=0.1 * 10**width, decades=width, noise=0.01, rates=(0.1,), losses=(0.2,))
         for name, width in widths.items()

@@ -20,7 +20,7 @@ def outcome(val_loss: float) -> Outcome:
 def make_trials(*rows: tuple[str, float, float]) -> list[Trial]:
     """Give trials of scheme, rate and loss."""
     plan = make_plan()
-    asked = [(plan.trial("sgd", scheme, rate, {}), loss) for scheme, rate, loss in rows]
+    asked = [(plan.trial(SPACE, scheme, rate, {}), loss) for scheme, rate, loss in rows]
     return [Trial(at, evaluation, outcome(loss)) for at, (evaluation, loss) in enumerate(asked)]
 
 

@@ -9,6 +9,7 @@ from typing import get_args
 import pytest
 
 from pipeline.config import SamplerName
+from pipeline.evaluation import Setting
 from pipeline.schedules import SCHEMES, Choice
 from pipeline.search import Plan, Trial, budgets
 from pipeline.search.race import EDGE
@@ -230,3 +231,45 @@ def test_several_optimizers_are_searched_together(ask: Ask) -> None:
     assert len(rows) == len(set(rows)) == 4
     assert result.winner.optimizer in ("sgd", "adam")
     assert all(name.split()[0] in ("sgd", "adam") for name in result.ties)
+
+
+def test_several_batch_sizes_are_searched_together(ask: Ask) -> None:
+    """Each with each optimizer, from its own rate; names, winner and rows say which; baselines have the first."""
+    spaces = tuple(
+        replace(SPACE, optimizer=optimizer, batch_size=size, suggested_lr=rate)
+        for optimizer, size, rate in (("sgd", 32, 0.1), ("sgd", 128, 0.3), ("adam", 32, 0.03), ("adam", 128, 0.05))
+    )
+    plan = make_plan(spaces=spaces, trials=16, top_k=4)
+    surface = Surface(batches={32: 0.2, 128: 0.0}, optimum=0.2)
+    result, trials = ask(plan, surface)
+    first = {(t.evaluation.scheme, *_setting(t.evaluation)): t.evaluation.initial_lr for t in trials if t.number < 12}
+    assert first == {(scheme, *_setting(s)): s.suggested_lr for scheme in plan.schemes for s in spaces}
+    assert (result.winner.batch_size, result.winner.scheme) == (128, "cosine")
+    assert {row.batch_size for row in result.leaderboard if row.basin is None} == {32}
+    assert [_setting(space) for space in result.spaces] == [_setting(space) for space in spaces]
+    assert f"{result.winner.optimizer} batch=128 cosine" in result.reason
+    assert result.untried == ()
+    assert result.audits is not None
+    assert result.audits.importance["batch size"] > 0
+
+
+def test_one_batch_size_more_asks_the_same_again(ask: Ask) -> None:
+    """What a search with the first alone had trained is answered: luck and proposals do not depend on its company."""
+    surface = Surface(noise=0.01)
+    alone = run_trials(make_plan(trials=3), surface)
+    asked = len(surface.asked)
+    both = run_trials(make_plan(trials=6, spaces=(SPACE, replace(SPACE, batch_size=64))), surface)
+    assert all(any(trial.evaluation == known.evaluation for trial in both) for known in alone)
+    assert len(surface.asked) == 2 * asked
+
+
+def test_what_gets_no_trial_is_named(ask: Ask) -> None:
+    """In the result and in its reason."""
+    plan = make_plan(trials=4, spaces=(SPACE, replace(SPACE, batch_size=64)))
+    result, _ = ask(plan, Surface())
+    assert result.untried == ("batch=32 step", "batch=64 step")
+    assert result.reason.endswith("; nothing is known of 2 of 6, for which there was no trial")
+
+
+def _setting(of: Setting) -> tuple[str, int]:
+    return of.optimizer, of.batch_size

@@ -65,7 +65,7 @@ def make_log(store: Store, parent: StageRun, context: str) -> TrainingLog:
     return TrainingLog(store, parent, context, draw)
 
 
-QUESTION = Evaluation("sgd", "step", 0.03, {"drop_rate": 0.5, "drops": 2}, 3, 10_000)
+QUESTION = Evaluation("sgd", "step", 0.03, {"drop_rate": 0.5, "drops": 2}, 3, 10_000, 50)
 
 
 def make_training(updates: int = 1_200, diverged: str = "") -> Training:

@@ -51,11 +51,19 @@ def test_training_is_logged_as_the_contract_says(store: Store, parent: StageRun,
         "pipeline.fingerprint": f"{fingerprint}-{QUESTION.digest}",
         "pipeline.scheme": "step",
         "pipeline.optimizer": "sgd",
+        "pipeline.batch_size": "50",
         "pipeline.role": "trial",
     }
     assert run.data.tags["mlflow.parentRunId"] == parent.run_id
     assert run.data.params == {
-        **{"optimizer": "sgd", "scheme": "step", "initial_lr": "0.03", "epochs": "3", "seed": "10000"},
+        **{
+            "optimizer": "sgd",
+            "scheme": "step",
+            "initial_lr": "0.03",
+            "batch_size": "50",
+            "epochs": "3",
+            "seed": "10000",
+        },
         **{"scheme.drop_rate": "0.5", "scheme.drops": "2"},
     }
     assert run.data.metrics == pytest.approx(
@@ -170,7 +178,7 @@ def test_trainings_of_an_interrupted_run_are_taken_over(
         folder = log.recall(QUESTION)
         assert folder is not None
         assert_same(read_training(folder), training)
-        other = Evaluation("sgd", "step", 0.04, QUESTION.params, 3, 10_000)
+        other = Evaluation("sgd", "step", 0.04, QUESTION.params, 3, 10_000, 50)
         assert log.recall(other) is None
         assert [run.info.run_id for run in store.children(parent.run_id, "trial")] == [kept]
         assert store.children(interrupted.run_id, "trial") == []
@@ -205,7 +213,7 @@ def test_training_of_another_context_is_not_known(store: Store, fingerprint: str
     """Nor one whose artifacts were deleted."""
     with store.stage_run("search", "finished", {}) as finished:
         make_log(store, finished, "e" * 64).log("trial", QUESTION, make_training(3))
-        other = Evaluation("sgd", "step", 0.04, QUESTION.params, 3, 10_000)
+        other = Evaluation("sgd", "step", 0.04, QUESTION.params, 3, 10_000, 50)
         deleted = make_log(store, finished, fingerprint).log("trial", other, make_training(3))
     shutil.rmtree(store.folder(deleted))
     with store.stage_run("search", "search", {}) as parent:
@@ -224,4 +232,5 @@ def test_training_is_shown_on_its_stage_too(store: Store, parent: StageRun, fing
     assert run.data.metrics["lr"] == float(training.rates[-1])
     assert run.data.tags["pipeline.scheme"] == "step"
     assert run.data.tags["pipeline.optimizer"] == "sgd"
+    assert run.data.tags["pipeline.batch_size"] == "50"
     assert {path.name for path in Path(parent.folder).iterdir()} == {"lr_curve.csv", "lr_curve.png"}

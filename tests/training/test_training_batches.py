@@ -50,3 +50,10 @@ class TestBatchOrder:
         order = BatchOrder(100, 100)
         orders = [taken(order, seed, epoch, epoch + 1)[0] for seed in range(3) for epoch in range(3)]
         assert len({one.tobytes() for one in [*orders, np.arange(100, dtype=np.int32)]}) == 10
+
+    @given(examples=st.integers(1, 40), sizes=st.tuples(st.integers(1, 50), st.integers(1, 50)))
+    def test_other_batch_sizes_see_the_same_order(self, examples: int, sizes: tuple[int, int]) -> None:
+        """So that trainings from one seed are pairs, whatever their batches."""
+        one, other = (BatchOrder(examples, size) for size in sizes)
+        first, second = (np.concatenate(taken(order, 7, 0, 2 * order.steps_per_epoch)) for order in (one, other))
+        assert first.tolist() == second.tolist()
