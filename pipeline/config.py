@@ -137,6 +137,7 @@ class SearchOptions(RangeTestOptions):
     sampler: SamplerName = Field("tpe", description="what proposes them: tpe, random, quasi-random or grid")
     confirm_seeds: int = Field(5, ge=2, le=1_000, description="most fresh seeds on which the finalists are compared")
     top_k: int = Field(3, ge=1, le=100, description="finalists that are confirmed at the full budget")
+    transfer: bool = Field(False, description="also compare the finalists at half and at double the epochs")
 
     @field_validator("schemes")
     @classmethod

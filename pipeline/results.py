@@ -232,11 +232,38 @@ class Audits(Result):
     ledger: dict[str, Cost] = {}
 
 
+class Transfer(Result):
+    """How the winner does at another budget, `factor` times the full one, against the other finalists.
+
+    `difference` is how far it is behind the best, as in the leaderboard. `rivals` are those of the
+    `candidates` that may be the best there too, or instead. What is said of all budgets together holds at 95%.
+    """
+
+    factor: float
+    epochs: float
+    verdict: Literal["winner", "tie", "worse", "diverged"]
+    rivals: tuple[str, ...]
+    val_loss: Interval
+    difference: Interval
+    candidates: tuple[str, ...]
+    seeds: tuple[int, ...]
+
+
+class RateSuggestion(Result):
+    """The winner's rate scaled to another batch size by a rule of thumb; nothing was trained with it."""
+
+    batch_size: int
+    initial_lr: float
+    rule: Literal["linear", "square root"]
+    note: str = "a suggestion, not measured"
+
+
 class SearchResult(Result):
     """The answer: which scheme and initial rate, and how sure that is.
 
     `lr_low` and `lr_high` bound the initial rates that were looked at, after all that was `widened`; of `trials`
-    configurations so many `diverged`. `untried` names what `trials` did not suffice for.
+    configurations so many `diverged`. `untried` names what `trials` did not suffice for. `transfer` and
+    `suggestions`, for other budgets and batch sizes, are there where they were asked for.
     """
 
     winner: Winner
@@ -253,6 +280,8 @@ class SearchResult(Result):
     diverged: int
     spaces: tuple[SearchedSpace, ...]
     untried: tuple[str, ...] = ()
+    transfer: tuple[Transfer, ...] = ()
+    suggestions: tuple[RateSuggestion, ...] = ()
     audits: Audits | None = None
 
 

@@ -10,7 +10,7 @@ from pipeline.evaluation import told_apart
 from pipeline.reporting import wording
 from pipeline.reporting.board import entries
 from pipeline.reporting.contents import Report
-from pipeline.results import Baseline, Interval, SearchResult
+from pipeline.results import Baseline, Interval, SearchResult, Transfer
 from pipeline.statistics import mean_interval
 
 Direction = Literal["better", "worse", "unclear"]
@@ -81,7 +81,7 @@ def _remarks(report: Report) -> list[str]:
     if report.search is None:
         remarks.append("No search was made, so nothing here says that this is the best choice.")
     else:
-        remarks.extend(_standing(report.search))
+        remarks.extend([*_standing(report.search), *transferred(report.search)])
     for found in report.range_tests:
         if found.verdict == "refused":
             which = told_apart(found, report.range_tests).rstrip()
@@ -107,6 +107,27 @@ def _standing(search: SearchResult) -> list[str]:
             )
             remarks.append(f"{baseline.name}, a constant rate, {sure} on the same seeds.")
     return remarks
+
+
+def transferred(search: SearchResult) -> list[str]:
+    """Say for each other budget whether the winner wins there too; nothing where that was not asked."""
+    return [f"{_budget(row)} {_outcome(row)}." for row in search.transfer]
+
+
+def _budget(row: Transfer) -> str:
+    share = {0.5: "half", 2.0: "double"}.get(row.factor, f"{wording.number(row.factor)} times")
+    return f"With {share} the epochs ({wording.number(row.epochs)})"
+
+
+def _outcome(row: Transfer) -> str:
+    others = wording.listed([wording.scheme(name) for name in row.rivals])
+    if row.verdict == "winner":
+        return f"it still wins against all of {len(row.candidates)} compared"
+    if row.verdict == "tie":
+        most = wording.number(row.difference.high)
+        return f"it may still be the best, but cannot be told apart from {others} (at most {most} behind)"
+    lost = "it diverges on some seed" if row.verdict == "diverged" else "it is beaten"
+    return f"{lost}: {'the best is' if len(row.rivals) == 1 else 'the best is one of'} {others}" if others else lost
 
 
 def _score(report: Report) -> str:

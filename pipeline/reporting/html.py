@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipeline.evaluation import told_apart
 from pipeline.reporting import board, drawings, wording
-from pipeline.reporting.answer import compose
+from pipeline.reporting.answer import compose, transferred
 from pipeline.reporting.contents import Report, Sweep
 
 __all__ = ["Report", "Sweep", "answer", "render"]
@@ -53,6 +53,7 @@ def render(report: Report) -> str:
         answer=compose(report),
         board=board.entries(report.search) if report.search else (),
         drawings=drawings.draw(report),
+        transferred=transferred(report.search) if report.search else [],
         sections=_sections(report),
         best_trials=_best_trials(report),
         longest=max([seconds for _, seconds, _ in report.costs] + [1e-9]),
@@ -66,6 +67,7 @@ def _sections(report: Report) -> list[tuple[str, str]]:
         *([("range-test", "Range test")] if report.range_test else []),
         *(curves if any(training.role != "trial" for training in report.trainings) else []),
         *([("leaderboard", "Leaderboard")] if report.search else []),
+        *([("transfer", "Other budgets and batch sizes")] if report.search and report.search.transfer else []),
         *([("basins", "How much the initial rate matters")] if report.search and report.search.basin.rates else []),
         *([("trials", "Trials")] if report.search else []),
         *([("audits", "Trust")] if report.search and report.search.audits else []),

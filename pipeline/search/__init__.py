@@ -8,11 +8,13 @@ from pipeline.search.basins import BASIN_RUNS
 from pipeline.search.confirmation import BASELINES
 from pipeline.search.plan import CONFIRM_SEED, Evaluate, Outcome, Plan, Space, Trial, budgets
 from pipeline.search.run import run
+from pipeline.search.transfer import FACTORS
 
 __all__ = [
     "BASELINES",
     "BASIN_RUNS",
     "CONFIRM_SEED",
+    "FACTORS",
     "Evaluate",
     "Outcome",
     "Plan",

@@ -77,8 +77,8 @@ def confirm(
     and `trials` of the same settings at other rates are made use of. `seeds` are the most that may be used.
     """
     candidates = {**finalists, **baselines}
-    outcomes = _train(candidates, evaluate, seeds, epochs)
-    losses, schedule = _losses(outcomes), statistics.looks(len(seeds))
+    outcomes = train_on_seeds(candidates, evaluate, seeds, epochs)
+    losses, schedule = losses_of(outcomes), statistics.looks(len(seeds))
     found = statistics.verdicts(losses, schedule)
     noise = measure_noise(finalists.values(), evaluate)
     basins = {name: measure_basin(finalist, trials, evaluate, noise) for name, finalist in finalists.items()}
@@ -111,14 +111,16 @@ def settings(evaluation: Evaluation) -> Winner:
     )
 
 
-def _train(candidates: Candidates, evaluate: Evaluate, seeds: Sequence[int], epochs: float) -> dict[str, list[Outcome]]:
-    """Train all on the same seeds, batch after batch, until at most one may be the best."""
+def train_on_seeds(
+    candidates: Candidates, evaluate: Evaluate, seeds: Sequence[int], epochs: float, level: float = 0.95
+) -> dict[str, list[Outcome]]:
+    """Train all on the same seeds, batch after batch, until at most one may be the best with this certainty."""
     outcomes: dict[str, list[Outcome]] = {name: [] for name in candidates}
     schedule = statistics.looks(len(seeds))
     for done, look in pairwise((0, *schedule)):
         for name, candidate in candidates.items():
             outcomes[name] += [evaluate(replace(candidate, epochs=epochs, seed=seed)) for seed in seeds[done:look]]
-        if len(statistics.verdicts(_losses(outcomes), schedule).still_in) < 2:
+        if len(statistics.verdicts(losses_of(outcomes), schedule, level).still_in) < 2:
             break
     return outcomes
 
@@ -155,7 +157,8 @@ def _against(
     )
 
 
-def _losses(outcomes: Outcomes) -> dict[str, list[float]]:
+def losses_of(outcomes: Outcomes) -> dict[str, list[float]]:
+    """The losses of each candidate, one a seed."""
     return {name: [outcome.val_loss for outcome in group] for name, group in outcomes.items()}
 
 

@@ -55,7 +55,8 @@ class Plan:
     """What to search, and at what budgets.
 
     `budgets` are those of a trial, lowest first, and `epochs` is the full one, in passes over the training set.
-    `trials` counts configurations: however many budgets one of them is trained at, it is one trial.
+    `trials` counts configurations: however many budgets one of them is trained at, it is one trial. With `transfer` the
+    winner is tried at other budgets too.
     """
 
     spaces: Sequence[Space]
@@ -67,6 +68,7 @@ class Plan:
     confirm_seeds: int
     seed: int
     sampler: SamplerName = "tpe"
+    transfer: bool = False
 
     @property
     def trial_epochs(self) -> float:

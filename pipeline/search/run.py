@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 
 from pipeline.evaluation import Evaluation
 from pipeline.results import Cost, SearchedSpace, SearchResult
-from pipeline.search import confirmation
+from pipeline.search import confirmation, transfer
 from pipeline.search.audits import audit
 from pipeline.search.plan import Evaluate, Outcome, Plan, Trial
 from pipeline.search.races import run_races
@@ -65,6 +65,9 @@ def run(plan: Plan, evaluate: Evaluate) -> tuple[SearchResult, list[Trial]]:
     )
     ledger.part, count = "audits", sum(race.length for race in races)
     audits = audit(plan, trials, finalists, baselines, found.outcomes, ledger)
+    ledger.part = "transfer"
+    rivals = _rivals(found, finalists, baselines)
+    moved = transfer.transfer(plan, found.winner, rivals, ledger) if plan.transfer else ()
     basin = found.rows[found.winner].basin
     assert basin is not None
     untried = tuple(race.name for race in races if not race.length)
@@ -82,6 +85,8 @@ def run(plan: Plan, evaluate: Evaluate) -> tuple[SearchResult, list[Trial]]:
         trials=count,
         spaces=tuple(SearchedSpace(**asdict(space)) for space in plan.spaces),
         untried=untried,
+        transfer=moved,
+        suggestions=transfer.suggest_rates(plan, finalists[found.winner]) if plan.transfer else (),
         diverged=sum(bool(trial.outcome.diverged) for trial in trials),
         audits=audits.model_copy(update={"ledger": ledger.parts(plan, count)}),
     )
@@ -90,6 +95,15 @@ def run(plan: Plan, evaluate: Evaluate) -> tuple[SearchResult, list[Trial]]:
 
 def _unsaid_of(untried: Sequence[str], races: int) -> list[str]:
     return [f"nothing is known of {len(untried)} of {races}, for which there was no trial"] if untried else []
+
+
+def _rivals(
+    found: confirmation.Confirmation, finalists: confirmation.Candidates, baselines: confirmation.Candidates
+) -> confirmation.Candidates:
+    """Who is compared at other budgets: the finalists, and baselines that were not beaten; all where none else is."""
+    kept = {name: baseline for name, baseline in baselines.items() if found.rows[name].verdict in ("winner", "tie")}
+    rivals = {**finalists, **kept}
+    return rivals if len(rivals) > 1 else {**finalists, **baselines}
 
 
 def _highest(plan: Plan, trials: Sequence[Trial]) -> Sequence[Trial]:

@@ -1,5 +1,7 @@
 """How every stage that trains sets up the engine."""
 
+import logging
+
 from pipeline.config import RangeTestOptions
 from pipeline.datasets import Splits, input_shape
 from pipeline.models import builder
@@ -8,6 +10,7 @@ from pipeline.training import Trainer
 
 def trainer(options: RangeTestOptions, splits: Splits, optimizer: str, batch_size: int) -> Trainer:
     """The engine for the user's network and data with one optimizer and batch size."""
+    logging.getLogger("tensorflow").addFilter(_worth_saying)
     return Trainer(
         builder(options.model, input_shape(splits.x_train), splits.num_outputs, splits.task),
         splits,
@@ -16,3 +19,8 @@ def trainer(options: RangeTestOptions, splits: Splits, optimizer: str, batch_siz
         batch_size=batch_size,
         precision="float32" if options.precision == "auto" else options.precision,
     )
+
+
+def _worth_saying(record: logging.LogRecord) -> bool:
+    """Each engine traces a program of its own, once. TensorFlow takes several for one that is traced again."""
+    return "triggered tf.function retracing" not in record.getMessage()

@@ -17,6 +17,9 @@ from pipeline.tracking.trainings import read_evaluation, read_training
 
 REPORT = "report.html"
 
+_AT_FULL_BUDGET = ("confirmation", "transfer")
+"""Roles of trainings at a full budget: what was half or double for one search is the full one for another."""
+
 
 def summary(result: ReportResult) -> str:
     """What came out, in one line."""
@@ -60,10 +63,12 @@ def _trainings(context: Context[ReportOptions]) -> Iterator[figures.Training]:
     runs, search = context.upstream.runs, context.upstream.search
     source, stage = ("search", "trial") if search else ("train", "train")
     for child in context.store.children(runs[source].run_id, stage):
-        if search and child.data.tags.get("pipeline.role") != "confirmation":
+        if search and child.data.tags.get("pipeline.role") not in _AT_FULL_BUDGET:
             continue
         folder = context.store.folder(child.info.run_id)
         evaluation = read_evaluation(folder)
+        if evaluation.epochs != context.options.epochs:
+            continue
         name, role = _role(evaluation, search) if search else (evaluation.name, "winner")
         yield drawn(evaluation, read_training(folder), role, name)
 

@@ -35,7 +35,8 @@ def run(context: Context[SearchOptions]) -> SearchResult:
     if plan.trials < plan.races:
         context.status.note(_warning(plan))
     confirmations = (plan.top_k + len(search.BASELINES)) * plan.confirm_seeds
-    context.status.expect(plan.trials * len(plan.budgets) + confirmations + plan.top_k * 2 * search.BASIN_RUNS)
+    further = plan.top_k * (2 * search.BASIN_RUNS + plan.transfer * len(search.FACTORS) * plan.confirm_seeds)
+    context.status.expect(plan.trials * len(plan.budgets) + confirmations + further)
     result, done = search.run(plan, evaluator)
     result = _with_range_test(result, context)
     _write(context, result, done)
@@ -105,8 +106,10 @@ class _Evaluator:
         )
 
     def _role(self, evaluation: Evaluation) -> str:
-        confirming = evaluation.seed >= self._context.options.seed + search.CONFIRM_SEED
-        return "confirmation" if confirming else "trial"
+        options = self._context.options
+        if evaluation.seed < options.seed + search.CONFIRM_SEED:
+            return "trial"
+        return "confirmation" if evaluation.epochs == options.epochs else "transfer"
 
 
 def _plan(context: Context[SearchOptions]) -> Plan:
@@ -122,6 +125,7 @@ def _plan(context: Context[SearchOptions]) -> Plan:
         confirm_seeds=options.confirm_seeds,
         seed=options.seed,
         sampler=options.sampler,
+        transfer=options.transfer,
     )
 
 

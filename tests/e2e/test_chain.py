@@ -165,7 +165,7 @@ def test_search_result_holds_together(project: Project) -> None:
     assert basin["lr_low"] <= winner["initial_lr"] <= basin["lr_high"]
     assert [baseline["name"] for baseline in found["baselines"]] == ["Adam at 0.001", "SGD at 0.01"]
     assert len(found["leaderboard"]) == 3
-    assert set(winner) == {"scheme", "initial_lr", "optimizer", "params"}
+    assert set(winner) == {"scheme", "initial_lr", "optimizer", "batch_size", "params"}
     children = project.runs("trial", run.info.run_id)
     spent = [pd.read_csv(project.artifacts(child) / "lr_curve.csv") for child in children]
     assert cost["epochs"] == pytest.approx(sum(len(curve) / 22 for curve in spent))  # 1,079 examples by 50

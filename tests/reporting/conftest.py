@@ -21,12 +21,14 @@ from pipeline.results import (
     LeaderboardRow,
     PrepareResult,
     RangeTestResult,
+    RateSuggestion,
     RefinementResult,
     Scaling,
     SearchedSpace,
     SearchResult,
     SeedScore,
     TrainResult,
+    Transfer,
     TriedRate,
     Widening,
     Winner,
@@ -172,6 +174,28 @@ def make_search() -> SearchResult:
             },
         ),
     )
+
+
+def make_transfer() -> SearchResult:
+    """A search whose winner is tied at half the budget and beaten at double."""
+    names = ("cosine", "one_cycle", "SGD at 0.01")
+    loss, level = Interval(mean=0.08, low=0.07, high=0.09), 0.975
+    half = Transfer(
+        factor=0.5,
+        epochs=3,
+        verdict="tie",
+        rivals=("one_cycle", "SGD at 0.01"),
+        val_loss=loss,
+        difference=Interval(mean=0, low=0, high=0.0051, level=level),
+        candidates=names,
+        seeds=SEEDS,
+    )
+    beaten = Interval(mean=0.004, low=0, high=0.0062, level=level)
+    double = half.model_copy(
+        update={"factor": 2.0, "epochs": 12.0, "verdict": "worse", "rivals": ("one_cycle",), "difference": beaten}
+    )
+    suggestion = RateSuggestion(batch_size=100, initial_lr=0.1124, rule="linear")
+    return make_search().model_copy(update={"transfer": (half, double), "suggestions": (suggestion,)})
 
 
 def make_sweep() -> Sweep:
@@ -341,6 +365,12 @@ def change() -> Callable[..., Report]:
 def regression() -> Report:
     """A whole regression report."""
     return make_regression()
+
+
+@pytest.fixture
+def transferred() -> Report:
+    """A report of a search that looked at other budgets."""
+    return make_report(search=make_transfer())
 
 
 @pytest.fixture

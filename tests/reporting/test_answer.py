@@ -147,3 +147,24 @@ def test_a_diverged_baseline_has_no_gain(
     baseline = _baseline(report, gain=Interval(mean=mean, low=low, high=high))
     (gain,) = compose(change(search=_search(report, baselines=(baseline,)))).gains
     assert (gain.tile.value, gain.text) == (value, text)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "rivals", "said"),
+    [
+        ("winner", (), "With half the epochs (3) it still wins against all of 3 compared."),
+        ("worse", ("step", "rex"), "With half the epochs (3) it is beaten: the best is one of step and rex."),
+        ("diverged", ("step",), "With half the epochs (3) it diverges on some seed: the best is step."),
+        ("diverged", (), "With half the epochs (3) it diverges on some seed."),
+    ],
+)
+def test_the_answer_at_other_budgets(
+    transferred: Report, change: Callable[..., Report], verdict: str, rivals: tuple[str, ...], said: str
+) -> None:
+    """Among the remarks, a sentence each."""
+    assert transferred.search is not None
+    half, double = transferred.search.transfer
+    changed = half.model_copy(update={"verdict": verdict, "rivals": rivals})
+    lines = answer(change(search=transferred.search.model_copy(update={"transfer": (changed, double)})))
+    assert said in lines
+    assert "With double the epochs (12) it is beaten: the best is one cycle." in lines

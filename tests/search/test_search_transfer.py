@@ -1,0 +1,122 @@
+"""The transfer: the winner at other budgets on the same seeds, and rates for other batch sizes that are only scaled."""
+
+from dataclasses import dataclass, replace
+from math import sqrt
+
+import pytest
+
+from pipeline.evaluation import Evaluation
+from pipeline.search import Outcome
+from pipeline.search.transfer import suggest_rates
+from tests.search.conftest import FULL, SPACE, Ask, Surface, make_plan
+
+PLAN = make_plan(transfer=True)
+
+
+@dataclass
+class Turning(Surface):
+    """A surface on which cosine, the best at the full budget, gets `late` more loss at double the budget."""
+
+    late: float = 0.0
+
+    def loss(self, evaluation: Evaluation) -> float:
+        """As on any surface, but for that."""
+        turned = self.late if evaluation.scheme == "cosine" and evaluation.epochs > FULL else 0.0
+        return super().loss(evaluation) + turned
+
+
+def test_without_being_asked_nothing_is_trained_for_it(ask: Ask) -> None:
+    """The search is the same, and says nothing of other budgets."""
+    with_it, without = Surface(noise=0.01), Surface(noise=0.01)
+    result, _ = ask(make_plan(), without)
+    more, _ = ask(PLAN, with_it)
+    assert (result.transfer, result.suggestions) == ((), ())
+    assert with_it.asked[: len(without.asked)] == without.asked
+    assert more.winner == result.winner
+    assert {evaluation.epochs for evaluation in with_it.asked[len(without.asked) :]} == {FULL / 2, FULL * 2}
+
+
+def test_winner_that_wins_everywhere(ask: Ask) -> None:
+    """At half and at double the budget, on the seeds of the confirmation, the same for all that are compared."""
+    surface = Surface(noise=0.002)
+    result, _ = ask(PLAN, surface)
+    assert [(row.factor, row.epochs, row.verdict) for row in result.transfer] == [
+        (0.5, FULL / 2, "winner"),
+        (2.0, FULL * 2, "winner"),
+    ]
+    for row in result.transfer:
+        assert row.seeds == result.leaderboard[0].seeds
+        assert row.candidates == ("cosine", "step")
+        assert row.rivals == ()
+        assert row.difference.level == 0.975
+        asked = [e for e in surface.asked if e.epochs == row.epochs]
+        assert {(e.scheme, e.seed) for e in asked} == {(name, seed) for name in row.candidates for seed in row.seeds}
+        assert row.val_loss.mean < 0.2
+
+
+@pytest.mark.parametrize(("late", "verdict"), [(0.5, "worse"), (0.18, "tie")])
+def test_winner_that_does_not_transfer(ask: Ask, late: float, verdict: str) -> None:
+    """Beaten by more than noise, or no longer to be told apart; who may be the best there is named."""
+    result, _ = ask(PLAN, Turning(noise=0.01, late=late))
+    assert result.winner.scheme == "cosine"
+    half, double = result.transfer
+    assert half.verdict == "winner"
+    assert (double.verdict, double.rivals) == (verdict, ("step",))
+    assert double.difference.low <= double.difference.mean <= double.difference.high
+    assert double.difference.high > late - 0.18  # step was that far behind
+
+
+def test_winner_that_diverges_in_longer_trainings(ask: Ask) -> None:
+    """It is called that, and the best of the others is named."""
+
+    class Unstable(Surface):
+        def _answer(self, evaluation: Evaluation) -> Outcome:
+            long = evaluation.scheme == "cosine" and evaluation.epochs > FULL
+            return Surface(diverges_above=0.0 if long else 1.0)._answer(evaluation)
+
+    result, _ = ask(PLAN, Unstable())
+    assert (result.transfer[1].verdict, result.transfer[1].rivals) == ("diverged", ("step",))
+
+
+def test_a_single_finalist_is_compared_with_the_baselines(ask: Ask) -> None:
+    """Also with those that it has beaten; otherwise only with those that it has not."""
+    alone, _ = ask(replace(PLAN, top_k=1), Surface(noise=0.002))
+    assert alone.transfer[0].candidates == ("cosine", "Adam at 0.001", "SGD at 0.01")
+    good = Surface(noise=0.002, baseline={"adam": 0.05, "sgd": 0.5})
+    several, _ = ask(PLAN, good)
+    assert several.transfer[0].candidates == ("cosine", "step", "Adam at 0.001")
+
+
+def test_what_it_cost_is_in_the_ledger(ask: Ask) -> None:
+    """Under a name of its own; the parts still sum to the whole."""
+    result, _ = ask(PLAN, Surface(noise=0.002))
+    assert result.audits is not None
+    ledger = result.audits.ledger
+    assert list(ledger) == ["trials", "confirmation", "audits", "transfer", "one training", "blind search"]
+    assert ledger["transfer"].epochs == pytest.approx(2 * 3 * (FULL / 2 + FULL * 2))
+    parts = [ledger[name].epochs for name in ("trials", "confirmation", "audits", "transfer")]
+    assert sum(parts) == pytest.approx(result.cost.epochs)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "batch_size", "expected"),
+    [
+        ("sgd", 32, {16: 0.05, 64: 0.2, 128: 0.4}),
+        ("adam", 32, {16: 0.1 / sqrt(2), 64: 0.1 * sqrt(2), 128: 0.2}),
+        ("lion", 1, {2: 0.1 * sqrt(2), 4: 0.2}),
+        ("sgd", 32_768, {16_384: 0.05, 65_536: 0.2}),
+    ],
+)
+def test_rates_for_other_batch_sizes(optimizer: str, batch_size: int, expected: dict[int, float]) -> None:
+    """In proportion for SGD, by the square root for the others; labelled, and within what can be asked for."""
+    plan = make_plan(spaces=(replace(SPACE, optimizer=optimizer, batch_size=batch_size),))
+    found = suggest_rates(plan, Evaluation(optimizer, "cosine", 0.1, {}, FULL, 0, batch_size))
+    assert {one.batch_size: one.initial_lr for one in found} == pytest.approx(expected)
+    assert {one.note for one in found} == {"a suggestion, not measured"}
+
+
+def test_batch_sizes_that_were_searched_need_no_suggestion() -> None:
+    """They are measured."""
+    plan = make_plan(spaces=(SPACE, replace(SPACE, batch_size=64)))
+    found = suggest_rates(plan, Evaluation("sgd", "cosine", 0.1, {}, FULL, 0, 32))
+    assert [one.batch_size for one in found] == [16, 128]
