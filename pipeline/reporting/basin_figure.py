@@ -13,6 +13,9 @@ from pipeline.results import Basin, SearchResult
 
 _COLUMNS = 3
 
+_ONE_LINE = 26
+"""Letters of a name that leave room for more in the title of a panel."""
+
 
 def basins(search: SearchResult, *, marks: Marks | None = None, width: float = WIDE) -> Figure:
     """Draw validation loss against initial rate for each finalist, with the noise between seeds as a band.
@@ -56,7 +59,8 @@ def _panel(axes: Axes, entry: Entry, basin: Basin, mark: Mark) -> None:
         axes.plot(
             rates[~sound], np.ones((~sound).sum()), "x", color=mark.color, markersize=8, transform=top, clip_on=False
         )
-    style.label(axes, title=f"{entry.label}: {basin.decades:.1f} decades")
+    between = ": " if len(entry.label) <= _ONE_LINE else "\n"
+    style.label(axes, title=f"{entry.label}{between}{basin.decades:.1f} decades")
 
 
 def _scale(axes: Axes, shown: list[Basin]) -> None:

@@ -80,6 +80,11 @@ class Plan:
         """How many schemes with an optimizer and batch size there are to try."""
         return len(self.schemes) * len(self.spaces)
 
+    @property
+    def what_races(self) -> str:
+        """What these are called in a sentence."""
+        return "schemes" if len(self.spaces) == 1 else "combinations of scheme, optimizer and batch size"
+
     def name(self, setting: Setting, scheme: str) -> str:
         """What tells one scheme with one optimizer and batch size from the others."""
         return f"{told_apart(setting, self.spaces)}{scheme}"

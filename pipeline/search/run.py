@@ -66,7 +66,7 @@ def run(plan: Plan, evaluate: Evaluate) -> tuple[SearchResult, list[Trial]]:
     ledger.part, count = "audits", sum(race.length for race in races)
     audits = audit(plan, trials, finalists, baselines, found.outcomes, ledger)
     ledger.part = "transfer"
-    rivals = _rivals(found, finalists, baselines)
+    rivals = finalists if len(finalists) > 1 else {**finalists, **baselines}
     moved = transfer.transfer(plan, found.winner, rivals, ledger) if plan.transfer else ()
     basin = found.rows[found.winner].basin
     assert basin is not None
@@ -78,7 +78,7 @@ def run(plan: Plan, evaluate: Evaluate) -> tuple[SearchResult, list[Trial]]:
         basin=basin,
         baselines=found.baselines,
         cost=ledger.cost(time.perf_counter() - started),
-        reason="; ".join([found.reason, *_unsaid_of(untried, len(races))]),
+        reason="; ".join([found.reason, *_unknown(plan, untried)]),
         lr_low=min(race.bounds[0] for race in races),
         lr_high=max(race.bounds[1] for race in races),
         widened=tuple(widening for race in races for widening in race.widenings),
@@ -93,17 +93,9 @@ def run(plan: Plan, evaluate: Evaluate) -> tuple[SearchResult, list[Trial]]:
     return result, trials
 
 
-def _unsaid_of(untried: Sequence[str], races: int) -> list[str]:
-    return [f"nothing is known of {len(untried)} of {races}, for which there was no trial"] if untried else []
-
-
-def _rivals(
-    found: confirmation.Confirmation, finalists: confirmation.Candidates, baselines: confirmation.Candidates
-) -> confirmation.Candidates:
-    """Who is compared at other budgets: the finalists, and baselines that were not beaten; all where none else is."""
-    kept = {name: baseline for name, baseline in baselines.items() if found.rows[name].verdict in ("winner", "tie")}
-    rivals = {**finalists, **kept}
-    return rivals if len(rivals) > 1 else {**finalists, **baselines}
+def _unknown(plan: Plan, untried: Sequence[str]) -> list[str]:
+    got_none = f"{len(untried)} of {plan.races} {plan.what_races} got no trial, so nothing is known of them"
+    return [got_none] if untried else []
 
 
 def _highest(plan: Plan, trials: Sequence[Trial]) -> Sequence[Trial]:

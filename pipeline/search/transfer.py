@@ -48,7 +48,8 @@ def suggest_rates(plan: Plan, winner: Evaluation) -> tuple[RateSuggestion, ...]:
     """Scale the winner's rate to batch sizes that were not searched, at the same number of epochs.
 
     In proportion to the batch size for SGD (Goyal et al. 2017, arXiv:1706.02677), to its square root for the other
-    optimizers, which all divide by a measure of the gradients (Malladi et al. 2022, arXiv:2205.10287).
+    optimizers, which all divide by a measure of the gradients (Malladi et al. 2022, arXiv:2205.10287, for Adam and
+    RMSprop).
     """
     rule, power = ("linear", 1.0) if winner.optimizer == "sgd" else ("square root", 0.5)
     searched = {space.batch_size for space in plan.spaces if space.optimizer == winner.optimizer}

@@ -45,9 +45,8 @@ def run(context: Context[SearchOptions]) -> SearchResult:
 
 def _warning(plan: Plan) -> str:
     """Say what the trials do not suffice for."""
-    what = "schemes" if len(plan.spaces) == 1 else "schemes with an optimizer and batch size"
-    untried = plan.races - plan.trials
-    return f"warning: {untried} of {plan.races} {what} get no trial; {plan.races} trials would try each once"
+    untried = f"{plan.races - plan.trials} of {plan.races} {plan.what_races}"
+    return f"warning: {untried} get no trial; trials={plan.races} would try each once"
 
 
 def _with_range_test(result: SearchResult, context: Context[SearchOptions]) -> SearchResult:

@@ -373,3 +373,15 @@ def test_trials_of_each_optimizer_and_batch_size_have_a_panel(report: Report, wi
     assert drawn == [5, 5, 5, 5]
     assert len({axes.get_ylim() for axes in figure.axes}) == 1
     assert _draws(figure)
+
+
+def test_long_names_of_basins_stand_above_their_width(report: Report) -> None:
+    """So that neighbouring titles do not run into each other."""
+    assert report.search is not None
+    spaces = tuple(report.search.spaces[0].model_copy(update={"batch_size": size}) for size in (50, 128))
+    titles = [
+        [axes.get_title(loc="left") for axes in figures.basins(search).axes]
+        for search in (report.search, report.search.model_copy(update={"spaces": spaces}))
+    ]
+    assert titles[0][2] == "exponential 0.0316: 0.9 decades"
+    assert titles[1][2] == "batch=50 exponential 0.0316\n0.9 decades"

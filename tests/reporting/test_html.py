@@ -254,9 +254,9 @@ def test_several_batch_sizes_are_told_apart(report: Report, rendered: str) -> No
     for words in (
         "Train SGD with batches of 50, the cosine scheme",
         "The range test of batch=128 refused to suggest a rate",
-        "SGD, batches of 50, final_fraction=0.01",
+        "SGD, batch 50, final_fraction=0.01",
         "Optimizer Batch size Suggested rate Interval to search SGD 50 0.0562 0.0032 to 0.32 SGD 128 refused",
-        "2 not tried, for want of trials, so that nothing is known of them: batch=50 rex, batch=128 rex.",
+        "2 not tried for want of trials: nothing is known of them. What was not tried batch=50 rex, batch=128 rex.",
     ):
         assert words in shown
         assert words not in _visible(_Page(rendered))

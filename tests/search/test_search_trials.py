@@ -268,7 +268,9 @@ def test_what_gets_no_trial_is_named(ask: Ask) -> None:
     plan = make_plan(trials=4, spaces=(SPACE, replace(SPACE, batch_size=64)))
     result, _ = ask(plan, Surface())
     assert result.untried == ("batch=32 step", "batch=64 step")
-    assert result.reason.endswith("; nothing is known of 2 of 6, for which there was no trial")
+    assert result.reason.endswith(
+        "; 2 of 6 combinations of scheme, optimizer and batch size got no trial, so nothing is known of them"
+    )
 
 
 def _setting(of: Setting) -> tuple[str, int]:
