@@ -69,7 +69,7 @@ def _headline(report: Report) -> str:
         what = f"a constant learning rate of {rate}"
     # Without a search there is nothing to recommend: the user chose.
     if report.search and len({space.batch_size for space in report.search.spaces}) > 1:
-        what = f"batches of {winner.batch_size}, {what}"
+        what = f"batches of {winner.batch_size}{' and' if winner.scheme == 'constant' else ','} {what}"
     return f"Train {optimizer} with {what}." if report.search else f"{optimizer} was trained with {what}, as given."
 
 
