@@ -39,9 +39,9 @@ class _Passing(feed.MemoryFeed):
         """The next `updates` batches."""
         return tf.data.Dataset.range(updates).map(self._batch).prefetch(tf.data.AUTOTUNE)
 
-    def repeating(self, step: feed.Step) -> feed.Step:
-        """The step as it is."""
-        return step
+    def repeating(self, updates: feed.Updates) -> feed.Step:
+        """One update."""
+        return updates.recorded_update
 
 
 def _set(module: Any, name: str, value: Any) -> None:

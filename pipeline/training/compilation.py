@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras.src.models.functional import Functional
 
 from pipeline import optimizers
 from pipeline.datasets import Splits, head
@@ -22,6 +23,13 @@ _LOSS_AND_METRIC: dict[Task, tuple[str, Callable[[], keras.metrics.Metric]]] = {
     ),
     "regression": ("mean_squared_error", lambda: keras.metrics.MeanAbsoluteError(name="mae")),
 }
+
+
+_DENSE = (
+    keras.layers.InputLayer, keras.layers.Flatten, keras.layers.Reshape, keras.layers.Rescaling, keras.layers.Dense,
+    keras.layers.Activation, keras.layers.ReLU, keras.layers.Concatenate, keras.layers.Add,
+    keras.layers.BatchNormalization, keras.layers.LayerNormalization,
+)  # fmt: skip
 
 
 def compile_for(
@@ -53,6 +61,22 @@ def compile_for(
         )
     model.optimizer.build(model.trainable_variables)
     return model.optimizer
+
+
+def fusible(model: keras.Model) -> bool:
+    """Whether XLA compiles the model's training well: a dense network, in float32, of nothing but what Keras brings.
+
+    On CPUs XLA made convolutions many times slower, dropout twice. A user's own code may hold what it cannot compile.
+    """
+    if type(model) not in (keras.Sequential, Functional) or model.compiled:
+        return False
+    return all(fusible(layer) if isinstance(layer, keras.Model) else _dense(layer) for layer in model.layers)
+
+
+def _dense(layer: keras.layers.Layer) -> bool:
+    functions = [value for value in vars(layer).values() if callable(value)]
+    keras_own = all(function.__module__.startswith("keras.") for function in functions)
+    return type(layer) in _DENSE and layer.compute_dtype == "float32" and keras_own
 
 
 def uncompiled(model: keras.Model) -> keras.Model:

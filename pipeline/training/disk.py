@@ -18,6 +18,7 @@ from pipeline.training.feed import (
     Feed,
     MemoryFeed,
     Step,
+    Updates,
     evaluation_batches,
     evaluation_length,
     parts,
@@ -82,9 +83,9 @@ class DiskFeed:
         given = parts(splits.x_train, splits.y_train, splits.w_train)
         return _generated(lambda: self._batches(*self._arranged), given, splits.scaling, updates)
 
-    def repeating(self, step: Step) -> Step:
-        """The step as it is, since Keras passes on one batch after the other."""
-        return step
+    def repeating(self, updates: Updates) -> Step:
+        """An update, since Keras passes on one batch after the other."""
+        return updates.recorded_update
 
 
 def _gathered(splits: Splits, order: BatchOrder, seed: int, start: int, stop: int) -> Iterator[Batch]:

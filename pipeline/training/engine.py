@@ -108,7 +108,7 @@ class Trainer:
         watch = Watch(self._program.losses, self._program.step, self._batch_size, diverged_at)
         own: list[keras.callbacks.Callback] = [Reorder(self._feed, seed, len(curve) // parts), watch]
         if rewrite is not None:
-            own.append(Rewriter(self._program.curve.rates, self._program.step, curve, rewrite))
+            own.append(Rewriter(self._program.curve, self._program.step, curve, rewrite))
         if patience is not None or keep_best:
             own.append(_early_stop(parts if patience is None else patience, keep_best))
         started = time.perf_counter()
@@ -123,7 +123,7 @@ class Trainer:
         seconds = time.perf_counter() - started
         updates = watch.updates
         return Training(
-            rates=self._program.curve.rates.numpy()[:updates],
+            rates=self._program.curve.numpy()[:updates],
             losses=self._program.losses.numpy()[:updates],
             history={name: [float(value) for value in values] for name, values in history.history.items()},
             steps_per_epoch=self.steps_per_epoch,

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,8 +14,34 @@ from pipeline.datasets import Splits, named
 UPDATES_PER_CALL = 50
 """Optimizer updates per call of the compiled program; divergence is looked for between calls."""
 
+FUSED_FROM = 250
+"""Updates per epoch from which on XLA compiles dense networks: it takes a second or two and gains 0.2 ms an update."""
+
 Step = Callable[[Any], dict[str, Any]]
 """A model's `train_step`: a batch -> logs."""
+
+
+class Updates(Protocol):
+    """What a feed drives: the update of a model, which is `(inputs, labels)`, maybe with weights -> logs.
+
+    Where it is `fusible`, XLA may compile many of them as one. In what it compiles, no array may have a length that
+    varies between trainings: of `rates`, `update` and `record`, the parts of `recorded_update`, that is `update`.
+    """
+
+    fusible: bool
+
+    def recorded_update(self, batch: Any) -> dict[str, Any]:
+        """Do the next update."""
+
+    def rates(self, count: int) -> Any:
+        """The rates of the next `count` updates, float32 (count,)."""
+
+    def update(self, rate: Any, batch: Any) -> tuple[dict[str, Any], Any]:
+        """Do an update with this rate; its logs and loss."""
+
+    def record(self, losses: Any) -> None:
+        """Note the losses of as many updates that have been done."""
+
 
 _EVALUATION_BATCH, _EVALUATION_BYTES = 1_000, 16 * 2**20
 
@@ -22,15 +49,14 @@ _EVALUATION_BATCH, _EVALUATION_BYTES = 1_000, 16 * 2**20
 class BatchOrder:
     """Which examples each update sees: a new permutation every epoch, the last batch of an epoch may be short.
 
-    `common_length` is the length of every batch, None where the last one is short.
+    `short` is the length of the last batch of an epoch where it differs, else 0.
     """
 
     def __init__(self, examples: int, batch_size: int) -> None:
         self._examples = examples
         self.batch_size = batch_size
         self.steps_per_epoch = -(-examples // batch_size)
-        # A shape that is known beforehand made article A's network faster (reports/performance.md).
-        self.common_length = None if examples % batch_size else batch_size
+        self.short = examples % batch_size
 
     def examples(self, updates: int) -> int:
         """How many examples the first `updates` updates see."""
@@ -49,6 +75,12 @@ class BatchOrder:
         flat = np.concatenate(order)[ends[0] - first : ends[-1] - first]
         return flat.astype(np.int32), (ends - ends[0]).astype(np.int32)
 
+    def whole(self, start: int, stop: int) -> NDArray[np.int32]:
+        """How many whole batches come from each of the updates `start` to `stop` on before a short one, int32."""
+        updates = np.arange(start, stop)
+        left = self.steps_per_epoch - 1 - updates % self.steps_per_epoch if self.short else stop - updates
+        return left.astype(np.int32)
+
 
 class Feed(Protocol):
     """The training set, whose order is replaced between parts of a training.
@@ -64,8 +96,8 @@ class Feed(Protocol):
     def dataset(self, updates: int) -> tf.data.Dataset:
         """The next `updates` updates, in whatever elements the step wants."""
 
-    def repeating(self, step: Step) -> Step:
-        """The step for an element of the data set, made of one for a batch: `(inputs, labels)`, maybe with weights."""
+    def repeating(self, updates: Updates) -> Step:
+        """The step for an element of the data set."""
 
 
 class MemoryFeed:
@@ -79,43 +111,91 @@ class MemoryFeed:
         self._order = order
         self._indices = tf.Variable(np.zeros(1, np.int32), shape=[None], trainable=False)
         self._ends = tf.Variable(np.zeros(2, np.int32), shape=[None], trainable=False)
+        self._whole = tf.Variable(np.zeros(1, np.int32), shape=[None], trainable=False)
 
     def arrange(self, seed: int, start: int, stop: int) -> None:
         """Lay out the batches of updates `start` to `stop`; takes effect when the data set is next iterated."""
         indices, ends = self._order.indices(seed, start, stop)
         self._indices.assign(indices)
         self._ends.assign(ends)
+        self._whole.assign(self._order.whole(start, stop))
 
     def dataset(self, updates: int) -> tf.data.Dataset:
         """The next `updates` updates in calls of the program, int32 (2,) each: the first, and where to stop."""
         firsts = tf.data.Dataset.range(0, updates, UPDATES_PER_CALL, output_type=tf.int32)
         return firsts.map(lambda first: tf.stack([first, tf.minimum(first + UPDATES_PER_CALL, updates)]))
 
-    def repeating(self, step: Step) -> Step:
-        """A step that does a whole call: gathers the batch of each update and does `step` on it.
+    def repeating(self, updates: Updates) -> Step:
+        """A step that does a whole call: gathers the batch of each update and does it.
 
         Keras' `steps_per_execution` repeats it too, but passes every batch through the iterator.
         """
+        if updates.fusible and self._order.steps_per_epoch >= FUSED_FROM:
+            return partial(self._fused_call, updates, self._fused_program(updates))
+        return partial(self._call, updates)
 
-        def call(bounds: Any) -> dict[str, Any]:
-            # Traced once, for its logs' types and for the loop; as in Keras, the user's step is not for AutoGraph.
-            one = tf.function(step, autograph=False)
-            first, stop = bounds[0], bounds[1]
-            logs = one.get_concrete_function(self._batch(first)).structured_outputs
-            nothing = tf.nest.map_structure(lambda value: tf.zeros(value.shape, value.dtype), logs)
+    def _call(self, updates: Updates, bounds: Any) -> dict[str, Any]:
+        # Traced once, for its logs' types and for the loop; as in Keras, the user's step is not for AutoGraph.
+        one = tf.function(updates.recorded_update, autograph=False)
+        first, stop = bounds[0], bounds[1]
 
-            def body(update: Any, _: Any) -> tuple[Any, Any]:
-                return update + 1, one(self._batch(update))
+        def body(update: Any, _: Any) -> tuple[Any, Any]:
+            return update + 1, one(self._batch(update))
 
-            return tf.while_loop(lambda update, _: update < stop, body, (first, nothing))[1]  # type: ignore[no-any-return]
+        nothing = _empty(one.get_concrete_function(self._batch(first)).structured_outputs)
+        return tf.while_loop(lambda update, _: update < stop, body, (first, nothing))[1]  # type: ignore[no-any-return]
 
-        return call
+    def _fused_call(self, updates: Updates, program: Callable[..., Any], bounds: Any) -> dict[str, Any]:
+        """A call made of runs of whole batches, compiled by XLA, and of the short ones between them, which are not."""
+        first, stop = bounds[0], bounds[1]
+        if not self._order.short:
+            return self._fused(updates, program, first, stop - first)
+
+        def run(at: Any) -> tuple[Any, Any]:
+            count = tf.minimum(self._whole[at], stop - at)
+            whole = partial(self._fused, updates, program, at, count)
+            logs = tf.cond(count > 0, whole, lambda: updates.recorded_update(self._batch(at)))
+            return at + tf.maximum(count, 1), logs
+
+        return tf.while_loop(lambda at, _: at < stop, lambda at, _: run(at), run(first))[1]  # type: ignore[no-any-return]
+
+    def _fused(self, updates: Updates, program: Callable[..., Any], first: Any, count: Any) -> dict[str, Any]:
+        """Do up to `UPDATES_PER_CALL` updates with whole batches."""
+        length, begin = self._order.batch_size, self._ends[first]
+        rows = self._indices[begin : begin + UPDATES_PER_CALL * length]
+        rows = tf.pad(rows, [[0, UPDATES_PER_CALL * length - tf.size(rows)]])
+        losses, logs = program(tf.reshape(rows, (UPDATES_PER_CALL, length)), updates.rates(UPDATES_PER_CALL), count)
+        updates.record(losses[:count])
+        return logs  # type: ignore[no-any-return]
+
+    def _fused_program(self, updates: Updates) -> Callable[..., Any]:
+        """`(rows of the whole batches, their rates, how many of them) -> losses, logs of the last`, compiled by XLA."""
+
+        def program(rows: Any, rates: Any, count: Any) -> Any:
+            one = tf.function(updates.update, autograph=False)
+
+            def body(at: Any, losses: Any, _: Any) -> tuple[Any, Any, Any]:
+                logs, loss = one(rates[at], self._gathered(rows[at]))
+                return at + 1, tf.tensor_scatter_nd_update(losses, [[at]], [loss]), logs
+
+            nothing = _empty(one.get_concrete_function(rates[0], self._gathered(rows[0])).structured_outputs[0])
+            return tf.while_loop(lambda at, *_: at < count, body, (0, tf.zeros(UPDATES_PER_CALL), nothing))[1:]
+
+        return tf.function(program, autograph=False, jit_compile=True)  # type: ignore[no-any-return]
 
     def _batch(self, update: Any) -> tuple[Any, ...]:
         chosen = self._indices[self._ends[update] : self._ends[update + 1]]
-        chosen = tf.ensure_shape(chosen, (self._order.common_length,))
-        x, *rest = tf.nest.map_structure(lambda part: tf.gather(part, chosen), self._parts)
+        # A shape that is known beforehand made article A's network faster (reports/performance.md).
+        return self._gathered(tf.ensure_shape(chosen, (None if self._order.short else self._order.batch_size,)))
+
+    def _gathered(self, rows: Any) -> tuple[Any, ...]:
+        x, *rest = tf.nest.map_structure(lambda part: tf.gather(part, rows), self._parts)
         return scaled(x, self._scaling), *rest
+
+
+def _empty(logs: Any) -> Any:
+    """Zeros of the same shapes."""
+    return tf.nest.map_structure(lambda value: tf.zeros(value.shape, value.dtype), logs)
 
 
 def evaluation_batches(x: NDArray[Any], y: NDArray[Any], scaling: Any, weights: NDArray[Any] | None) -> tf.data.Dataset:

@@ -11,22 +11,22 @@ from numpy.typing import NDArray
 from pipeline.datasets import Splits
 from pipeline.errors import InputError
 from pipeline.optimizers import assign_settings
-from pipeline.training.compilation import compile_for
-from pipeline.training.feed import Feed
+from pipeline.training.compilation import compile_for, fusible
+from pipeline.training.feed import Feed, Step
 
 
-class Curve(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
-    """Reads the rate of every update from an array, which can be replaced without tracing again."""
+class Rate(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+    """The rate of the update that is being done, which the program sets."""
 
     def __init__(self) -> None:
-        self.rates = tf.Variable(np.zeros(1, np.float32), shape=[None], trainable=False)
+        self.now = tf.Variable(0.0, trainable=False)
 
     def __call__(self, step: Any) -> Any:
-        """The rate of an update; that of the last one for those after it."""
-        return tf.gather(self.rates, tf.minimum(tf.cast(step, tf.int32), tf.size(self.rates) - 1))
+        """The same for whatever step Keras counts."""
+        return tf.convert_to_tensor(self.now)
 
     def get_config(self) -> dict[str, object]:
-        """The array belongs to a training, not to the configuration."""
+        """The rate belongs to a training, not to the configuration."""
         return {}
 
 
@@ -34,21 +34,25 @@ class Program:
     """A model made ready for the engine: compiled, and traced once for all trainings.
 
     Attributes:
-        curve: the rates that the updates read.
+        curve: the rates that the updates read, float32.
         losses: the loss of each batch, with regularisation, at the place of its update.
         step: how many updates, or micro-batches where gradients are accumulated, have been done.
-        traces: how often the training step has been traced.
+        traces: how often the program has been traced.
+        fusible: whether XLA can compile its updates, and well.
 
     """
 
     def __init__(self, model: keras.Model, feed: Feed, splits: Splits, optimizer: str, momentum: float) -> None:
-        self.curve = Curve()
+        self.curve = tf.Variable(np.zeros(1, np.float32), shape=[None], trainable=False)
         self.losses = tf.Variable(np.zeros(1, np.float32), shape=[None], trainable=False)
         self.step = tf.Variable(0, trainable=False)
         self.traces = 0
-        self._record_losses(model)
-        model.train_step = feed.repeating(model.train_step)
-        self._optimizer = compile_for(model, splits, optimizer, momentum, self.curve, feed.steps_per_execution)
+        self.fusible = fusible(model)
+        self._rate, self._loss = Rate(), tf.Variable(0.0, trainable=False)
+        self._train_step = self._telling_its_loss(model)
+        self._call = feed.repeating(self)
+        model.train_step = self._counted_call
+        self._optimizer = compile_for(model, splits, optimizer, momentum, self._rate, feed.steps_per_execution)
         self._initial = [variable.numpy() for variable in self._optimizer.variables]
 
     def reset(self, rates: NDArray[np.float64], settings: Mapping[str, float]) -> None:
@@ -56,41 +60,66 @@ class Program:
         assign_settings(self._optimizer, settings)
         assign(self._optimizer.variables, self._initial)
         self.step.assign(0)
-        self.curve.rates.assign(rates.astype(np.float32))
+        self.curve.assign(rates.astype(np.float32))
         self.losses.assign(np.full(len(rates), np.nan, np.float32))
 
-    def _record_losses(self, model: keras.Model) -> None:
-        """Write each batch's loss into `losses`, since Keras' logs give the running mean of an epoch.
+    def rates(self, count: int) -> Any:
+        """The rates of the next `count` updates, float32 (count,); that of the last one for those after it."""
+        following = tf.minimum(self.step + tf.range(count), tf.size(self.curve) - 1)
+        return tf.ensure_shape(tf.gather(self.curve, following), (count,))
+
+    def update(self, rate: Any, batch: Any) -> tuple[dict[str, Any], Any]:
+        """Do an update with this rate; its logs and loss."""
+        self._rate.now.assign(rate)
+        logs = self._train_step(batch)
+        return logs, self._loss.read_value()
+
+    def record(self, losses: Any) -> None:
+        """Note the losses of as many updates that have been done."""
+        count = tf.size(losses)
+        self.losses.scatter_nd_update((self.step + tf.range(count))[:, None], losses)
+        self.step.assign_add(count)
+
+    def recorded_update(self, batch: Any) -> dict[str, Any]:
+        """Do the next update."""
+        logs, loss = self.update(self.rates(1)[0], batch)
+        self.record(loss[None])
+        return logs
+
+    def _counted_call(self, data: Any) -> dict[str, Any]:
+        self.traces += 1  # this Python code runs only while tracing
+        return self._call(data)
+
+    def _telling_its_loss(self, model: keras.Model) -> Step:
+        """The model's `train_step`, which leaves its batch's loss in `_loss`: Keras' logs give an epoch's running mean.
 
         `compute_loss` is the documented place to see it. Keras calls it for validation as well, and the user's own
         may not say for which: only `train_step` knows.
         """
         train_step, compute_loss = model.train_step, model.compute_loss
-        recorded: bool | None = None
+        told: bool | None = None
 
-        def counted_step(data: Any) -> Any:
-            nonlocal recorded
-            self.traces += 1  # this Python code runs only while tracing
-            recorded = False
+        def telling_step(data: Any) -> dict[str, Any]:
+            nonlocal told
+            told = False
             try:
-                logs = train_step(data)
-                if not recorded:
+                logs: dict[str, Any] = train_step(data)
+                if not told:
                     raise InputError("model: its train_step leaves out compute_loss, expected one that calls it")
-                self.step.assign_add(1)
                 return logs
             finally:
-                recorded = None
+                told = None
 
-        def recording_loss(*args: Any, **kwargs: Any) -> Any:
-            nonlocal recorded
+        def telling_loss(*args: Any, **kwargs: Any) -> Any:
+            nonlocal told
             loss = compute_loss(*args, **kwargs)
-            if recorded is not None:
-                recorded = True
-                at = tf.reshape(self.step, (1, 1))
-                self.losses.scatter_nd_update(at, tf.reshape(tf.cast(loss, tf.float32), (1,)))
+            if told is not None:
+                told = True
+                self._loss.assign(tf.reshape(tf.cast(loss, tf.float32), ()))
             return loss
 
-        model.train_step, model.compute_loss = counted_step, recording_loss
+        model.compute_loss = telling_loss
+        return telling_step
 
 
 def assign(variables: Any, values: Any) -> None:
