@@ -13,7 +13,7 @@ from pipeline.results import Basin, SearchResult
 
 _COLUMNS = 3
 
-_ONE_LINE = 26
+_ONE_LINE = 20
 """Letters of a name that leave room for more in the title of a panel."""
 
 
@@ -28,8 +28,10 @@ def basins(search: SearchResult, *, marks: Marks | None = None, width: float = W
     columns = min(_COLUMNS, max(len(shown), 1)) if width >= WIDE else 1
     rows = -(-max(len(shown), 1) // columns)
     figure, panels = style.canvas(width, 1.4 + 2.7 * rows, rows, columns, sharex=True, sharey=True)
+    between = ": " if all(len(entry.label) <= _ONE_LINE for entry, _ in shown) else "\n"
     for axes, (entry, basin) in zip(panels, shown, strict=False):
         _panel(axes, entry, basin, marks[entry.row.scheme])
+        style.label(axes, title=f"{entry.label}{between}{basin.decades:.1f} decades")
     for axes in panels[len(shown) :]:
         axes.set_visible(False)
     if shown:
@@ -59,8 +61,6 @@ def _panel(axes: Axes, entry: Entry, basin: Basin, mark: Mark) -> None:
         axes.plot(
             rates[~sound], np.ones((~sound).sum()), "x", color=mark.color, markersize=8, transform=top, clip_on=False
         )
-    between = ": " if len(entry.label) <= _ONE_LINE else "\n"
-    style.label(axes, title=f"{entry.label}{between}{basin.decades:.1f} decades")
 
 
 def _scale(axes: Axes, shown: list[Basin]) -> None:

@@ -307,6 +307,32 @@ def test_given_scheme_needs_no_search(project: Project) -> None:
     assert [for_torch["rate"](step) for step in range(len(rates))] == pytest.approx(rates.tolist(), rel=1e-6)
 
 
+def test_several_batch_sizes_and_other_budgets(project: Project) -> None:
+    """A range test for the size that had none; what one size alone had trained is known; names tell them apart."""
+    project.pipeline("search", batch_size="50,25", trials=2, transfer="true")
+    run = project.runs("search")[-1]
+    (added,) = project.runs("range_test", run.info.run_id)
+    assert added.data.tags["pipeline.batch_size"] == "25"
+    found = result(project, run)
+    assert found["winner"]["batch_size"] in (25, 50)  # type: ignore[index]
+    assert [space["batch_size"] for space in found["spaces"]] == [50, 25]  # type: ignore[attr-defined]
+    assert found["untried"] == ["batch=50 cosine", "batch=25 cosine"]
+    assert [row["epochs"] for row in found["transfer"]] == [1, 4]  # type: ignore[attr-defined]
+    trained = project.runs("trial", run.info.run_id)
+    for training in trained:
+        size = training.data.tags["pipeline.batch_size"]
+        assert training.data.params["batch_size"] == size
+        frame = pd.read_csv(project.artifacts(training) / "lr_curve.csv")
+        assert len(frame) == round(-(-1_079 // int(size)) * float(training.data.params["epochs"]))
+        if "pipeline.cached" not in training.data.tags:
+            assert training.info.run_name.startswith(f"batch={size} constant lr=")
+    assert {"50"} == {t.data.tags["pipeline.batch_size"] for t in trained if "pipeline.cached" in t.data.tags}
+    moved = [training for training in trained if training.data.tags["pipeline.role"] == "transfer"]
+    assert {(t.data.params["epochs"], t.data.params["seed"]) for t in moved} == {
+        *((epochs, seed) for epochs in ("1.0", "4.0") for seed in ("20000", "20001"))
+    }
+
+
 def test_wrong_input_found_in_a_stage_is_one_line_and_code_2(project: Project) -> None:
     """The stage's own process says what is wrong, `main` adds nothing."""
     (project.folder / "broken.npz").write_bytes(b"no archive")
