@@ -1,6 +1,6 @@
 """What `mixed_bfloat16` costs in validation loss and gains in time against `float32`, on paired seeds.
 
-    python -m benchmarks.precision [--data mnist-5k] [--model cnn] [--epochs 5] [--seeds 10]
+    python -m benchmarks.precision [--data mnist-5k] [--model cnn] [--batch-size 50] [--epochs 5] [--seeds 10]
 
 Both precisions train from the same initial weights on the same batches, in turn, so that a machine whose speed
 drifts slows both. `auto` may mean bfloat16 only while the interval of the loss difference holds zero.
@@ -27,13 +27,16 @@ def main() -> None:
     parser.add_argument("--model", default="cnn")
     parser.add_argument("--optimizer", default="sgd")
     parser.add_argument("--initial-lr", type=float, default=0.05)
+    parser.add_argument("--batch-size", type=int, default=50)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=10)
     options = parser.parse_args()
     splits = datasets.split(datasets.load(options.data), seed=0)
     build = builder(options.model, splits.x_train.shape[1:], splits.num_outputs, splits.task)
     trainers = {
-        precision: Trainer(build, splits, optimizer=options.optimizer, momentum=0.9, batch_size=50, precision=precision)
+        precision: Trainer(
+            build, splits, optimizer=options.optimizer, momentum=0.9, batch_size=options.batch_size, precision=precision
+        )
         for precision in PRECISIONS
     }
     losses: dict[str, list[float]] = {precision: [] for precision in PRECISIONS}
@@ -50,7 +53,10 @@ def main() -> None:
                 seconds[precision].append(training.seconds)
     difference = statistics.paired_difference(losses["mixed_bfloat16"], losses["float32"])
     ratios = np.array(seconds["float32"]) / np.array(seconds["mixed_bfloat16"])
-    print(f"{options.model} on {options.data}, {options.optimizer}, {options.epochs} epochs, {options.seeds} pairs")
+    print(
+        f"{options.model} on {options.data}, {options.optimizer}, batch {options.batch_size}, {options.epochs} epochs,"
+        f" {options.seeds} pairs"
+    )
     for precision in PRECISIONS:
         mean, noise = np.mean(losses[precision]), np.std(losses[precision], ddof=1)
         print(
