@@ -15,7 +15,7 @@ UPDATES_PER_CALL = 50
 """Optimizer updates per call of the compiled program; divergence is looked for between calls."""
 
 FUSED_FROM = 50
-"""Updates per epoch from which on XLA compiles dense networks: it takes up to a second and gains 0.2 to 0.4 ms an update."""
+"""Updates per epoch from which on XLA compiles dense networks, which takes a second and gains 0.2 to 0.4 ms each."""
 
 Step = Callable[[Any], dict[str, Any]]
 """A model's `train_step`: a batch -> logs."""
