@@ -12,7 +12,7 @@ import pandas as pd
 from pipeline import datasets
 from pipeline.articles.experiment import Article, Experiment
 from pipeline.articles.splitting import split_as_articles
-from pipeline.config import RangeTestOptions, ReproduceOptions
+from pipeline.config import TRAINING, RangeTestOptions, ReproduceOptions
 from pipeline.datasets import Raw, Splits
 from pipeline.evaluation import Evaluation, Training
 from pipeline.fingerprints import fingerprint
@@ -66,10 +66,14 @@ class Laboratory:
             result = ExperimentResult(id=experiment.id, candidate=None, epochs=0, scores=(), reason=reason)
             return Conducted(experiment, result, pd.DataFrame())
         settings = self._settings(experiment, candidate, epochs, seeds)
-        key = self._key(experiment, candidate, settings)
+        inputs = {"patience": str(experiment.patience), **datasets.digests(self.splits(experiment.article))}
+        key = fingerprint("experiments", settings, {"candidate": candidate.model_dump_json(), **inputs})
         found = None if self._context.options.fresh else store.find("reproduce", key)
         if found is None:
-            return self._run(experiment, candidate, settings, key)
+            known = fingerprint(
+                "experiments", settings, inputs, only=TRAINING
+            )  # on more seeds, train the new ones only
+            return self._run(experiment, candidate, settings, key, known)
         store.log_reuse("reproduce", experiment.name, found, self._context.run)
         result = ExperimentResult.model_validate_json(found.result)
         status.advance(experiment.cost * result.epochs * len(result.scores))
@@ -89,7 +93,10 @@ class Laboratory:
         params["base_fraction"] = found.lr_low / found.lr_high
         return Candidate(scheme=experiment.scheme, initial_lr=found.lr_high, params=params, **settings)
 
-    def _run(self, experiment: Experiment, candidate: Candidate, settings: RangeTestOptions, key: str) -> Conducted:
+    def _run(
+        self, experiment: Experiment, candidate: Candidate, settings: RangeTestOptions, key: str, known: str
+    ) -> Conducted:
+        """Train in a run of its own; `key` is the fingerprint of the experiment, `known` what its trainings share."""
         context = self._context
         tags = {
             "pipeline.stage": "reproduce",
@@ -102,7 +109,7 @@ class Laboratory:
         shown = ("model", "epochs", "seeds")
         params = {**candidate.model_dump(exclude={"params"}), **{name: getattr(settings, name) for name in shown}}
         with part_run(context.store, experiment.name, context.run, tags, params) as run:
-            log = TrainingLog(context.store, run, key, draw_training)
+            log = TrainingLog(context.store, run, known, draw_training)
             if not context.options.fresh:
                 log.keep()
             engine = self._trainer(experiment, settings)
@@ -151,16 +158,11 @@ class Laboratory:
             optimizer=candidate.optimizer,
             momentum=experiment.momentum,
             batch_size=str(experiment.batch_size),
+            precision="float32",  # as the articles had it
             epochs=epochs,
             seed=self._context.options.seed,
             seeds=seeds,
         )
-
-    def _key(self, experiment: Experiment, candidate: Candidate, settings: RangeTestOptions) -> str:
-        """The fingerprint of an experiment: what is claimed of it, and what else is run, make no difference."""
-        data = datasets.digests(self.splits(experiment.article))
-        inputs = {"candidate": candidate.model_dump_json(), "patience": str(experiment.patience), **data}
-        return fingerprint("experiments", settings, inputs)
 
     def _trainer(self, experiment: Experiment, options: RangeTestOptions) -> Trainer:
         own = options.model_dump_json(exclude={"epochs", "seeds"}) + experiment.article

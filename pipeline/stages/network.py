@@ -17,7 +17,7 @@ def trainer(options: RangeTestOptions, splits: Splits, optimizer: str, batch_siz
         optimizer=optimizer,
         momentum=options.momentum,
         batch_size=batch_size,
-        precision="float32" if options.precision == "auto" else options.precision,
+        precision=options.precision,
     )
 
 

@@ -26,6 +26,7 @@ from pipeline.training.callbacks import DIVERGED_AT, Reorder, Rewrite, Rewriter,
 from pipeline.training.compilation import check_callbacks, uncompiled
 from pipeline.training.disk import evaluation_feed, training_feed, users_errors
 from pipeline.training.feed import BatchOrder, weighted
+from pipeline.training.precision import AUTO, FLOAT32, automatic
 from pipeline.training.program import Program, assign
 
 _REMEMBERED = 256 * 2**20
@@ -35,6 +36,7 @@ _REMEMBERED = 256 * 2**20
 class Trainer:
     """One network with its optimizer and data, ready to be trained any number of times.
 
+    `precision` is a dtype policy of Keras or `auto`, which picks one that suits network and hardware.
     `class_weight` multiplies the weights of the training examples by their class, as Keras' `fit` does.
     """
 
@@ -51,13 +53,16 @@ class Trainer:
     ) -> None:
         splits = weighted(splits, class_weight)
         self._build = build
-        self._policy = precision
+        self._policy = FLOAT32 if precision == AUTO else precision
         self._order = BatchOrder(len(splits.x_train), batch_size)
         self._batch_size = batch_size
         self._splits = splits
         self._unseeded_draws = keras.random.SeedGenerator(0)
         self.steps_per_epoch = self._order.steps_per_epoch
         self.model = self._fresh_model(seed=0)
+        if precision == AUTO and automatic(self.model) != self._policy:
+            self._policy = automatic(self.model)
+            self.model = self._fresh_model(seed=0)
         self._initial = {0: [variable.numpy() for variable in self.model.variables]}
         self._feed = training_feed(splits, self._order)
         self._program = Program(self.model, self._feed, splits, optimizer, momentum)
@@ -157,8 +162,8 @@ class Trainer:
         with _dtype_policy(self._policy), _random_states_kept():
             keras.utils.set_random_seed(seed)
             model = self._build()
-        if self._policy != "float32":
-            _last_layer(model).dtype_policy = keras.DTypePolicy("float32")  # probabilities need more than 8 bits
+        if self._policy != FLOAT32:
+            _last_layer(model).dtype_policy = keras.DTypePolicy(FLOAT32)  # probabilities need more than 8 bits
         return model
 
     def _reset(self, seed: int, curve: NDArray[np.float64], settings: Mapping[str, float]) -> None:

@@ -84,6 +84,17 @@ def test_same_command_reuses_everything(reproduced: Project) -> None:
     assert len(trainings(reproduced)) == done
 
 
+def test_more_seeds_train_the_new_ones_only(reproduced: Project) -> None:
+    """The first two stand below the new experiments too."""
+    done = len(trainings(reproduced))
+    more = (*SMALL[:-1], "3", *ALONE)
+    reproduced.run("python", "-m", "pipeline", "reproduce", "--article", "a", *more)
+    new = trainings(reproduced)[done:]
+    trained = [run for run in new if "pipeline.cached" not in run.data.tags]
+    assert [run.data.params["seed"] for run in trained] == ["2"] * len(OF_A)
+    assert len(new) == 3 * len(OF_A)
+
+
 def test_interrupted_experiments_go_on(reproduced: Project) -> None:
     """Article a's are reused for both articles; of article b's no training is repeated after SIGTERM."""
     command = ("python", "-m", "pipeline", "reproduce", *SMALL, *ALONE)
@@ -98,9 +109,10 @@ def test_interrupted_experiments_go_on(reproduced: Project) -> None:
     found = experiments(reproduced, stage_runs(reproduced)[-1])
     assert len(found) == len([row for row in EXPERIMENTS.values() if row.rates_from == "article"])
     assert all(("pipeline.cached" in run.data.tags) for name, run in found.items() if name in OF_A)
-    asked = Counter(run.data.tags["pipeline.fingerprint"] for run in trainings(reproduced))
+    trained = [run for run in trainings(reproduced) if "pipeline.cached" not in run.data.tags]
+    asked = Counter(run.data.tags["pipeline.fingerprint"] for run in trained)
     assert set(asked.values()) == {1}
-    assert len(asked) == 2 * len(found)
+    assert len(asked) == 2 * len(found) + len(OF_A)
 
 
 def test_answers_come_from_a_search(reproduced: Project) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError
+from pipeline.training import precision
 from tests.training.networks import STEPS, digits, trainer
 
 CURVE = np.full(3 * STEPS, 0.05)
@@ -81,9 +82,23 @@ class TestPrecision:
     def test_bfloat16_learns_what_float32_does(self) -> None:
         """The losses differ by rounding only, and do differ."""
         rounded, whole = (
-            trainer("plain", precision=precision).train(CURVE, 1, validations=1).losses
-            for precision in ("mixed_bfloat16", "float32")
+            trainer("plain", precision=policy).train(CURVE, 1, validations=1).losses
+            for policy in ("mixed_bfloat16", "float32")
         )
         np.testing.assert_allclose(rounded, whole, rtol=0.2)
         assert not np.allclose(rounded, whole, rtol=1e-5)
         assert rounded[-1] < rounded[0] / 1.5
+
+    @pytest.mark.parametrize(
+        ("network", "native", "expected"),
+        [("cnn", True, "bfloat16"), ("cnn", False, "float32"), ("plain", True, "float32")],
+    )
+    def test_auto_follows_network_and_hardware(
+        self, network: str, native: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Bfloat16 only for convolutions, and only where the hardware multiplies it."""
+        monkeypatch.setattr(precision, "native_bfloat16", lambda: native)
+        engine = trainer.__wrapped__(network, precision="auto")  # hardware is no argument to remember it by
+        assert engine.model.layers[0].compute_dtype == expected
+        training = engine.train(CURVE[:STEPS], 1, validations=1)
+        assert training.losses.tobytes() == engine.train(CURVE[:STEPS], 1, validations=1).losses.tobytes()
