@@ -60,7 +60,7 @@ class Engines:
         final = training.final("val_loss")
         epochs = len(training.rates) / steps
         loss = float("inf") if final is None else final
-        return Outcome(loss, None, training.seconds, epochs, training.examples, training.diverged)
+        return Outcome(loss, loss, None, training.seconds, epochs, training.examples, training.diverged)
 
     def _write(self, line: dict[str, float]) -> None:
         with self._log.open("a") as file:

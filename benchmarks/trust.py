@@ -102,7 +102,7 @@ def _question(evaluation: Evaluation) -> tuple[str, str, float]:
 
 
 def _outcome(val_loss: float) -> Outcome:
-    return Outcome(val_loss, None, 0.0, 0.0, 0, "" if np.isfinite(val_loss) else "not trained")
+    return Outcome(val_loss, val_loss, None, 0.0, 0.0, 0, "" if np.isfinite(val_loss) else "not trained")
 
 
 def confirm_surface(surface: Surface, limit: int, rng: np.random.Generator) -> Confirmation:

@@ -1,6 +1,6 @@
 """Ways to name a winner among five candidates on few paired seeds, compared by simulation.
 
-    python -m benchmarks.trust_methods [--repeats 20000] [--worst 4000]
+    python -m benchmarks.trust_methods [--repeats 20000] [--worst 4000] [--counts 20000]
 
 For each way: how often it names a winner where two are equal (an error), and where one is truly ahead (its power).
 Losses are normal with unit noise of each candidate's own; the method of the search is `pipeline.statistics.verdicts`,
@@ -28,6 +28,8 @@ PROBLEMS = {
     "ahead by 2": (0.0, 2.0, 6.0, 8.0, 10.0),
     "steps of 1": (0.0, 1.0, 2.0, 3.0, 4.0),
 }
+COUNT_NOISE = (0.25, 0.5, 0.75, 1.0, 2.0, 4.0)
+"""Standard deviation between seeds of how many validation examples a candidate gets right, beyond what seeds share."""
 
 
 @dataclass(frozen=True)
@@ -137,14 +139,33 @@ def worst(repeats: int) -> None:
         )
 
 
+def counts(repeats: int) -> None:
+    """Print how often ours tells two equal candidates apart whose scores are counts of examples, as accuracies are."""
+    for limit in (5, 10):
+        rng, found = np.random.default_rng(2), []
+        for noise in COUNT_NOISE:
+            shared = rng.uniform(-2, 2, (repeats, 1, limit))
+            right = np.round(shared + noise * rng.normal(size=(repeats, 2, limit)))
+            with np.errstate(divide="ignore", invalid="ignore"):  # the same difference on every seed
+                still_in, _ = confirm(OURS, right, statistics.looks(limit))
+            found.append(float((still_in.sum(1) == 1).mean()))
+        shares = ", ".join(f"{100 * share:.1f}% at {noise:g}" for noise, share in zip(COUNT_NOISE, found, strict=True))
+        print(f"limit {limit}: {shares}")
+
+
 def main() -> None:
-    """Print the table, or the worst cases."""
+    """Print the table, the worst cases, or those of counts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--repeats", type=int, default=20_000)
     parser.add_argument("--worst", type=int, metavar="REPEATS", help="look for where ours errs most instead")
+    parser.add_argument(
+        "--counts", type=int, metavar="REPEATS", help="two equal accuracies, by noise in examples, instead"
+    )
     options = parser.parse_args()
     if options.worst:
         worst(options.worst)
+    elif options.counts:
+        counts(options.counts)
     else:
         compare(options.repeats)
 

@@ -192,6 +192,6 @@ def _evaluate(network: Network) -> Callable[[Evaluation], Outcome]:
         trained = network.train(rates, evaluation.seed, optimizer=evaluation.optimizer)
         epochs = len(trained.losses) / network.steps_per_epoch
         diverged = "" if np.isfinite(trained.final) else "diverged"
-        return Outcome(trained.final, None, 0.0, epochs, trained.examples, diverged)
+        return Outcome(trained.final, trained.final, None, 0.0, epochs, trained.examples, diverged)
 
     return evaluate

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self, TypeVar, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pipeline.errors import InputError
+from pipeline.objective import VAL_LOSS, Objective
 from pipeline.schedules import SCHEMES, parse_params, validate
 
 OptimizerName = Literal["sgd", "adam", "adamw", "adadelta", "adamax", "rmsprop", "nadam", "adagrad", "lion"]
@@ -138,6 +139,20 @@ class SearchOptions(RangeTestOptions):
     confirm_seeds: int = Field(5, ge=2, le=1_000, description="most fresh seeds on which the finalists are compared")
     top_k: int = Field(3, ge=1, le=100, description="finalists that are confirmed at the full budget")
     transfer: bool = Field(False, description="also compare the finalists at half and at double the epochs")
+    objective: str = Field(
+        VAL_LOSS.metric, description="judge by: val_loss, val_accuracy, val_METRIC, max:val_METRIC or min:val_METRIC"
+    )
+
+    @field_validator("objective")
+    @classmethod
+    def _readable_objective(cls, value: str) -> str:
+        Objective.parse(value)
+        return value
+
+    @property
+    def judged_by(self) -> Objective:
+        """The objective with its direction."""
+        return Objective.parse(self.objective)
 
     @field_validator("schemes")
     @classmethod

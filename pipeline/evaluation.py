@@ -9,6 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.errors import InputError
+from pipeline.objective import Objective, usual_direction
 from pipeline.results import Params
 from pipeline.schedules import curve, format_params
 
@@ -117,13 +119,28 @@ class Training:
     examples: int
 
     def best(self, metric: str) -> float | None:
-        """The best value of a validation metric over the training; None where there is no finite one."""
+        """The best value of a validation metric over the training.
+
+        None where there is no finite one, or where the metric's name does not tell which is better.
+        """
         values = [value for value in self.history.get(metric, ()) if np.isfinite(value)]
-        if not values:
+        direction = usual_direction(metric)
+        if not values or direction is None:
             return None
-        return max(values) if metric.endswith("accuracy") else min(values)
+        return max(values) if direction == "max" else min(values)
 
     def final(self, metric: str) -> float | None:
         """The value of a validation metric at the end; None where the training diverged."""
         values = self.history.get(metric, ())
         return values[-1] if values and not self.diverged and np.isfinite(values[-1]) else None
+
+    def loss_by(self, objective: Objective) -> float:
+        """The objective at the end, so signed that less is better; inf where the training diverged.
+
+        Raises InputError where the model has no such metric.
+        """
+        if objective.metric not in self.history and not self.diverged:
+            known = ", ".join(name for name in self.history if name.startswith("val_"))
+            raise InputError(f"objective: received {objective.metric!r}, expected a metric of the model: {known}")
+        value = self.final(objective.metric)
+        return np.inf if value is None else objective.oriented(value)

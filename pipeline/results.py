@@ -5,6 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from pipeline.objective import VAL_LOSS, Objective
+
 Params = Mapping[str, float | int | str | bool]
 Task = Literal["classification", "regression"]
 ClaimVerdict = Literal["supported", "not supported", "within noise", "not run"]
@@ -129,10 +131,11 @@ class Interval(Result):
 
 
 class Basin(Result):
-    """Initial rates of a scheme whose validation loss is within `noise` of the best, from short trainings.
+    """Initial rates of a scheme whose objective is within `noise` of the best, from short trainings.
 
     `noise` is twice the standard deviation between seeds of such trainings.
-    `decades` is log10(lr_high / lr_low); `rates` are those tried, ascending, and `losses` what each led to.
+    `decades` is log10(lr_high / lr_low); `rates` are those tried, ascending, and `values` what each led to, infinite
+    where it diverged.
     """
 
     lr_low: float
@@ -140,17 +143,18 @@ class Basin(Result):
     decades: float
     noise: float
     rates: tuple[float, ...]
-    losses: tuple[float, ...]
+    values: tuple[float, ...]
 
 
 class LeaderboardRow(Candidate):
     """One finalist or baseline at the full budget, on the confirmation seeds.
 
-    `val_loss` is the mean with its own 95% interval. `difference` is how far it is behind the best: the paired
-    difference to the lowest mean among those that may be the best, and bounds that hold for the truly best, at 95% for
-    all rows and looks together. A baseline has no basin.
+    `objective` and `val_loss` are means with their own 95% intervals. `difference` is how far it is behind the best in
+    the objective, positive where it is worse: the paired difference to the best mean among those that may be the best,
+    and bounds that hold for the truly best, at 95% for all rows and looks together. A baseline has no basin.
     """
 
+    objective: Interval
     val_loss: Interval
     val_accuracy: float | None
     difference: Interval
@@ -162,7 +166,7 @@ class LeaderboardRow(Candidate):
 class Baseline(Result):
     """A constant rate at the same budget and on the same seeds as the winner.
 
-    `gain` is baseline minus winner in validation loss, paired by seed (positive: the winner is better). Its interval
+    `gain` is by how much the winner is better in the objective, paired by seed (negative: it is worse). Its interval
     holds at 95% for all baselines and looks together, whichever finalist was chosen on these seeds.
     """
 
@@ -207,8 +211,8 @@ class Cost(Result):
 class Agreement(Result):
     """Whether a lower budget ranks as the full one does.
 
-    `correlation` is Spearman's, of the losses of so many `candidates` at `epochs` passes and of their means at the full
-    budget; None where it is not defined.
+    `correlation` is Spearman's, of the objective of so many `candidates` at `epochs` passes and of their means at the
+    full budget; None where it is not defined.
     """
 
     epochs: float
@@ -219,10 +223,10 @@ class Agreement(Result):
 class Audits(Result):
     """How far to trust a search, from what it measured itself.
 
-    `seed_noise` is the standard deviation of the finalists' loss between seeds at the full budget, `diverged_share`
-    that of the trials' trainings, `importance` the share of the variance of the loss that rate, scheme and parameters
-    explain (empty with few trials). `ledger` holds what each part cost, and for comparison what one training at the
-    full budget and a blind search of as many would.
+    `seed_noise` is the standard deviation of the finalists' objective between seeds at the full budget,
+    `diverged_share` that of the trials' trainings, `importance` the share of the variance of the objective that rate,
+    scheme and parameters explain (empty with few trials). `ledger` holds what each part cost, and for comparison what
+    one training at the full budget and a blind search of as many would.
     """
 
     agreement: tuple[Agreement, ...]
@@ -235,15 +239,15 @@ class Audits(Result):
 class Transfer(Result):
     """How the winner does at another budget, `factor` times the full one, against the other finalists.
 
-    `difference` is how far it is behind the best, as in the leaderboard. `rivals` are those of the
-    `candidates` that may be the best there too, or instead. What is said of all budgets together holds at 95%.
+    `objective` is its mean, `difference` how far it is behind the best, as in the leaderboard. `rivals` are those
+    of the `candidates` that may be the best there too, or instead. What is said of all budgets together holds at 95%.
     """
 
     factor: float
     epochs: float
     verdict: Literal["winner", "tie", "worse", "diverged"]
     rivals: tuple[str, ...]
-    val_loss: Interval
+    objective: Interval
     difference: Interval
     candidates: tuple[str, ...]
     seeds: tuple[int, ...]
@@ -259,13 +263,14 @@ class RateSuggestion(Result):
 
 
 class SearchResult(Result):
-    """The answer: which scheme and initial rate, and how sure that is.
+    """The answer: which scheme and initial rate by the `objective`, and how sure that is.
 
     `lr_low` and `lr_high` bound the initial rates that were looked at, after all that was `widened`; of `trials`
     configurations so many `diverged`. `untried` names what `trials` did not suffice for. `transfer` and
     `suggestions`, for other budgets and batch sizes, are there where they were asked for.
     """
 
+    objective: Objective = VAL_LOSS
     winner: Winner
     leaderboard: tuple[LeaderboardRow, ...]
     ties: tuple[str, ...]

@@ -1,11 +1,14 @@
 """Evaluations are told apart by what they ask; trainings say what came out."""
 
 from dataclasses import fields, replace
+from typing import Literal
 
 import numpy as np
 import pytest
 
+from pipeline.errors import InputError
 from pipeline.evaluation import Evaluation, Training, told_apart
+from pipeline.objective import Objective
 
 QUESTION = Evaluation("sgd", "cosine", 0.1, {"final_fraction": 0.01, "warmup": 0.1}, 3, 7, 32)
 OTHERS: dict[str, object] = {
@@ -109,13 +112,15 @@ def test_digest_does_not_tell_the_type_of_the_budget() -> None:
         ("val_loss", [0.5, 0.2, 0.3], 0.2),
         ("val_accuracy", [0.5, 0.9, 0.7], 0.9),
         ("val_mae", [2.0, 1.0, 3.0], 1.0),
+        ("val_auc", [0.5, 0.9, 0.7], 0.9),
+        ("val_gain", [0.5, 0.9, 0.7], None),
         ("val_loss", [0.5, float("nan"), float("inf")], 0.5),
         ("val_loss", [float("nan")], None),
         ("val_loss", [], None),
     ],
 )
 def test_best_is_the_best_finite_value(metric: str, values: list[float], best: float | None) -> None:
-    """The highest accuracy, the lowest of everything else, None where there is nothing."""
+    """The highest accuracy, the lowest loss, None where there is nothing or the name does not tell what is better."""
     assert make_training("", **{metric: values}).best(metric) == best
     assert make_training().best(metric) is None
 
@@ -132,3 +137,20 @@ def test_best_is_the_best_finite_value(metric: str, values: list[float], best: f
 def test_final_is_the_last_value_unless_diverged(diverged: str, values: list[float], final: float | None) -> None:
     """Not the best one: a schedule is judged by where it ends."""
     assert make_training(diverged, val_loss=values).final("val_loss") == final
+
+
+@pytest.mark.parametrize(("direction", "sign"), [("min", 1), ("max", -1)])
+def test_less_of_an_objective_is_better(direction: Literal["min", "max"], sign: int) -> None:
+    """Whichever it is; infinite where the training diverged or came to no number."""
+    objective = Objective("val_gain", direction)
+    assert make_training(val_gain=[0.5, 0.75]).loss_by(objective) == sign * 0.75
+    assert make_training(val_gain=[float("nan")]).loss_by(objective) == np.inf
+    assert make_training("loss is nan at update 3").loss_by(objective) == np.inf
+
+
+def test_an_objective_that_the_model_has_not_is_one_line() -> None:
+    """It names those that the model has."""
+    training = make_training(loss=[1.0], val_loss=[1.0], val_top=[0.5])
+    expected = "objective: received 'val_gain', expected a metric of the model: val_loss, val_top"
+    with pytest.raises(InputError, match=f"^{expected}$"):
+        training.loss_by(Objective("val_gain", "max"))

@@ -94,8 +94,9 @@ def test_every_option_changes_it(name: str) -> None:
     """Two runs that differ in an option are never taken for each other."""
     values = {
         **{"data": "digits", "model": "mlp", "optimizer": "adam", "precision": "float32", "schemes": "cosine"},
-        **{"sampler": "random", "spacing": "linear", "refine": "off", "torch_schedule": True},
-        **{"target": "label", "momentum": 0.5, "scheme": "cosine", "initial_lr": 0.2, "scheme_params": "warmup=0.1"},
+        **{"sampler": "random", "spacing": "linear", "refine": "off", "objective": "val_accuracy"},
+        **{"torch_schedule": True, "transfer": True, "target": "label", "momentum": 0.5},
+        **{"scheme": "cosine", "initial_lr": 0.2, "scheme_params": "warmup=0.1"},
     }
     given = {"scheme": "linear", "initial_lr": 0.1}
     default = TrainOptions.model_validate(given)

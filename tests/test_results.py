@@ -31,9 +31,10 @@ WINNER = Winner(
     batch_size=32,
     params={"drop_rate": 0.5, "drops": 3, "staircase": True, "unit": "step"},
 )
-BASIN = Basin(lr_low=0.05, lr_high=0.2, decades=0.602, noise=inf, rates=(0.05, 0.1, 0.2), losses=(0.5, 0.4, inf))
+BASIN = Basin(lr_low=0.05, lr_high=0.2, decades=0.602, noise=inf, rates=(0.05, 0.1, 0.2), values=(0.5, 0.4, inf))
 ROW = LeaderboardRow(
     **WINNER.model_dump(),
+    objective=Interval(mean=0.5, low=-inf, high=inf),
     val_loss=Interval(mean=0.5, low=-inf, high=inf),
     val_accuracy=None,
     difference=Interval(mean=inf, low=inf, high=inf, level=0.99),

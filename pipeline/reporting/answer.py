@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from pipeline.evaluation import told_apart
+from pipeline.objective import Objective
 from pipeline.reporting import wording
 from pipeline.reporting.board import entries
 from pipeline.reporting.contents import Report
@@ -57,7 +58,8 @@ class Answer:
 
 def compose(report: Report) -> Answer:
     """Say in words what `report` found."""
-    gains = tuple(_gain(baseline) for baseline in report.search.baselines) if report.search else ()
+    search = report.search
+    gains = tuple(_gain(baseline, search.objective) for baseline in search.baselines) if search else ()
     return Answer(_headline(report), _score(report), tuple(_remarks(report)), gains, tuple(_tiles(report, gains)))
 
 
@@ -92,19 +94,18 @@ def _remarks(report: Report) -> list[str]:
 
 def _standing(search: SearchResult) -> list[str]:
     """Say what the winner cannot be told from, and plainly where a baseline did better."""
-    remarks = []
+    remarks, label = [], search.objective.label
     row = next((entry.row for entry in entries(search) if entry.role == "winner"), None)
     if row is not None and row.verdict == "tie":
         others = [wording.scheme(name) for name in search.ties]
         others += [baseline.name for baseline in search.baselines if baseline.row.verdict == "tie"]
         most = wording.number(row.difference.high)
         remarks.append(f"This is a tie: on these seeds it cannot be told apart from {wording.listed(others)}.")
-        remarks.append(f"In validation loss it is at most {most} behind the best of them.")
+        remarks.append(f"In {label} it is at most {most} behind the best of them.")
     for baseline in search.baselines:
         if baseline.gain.mean < 0:
-            sure = (
-                "did better" if baseline.gain.high < 0 else "had a lower mean loss, though the intervals leave it open,"
-            )
+            open_ = f"had a better mean {label}, though the intervals leave it open,"
+            sure = f"did better in {label}" if baseline.gain.high < 0 else open_
             remarks.append(f"{baseline.name}, a constant rate, {sure} on the same seeds.")
     return remarks
 
@@ -153,21 +154,21 @@ def _spread(report: Report) -> str:
     return f"mean of {seeds}, {wording.level(interval)} interval {wording.percent(low)} to {wording.percent(high)}"
 
 
-def _gain(baseline: Baseline) -> Gain:
+def _gain(baseline: Baseline, objective: Objective) -> Gain:
     name, gain, accuracy = baseline.name, baseline.gain, baseline.accuracy_gain
     label, direction = f"Against {name}", _direction(gain)
     if not isfinite(gain.mean):
         reason = "it diverged on at least one seed" if gain.mean == inf else "not every training has a loss to compare"
         return Gain(f"{label}: {reason}.", Tile(label, "diverged" if gain.mean == inf else "n/a", (reason,), direction))
     meaning = _MEANING[direction]
-    text = f"Gain over {name}: {wording.loss(gain.mean)} in validation loss ({_bounds(gain)}, {meaning})"
-    details = [f"validation loss, by {wording.loss(gain.mean)}", f"{_bounds(gain)}", meaning]
-    if accuracy is not None:
+    text = f"Gain over {name}: {wording.loss(gain.mean)} in {objective.label} ({_bounds(gain)}, {meaning})"
+    details = [f"{objective.label}, by {wording.loss(gain.mean)}", f"{_bounds(gain)}", meaning]
+    if accuracy is not None and objective.metric != "val_accuracy":
         bounds = f"{wording.level(accuracy)} interval {wording.points(accuracy.low)} to {wording.points(accuracy.high)}"
         zero = _MEANING[_direction(accuracy)].partition(":")[0]
         text += f"; {wording.points(accuracy.mean)} accuracy points ({bounds}, {zero})"
         details.append(f"accuracy {wording.points(accuracy.mean)} points")
-    return Gain(f"{text}.", Tile(label, _relative(baseline), tuple(details), direction))
+    return Gain(f"{text}.", Tile(label, _relative(baseline, objective), tuple(details), direction))
 
 
 def _direction(gain: Interval) -> Direction:
@@ -176,13 +177,13 @@ def _direction(gain: Interval) -> Direction:
     return "worse" if gain.high < 0 else "unclear"
 
 
-def _relative(baseline: Baseline) -> str:
-    """Say by how many percent the winner's validation loss is lower than the baseline's."""
-    reference = baseline.row.val_loss.mean
+def _relative(baseline: Baseline, objective: Objective) -> str:
+    """Say by how many percent the winner's mean is lower or higher than the baseline's."""
+    reference, gain = baseline.row.objective.mean, baseline.gain.mean
     if not (isfinite(reference) and reference > 0):
-        return wording.signed(baseline.gain.mean)
-    share = 100 * baseline.gain.mean / reference
-    return f"{abs(share):.0f}% {'lower' if share >= 0 else 'higher'}"
+        return wording.signed(gain)
+    share = 100 * abs(gain) / reference
+    return f"{share:.{0 if share >= 10 else 1}f}% {'lower' if objective.oriented(gain) >= 0 else 'higher'}"
 
 
 def _bounds(interval: Interval) -> str:

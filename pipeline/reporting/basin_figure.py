@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from pipeline.objective import Objective
 from pipeline.reporting import style
 from pipeline.reporting.board import Entry, entries
 from pipeline.reporting.style import GRID, INK, MUTED, WIDE, Mark, Marks
@@ -18,10 +19,10 @@ _ONE_LINE = 20
 
 
 def basins(search: SearchResult, *, marks: Marks | None = None, width: float = WIDE) -> Figure:
-    """Draw validation loss against initial rate for each finalist, with the noise between seeds as a band.
+    """Draw the objective against initial rate for each finalist, with the noise between seeds as a band.
 
     One panel each, the best first, on the same axes: the range of rates that is within noise of the best is shaded.
-    Rates that diverged are crosses at the top.
+    Rates that diverged are crosses at the edge where the worst would be.
     """
     shown = [(entry, entry.row.basin) for entry in entries(search) if entry.row.basin is not None]
     marks = marks or style.marks(entry.row.scheme for entry, _ in shown)
@@ -30,7 +31,7 @@ def basins(search: SearchResult, *, marks: Marks | None = None, width: float = W
     figure, panels = style.canvas(width, 1.4 + 2.7 * rows, rows, columns, sharex=True, sharey=True)
     between = ": " if all(len(entry.label) <= _ONE_LINE for entry, _ in shown) else "\n"
     for axes, (entry, basin) in zip(panels, shown, strict=False):
-        _panel(axes, entry, basin, marks[entry.row.scheme])
+        _panel(axes, entry, basin, marks[entry.row.scheme], search.objective)
         style.label(axes, title=f"{entry.label}{between}{basin.decades:.1f} decades")
     for axes in panels[len(shown) :]:
         axes.set_visible(False)
@@ -39,15 +40,17 @@ def basins(search: SearchResult, *, marks: Marks | None = None, width: float = W
     for at, axes in enumerate(panels):
         below = at + columns >= len(shown)
         style.label(
-            axes, x="initial learning rate" if below else None, y="validation loss" if at % columns == 0 else None
+            axes,
+            x="initial learning rate" if below else None,
+            y=search.objective.label if at % columns == 0 else None,
         )
         axes.tick_params(labelbottom=below)
     style.legend(figure, 2 if width >= WIDE else 1, _keys())
     return figure
 
 
-def _panel(axes: Axes, entry: Entry, basin: Basin, mark: Mark) -> None:
-    rates, losses = np.array(basin.rates), np.array(basin.losses)
+def _panel(axes: Axes, entry: Entry, basin: Basin, mark: Mark, objective: Objective) -> None:
+    rates, losses = np.array(basin.rates), np.array(basin.values)
     sound = np.isfinite(losses)
     noise = basin.noise if np.isfinite(basin.noise) else 0.0
     axes.axvspan(basin.lr_low, basin.lr_high, color=mark.color, alpha=0.1, lw=0, zorder=0)
@@ -57,16 +60,13 @@ def _panel(axes: Axes, entry: Entry, basin: Basin, mark: Mark) -> None:
         rates[sound], losses[sound], color=mark.color, marker=mark.marker, markersize=6, markeredgecolor=style.SURFACE
     )
     if not sound.all():
-        top = axes.get_xaxis_transform()
-        axes.plot(
-            rates[~sound], np.ones((~sound).sum()), "x", color=mark.color, markersize=8, transform=top, clip_on=False
-        )
+        style.crosses(axes, rates[~sound], mark.color, bottom=objective.direction == "max")
 
 
 def _scale(axes: Axes, shown: list[Basin]) -> None:
     """Fit both axes to all panels, which share them; losses far above the best need not be seen whole."""
     rates = [rate for basin in shown for rate in basin.rates]
-    losses = [loss for basin in shown for loss in basin.losses if np.isfinite(loss)]
+    losses = [loss for basin in shown for loss in basin.values if np.isfinite(loss)]
     style.log_or_linear(axes.xaxis, min(rates), max(rates))
     if losses:
         style.log_or_linear(axes.yaxis, min(losses), max(losses))

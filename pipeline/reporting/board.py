@@ -27,11 +27,11 @@ class Entry:
     @property
     def diverged(self) -> bool:
         """Whether there is no mean to show."""
-        return not isfinite(self.row.val_loss.mean)
+        return not isfinite(self.row.objective.mean)
 
 
 def entries(search: SearchResult) -> tuple[Entry, ...]:
-    """Finalists and baselines by mean validation loss, lowest first, diverged ones last.
+    """Finalists and baselines by their mean in the objective, best first, diverged ones last.
 
     A baseline that also stands in the search's leaderboard appears once, under its own name.
     """
@@ -40,7 +40,8 @@ def entries(search: SearchResult) -> tuple[Entry, ...]:
     for key, baseline in baselines.items():
         if key not in found or found[key].role != "winner":
             found[key] = Entry(baseline.name, "baseline", baseline.row)
-    return tuple(sorted(found.values(), key=lambda e: inf if e.diverged else e.row.val_loss.mean))
+    oriented = search.objective.oriented
+    return tuple(sorted(found.values(), key=lambda e: inf if e.diverged else oriented(e.row.objective.mean)))
 
 
 def _finalist(row: LeaderboardRow, search: SearchResult) -> Entry:

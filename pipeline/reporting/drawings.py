@@ -68,23 +68,25 @@ def _curves(report: Report, marks: Marks) -> _Planned:
 
 def _search(report: Report, marks: Marks) -> _Planned:
     search, trials = report.search, report.trials
-    if search is not None:
+    if search is None:
+        return
+    measure = search.objective.label
+    yield (
+        "leaderboard",
+        f"Mean {measure} of each finalist and baseline with its interval, as in the table that follows",
+        lambda width: figures.leaderboard(search, marks=marks, width=width),
+    )
+    if any(row.basin for row in search.leaderboard):
         yield (
-            "leaderboard",
-            "Mean validation loss of each finalist and baseline with its interval, as in the table that follows",
-            lambda width: figures.leaderboard(search, marks=marks, width=width),
+            "basins",
+            f"The {measure} against initial learning rate of each finalist, with the noise as a band",
+            lambda width: figures.basins(search, marks=marks, width=width),
         )
-        if any(row.basin for row in search.leaderboard):
-            yield (
-                "basins",
-                "Validation loss against initial learning rate of each finalist, with the noise as a band",
-                lambda width: figures.basins(search, marks=marks, width=width),
-            )
     if trials is not None and len(trials):
         yield (
             "trials",
-            "Validation loss against initial learning rate of every trial",
-            lambda width: figures.trials(trials, marks=marks, width=width),
+            f"The {measure} against initial learning rate of every trial",
+            lambda width: figures.trials(trials, search.objective, marks=marks, width=width),
         )
 
 

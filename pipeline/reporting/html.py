@@ -79,12 +79,13 @@ def _sections(report: Report) -> list[tuple[str, str]]:
 
 
 def _best_trials(report: Report) -> list[dict[str, Any]]:
-    """Pick the trials with the lowest validation loss at their highest budget, as rows of a table."""
-    if report.trials is None:
+    """Pick the trials that are best in the objective at their highest budget, as rows of a table."""
+    if report.search is None or report.trials is None:
         return []
+    metric, ascending = report.search.objective.metric, report.search.objective.direction == "min"
     highest = report.trials["budget"] == report.trials["budget"].max()
-    finite = report.trials[highest & np.isfinite(report.trials["val_loss"].astype(float))]
-    best = finite.sort_values("val_loss", kind="stable").head(_BEST_TRIALS)
+    finite = report.trials[highest & np.isfinite(report.trials[metric].astype(float))]
+    best = finite.sort_values(metric, kind="stable", ascending=ascending).head(_BEST_TRIALS)
     rows = [{str(name): value for name, value in row.items()} for row in best.to_dict("records")]
     return [row | {"setting": _setting(row, report)} for row in rows]
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from pipeline.evaluation import told_apart
+from pipeline.objective import VAL_LOSS, Objective
 from pipeline.reporting import style, wording
 from pipeline.reporting.board import Entry, entries
 from pipeline.reporting.style import INK, MUTED, TEXT, WIDE, Mark, Marks
@@ -21,14 +22,14 @@ _COLUMNS = 2
 
 
 def leaderboard(search: SearchResult, *, marks: Marks | None = None, width: float = WIDE) -> Figure:
-    """Draw a forest plot: mean validation loss and its interval for each finalist and baseline, the best at the top."""
+    """Draw a forest plot: mean objective and its interval for each finalist and baseline, the best at the top."""
     lines = entries(search)
     marks = marks or style.marks(entry.row.scheme for entry in lines if entry.role != "baseline")
     figure, (axes,) = style.canvas(width, 0.9 + 0.42 * max(len(lines), 2))
     for place, entry in enumerate(lines):
         _interval(axes, place, entry, marks)
     _names(axes, lines, beside=width >= WIDE)
-    _loss_axis(axes, [entry for entry in lines if not entry.diverged])
+    _value_axis(axes, [entry for entry in lines if not entry.diverged], search.objective.label)
     axes.set_ylim(len(lines) - 0.5, -0.5)
     axes.grid(False, axis="y")
     return figure
@@ -46,12 +47,12 @@ def _names(axes: Axes, lines: Sequence[Entry], *, beside: bool) -> None:
             axes.text(1.02, place, entry.standing, transform=right, va="center", color=INK, size=TEXT, weight=weight)
 
 
-def _loss_axis(axes: Axes, shown: Sequence[Entry]) -> None:
+def _value_axis(axes: Axes, shown: Sequence[Entry], label: str) -> None:
     """Fit the axis to all intervals, unless a logarithmic one is due and an interval reaches down to zero."""
-    style.label(axes, x="validation loss")
+    style.label(axes, x=label)
     if not shown:
         return
-    means = [entry.row.val_loss.mean for entry in shown]
+    means = [entry.row.objective.mean for entry in shown]
     ends = [end for entry in shown for end in _ends(entry)]
     low, high = min(ends), max(ends)
     if min(means) > 0 and max(means) / min(means) >= 3:
@@ -71,7 +72,7 @@ def _interval(axes: Axes, place: int, entry: Entry, marks: Marks) -> None:
         return
     axes.plot(_ends(entry), [place, place], color=mark.color, linewidth=3.2 if best else 2, solid_capstyle="round")
     axes.plot(
-        [entry.row.val_loss.mean],
+        [entry.row.objective.mean],
         [place],
         marker=mark.marker,
         markersize=10 if best else 8,
@@ -85,18 +86,20 @@ def _interval(axes: Axes, place: int, entry: Entry, marks: Marks) -> None:
 
 def _ends(entry: Entry) -> list[float]:
     """Return the interval's bounds; the mean alone where one seed shows no spread."""
-    interval = entry.row.val_loss
+    interval = entry.row.objective
     if not np.isfinite([interval.low, interval.high]).all():
         return [interval.mean, interval.mean]
     return [interval.low, interval.high]
 
 
-def trials(frame: pd.DataFrame, *, marks: Marks | None = None, width: float = WIDE) -> Figure:
-    """Draw validation loss against initial rate of every trial, a colour and marker for each scheme.
+def trials(
+    frame: pd.DataFrame, objective: Objective = VAL_LOSS, *, marks: Marks | None = None, width: float = WIDE
+) -> Figure:
+    """Draw the objective against initial rate of every trial, a colour and marker for each scheme.
 
-    `frame` has the columns `optimizer`, `batch_size`, `scheme`, `initial_lr`, `budget`, `val_loss` and `state`. Where
-    there are several optimizers or batch sizes, each has a panel, on the same axes. Trainings below the highest budget
-    are small and pale; those that diverged stand as crosses at the top.
+    `frame` has the columns `optimizer`, `batch_size`, `scheme`, `initial_lr`, `budget`, `state` and that of the
+    objective's metric. Where there are several optimizers or batch sizes, each has a panel, on the same axes. Trainings
+    below the highest budget are small and pale; those that diverged stand as crosses where the worst would be.
     """
     groups = _by_setting(frame)
     columns = min(_COLUMNS, len(groups)) if width >= WIDE else 1
@@ -106,19 +109,19 @@ def trials(frame: pd.DataFrame, *, marks: Marks | None = None, width: float = WI
         width, alone if rows == 1 else 1.4 + 2.7 * rows, rows, columns, sharex=True, sharey=True
     )
     marks = marks or style.marks(frame["scheme"].astype(str))
-    rates, losses = frame["initial_lr"].to_numpy(dtype=np.float64), frame["val_loss"].to_numpy(dtype=np.float64)
-    diverged = _diverged(frame)
-    finite = losses[~diverged]
+    rates, values = _rates(frame), _values(frame, objective)
+    diverged = _diverged(frame, objective)
+    finite = values[~diverged]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.1, 1.0)
     style.log_or_linear(panels[0].yaxis, low, high)
     if rates.size:
         style.log_or_linear(panels[0].xaxis, float(rates.min()), float(rates.max()))
     highest = float(frame["budget"].max())
     for at, (axes, (title, group)) in enumerate(zip(panels, groups, strict=False)):
-        _trials_of(axes, group, marks, highest)
+        _trials_of(axes, group, objective, marks, highest)
         below = at + columns >= len(groups)
         style.label(axes, x="initial learning rate" if below else None, title=title or None)
-        style.label(axes, y="validation loss" if at % columns == 0 else None)
+        style.label(axes, y=objective.label if at % columns == 0 else None)
         axes.tick_params(labelbottom=below)
     for axes in panels[len(groups) :]:
         axes.set_visible(False)
@@ -141,22 +144,30 @@ def _by_setting(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     ] or [("", frame)]
 
 
-def _diverged(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
+def _rates(frame: pd.DataFrame) -> style.Floats:
+    return frame["initial_lr"].to_numpy(dtype=np.float64)
+
+
+def _values(frame: pd.DataFrame, objective: Objective) -> style.Floats:
+    return frame[objective.metric].to_numpy(dtype=np.float64)
+
+
+def _diverged(frame: pd.DataFrame, objective: Objective) -> npt.NDArray[np.bool_]:
     stopped = frame["state"].astype(str).str.contains("diverged", case=False)
-    return np.asarray(~np.isfinite(frame["val_loss"].to_numpy(dtype=np.float64)) | stopped.to_numpy(), np.bool_)
+    return np.asarray(~np.isfinite(_values(frame, objective)) | stopped.to_numpy(), np.bool_)
 
 
-def _trials_of(axes: Axes, frame: pd.DataFrame, marks: Marks, budget: float) -> None:
-    rates, losses = frame["initial_lr"].to_numpy(dtype=np.float64), frame["val_loss"].to_numpy(dtype=np.float64)
+def _trials_of(axes: Axes, frame: pd.DataFrame, objective: Objective, marks: Marks, budget: float) -> None:
+    rates, values = _rates(frame), _values(frame, objective)
     schemes = frame["scheme"].astype(str).to_numpy()
-    highest, diverged = frame["budget"].to_numpy(dtype=np.float64) == budget, _diverged(frame)
+    highest, diverged = frame["budget"].to_numpy(dtype=np.float64) == budget, _diverged(frame, objective)
     for name in dict.fromkeys(schemes):
         chosen = (schemes == name) & ~diverged
-        _points(axes, rates[chosen & ~highest], losses[chosen & ~highest], marks[name], pale=True)
-        _points(axes, rates[chosen & highest], losses[chosen & highest], marks[name])
+        _points(axes, rates[chosen & ~highest], values[chosen & ~highest], marks[name], pale=True)
+        _points(axes, rates[chosen & highest], values[chosen & highest], marks[name])
         lost = rates[(schemes == name) & diverged]
         if lost.size:
-            _crosses(axes, lost, marks[name])
+            style.crosses(axes, lost, marks[name].color, bottom=objective.direction == "max")
 
 
 def _points(axes: Axes, x: style.Floats, y: style.Floats, mark: Mark, *, pale: bool = False) -> None:
@@ -170,21 +181,6 @@ def _points(axes: Axes, x: style.Floats, y: style.Floats, mark: Mark, *, pale: b
         alpha=0.4 if pale else 1,
         markeredgecolor=style.SURFACE,
         markeredgewidth=0.8,
-    )
-
-
-def _crosses(axes: Axes, x: style.Floats, mark: Mark) -> None:
-    """Put diverged trials on the top edge, whatever the scale below."""
-    axes.plot(
-        x,
-        np.ones(x.size),
-        linestyle="none",
-        marker="x",
-        color=mark.color,
-        markersize=8,
-        markeredgewidth=2,
-        transform=axes.get_xaxis_transform(),
-        clip_on=False,
     )
 
 

@@ -115,6 +115,21 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
+def crosses(axes: Axes, x: Floats, color: str, *, bottom: bool = False) -> None:
+    """Put what diverged on the top edge, whatever the scale below; on the bottom one where more is better."""
+    axes.plot(
+        x,
+        np.full(x.size, 0.0 if bottom else 1.0),
+        linestyle="none",
+        marker="x",
+        color=color,
+        markersize=8,
+        markeredgewidth=2,
+        transform=axes.get_xaxis_transform(),
+        clip_on=False,
+    )
+
+
 def log_or_linear(axis: Axis, low: float, high: float) -> None:
     """Make `axis` logarithmic with plain numbers when positive values span a factor of three, else linear."""
     formatter = FuncFormatter(lambda value, _: wording.number(value))

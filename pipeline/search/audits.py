@@ -38,7 +38,7 @@ def audit(
 
     `trials` are all trainings at the budgets of trials, `full` those of finalists and baselines at the full one.
     """
-    noise = statistics.seed_noise([[o.val_loss for o in full[name]] for name in finalists])
+    noise = statistics.seed_noise([[o.loss for o in full[name]] for name in finalists])
     return Audits(
         agreement=tuple(
             _agreement(plan, budget, {**finalists, **baselines}, full, evaluate) for budget in plan.budgets
@@ -54,24 +54,24 @@ def _agreement(
 ) -> Agreement:
     """Rank the candidates at a budget and at the full one. The baselines are trained for it, as no trial did."""
     low = {
-        name: evaluate(replace(candidate, epochs=budget, seed=plan.trial_seed)).val_loss
+        name: evaluate(replace(candidate, epochs=budget, seed=plan.trial_seed)).loss
         for name, candidate in candidates.items()
     }
     both = [name for name in candidates if full[name]]
     correlation = statistics.rank_correlation(
-        [low[name] for name in both], [float(np.mean([o.val_loss for o in full[name]])) for name in both]
+        [low[name] for name in both], [float(np.mean([o.loss for o in full[name]])) for name in both]
     )
     return Agreement(epochs=budget, candidates=len(both), correlation=correlation if isfinite(correlation) else None)
 
 
 def importance(plan: Plan, trials: Sequence[Trial]) -> dict[str, float]:
-    """Shares of the variance of the loss, by fANOVA (Hutter et al. 2014) as Optuna has it; empty with few trials.
+    """Shares of the variance of the objective, by fANOVA (Hutter et al. 2014) as Optuna has it; empty with few trials.
 
     `rate`, `scheme`, `parameters` for all parameters of schemes together, and `optimizer` and `batch size` where there
     are several. A parameter of another scheme than a trial's stands at its default.
     """
-    known = [trial for trial in trials if trial.outcome.val_loss < inf]
-    if len(known) < _FEWEST or len({trial.outcome.val_loss for trial in known}) == 1:
+    known = [trial for trial in trials if trial.outcome.loss < inf]
+    if len(known) < _FEWEST or len({trial.outcome.loss for trial in known}) == 1:
         return {}
     columns = [_columns(plan, trial) for trial in known]
     constant = {name for name in columns[0] if len({row[name] for row in columns}) == 1}  # slow, and without a share
@@ -79,9 +79,7 @@ def importance(plan: Plan, trials: Sequence[Trial]) -> dict[str, float]:
     study = optuna.create_study()
     for row, trial in zip(columns, known, strict=True):
         params = {name: row[name] for name in distributions}
-        study.add_trial(
-            optuna.trial.create_trial(params=params, distributions=distributions, value=trial.outcome.val_loss)
-        )
+        study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=trial.outcome.loss))
     shares = optuna.importance.get_param_importances(
         study, evaluator=optuna.importance.FanovaImportanceEvaluator(n_trees=_TREES, seed=plan.seed)
     )

@@ -1,12 +1,13 @@
 """The basins: how far the initial rate of a finalist may be off, from a few more trainings at a trial's budget."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from pipeline import statistics
 from pipeline.evaluation import Evaluation
+from pipeline.objective import VAL_LOSS, Objective
 from pipeline.results import Basin
 from pipeline.search.plan import Evaluate, Trial
 
@@ -31,36 +32,38 @@ def measure_noise(finalists: Iterable[Evaluation], evaluate: Evaluate) -> float:
     groups = []
     for finalist in finalists:
         seeds = range(finalist.seed, finalist.seed + NOISE_RUNS + 1)
-        groups.append([evaluate(replace(finalist, seed=seed)).val_loss for seed in seeds])
+        groups.append([evaluate(replace(finalist, seed=seed)).loss for seed in seeds])
     return _DEVIATIONS * statistics.seed_noise(groups)
 
 
-def measure_basin(centre: Evaluation, trials: Sequence[Trial], evaluate: Evaluate, noise: float) -> Basin:
+def measure_basin(
+    centre: Evaluation, trials: Sequence[Trial], evaluate: Evaluate, noise: float, objective: Objective = VAL_LOSS
+) -> Basin:
     """Find the rates round that of `centre`, all else equal, whose loss is within `noise` of the best.
 
     Trials that differ from `centre` only in their rate are made use of; up to `EDGE_RUNS` trainings for each edge are
     added where they tell most.
     """
     losses = {
-        trial.evaluation.initial_lr: trial.outcome.val_loss
+        trial.evaluation.initial_lr: trial.outcome.loss
         for trial in trials
         if replace(trial.evaluation, initial_lr=centre.initial_lr) == centre
     }
     own = centre.initial_lr
     if own not in losses:
-        losses[own] = evaluate(centre).val_loss
+        losses[own] = evaluate(centre).loss
     if not np.isfinite(losses[own]):
-        return _basin(own, own, losses, noise)
+        return _basin(own, own, losses, noise, objective)
     for side in (-1, 1):
         for _ in range(EDGE_RUNS):
             rate = statistics.next_rate(losses, own, noise, side)
             if rate is None:
                 break
-            losses[rate] = evaluate(replace(centre, initial_lr=rate)).val_loss
-    return _basin(*statistics.basin(losses, own, noise), losses, noise)
+            losses[rate] = evaluate(replace(centre, initial_lr=rate)).loss
+    return _basin(*statistics.basin(losses, own, noise), losses, noise, objective)
 
 
-def _basin(low: float, high: float, losses: dict[float, float], noise: float) -> Basin:
+def _basin(low: float, high: float, losses: Mapping[float, float], noise: float, objective: Objective) -> Basin:
     rates = sorted(losses)
     return Basin(
         lr_low=low,
@@ -68,5 +71,5 @@ def _basin(low: float, high: float, losses: dict[float, float], noise: float) ->
         decades=statistics.decades(low, high),
         noise=noise,
         rates=tuple(rates),
-        losses=tuple(losses[rate] for rate in rates),
+        values=tuple(objective.oriented(losses[rate]) for rate in rates),
     )

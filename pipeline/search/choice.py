@@ -7,18 +7,23 @@ import numpy as np
 
 from pipeline import statistics
 from pipeline.evaluation import Evaluation
+from pipeline.objective import VAL_LOSS, Objective
 from pipeline.results import Basin
 from pipeline.schedules import SCHEMES
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the choice rests on, by name: `losses` are those of every candidate, `basins` those of the finalists."""
+    """What the choice rests on, by name: `losses` are those of every candidate, `basins` those of the finalists.
+
+    The losses stand for the `objective`: less is better.
+    """
 
     finalists: Mapping[str, Evaluation]
     losses: Mapping[str, Sequence[float]]
     verdicts: statistics.Verdicts
     basins: Mapping[str, Basin]
+    objective: Objective = VAL_LOSS
 
     @property
     def tied(self) -> list[str]:
@@ -34,7 +39,7 @@ class Evidence:
         return SCHEMES[self.finalists[name].scheme].complexity
 
     def mean(self, name: str) -> float:
-        """Mean validation loss; infinite where a training diverged."""
+        """Mean loss; infinite where a training diverged."""
         return float(np.mean(self.losses[name]))
 
 
@@ -42,7 +47,7 @@ def choose(evidence: Evidence) -> str:
     """Name the finalist to train with.
 
     Of those that may be the best, the one with the widest basin: its rate may be off the most. Then the one with the
-    simplest scheme, then the one with the lowest mean. Where baselines beat all finalists, the lowest mean decides.
+    simplest scheme, then the one with the best mean. Where baselines beat all finalists, the best mean decides.
     """
     if not evidence.tied:
         return min(evidence.finalists, key=lambda name: (evidence.mean(name), evidence.complexity(name)))
@@ -51,20 +56,23 @@ def choose(evidence: Evidence) -> str:
 
 def explain(evidence: Evidence, chosen: str) -> str:
     """Say why this is the answer, and plainly where a baseline is as good or better."""
-    found, seeds = evidence.verdicts, len(evidence.losses[chosen])
+    found, seeds, label = evidence.verdicts, len(evidence.losses[chosen]), evidence.objective.label
     if found.rows[chosen].verdict == "diverged":
         return "every finalist diverged on some seed"
     if found.rows[chosen].verdict == "worse":
-        return f"every scheme found is worse than {_listed(found.still_in)}; {chosen} is the best scheme found"
+        return (
+            f"every scheme found is worse in {label} than {_listed(found.still_in)}; {chosen} is the best scheme found"
+        )
     if found.rows[chosen].verdict == "winner":
         return (
-            f"{chosen} beat every other finalist and baseline on {seeds} seeds, at 95% over all comparisons and looks"
+            f"{chosen} beat every other finalist and baseline in {label} on {seeds} seeds,"
+            " at 95% over all comparisons and looks"
         )
-    parts = [] if found.best in evidence.finalists else [f"{found.best} has the lowest mean validation loss"]
+    parts = [] if found.best in evidence.finalists else [f"{found.best} has the best mean {label}"]
     others = [name for name in found.still_in if name != chosen]
     parts.append(f"{seeds} seeds do not tell {chosen} from {_listed(others)}")
     parts += [_why(evidence, chosen)] if len(evidence.tied) > 1 else []
-    parts.append(f"it is behind the best by at most {found.rows[chosen].behind.high:.3g}")
+    parts.append(f"it is behind the best by at most {found.rows[chosen].behind.high:.3g} in {label}")
     parts.append(_resolution(evidence))
     return "; ".join(parts)
 
@@ -77,11 +85,11 @@ def _why(evidence: Evidence, chosen: str) -> str:
         return f"{chosen} is chosen because its basin is the widest, {width}"
     if all(evidence.complexity(name) > evidence.complexity(chosen) for name in rivals):
         return f"{chosen} is chosen as the simplest of those with the widest basin, {width}"
-    return f"{chosen} is chosen for the lowest mean of those with the widest basin, {width}, and the simplest schemes"
+    return f"{chosen} is chosen for the best mean of those with the widest basin, {width}, and the simplest schemes"
 
 
 def _resolution(evidence: Evidence) -> str:
-    """Say how many seeds would part the two with the lowest means."""
+    """Say how many seeds would part the two with the best means."""
     first, second = sorted(evidence.verdicts.still_in, key=evidence.mean)[:2]
     needed = statistics.seeds_needed(evidence.losses[first], evidence.losses[second])
     many = f"about {needed}" if needed <= statistics.MOST_SEEDS else f"more than {statistics.MOST_SEEDS}"

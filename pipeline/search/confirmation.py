@@ -10,7 +10,8 @@ from math import inf
 
 from pipeline import statistics
 from pipeline.evaluation import Evaluation
-from pipeline.results import Baseline, Basin, LeaderboardRow, Winner
+from pipeline.objective import VAL_LOSS, Objective
+from pipeline.results import Baseline, Basin, Interval, LeaderboardRow, Winner
 from pipeline.schedules import SCHEMES
 from pipeline.search.basins import measure_basin, measure_noise
 from pipeline.search.choice import Evidence, choose, explain
@@ -47,10 +48,10 @@ def choose_finalists(trials: Sequence[Trial], top_k: int) -> list[Evaluation]:
     At least one, even if all diverged.
     """
     best: dict[tuple[str, int, str], Trial] = {}
-    for trial in sorted(trials, key=lambda t: (t.outcome.val_loss, SCHEMES[t.evaluation.scheme].complexity, t.number)):
+    for trial in sorted(trials, key=lambda t: (t.outcome.loss, SCHEMES[t.evaluation.scheme].complexity, t.number)):
         asked = trial.evaluation
         best.setdefault((asked.optimizer, asked.batch_size, asked.scheme), trial)
-    finalists = [trial.evaluation for trial in best.values() if trial.outcome.val_loss < inf]
+    finalists = [trial.evaluation for trial in best.values() if trial.outcome.loss < inf]
     return finalists[:top_k] or [next(iter(best.values())).evaluation]
 
 
@@ -70,6 +71,7 @@ def confirm(
     seeds: Sequence[int],
     epochs: float,
     trials: Sequence[Trial],
+    objective: Objective = VAL_LOSS,
 ) -> Confirmation:
     """Compare candidates, by name, at a budget of `epochs` on `seeds` that no trial has seen.
 
@@ -81,13 +83,13 @@ def confirm(
     losses, schedule = losses_of(outcomes), statistics.looks(len(seeds))
     found = statistics.verdicts(losses, schedule)
     noise = measure_noise(finalists.values(), evaluate)
-    basins = {name: measure_basin(finalist, trials, evaluate, noise) for name, finalist in finalists.items()}
-    evidence = Evidence(finalists, losses, found, basins)
+    basins = {name: measure_basin(f, trials, evaluate, noise, objective) for name, f in finalists.items()}
+    evidence = Evidence(finalists, losses, found, basins, objective)
     chosen = choose(evidence)
     # Any finalist that may be the best could have been chosen on these seeds: each is a comparison with each baseline.
     share = statistics.spent_at(len(losses[chosen]), schedule) / (max(len(evidence.tied), 1) * max(len(baselines), 1))
     rows = {
-        name: _row(candidate, outcomes[name], found.rows[name], seeds, basins.get(name))
+        name: _row(candidate, outcomes[name], found.rows[name], seeds, basins.get(name), objective)
         for name, candidate in candidates.items()
     }
     return Confirmation(
@@ -131,9 +133,11 @@ def _row(
     compared: statistics.Comparison,
     seeds: Sequence[int],
     basin: Basin | None,
+    objective: Objective,
 ) -> LeaderboardRow:
     return LeaderboardRow(
         **settings(candidate).model_dump(),
+        objective=in_its_sign(statistics.mean_interval([outcome.loss for outcome in outcomes]), objective),
         val_loss=statistics.mean_interval([outcome.val_loss for outcome in outcomes]),
         val_accuracy=_mean_accuracy(outcomes),
         difference=compared.behind,
@@ -146,20 +150,26 @@ def _row(
 def _against(
     name: str, row: LeaderboardRow, baseline: Sequence[Outcome], winner: Sequence[Outcome], share: float
 ) -> Baseline:
-    """What the winner is worth against a baseline: in loss and in accuracy, both positive where it is better."""
+    """What the winner is worth against a baseline, in the objective and in accuracy: positive where it is better."""
     ours, theirs = ([o.val_accuracy for o in side if o.val_accuracy is not None] for side in (winner, baseline))
     known = len(ours) == len(theirs) == len(winner)
     return Baseline(
         name=name,
         row=row,
-        gain=statistics.paired_difference([o.val_loss for o in baseline], [o.val_loss for o in winner], share=share),
+        gain=statistics.paired_difference([o.loss for o in baseline], [o.loss for o in winner], share=share),
         accuracy_gain=statistics.paired_difference(ours, theirs, share=share) if known else None,
     )
 
 
 def losses_of(outcomes: Outcomes) -> dict[str, list[float]]:
     """The losses of each candidate, one a seed."""
-    return {name: [outcome.val_loss for outcome in group] for name, group in outcomes.items()}
+    return {name: [outcome.loss for outcome in group] for name, group in outcomes.items()}
+
+
+def in_its_sign(interval: Interval, objective: Objective) -> Interval:
+    """The interval of the objective itself, from that of the losses."""
+    low, high = sorted(objective.oriented(bound) for bound in (interval.low, interval.high))
+    return interval.model_copy(update={"mean": objective.oriented(interval.mean), "low": low, "high": high})
 
 
 def _mean_accuracy(outcomes: Sequence[Outcome]) -> float | None:

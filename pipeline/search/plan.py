@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.config import SamplerName
 from pipeline.evaluation import Evaluation, Setting, told_apart
+from pipeline.objective import VAL_LOSS, Objective
 from pipeline.results import Params
 
 TRIAL_SEED, CONFIRM_SEED = 10_000, 20_000
@@ -56,7 +57,7 @@ class Plan:
 
     `budgets` are those of a trial, lowest first, and `epochs` is the full one, in passes over the training set.
     `trials` counts configurations: however many budgets one of them is trained at, it is one trial. With `transfer` the
-    winner is tried at other budgets too.
+    winner is tried at other budgets too. `objective` is what the losses of outcomes stand for, for results to name.
     """
 
     spaces: Sequence[Space]
@@ -69,6 +70,7 @@ class Plan:
     seed: int
     sampler: SamplerName = "tpe"
     transfer: bool = False
+    objective: Objective = VAL_LOSS
 
     @property
     def trial_epochs(self) -> float:
@@ -108,8 +110,13 @@ class Plan:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the search needs to know of one training; the loss of one that diverged is infinite."""
+    """What the search needs to know of one training.
 
+    `loss` is the objective, so signed that less is better: all is decided by it. It and `val_loss` are infinite where
+    the training diverged.
+    """
+
+    loss: float
     val_loss: float
     val_accuracy: float | None
     seconds: float

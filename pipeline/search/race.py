@@ -66,8 +66,8 @@ class Race:
     def best(self) -> Trial | None:
         """The best trial at the highest budget of trials, None as long as none has come so far without diverging."""
         reached = [trial for trial in self.trials if trial.evaluation.epochs == self._plan.trial_epochs]
-        finite = [trial for trial in reached if trial.outcome.val_loss < inf]
-        return min(finite, key=lambda trial: trial.outcome.val_loss, default=None)
+        finite = [trial for trial in reached if trial.outcome.loss < inf]
+        return min(finite, key=lambda trial: trial.outcome.loss, default=None)
 
     def run_trial(self, number: int, evaluate: Evaluate) -> None:
         """Try one more configuration, at one budget after the other for as long as it keeps up."""
@@ -77,11 +77,11 @@ class Race:
             asked = replace(evaluation, epochs=budget)
             outcome = evaluate(asked)
             self.trials.append(Trial(number, asked, outcome))
-            trial.report(outcome.val_loss, ETA**rung)
-            if not isfinite(outcome.val_loss) or (budget < self._plan.trial_epochs and trial.should_prune()):
+            trial.report(outcome.loss, ETA**rung)
+            if not isfinite(outcome.loss) or (budget < self._plan.trial_epochs and trial.should_prune()):
                 self._study.tell(trial, state=TrialState.PRUNED)
                 return
-        self._study.tell(trial, outcome.val_loss)
+        self._study.tell(trial, outcome.loss)
 
     def widen(self) -> bool:
         """Move a bound that the best rate lies at, and let the next trial look beyond; whether there was one."""

@@ -35,4 +35,4 @@ def _next(plan: Plan, races: Sequence[Race], number: int) -> Race | None:
 
 def _loss(race: Race) -> float:
     """The loss it has come to; a race of which nothing is known yet, since all diverged, comes first."""
-    return race.best.outcome.val_loss if race.best else -inf
+    return race.best.outcome.loss if race.best else -inf

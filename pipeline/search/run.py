@@ -61,7 +61,13 @@ def run(plan: Plan, evaluate: Evaluate) -> tuple[SearchResult, list[Trial]]:
     finalists = {plan.name(f, f.scheme): f for f in confirmation.choose_finalists(highest, plan.top_k)}
     ledger.part, baselines = "confirmation", confirmation.baselines(plan.spaces[0].batch_size)
     found = confirmation.confirm(
-        finalists, baselines, ledger, seeds=plan.fresh_seeds, epochs=plan.epochs, trials=highest
+        finalists,
+        baselines,
+        ledger,
+        seeds=plan.fresh_seeds,
+        epochs=plan.epochs,
+        trials=highest,
+        objective=plan.objective,
     )
     ledger.part, count = "audits", sum(race.length for race in races)
     audits = audit(plan, trials, finalists, baselines, found.outcomes, ledger)
@@ -72,8 +78,9 @@ def run(plan: Plan, evaluate: Evaluate) -> tuple[SearchResult, list[Trial]]:
     assert basin is not None
     untried = tuple(race.name for race in races if not race.length)
     result = SearchResult(
+        objective=plan.objective,
         winner=confirmation.settings(finalists[found.winner]),
-        leaderboard=tuple(sorted(found.rows.values(), key=lambda row: row.val_loss.mean)),
+        leaderboard=tuple(sorted(found.rows.values(), key=lambda row: plan.objective.oriented(row.objective.mean))),
         ties=found.ties,
         basin=basin,
         baselines=found.baselines,

@@ -6,7 +6,7 @@ from pipeline import statistics
 from pipeline.config import LARGEST_BATCH
 from pipeline.evaluation import Evaluation
 from pipeline.results import RateSuggestion, Transfer
-from pipeline.search.confirmation import losses_of, train_on_seeds
+from pipeline.search.confirmation import in_its_sign, losses_of, train_on_seeds
 from pipeline.search.plan import Evaluate, Plan
 
 FACTORS = (0.5, 2.0)
@@ -37,7 +37,7 @@ def _at(factor: float, plan: Plan, winner: str, candidates: Mapping[str, Evaluat
         epochs=epochs,
         verdict=own.verdict,
         rivals=tuple(name for name in found.still_in if name != winner),
-        val_loss=statistics.mean_interval(losses[winner]),
+        objective=in_its_sign(statistics.mean_interval(losses[winner]), plan.objective),
         difference=own.behind,
         candidates=tuple(candidates),
         seeds=seeds[: len(losses[winner])],

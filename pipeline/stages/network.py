@@ -2,9 +2,12 @@
 
 import logging
 
+import numpy as np
+
 from pipeline.config import RangeTestOptions
 from pipeline.datasets import Splits, input_shape
 from pipeline.models import builder
+from pipeline.objective import VAL_LOSS, Objective
 from pipeline.training import Trainer
 
 
@@ -19,6 +22,12 @@ def trainer(options: RangeTestOptions, splits: Splits, optimizer: str, batch_siz
         batch_size=batch_size,
         precision=options.precision,
     )
+
+
+def require_metric(engine: Trainer, objective: Objective) -> None:
+    """Raise InputError, before any training at length, where the network has no such metric: one update tells."""
+    if objective.metric != VAL_LOSS.metric:
+        engine.train(np.zeros(1), 0, validations=1).loss_by(objective)
 
 
 def _worth_saying(record: logging.LogRecord) -> bool:

@@ -2,19 +2,21 @@
 
 from dataclasses import asdict
 
+import numpy as np
 import pandas as pd
 
 from pipeline import search
 from pipeline.config import SearchOptions
 from pipeline.evaluation import Evaluation, Training, told_apart
+from pipeline.objective import VAL_LOSS, Objective
 from pipeline.range_analysis.exploration import BOUNDS
 from pipeline.reporting import figures
-from pipeline.results import Cost, RangeTestResult, SearchResult
+from pipeline.results import Cost, LeaderboardRow, RangeTestResult, SearchResult
 from pipeline.schedules import format_params, rewriter
 from pipeline.search import Outcome, Plan, Space, Trial
 from pipeline.stages.context import Context
 from pipeline.stages.drawing import draw_training
-from pipeline.stages.network import trainer
+from pipeline.stages.network import require_metric, trainer
 from pipeline.tracking import TrainingLog
 from pipeline.tracking.trainings import read_training
 from pipeline.training import Trainer
@@ -24,8 +26,9 @@ def summary(result: SearchResult) -> str:
     """What came out, in one line."""
     winner = result.winner
     tie = f", tied with {', '.join(result.ties)}" if result.ties else ""
+    by = "" if result.objective == VAL_LOSS else f" by {result.objective.metric}"
     name = f"{told_apart(winner, result.spaces)}{winner.scheme}"
-    return f"{name} lr={winner.initial_lr:.3g}{tie} ({result.trials} trials, {result.diverged} diverged)"
+    return f"{name} lr={winner.initial_lr:.3g}{by}{tie} ({result.trials} trials, {result.diverged} diverged)"
 
 
 def run(context: Context[SearchOptions]) -> SearchResult:
@@ -90,12 +93,13 @@ class _Evaluator:
             name = evaluation.name if role == "confirmation" else evaluation.name_with_budget
             self._log.log("trial", evaluation, training, name=f"{setting}{name}", tags={"pipeline.role": role})
         self._context.status.advance()
-        return _outcome(training)
+        return _outcome(training, self._context.options.judged_by)
 
     def _train(self, evaluation: Evaluation) -> Training:
         setting = evaluation.optimizer, evaluation.batch_size
         if setting not in self._trainers:
             self._trainers[setting] = trainer(self._context.options, self._splits, *setting)
+            require_metric(self._trainers[setting], self._context.options.judged_by)
         engine = self._trainers[setting]
         return engine.train(
             evaluation.curve(engine.steps_per_epoch),
@@ -125,6 +129,7 @@ def _plan(context: Context[SearchOptions]) -> Plan:
         seed=options.seed,
         sampler=options.sampler,
         transfer=options.transfer,
+        objective=options.judged_by,
     )
 
 
@@ -135,9 +140,10 @@ def _space(found: RangeTestResult) -> Space:
     return Space(found.optimizer, found.batch_size, float((low * high) ** 0.5), low, high)
 
 
-def _outcome(training: Training) -> Outcome:
+def _outcome(training: Training, objective: Objective) -> Outcome:
     val_loss = training.final("val_loss")
     return Outcome(
+        loss=training.loss_by(objective),
         val_loss=float("inf") if val_loss is None else val_loss,
         val_accuracy=training.final("val_accuracy"),
         seconds=training.seconds,
@@ -149,7 +155,7 @@ def _outcome(training: Training) -> Outcome:
 
 def _write(context: Context[SearchOptions], result: SearchResult, trials: list[Trial]) -> None:
     folder = context.run.folder
-    frame = trials_frame(trials)
+    frame = trials_frame(trials, result.objective)
     frame.to_csv(folder / "trials.csv", index=False)
     rows = [
         {
@@ -162,6 +168,7 @@ def _write(context: Context[SearchOptions], result: SearchResult, trials: list[T
             "val_loss_low": row.val_loss.low,
             "val_loss_high": row.val_loss.high,
             "val_accuracy": row.val_accuracy,
+            **_objective_columns(row, result.objective.metric),
             "behind": row.difference.mean,
             "behind_at_most": row.difference.high,
             "basin_low": row.basin.lr_low if row.basin else None,
@@ -174,11 +181,16 @@ def _write(context: Context[SearchOptions], result: SearchResult, trials: list[T
     pd.DataFrame(rows).to_csv(folder / "leaderboard.csv", index=False)
     figures.leaderboard(result).savefig(folder / "leaderboard.png")
     figures.basins(result).savefig(folder / "basins.png")
-    figures.trials(frame).savefig(folder / "trials.png")
+    figures.trials(frame, result.objective).savefig(folder / "trials.png")
 
 
-def trials_frame(trials: list[Trial]) -> pd.DataFrame:
-    """One row a training; the loss of one that diverged is empty, and `diverged` says why."""
+def _objective_columns(row: LeaderboardRow, metric: str) -> dict[str, float]:
+    found = row.objective
+    return {metric: found.mean, f"{metric}_low": found.low, f"{metric}_high": found.high}
+
+
+def trials_frame(trials: list[Trial], objective: Objective) -> pd.DataFrame:
+    """One row a training; the objective and the loss of one that diverged are empty, and `diverged` says why."""
     rows = [
         {
             "number": trial.number,
@@ -191,7 +203,8 @@ def trials_frame(trials: list[Trial]) -> pd.DataFrame:
             "seed": trial.evaluation.seed,
             "state": "diverged" if trial.outcome.diverged else "complete",
             **asdict(trial.outcome),
+            objective.metric: objective.oriented(trial.outcome.loss),
         }
         for trial in trials
     ]
-    return pd.DataFrame(rows).replace(float("inf"), float("nan"))
+    return pd.DataFrame(rows).drop(columns="loss").replace([np.inf, -np.inf], np.nan)

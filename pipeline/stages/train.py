@@ -11,11 +11,12 @@ from pipeline.config import TrainOptions
 from pipeline.datasets import head, named
 from pipeline.errors import InputError
 from pipeline.evaluation import Evaluation, Training
+from pipeline.objective import Objective
 from pipeline.results import SeedScore, TrainResult, Winner
 from pipeline.schedules import keras_source, parse_params, rewriter, torch_source
 from pipeline.stages.context import Context
 from pipeline.stages.drawing import draw_training
-from pipeline.stages.network import trainer
+from pipeline.stages.network import require_metric, trainer
 from pipeline.tracking import TrainingLog
 from pipeline.tracking.files import write_text
 from pipeline.tracking.models import log_model, register_if_better
@@ -28,11 +29,12 @@ WEIGHTS = "network.weights.h5"
 
 @dataclass(frozen=True)
 class _Final:
-    """One final training with its scores and the weights it ended with."""
+    """One final training with its scores, its loss by the objective, and the weights it ended with."""
 
     evaluation: Evaluation
     training: Training
     score: SeedScore
+    loss: float
     weights: list[NDArray[np.generic]]
 
 
@@ -46,11 +48,12 @@ def run(context: Context[TrainOptions]) -> TrainResult:
     """Train, test, log the best seed's model, and register it if it beats the incumbent."""
     winner = _winner(context)
     engine = trainer(context.options, context.upstream.splits, winner.optimizer, winner.batch_size)
+    require_metric(engine, context.options.judged_by)
     log = TrainingLog(context.store, context.run, context.trainings, draw_training)
     if not context.options.fresh:
         log.keep()
     finals = _train_all(context, winner, engine, log)
-    best = min(finals, key=lambda final: final.score.val_loss)
+    best = min(finals, key=lambda final: final.loss)
     engine.model.set_weights(best.weights)
     log.log_onto(context.run, best.evaluation, best.training, _mean_scores(finals))
     serving = engine.serving_model()
@@ -99,17 +102,17 @@ def _train_all(context: Context[TrainOptions], winner: Winner, engine: Trainer, 
             winner.batch_size,
         )
         context.status.begin(evaluation.name)
-        finals.append(_train_one(evaluation, engine, log))
+        finals.append(_train_one(evaluation, engine, log, context.options.judged_by))
         context.status.advance()
     return finals
 
 
-def _train_one(evaluation: Evaluation, engine: Trainer, log: TrainingLog) -> _Final:
+def _train_one(evaluation: Evaluation, engine: Trainer, log: TrainingLog, objective: Objective) -> _Final:
     """Train and test, or take both from an interrupted run."""
     kept = log.recall(evaluation)
     if kept is not None:
         engine.model.load_weights(kept / WEIGHTS)
-        return _final(evaluation, read_training(kept), read_metrics(kept), engine)
+        return _final(evaluation, read_training(kept), read_metrics(kept), engine, objective)
     training = engine.train(
         evaluation.curve(engine.steps_per_epoch),
         evaluation.seed,
@@ -120,10 +123,12 @@ def _train_one(evaluation: Evaluation, engine: Trainer, log: TrainingLog) -> _Fi
     log.log(
         "train", evaluation, training, metrics=test, save=lambda folder: engine.model.save_weights(folder / WEIGHTS)
     )
-    return _final(evaluation, training, test, engine)
+    return _final(evaluation, training, test, engine, objective)
 
 
-def _final(evaluation: Evaluation, training: Training, test: Mapping[str, float], engine: Trainer) -> _Final:
+def _final(
+    evaluation: Evaluation, training: Training, test: Mapping[str, float], engine: Trainer, objective: Objective
+) -> _Final:
     val_loss = training.final("val_loss")
     if val_loss is None:
         raise InputError(
@@ -136,7 +141,7 @@ def _final(evaluation: Evaluation, training: Training, test: Mapping[str, float]
         test_accuracy=test.get("test_accuracy"),
         train_seconds=training.seconds,
     )
-    return _Final(evaluation, training, score, engine.model.get_weights())
+    return _Final(evaluation, training, score, training.loss_by(objective), engine.model.get_weights())
 
 
 def _mean_scores(finals: list[_Final]) -> dict[str, float]:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
+from pipeline.objective import Objective
 from pipeline.reporting.figures import Role, Training
 from pipeline.reporting.html import Report, Sweep, render
 from pipeline.results import (
@@ -91,6 +92,7 @@ def make_row(scheme: str, initial_lr: float, mean: float, verdict: str, **fields
         "optimizer": "sgd",
         "batch_size": 50,
         "params": {},
+        "objective": Interval(mean=mean, low=0.9 * mean, high=1.1 * mean),
         "val_loss": Interval(mean=mean, low=0.9 * mean, high=1.1 * mean),
         "val_accuracy": 1 - mean / 3,
         "difference": Interval(mean=mean - 0.0571, low=mean - 0.0621, high=mean - 0.0521, level=0.9833),
@@ -109,7 +111,7 @@ def make_basin(centre: float, width: float) -> Basin:
         decades=width,
         noise=0.004,
         rates=tuple(centre * 10**distances),
-        losses=tuple(0.12 + 0.004 * (2 * distances / width) ** 2),
+        values=tuple(0.12 + 0.004 * (2 * distances / width) ** 2),
     )
 
 
@@ -152,7 +154,7 @@ def make_search() -> SearchResult:
             ),
         ),
         cost=Cost(seconds=141.2, epochs=58.5, examples=187_200),
-        reason="Cosine has the lowest mean validation loss of 5 candidates on 3 fresh seeds.",
+        reason="Cosine has the best mean validation loss of 5 candidates on 3 fresh seeds.",
         lr_low=0.0032,
         lr_high=0.32,
         widened=(Widening(optimizer="sgd", batch_size=50, scheme="step", side="high", before=0.15, after=0.32),),
@@ -185,7 +187,7 @@ def make_transfer() -> SearchResult:
         epochs=3,
         verdict="tie",
         rivals=("one_cycle", "SGD at 0.01"),
-        val_loss=loss,
+        objective=loss,
         difference=Interval(mean=0, low=0, high=0.0051, level=level),
         candidates=names,
         seeds=SEEDS,
@@ -337,6 +339,26 @@ def make_regression() -> Report:
     )
 
 
+def make_maximised() -> Report:
+    """The report of a search for the highest gain, which is 1 less the loss; two trials of it diverged."""
+    report = make_report()
+    assert report.search is not None
+    assert report.trials is not None
+
+    def turned(row: LeaderboardRow) -> LeaderboardRow:
+        loss = row.objective
+        gain = Interval(mean=1 - loss.mean, low=1 - loss.high, high=1 - loss.low)
+        values = row.basin and row.basin.model_copy(update={"values": tuple(1 - v for v in row.basin.values)})
+        return row.model_copy(update={"objective": gain, "basin": values})
+
+    search = report.search
+    turned_rows = tuple(turned(row) for row in search.leaderboard)
+    baselines = tuple(b.model_copy(update={"row": turned(b.row)}) for b in search.baselines)
+    objective = {"objective": Objective("val_gain", "max"), "leaderboard": turned_rows, "baselines": baselines}
+    trials = report.trials.assign(val_gain=1 - report.trials["val_loss"].replace(inf, np.nan))
+    return make_report(search=search.model_copy(update=objective), trials=trials)
+
+
 def make_given() -> Report:
     """A training with a scheme given by the user: no range test, no search."""
     winners = [training for training in make_trainings() if training.role == "winner"]
@@ -371,6 +393,12 @@ def regression() -> Report:
 def transferred() -> Report:
     """A report of a search that looked at other budgets."""
     return make_report(search=make_transfer())
+
+
+@pytest.fixture
+def maximised() -> Report:
+    """A whole report whose objective is a gain, to be maximised."""
+    return make_maximised()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@ from math import inf, nan
 
 import pytest
 
+from pipeline.objective import Objective
 from pipeline.reporting.answer import compose
 from pipeline.reporting.html import Report, answer
 from pipeline.results import Baseline, Interval, SearchResult
@@ -49,7 +50,10 @@ def test_several_ties_are_all_named(report: Report, change: Callable[..., Report
 
 @pytest.mark.parametrize(
     ("high", "said"),
-    [(-0.001, "did better on the same seeds"), (0.001, "had a lower mean loss, though the intervals leave it open,")],
+    [
+        (-0.001, "did better in validation loss on the same seeds"),
+        (0.001, "had a better mean validation loss, though the intervals leave it open,"),
+    ],
 )
 def test_a_better_baseline_is_named_plainly(
     report: Report, change: Callable[..., Report], high: float, said: str
@@ -168,3 +172,32 @@ def test_the_answer_at_other_budgets(
     lines = answer(change(search=transferred.search.model_copy(update={"transfer": (changed, double)})))
     assert said in lines
     assert "With double the epochs (12) it is beaten: the best is one cycle." in lines
+
+
+def test_another_objective_is_named_and_its_sign_told(maximised: Report) -> None:
+    """A gain over a baseline is a gain, and more of it is higher."""
+    composed = compose(maximised)
+    lines = composed.lines()
+    assert "In validation gain it is at most 0.005 behind the best of them." in lines
+    assert any(line.startswith("Gain over Adam at 0.001: 0.0282 in validation gain (95% interval") for line in lines)
+    assert [(gain.tile.value, gain.tile.direction) for gain in composed.gains] == [
+        ("3.1% higher", "better"),
+        ("0.3% higher", "unclear"),
+    ]
+    assert not any("validation loss" in line for line in lines)
+
+
+def test_a_better_baseline_is_told_in_the_objective(maximised: Report, change: Callable[..., Report]) -> None:
+    """Also where more is better: the winner is lower then."""
+    behind = Interval(mean=-0.09, low=-0.12, high=-0.06)
+    baseline = _baseline(maximised, gain=behind)
+    composed = compose(change(search=_search(maximised, baselines=(baseline,))))
+    assert "Adam at 0.001, a constant rate, did better in validation gain on the same seeds." in composed.remarks
+    assert composed.gains[0].tile.value == "9.8% lower"
+
+
+def test_accuracy_as_the_objective_is_told_once(report: Report, change: Callable[..., Report]) -> None:
+    """Not again in points."""
+    (gain, _) = compose(change(search=_search(report, objective=Objective("val_accuracy", "max")))).gains
+    assert "in validation accuracy" in gain.text
+    assert "points" not in gain.text

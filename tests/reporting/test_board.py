@@ -28,7 +28,7 @@ def test_diverged_candidates_come_last(report: Report) -> None:
     """A mean that is not finite is worse than any number."""
     assert report.search is not None
     lost = report.search.leaderboard[0].model_copy(
-        update={"scheme": "step", "val_loss": Interval(mean=inf, low=inf, high=inf), "verdict": "diverged"}
+        update={"scheme": "step", "objective": Interval(mean=inf, low=inf, high=inf), "verdict": "diverged"}
     )
     search = report.search.model_copy(update={"leaderboard": (lost, *report.search.leaderboard)})
     last = entries(search)[-1]
@@ -53,3 +53,12 @@ def test_what_was_combined_with_a_scheme_is_named(report: Report) -> None:
     search = report.search.model_copy(update={"leaderboard": (first, twin, *others), "spaces": spaces})
     labels = [(entry.label, entry.role) for entry in entries(search)]
     assert labels[:2] == [("batch=50 cosine 0.0562", "winner"), ("batch=128 cosine 0.0562", "finalist")]
+
+
+def test_where_more_is_better_the_highest_comes_first(report: Report, maximised: Report) -> None:
+    """The same order as by the loss that the gain is the opposite of."""
+    assert report.search is not None
+    assert maximised.search is not None
+    labels, means = zip(*((e.label, e.row.objective.mean) for e in entries(maximised.search)), strict=True)
+    assert labels == tuple(entry.label for entry in entries(report.search))
+    assert list(means) == sorted(means, reverse=True)

@@ -285,10 +285,10 @@ def test_leaderboard_with_a_diverged_and_a_hopeless_row(report: Report) -> None:
     assert report.search is not None
     best, second, *_ = report.search.leaderboard
     lost = best.model_copy(
-        update={"scheme": "step", "val_loss": Interval(mean=inf, low=inf, high=inf), "verdict": "diverged"}
+        update={"scheme": "step", "objective": Interval(mean=inf, low=inf, high=inf), "verdict": "diverged"}
     )
-    hopeless = second.model_copy(update={"scheme": "linear", "val_loss": Interval(mean=2.3, low=2.2, high=2.4)})
-    wide = second.model_copy(update={"scheme": "sqrt", "val_loss": Interval(mean=0.06, low=-1, high=1.1)})
+    hopeless = second.model_copy(update={"scheme": "linear", "objective": Interval(mean=2.3, low=2.2, high=2.4)})
+    wide = second.model_copy(update={"scheme": "sqrt", "objective": Interval(mean=0.06, low=-1, high=1.1)})
     rows = (best, lost, hopeless, wide)
     figure = figures.leaderboard(report.search.model_copy(update={"leaderboard": rows, "baselines": ()}))
     (axes,) = figure.axes
@@ -309,10 +309,10 @@ def test_a_basin_for_each_finalist(report: Report, width: float) -> None:
     first = figure.axes[0]
     assert first.get_xscale() == "log"
     (curve,) = [line for line in first.get_lines() if np.size(line.get_xdata()) == 5]
-    assert np.asarray(curve.get_ydata()) == pytest.approx(report.search.basin.losses)
+    assert np.asarray(curve.get_ydata()) == pytest.approx(report.search.basin.values)
     (band,) = first.collections
     heights = np.asarray(band.get_paths()[0].vertices)[:, 1]
-    assert heights.min() == pytest.approx(min(report.search.basin.losses) - report.search.basin.noise)
+    assert heights.min() == pytest.approx(min(report.search.basin.values) - report.search.basin.noise)
     assert _draws(figure)
 
 
@@ -321,7 +321,7 @@ def test_rates_of_a_basin_that_diverged_are_crosses(report: Report) -> None:
     assert report.search is not None
     best, *rest = report.search.leaderboard
     assert best.basin is not None
-    lost = best.basin.model_copy(update={"losses": (*best.basin.losses[:-1], inf)})
+    lost = best.basin.model_copy(update={"values": (*best.basin.values[:-1], inf)})
     rows = (best.model_copy(update={"basin": lost}), *rest)
     figure = figures.basins(report.search.model_copy(update={"leaderboard": rows}))
     (crosses,) = [line for line in figure.axes[0].get_lines() if line.get_marker() == "x"]
@@ -385,3 +385,19 @@ def test_long_names_of_basins_stand_above_their_width(report: Report) -> None:
     ]
     assert titles[0][2] == "exponential 0.0316: 0.9 decades"
     assert titles[1][2] == "batch=50 exponential 0.0316\n0.9 decades"
+
+
+def test_figures_of_the_search_show_the_objective(maximised: Report) -> None:
+    """By its name and in its sign; what diverged stands at the bottom edge, where the worst is."""
+    assert maximised.search is not None
+    assert maximised.trials is not None
+    (board,) = figures.leaderboard(maximised.search).axes
+    assert board.get_xlabel() == "validation gain"
+    assert board.get_yticklabels()[0].get_text() == "cosine 0.0562"
+    basin = figures.basins(maximised.search).axes[0]
+    assert basin.get_ylabel() == "validation gain"
+    (trials,) = figures.trials(maximised.trials, maximised.search.objective).axes
+    assert trials.get_ylabel() == "validation gain"
+    crosses = [line for line in trials.get_lines() if line.get_marker() == "x"]
+    assert sum(np.size(line.get_xdata()) for line in crosses) == 2
+    assert all((np.asarray(line.get_ydata()) == 0).all() for line in crosses)

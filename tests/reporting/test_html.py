@@ -277,3 +277,15 @@ def test_other_budgets_and_batch_sizes(transferred: Report, rendered: str) -> No
     ):
         assert words in shown
     assert "Other budgets" not in _visible(_Page(rendered))
+
+
+def test_another_objective_is_shown_wherever_the_search_is(maximised: Report) -> None:
+    """In tables, captions and axes, the validation loss beside it; the best trial has the most of it."""
+    shown = _visible(_Page(render(maximised)))
+    assert "Scheme Initial rate Validation gain Validation loss Behind the best" in shown
+    assert "one cycle SGD 0.1 0.9416 0.936 to 0.947 0.0584 0.0013 at most 0.0063" in shown
+    assert "Mean validation gain at the full budget with its own 95% interval; higher is better." in shown
+    assert "standard deviation 0.0042 of the validation gain at the full budget" in shown
+    assert maximised.trials is not None
+    best = maximised.trials.sort_values("val_gain", ascending=False).iloc[0]
+    assert f"The best 18 trials Trial Scheme Initial rate Validation gain Time Parameters {best['number']} " in shown

@@ -56,6 +56,7 @@ class Surface:
         diverged = evaluation.initial_lr > self.diverges_above
         loss = inf if diverged else self.loss(evaluation)
         return Outcome(
+            loss=loss,
             val_loss=loss,
             val_accuracy=None if diverged else 1 - loss / 10,
             seconds=0.5,

@@ -17,7 +17,7 @@ CENTRE = Evaluation("sgd", "cosine", OPTIMUM, {}, 2, 10_000, 32)
 
 def outcome(val_loss: float) -> Outcome:
     """Give an outcome with this loss."""
-    return Outcome(val_loss, None, 1.0, 1.0, 10, "" if val_loss < inf else "loss is nan at update 0")
+    return Outcome(val_loss, val_loss, None, 1.0, 1.0, 10, "" if val_loss < inf else "loss is nan at update 0")
 
 
 def trial(evaluation: Evaluation, surface: Surface) -> Trial:
@@ -43,7 +43,7 @@ def test_its_cost_is_bounded_and_all_else_equal() -> None:
     assert 0 < len(surface.asked) <= 2 * EDGE_RUNS
     assert all(replace(asked, initial_lr=OPTIMUM) == CENTRE for asked in surface.asked)
     assert list(basin.rates) == sorted({OPTIMUM, *(asked.initial_lr for asked in surface.asked)})
-    assert basin.losses == tuple(surface.loss(replace(CENTRE, initial_lr=rate)) for rate in basin.rates)
+    assert basin.values == tuple(surface.loss(replace(CENTRE, initial_lr=rate)) for rate in basin.rates)
 
 
 def test_trials_at_other_rates_are_made_use_of() -> None:
@@ -64,7 +64,7 @@ def test_divergence_ends_a_basin() -> None:
     surface = Surface(diverges_above=0.08)
     basin = measure_basin(CENTRE, [trial(CENTRE, surface)], surface, 1.0)
     assert OPTIMUM <= basin.lr_high <= 0.08
-    assert basin.losses[-1] == inf
+    assert basin.values[-1] == inf
 
 
 def test_without_a_sound_centre_there_is_none() -> None:

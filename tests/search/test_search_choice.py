@@ -18,7 +18,7 @@ def evidence(losses: Mapping[str, Sequence[float]], widths: Mapping[str, float])
     """Give what is known of finalists, those with a width of basin, and of baselines, the others."""
     finalists = {name: Evaluation("sgd", name, 0.1, {}, 2, 0, 32) for name in widths}
     basins = {
-        name: Basin(lr_low=0.1, lr_high=0.1 * 10**width, decades=width, noise=0.01, rates=(0.1,), losses=(0.2,))
+        name: Basin(lr_low=0.1, lr_high=0.1 * 10**width, decades=width, noise=0.01, rates=(0.1,), values=(0.2,))
         for name, width in widths.items()
     }
     return Evidence(finalists, losses, statistics.verdicts(losses), basins)
@@ -33,7 +33,7 @@ def evidence(losses: Mapping[str, Sequence[float]], widths: Mapping[str, float])
             "one_cycle is chosen because its basin is the widest, 1.2 decades",
         ),
         ({"one_cycle": 0.52, "cosine": 0.48}, "cosine", "cosine is chosen as the simplest of those with the widest"),
-        ({"cosine": 0.52, "linear": 0.48}, "cosine", "cosine is chosen for the lowest mean of those with the widest"),
+        ({"cosine": 0.52, "linear": 0.48}, "cosine", "cosine is chosen for the best mean of those with the widest"),
     ],
 )
 def test_of_ties_the_widest_basin_then_the_simplest_then_the_lowest_mean(
@@ -55,15 +55,15 @@ def test_a_wide_basin_does_not_save_who_is_worse() -> None:
     """Only those that may be the best are chosen from."""
     known = evidence({"cosine": A, "step": WORSE}, {"cosine": 0.2, "step": 2.0})
     assert choose(known) == "cosine"
-    expected = "cosine beat every other finalist and baseline on 4 seeds, at 95% over all comparisons and looks"
-    assert explain(known, "cosine") == expected
+    expected = "cosine beat every other finalist and baseline in validation loss on 4 seeds"
+    assert explain(known, "cosine") == f"{expected}, at 95% over all comparisons and looks"
 
 
 def test_a_baseline_with_the_lowest_mean_is_named_first() -> None:
     """Also where it is only tied."""
     known = evidence({"cosine": B, "Adam at 0.001": A}, {"cosine": 0.5})
     reason = explain(known, choose(known))
-    assert reason.startswith("Adam at 0.001 has the lowest mean validation loss; 4 seeds do not tell cosine from Adam")
+    assert reason.startswith("Adam at 0.001 has the best mean validation loss; 4 seeds do not tell cosine from Adam")
 
 
 def test_a_baseline_that_beats_all_finalists() -> None:
@@ -71,7 +71,9 @@ def test_a_baseline_that_beats_all_finalists() -> None:
     known = evidence({"cosine": WORSE, "Adam at 0.001": A}, {"cosine": 0.5})
     assert choose(known) == "cosine"
     reason = explain(known, "cosine")
-    assert reason == "every scheme found is worse than Adam at 0.001; cosine is the best scheme found"
+    assert (
+        reason == "every scheme found is worse in validation loss than Adam at 0.001; cosine is the best scheme found"
+    )
 
 
 def test_three_that_are_tied_are_all_named() -> None:

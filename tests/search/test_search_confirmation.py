@@ -14,7 +14,7 @@ from tests.search.conftest import SCHEMES, SPACE, Ask, Surface, make_plan
 
 def outcome(val_loss: float) -> Outcome:
     """Give an outcome with this loss."""
-    return Outcome(val_loss, None, 1.0, 1.0, 10, "" if val_loss < inf else "loss is nan at update 0")
+    return Outcome(val_loss, val_loss, None, 1.0, 1.0, 10, "" if val_loss < inf else "loss is nan at update 0")
 
 
 def make_trials(*rows: tuple[str, float, float]) -> list[Trial]:
@@ -146,7 +146,7 @@ def test_gain_is_negative_where_the_baseline_is_better(ask: Ask) -> None:
     adam, sgd = result.baselines
     assert adam.gain.mean < 0 < sgd.gain.mean
     assert result.winner.scheme == "cosine"
-    assert result.reason == "every scheme found is worse than Adam at 0.001; cosine is the best scheme found"
+    assert result.reason.startswith("every scheme found is worse in validation loss than Adam at 0.001; cosine is the")
     assert {row.verdict for row in result.leaderboard[1:]} == {"worse"}
 
 
@@ -158,7 +158,7 @@ def test_clear_winner_is_called_so(ask: Ask) -> None:
     assert result.leaderboard[0].scheme == result.winner.scheme == "cosine"
     assert result.leaderboard[0].initial_lr == result.winner.initial_lr
     assert result.ties == ()
-    assert result.reason.startswith("cosine beat every other finalist and baseline on 3 seeds")
+    assert result.reason.startswith("cosine beat every other finalist and baseline in validation loss on 3 seeds")
     assert result.leaderboard[0].difference.mean == 0
     assert all(0 < row.difference.mean < row.difference.high for row in result.leaderboard[1:])
     assert [row.val_loss.mean for row in result.leaderboard] == sorted(row.val_loss.mean for row in result.leaderboard)
@@ -182,7 +182,7 @@ def test_finalist_that_diverges_on_a_seed_loses(ask: Ask) -> None:
     def sometimes(evaluation: Evaluation) -> Outcome:
         unlucky = evaluation.scheme == "cosine" and evaluation.seed == 20_001
         given = answer(evaluation)
-        return replace(given, val_loss=inf, val_accuracy=None, diverged="nan") if unlucky else given
+        return replace(given, loss=inf, val_loss=inf, val_accuracy=None, diverged="nan") if unlucky else given
 
     surface._answer = sometimes  # type: ignore[method-assign]
     result, _ = ask(make_plan(), surface)

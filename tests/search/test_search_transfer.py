@@ -51,7 +51,7 @@ def test_winner_that_wins_everywhere(ask: Ask) -> None:
         assert row.difference.level == 0.975
         asked = [e for e in surface.asked if e.epochs == row.epochs]
         assert {(e.scheme, e.seed) for e in asked} == {(name, seed) for name in row.candidates for seed in row.seeds}
-        assert row.val_loss.mean < 0.2
+        assert row.objective.mean < 0.2
 
 
 @pytest.mark.parametrize(("late", "verdict"), [(0.5, "worse"), (0.18, "tie")])

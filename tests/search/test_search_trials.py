@@ -47,8 +47,8 @@ def test_search_finds_the_neighbourhood_of_the_optimum(ask: Ask) -> None:
     assert result.winner.scheme == "cosine"
     assert abs(log10(result.winner.initial_lr / OPTIMUM)) < 0.25
     highest = [trial for trial in trials if trial.evaluation.epochs == FULL / 3]
-    first = min(trial.outcome.val_loss for trial in highest if trial.number < 3)
-    assert min(trial.outcome.val_loss for trial in highest) < first - 0.02  # better than its warm start
+    first = min(trial.outcome.loss for trial in highest if trial.number < 3)
+    assert min(trial.outcome.loss for trial in highest) < first - 0.02  # better than its warm start
 
 
 def test_tpe_looks_nearer_to_the_optimum_than_chance() -> None:
@@ -115,7 +115,7 @@ def test_slow_starter_is_not_dropped(ask: Ask) -> None:
     """Behind all others at a ninth of the budget by far, and the winner at the whole of it."""
     floor = {"constant": 0.1, "cosine": -2.0, "step": 0.2}
     result, trials = ask(make_plan(top_k=1), Surface(slow=("cosine",), floor=floor))
-    lowest = {trial.evaluation.scheme: trial.outcome.val_loss for trial in trials[:6] if trial.evaluation.epochs < 1}
+    lowest = {trial.evaluation.scheme: trial.outcome.loss for trial in trials[:6] if trial.evaluation.epochs < 1}
     assert max(lowest, key=lowest.__getitem__) == "cosine"
     assert result.winner.scheme == "cosine"
 
@@ -127,7 +127,7 @@ def test_about_a_third_of_the_trials_climb(ask: Ask) -> None:
     assert 10 <= len(climbed) <= 35
     for scheme in ("cosine", "step"):
         low = [trial for trial in trials if trial.evaluation.scheme == scheme and trial.evaluation.epochs < 1]
-        assert min(low, key=lambda trial: trial.outcome.val_loss).number in {trial.number for trial in climbed}
+        assert min(low, key=lambda trial: trial.outcome.loss).number in {trial.number for trial in climbed}
 
 
 def test_better_schemes_get_more_trials_and_none_starves(ask: Ask) -> None:
@@ -210,7 +210,7 @@ def test_diverged_trials_are_kept_with_their_reason(ask: Ask) -> None:
     result, trials = ask(make_plan(trials=20), Surface(diverges_above=0.07))
     diverged = [trial for trial in trials if trial.outcome.diverged]
     assert {trial.outcome.diverged for trial in diverged} == {"loss is nan at update 3"}
-    assert all(trial.outcome.val_loss == inf and trial.evaluation.initial_lr > 0.07 for trial in diverged)
+    assert all(trial.outcome.loss == inf and trial.evaluation.initial_lr > 0.07 for trial in diverged)
     assert {trial.evaluation.epochs for trial in diverged} == {FULL / 9}
     assert result.diverged == len(diverged) > 2
     assert result.trials == 20
