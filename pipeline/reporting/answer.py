@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from pipeline.evaluation import told_apart
-from pipeline.objective import Objective
+from pipeline.objective import VAL_LOSS, Objective
 from pipeline.reporting import wording
 from pipeline.reporting.board import entries
 from pipeline.reporting.contents import Report
@@ -95,6 +95,9 @@ def _remarks(report: Report) -> list[str]:
 def _standing(search: SearchResult) -> list[str]:
     """Say what the winner cannot be told from, and plainly where a baseline did better."""
     remarks, label = [], search.objective.label
+    if search.objective != VAL_LOSS:
+        better = "lower" if search.objective.direction == "min" else "higher"
+        remarks.append(f"This is judged by {label}, of which {better} is better.")
     row = next((entry.row for entry in entries(search) if entry.role == "winner"), None)
     if row is not None and row.verdict == "tie":
         others = [wording.scheme(name) for name in search.ties]
@@ -178,12 +181,15 @@ def _direction(gain: Interval) -> Direction:
 
 
 def _relative(baseline: Baseline, objective: Objective) -> str:
-    """Say by how many percent the winner's mean is lower or higher than the baseline's."""
-    reference, gain = baseline.row.objective.mean, baseline.gain.mean
-    if not (isfinite(reference) and reference > 0):
-        return wording.signed(gain)
-    share = 100 * abs(gain) / reference
-    return f"{share:.{0 if share >= 10 else 1}f}% {'lower' if objective.oriented(gain) >= 0 else 'higher'}"
+    """Say by how many percent the winner's loss is lower than the baseline's.
+
+    Of what is to be maximised, give the difference: percents of an accuracy would be taken for points.
+    """
+    reference = baseline.row.objective.mean
+    if objective.direction == "max" or not (isfinite(reference) and reference > 0):
+        return wording.signed(baseline.gain.mean)
+    share = 100 * baseline.gain.mean / reference
+    return f"{abs(share):.0f}% {'lower' if share >= 0 else 'higher'}"
 
 
 def _bounds(interval: Interval) -> str:
