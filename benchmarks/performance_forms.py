@@ -93,7 +93,7 @@ def plain_trials(build: Builder, splits: Splits, rates: list[float], batch_size:
 
 def engine_trials(build: Builder, splits: Splits, rates: list[float], batch_size: int, epochs: int) -> None:
     """One engine, set up and traced within the time that is measured, for every rate."""
-    engine = Trainer(build, splits, optimizer="sgd", momentum=0.9, batch_size=batch_size, precision="float32")
+    engine = Trainer(build, splits, optimizer="sgd", momentum=0.9, batch_size=batch_size, precision="auto")
     for rate in rates:
         engine.train(np.full(epochs * engine.steps_per_epoch, rate), 0, validations=epochs).final("val_loss")
 

@@ -42,7 +42,7 @@ class Engines:
                 optimizer=optimizer,
                 momentum=options.momentum,
                 batch_size=options.batch_sizes[0],
-                precision="float32",
+                precision="auto",
             )
         return self._engines[optimizer]
 
