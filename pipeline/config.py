@@ -134,7 +134,7 @@ class SearchOptions(RangeTestOptions):
     """Options of `search`."""
 
     schemes: str = Field("all", description="comma-separated scheme names that the search may choose from")
-    trials: int = Field(20, ge=1, le=100_000, description="configurations to try at compressed budgets")
+    trials: int = Field(30, ge=1, le=100_000, description="configurations to try before the best are confirmed")
     sampler: SamplerName = Field("tpe", description="what proposes them: tpe, random, quasi-random or grid")
     confirm_seeds: int = Field(5, ge=2, le=1_000, description="most fresh seeds on which the finalists are compared")
     top_k: int = Field(3, ge=1, le=100, description="finalists that are confirmed at the full budget")
@@ -215,7 +215,7 @@ class ReproduceOptions(PrepareOptions):
     )
     seeds: int = Field(3, ge=1, le=1_000, description="how many seeds, counted from `seed`; the answers get two more")
     answers: bool = Field(True, description="also search for the best rates and decays, which takes most of the time")
-    trials: int = Field(20, ge=1, le=100_000, description="configurations to try in each of these searches")
+    trials: int = Field(30, ge=1, le=100_000, description="configurations to try in each of these searches")
 
 
 def validated(model: type[Options], values: Mapping[str, object]) -> Options:

@@ -41,7 +41,7 @@ DEFAULTS = {
     "spacing": "exponential",
     "refine": "cosine",
     "schemes": "all",
-    "trials": 20,
+    "trials": 30,
     "sampler": "tpe",
     "confirm_seeds": 5,
     "top_k": 3,

@@ -36,8 +36,9 @@ def audit(
 ) -> Audits:
     """Measure how budgets agree, how much seeds differ, what diverged and what mattered.
 
-    `trials` are all trainings at the budgets of trials, `full` those of finalists and baselines at the full one.
+    `trials` are all trainings of trials, `full` those of finalists and baselines at the full budget on fresh seeds.
     """
+    compared = plan.epochs, plan.trial_epochs  # of the importance, whichever first has trials enough
     noise = statistics.seed_noise([[o.loss for o in full[name]] for name in finalists])
     return Audits(
         agreement=tuple(
@@ -45,8 +46,12 @@ def audit(
         ),
         seed_noise=noise if noise < inf else None,
         diverged_share=sum(bool(trial.outcome.diverged) for trial in trials) / len(trials),
-        importance=importance(plan, [trial for trial in trials if trial.evaluation.epochs == plan.trial_epochs]),
+        importance=next(filter(None, (importance(plan, _at(trials, budget)) for budget in compared)), {}),
     )
+
+
+def _at(trials: Sequence[Trial], budget: float) -> list[Trial]:
+    return [trial for trial in trials if trial.evaluation.epochs == budget]
 
 
 def _agreement(

@@ -30,6 +30,16 @@ class Evidence:
         """The finalists that may be the best of all."""
         return [name for name in self.finalists if name in self.verdicts.still_in]
 
+    @property
+    def close(self) -> list[str]:
+        """Of those, the ones whose mean is within a standard error of the lowest (the rule of Breiman et al. 1984).
+
+        What few seeds cannot tell apart may still lie far apart.
+        """
+        best = np.asarray(self.losses[min(self.tied, key=self.mean)])
+        behind = {name: np.asarray(self.losses[name]) - best for name in self.tied}
+        return [name for name, by in behind.items() if by.mean() <= by.std(ddof=1) / by.size**0.5]
+
     def width(self, name: str) -> float:
         """Decades of a finalist's basin, to a tenth: its edges are not known better."""
         return round(self.basins[name].decades, 1)
@@ -46,12 +56,13 @@ class Evidence:
 def choose(evidence: Evidence) -> str:
     """Name the finalist to train with.
 
-    Of those that may be the best, the one with the widest basin: its rate may be off the most. Then the one with the
-    simplest scheme, then the one with the best mean. Where baselines beat all finalists, the best mean decides.
+    Of those that may be the best and are close to the best mean, the one with the widest basin: its rate may be off
+    the most. Then the one with the simplest scheme, then the one with the best mean. Where baselines beat all
+    finalists, the best mean decides.
     """
     if not evidence.tied:
         return min(evidence.finalists, key=lambda name: (evidence.mean(name), evidence.complexity(name)))
-    return min(evidence.tied, key=lambda name: (-evidence.width(name), evidence.complexity(name), evidence.mean(name)))
+    return min(evidence.close, key=lambda name: (-evidence.width(name), evidence.complexity(name), evidence.mean(name)))
 
 
 def explain(evidence: Evidence, chosen: str) -> str:
@@ -79,8 +90,10 @@ def explain(evidence: Evidence, chosen: str) -> str:
 
 def _why(evidence: Evidence, chosen: str) -> str:
     """Say what decided among finalists that are tied."""
+    if evidence.close == [chosen]:
+        return f"{chosen} is chosen because its mean is the lowest by more than a standard error"
     width = f"{evidence.width(chosen):.1f} decades of initial rates"
-    rivals = [name for name in evidence.tied if name != chosen and evidence.width(name) == evidence.width(chosen)]
+    rivals = [name for name in evidence.close if name != chosen and evidence.width(name) == evidence.width(chosen)]
     if not rivals:
         return f"{chosen} is chosen because its basin is the widest, {width}"
     if all(evidence.complexity(name) > evidence.complexity(chosen) for name in rivals):

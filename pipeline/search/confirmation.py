@@ -45,14 +45,19 @@ class Confirmation:
 def choose_finalists(trials: Sequence[Trial], top_k: int) -> list[Evaluation]:
     """The best trial of each of the `top_k` best schemes, with each optimizer and batch size.
 
-    At least one, even if all diverged.
+    Those that came to a higher budget go before the others. At least one, even if all diverged.
     """
     best: dict[tuple[str, int, str], Trial] = {}
-    for trial in sorted(trials, key=lambda t: (t.outcome.loss, SCHEMES[t.evaluation.scheme].complexity, t.number)):
+    for trial in sorted(trials, key=_order):
         asked = trial.evaluation
         best.setdefault((asked.optimizer, asked.batch_size, asked.scheme), trial)
     finalists = [trial.evaluation for trial in best.values() if trial.outcome.loss < inf]
     return finalists[:top_k] or [next(iter(best.values())).evaluation]
+
+
+def _order(trial: Trial) -> tuple[bool, float, float, int, int]:
+    loss, asked = trial.outcome.loss, trial.evaluation
+    return loss == inf, -asked.epochs if loss < inf else 0.0, loss, SCHEMES[asked.scheme].complexity, trial.number
 
 
 def baselines(batch_size: int) -> dict[str, Evaluation]:

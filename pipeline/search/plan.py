@@ -20,6 +20,9 @@ ETA = 3
 RUNGS = 3
 """Most budgets below the full one."""
 
+BRACKET = 5
+"""Most rates at which the first scheme looks for the best one."""
+
 SMALLEST = 100
 """No budget but the highest has fewer updates: after 33 of them the ranks of 18 trials on mnist-5k, three times as many
 updates later, were hardly known (Spearman's correlation 0.25)."""
@@ -81,6 +84,11 @@ class Plan:
     def races(self) -> int:
         """How many schemes with an optimizer and batch size there are to try."""
         return len(self.schemes) * len(self.spaces)
+
+    @property
+    def enough(self) -> int:
+        """So many trials try each of them once, however many the first scheme takes."""
+        return self.races + (BRACKET - 1) * len(self.spaces)
 
     @property
     def what_races(self) -> str:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from pipeline.evaluation import Evaluation
 from pipeline.results import Cost, SearchedSpace, SearchResult
@@ -57,8 +57,8 @@ def run(plan: Plan, evaluate: Evaluate) -> tuple[SearchResult, list[Trial]]:
     ledger = _Ledger(evaluate)
     races = run_races(plan, ledger)
     trials = sorted((trial for race in races for trial in race.trials), key=lambda trial: trial.number)
-    highest = _highest(plan, trials)
-    finalists = {plan.name(f, f.scheme): f for f in confirmation.choose_finalists(highest, plan.top_k)}
+    chosen = confirmation.choose_finalists(trials, plan.top_k)
+    finalists = {plan.name(f, f.scheme): replace(f, epochs=plan.trial_epochs) for f in chosen}
     ledger.part, baselines = "confirmation", confirmation.baselines(plan.spaces[0].batch_size)
     found = confirmation.confirm(
         finalists,
@@ -66,7 +66,7 @@ def run(plan: Plan, evaluate: Evaluate) -> tuple[SearchResult, list[Trial]]:
         ledger,
         seeds=plan.fresh_seeds,
         epochs=plan.epochs,
-        trials=highest,
+        trials=trials,
         objective=plan.objective,
     )
     ledger.part, count = "audits", sum(race.length for race in races)
@@ -103,8 +103,3 @@ def run(plan: Plan, evaluate: Evaluate) -> tuple[SearchResult, list[Trial]]:
 def _unknown(plan: Plan, untried: Sequence[str]) -> list[str]:
     got_none = f"{len(untried)} of {plan.races} {plan.what_races} got no trial, so nothing is known of them"
     return [got_none] if untried else []
-
-
-def _highest(plan: Plan, trials: Sequence[Trial]) -> Sequence[Trial]:
-    """The trials at the highest budget, which alone compare; all, where none came so far."""
-    return [trial for trial in trials if trial.evaluation.epochs == plan.trial_epochs] or trials

@@ -35,11 +35,11 @@ def run(context: Context[SearchOptions]) -> SearchResult:
     """Search, then write the leaderboard and the trials."""
     evaluator = _Evaluator(context)
     plan = _plan(context)
-    if plan.trials < plan.races:
+    if plan.trials < plan.enough:
         context.status.note(_warning(plan))
     confirmations = (plan.top_k + len(search.BASELINES)) * plan.confirm_seeds
     further = plan.top_k * (2 * search.BASIN_RUNS + plan.transfer * len(search.FACTORS) * plan.confirm_seeds)
-    context.status.expect(plan.trials * len(plan.budgets) + confirmations + further)
+    context.status.expect(plan.trials * 2 + confirmations + further)
     result, done = search.run(plan, evaluator)
     result = _with_range_test(result, context)
     _write(context, result, done)
@@ -48,8 +48,8 @@ def run(context: Context[SearchOptions]) -> SearchResult:
 
 def _warning(plan: Plan) -> str:
     """Say what the trials do not suffice for."""
-    untried = f"{plan.races - plan.trials} of {plan.races} {plan.what_races}"
-    return f"warning: {untried} get no trial; trials={plan.races} would try each once"
+    untried = f"up to {min(plan.enough - plan.trials, plan.races - 1)} of {plan.races} {plan.what_races}"
+    return f"warning: {untried} get no trial; trials={plan.enough} are sure to try each once"
 
 
 def _with_range_test(result: SearchResult, context: Context[SearchOptions]) -> SearchResult:

@@ -41,7 +41,7 @@ def test_share_of_diverged_trials(ask: Ask) -> None:
     """Of all their trainings."""
     result, trials = ask(make_plan(trials=20), Surface(diverges_above=0.07))
     assert result.audits is not None
-    assert result.audits.diverged_share == mean(trial.outcome.val_loss == inf for trial in trials) > 0
+    assert result.audits.diverged_share == mean(trial.outcome.loss == inf for trial in trials) > 0
 
 
 def test_ledger_holds_what_each_part_cost(ask: Ask) -> None:
@@ -63,7 +63,7 @@ def test_what_decides_the_loss_is_important() -> None:
     by_rate = Surface(floor={"constant": 0.1, "cosine": 0.1})
     by_scheme = Surface(floor={"constant": 90.0, "cosine": 0.1})
     for surface, expected in ((by_rate, "rate"), (by_scheme, "scheme")):
-        trials = [trial for race in run_races(plan, surface) for trial in race.trials if trial.evaluation.epochs == 2]
+        trials = [trial for race in run_races(plan, surface) for trial in race.at(FULL)]
         shares = importance(plan, trials)
         assert sum(shares.values()) == pytest.approx(1)
         assert max(shares, key=shares.__getitem__) == expected
@@ -74,6 +74,6 @@ def test_importance_covers_every_scheme() -> None:
     """Parameters that belong to one scheme alone count together; few trials tell nothing."""
     plan = make_plan(trials=len(SEARCHABLE) + 9, schemes=SEARCHABLE)
     surface = Surface(floor={scheme: 0.01 * at for at, scheme in enumerate(SEARCHABLE)})
-    trials = [trial for race in run_races(plan, surface) for trial in race.trials if trial.evaluation.epochs == 2]
+    trials = [trial for race in run_races(plan, surface) for trial in race.at(FULL)]
     assert set(importance(plan, trials)) >= {"rate", "scheme", "parameters"}
     assert importance(plan, trials[:5]) == {}

@@ -195,8 +195,8 @@ def test_finalist_that_diverges_on_a_seed_loses(ask: Ask) -> None:
 
 def test_search_in_which_everything_diverges_still_ends(ask: Ask) -> None:
     """It says so; the simplest scheme stands in, with a basin of its own rate."""
-    result, _ = ask(make_plan(trials=4), Surface(diverges_above=0.0))
-    assert result.diverged == result.trials == 4
+    result, _ = ask(make_plan(trials=8), Surface(diverges_above=0.0))
+    assert result.diverged == result.trials == 8
     assert result.reason == "every finalist diverged on some seed"
     assert {row.verdict for row in result.leaderboard} == {"diverged"}
     assert result.basin.lr_low == result.basin.lr_high == result.winner.initial_lr

@@ -54,7 +54,7 @@ def test_winner_that_wins_everywhere(ask: Ask) -> None:
         assert row.objective.mean < 0.2
 
 
-@pytest.mark.parametrize(("late", "verdict"), [(0.5, "worse"), (0.18, "tie")])
+@pytest.mark.parametrize(("late", "verdict"), [(0.5, "worse"), (0.1, "tie")])
 def test_winner_that_does_not_transfer(ask: Ask, late: float, verdict: str) -> None:
     """Beaten by more than noise, or no longer to be told apart; who may be the best there is named."""
     result, _ = ask(PLAN, Turning(noise=0.01, late=late))
@@ -63,7 +63,7 @@ def test_winner_that_does_not_transfer(ask: Ask, late: float, verdict: str) -> N
     assert half.verdict == "winner"
     assert (double.verdict, double.rivals) == (verdict, ("step",))
     assert double.difference.low <= double.difference.mean <= double.difference.high
-    assert double.difference.high > late - 0.18  # step was that far behind
+    assert double.difference.high > late - 0.11  # step was less than that behind
 
 
 def test_winner_that_diverges_in_longer_trainings(ask: Ask) -> None:
