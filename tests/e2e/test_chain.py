@@ -253,7 +253,7 @@ def test_other_trials_run_only_what_depends_on_them(project: Project) -> None:
         for run in (only(project, "search"), *project.runs("search", main))
     )
     pd.testing.assert_series_equal(first["val_loss"], second["val_loss"][:3])
-    assert len(second) == 4
+    assert set(second["number"]) >= {0, 1, 2, 3}
     known, added = (project.runs("trial", project.runs("search", main)[0].info.run_id) for main in (None, main))
     before = {run.info.run_id: run.data.tags["pipeline.fingerprint"] for run in known}
     for run in added:
@@ -325,7 +325,7 @@ def test_several_batch_sizes_and_other_budgets(project: Project) -> None:
         frame = pd.read_csv(project.artifacts(training) / "lr_curve.csv")
         assert len(frame) == round(-(-1_079 // int(size)) * float(training.data.params["epochs"]))
         if "pipeline.cached" not in training.data.tags:
-            assert training.info.run_name.startswith(f"batch={size} cosine lr=")
+            assert training.info.run_name.startswith((f"batch={size} cosine lr=", f"batch={size} constant lr="))
     assert {"50"} == {t.data.tags["pipeline.batch_size"] for t in trained if "pipeline.cached" in t.data.tags}
     moved = [training for training in trained if training.data.tags["pipeline.role"] == "transfer"]
     assert {(t.data.params["epochs"], t.data.params["seed"]) for t in moved} == {
