@@ -151,16 +151,12 @@ def regrets(measured: Measured, repeats: int) -> dict[str, list[float]]:
     return found
 
 
-def rows(measured: Measured, name: str, repeats: int, found: dict[str, list[float]]) -> list[str]:
-    """One row a method."""
-    lines = []
-    for method, excess in found.items():
-        spent = np.median([measured.answer(method, repeat).examples for repeat in range(repeats)])
-        trainings = spent / (measured.problem.epochs * len(measured.splits.x_train))
-        failed = sum(not np.isfinite(value) for value in excess)
-        middle, worst = (_percent(value) for value in (float(np.median(excess)), max(excess)))
-        lines.append(f"| {name} | {method} | {middle} | {worst} | {failed} | {trainings:.1f} |")
-    return lines
+def row(measured: Measured, name: str, repeats: int, found: dict[str, list[float]]) -> str:
+    """One row a problem: the median regret of each method and its worst, and what a search cost."""
+    spent = np.median([measured.answer("ours", repeat).examples for repeat in range(repeats)])
+    trainings = spent / (measured.problem.epochs * len(measured.splits.x_train))
+    cells = [f"{_percent(float(np.median(excess)))} ({_percent(max(excess))})" for excess in found.values()]
+    return f"| {name} | {' | '.join(cells)} | {trainings:.0f} |"
 
 
 def _percent(share: float) -> str:
@@ -180,7 +176,7 @@ def main() -> None:
     for name in options.names or PROBLEMS:
         measured = Measured(name, options.folder)
         found = regrets(measured, options.repeats)
-        table += rows(measured, name, options.repeats, found)
+        table.append(row(measured, name, options.repeats, found))
         for method, excess in found.items():
             pooled.setdefault(method, []).extend(excess)
         scheme, rate = measured.best()
@@ -189,9 +185,10 @@ def main() -> None:
         gaps = measured.differences()
         notes.append(f"  NumPy against the engine: losses differ by {np.median(gaps):.0e}, at most {gaps[-1]:.0e}")
         print(f"{name}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
-    print("| problem | method | median regret | worst | diverged or none | cost, in full trainings |")
-    print("| --- | --- | --- | --- | --- | --- |\n" + "\n".join(table))
-    print("\nMedian over all problems: " + ", ".join(f"{m} {_percent(float(np.median(e)))}" for m, e in pooled.items()))
+    everything = [f"{_percent(float(np.median(e)))} ({_percent(max(e))})" for e in pooled.values()]
+    print(f"| problem | {' | '.join(METHODS)} | cost of ours, in full trainings |")
+    print("| --- " * (len(METHODS) + 2) + "|\n" + "\n".join(table))
+    print(f"| all together | {' | '.join(everything)} | |\n")
     print("\n".join(notes))
     print(f"\nPython {platform.python_version()}, {os.cpu_count()} cores, {time.perf_counter() - started:.0f} s.")
 
