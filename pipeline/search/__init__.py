@@ -1,7 +1,7 @@
 """The search: Optuna proposes, the caller's function trains, paired seeds decide.
 
-Knows nothing of Keras or MLflow. Trials at compressed budgets choose a finalist for each scheme (`races`); the best
-finalists and the constant-rate baselines are then trained at the full budget on seeds that nothing has seen.
+Knows nothing of Keras or MLflow. Trials, from compressed budgets up to the full one, choose a finalist for each scheme
+(`races`); the best finalists and the constant-rate baselines are then trained in full on seeds that nothing has seen.
 """
 
 from pipeline.search.basins import BASIN_RUNS

@@ -24,12 +24,12 @@ _LOSS_AND_METRIC: dict[Task, tuple[str, Callable[[], keras.metrics.Metric]]] = {
     "regression": ("mean_squared_error", lambda: keras.metrics.MeanAbsoluteError(name="mae")),
 }
 
-
 _DENSE = (
     keras.layers.InputLayer, keras.layers.Flatten, keras.layers.Reshape, keras.layers.Rescaling, keras.layers.Dense,
     keras.layers.Activation, keras.layers.ReLU, keras.layers.Concatenate, keras.layers.Add,
     keras.layers.BatchNormalization, keras.layers.LayerNormalization,
 )  # fmt: skip
+"""Layers that XLA compiles well."""
 
 
 def compile_for(

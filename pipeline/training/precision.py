@@ -18,7 +18,7 @@ _GPU_CAPABILITY = (8, 0)
 def automatic(model: keras.Model) -> str:
     """`mixed_bfloat16` for a network with convolutions where the hardware computes it natively, else `float32`.
 
-    `benchmarks/precision.py` measures what it gains and that the loss stays within noise. Dense networks lose time.
+    `benchmarks/precision.py` measures what it gains and that the loss stays within noise. Dense networks are for XLA.
     """
     return BFLOAT16 if native_bfloat16() and any(map(_convolves, model._flatten_layers())) else FLOAT32
 
