@@ -91,7 +91,7 @@ def explain(evidence: Evidence, chosen: str) -> str:
 def _why(evidence: Evidence, chosen: str) -> str:
     """Say what decided among finalists that are tied."""
     if evidence.close == [chosen]:
-        return f"{chosen} is chosen because its mean is the lowest by more than a standard error"
+        return f"{chosen} is chosen because its mean is the best by more than a standard error"
     width = f"{evidence.width(chosen):.1f} decades of initial rates"
     rivals = [name for name in evidence.close if name != chosen and evidence.width(name) == evidence.width(chosen)]
     if not rivals:

@@ -59,6 +59,14 @@ def test_a_wide_basin_does_not_save_who_is_worse() -> None:
     assert explain(known, "cosine") == f"{expected}, at 95% over all comparisons and looks"
 
 
+def test_a_wide_basin_does_not_save_who_is_tied_by_noise_alone() -> None:
+    """Tied, but more than a standard error behind, as its seeds differ much: t = 1.4 on three degrees of freedom."""
+    known = evidence({"cosine": A, "constant": [0.30, 0.11, 0.45, 0.10]}, {"cosine": 0.2, "constant": 2.0})
+    assert known.tied == ["cosine", "constant"]
+    assert choose(known) == "cosine"
+    assert "cosine is chosen because its mean is the best by more than a standard error" in explain(known, "cosine")
+
+
 def test_a_baseline_with_the_lowest_mean_is_named_first() -> None:
     """Also where it is only tied."""
     known = evidence({"cosine": B, "Adam at 0.001": A}, {"cosine": 0.5})
