@@ -57,7 +57,7 @@ def claim(name: str, losses: Sequence[float], remark: str = "a remark") -> Claim
 @pytest.fixture
 def page() -> Articles:
     """Give a page with an experiment of each fate: trained, diverged on a seed, not run."""
-    rows = (claim("A0", (0.08, 0.09)), claim("B2", (2.3, inf)), claim("B12", (), "no <interval>"))
+    rows = (claim("A0", (0.08, 0.09)), claim("B2", (2.3, inf)), claim("B16", (), "no <interval>"))
     result = ReproduceResult(
         data="digits",
         train_examples=1_079,
