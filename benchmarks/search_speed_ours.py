@@ -75,6 +75,8 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=50)
     parser.add_argument("--epochs", type=int, default=9)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--refine", default="cosine")
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--target", type=float, required=True, help="validation loss")
     parser.add_argument("--log", type=Path, required=True)
     given = parser.parse_args()
