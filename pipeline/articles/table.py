@@ -15,6 +15,9 @@ ARTICLES = {
 PUBLISHED_EXAMPLES = 60_000
 """Training examples of MNIST, which both articles use."""
 
+_ANSWERED = 2
+"""Seeds that the answers, and the experiments they are compared with, have more than the others."""
+
 _A = partial(Experiment, article="a", model="mlp", optimizer="sgd", batch_size=32, epochs=15, initial_lr=0.1)
 _B = partial(Experiment, article="b", model="cnn", optimizer="adam", batch_size=250, epochs=25, initial_lr=0.001)
 _FIXED = partial(_B, group="fixed", scheme="constant")
@@ -23,7 +26,7 @@ _SEARCHED: dict[str, Any] = {
     "scheme": "",
     "initial_lr": 0.0,
     "rates_from": "search",
-    "more_seeds": 2,
+    "more_seeds": _ANSWERED,
 }
 _SGD: dict[str, Any] = {"optimizer": "sgd", "momentum": 0.9}
 
@@ -52,40 +55,41 @@ _ROWS = (
         title="SGD 0.1, exponential in steps",
         claim="the article's experiment: a decaying rate converges further than a fixed one",
         check=_BETTER_THAN_FIXED,
+        more_seeds=_ANSWERED,
         **_decay("geeksforgeeks_experiment"),
     ),
     _A(
         id="A2",
         title="SGD 0.1, step",
-        claim="so does a drop after every few epochs",
+        claim="a drop after every few epochs converges further than a fixed rate",
         check=_BETTER_THAN_FIXED,
         **_decay("geeksforgeeks_step"),
     ),
     _A(
         id="A3",
         title="SGD 0.1, exponential",
-        claim="so does a smooth fall, fastest at first",
+        claim="a smooth fall, fastest at first, converges further than a fixed rate",
         check=_BETTER_THAN_FIXED,
         **_decay("geeksforgeeks_exponential"),
     ),
     _A(
         id="A4",
         title="SGD 0.1, inverse time",
-        claim="so does a fall that itself slows down",
+        claim="a fall that itself slows down converges further than a fixed rate",
         check=_BETTER_THAN_FIXED,
         **_decay("geeksforgeeks_inverse_time"),
     ),
     _A(
         id="A5",
         title="SGD 0.1, polynomial",
-        claim="so does a fall to zero at the end of training",
+        claim="a fall to zero at the end of training converges further than a fixed rate",
         check=_BETTER_THAN_FIXED,
         **_decay("geeksforgeeks_polynomial"),
     ),
     _A(
         id="A6",
         title="SGD 0.1, basic",
-        claim="so does a smaller rate at regular intervals",
+        claim="a smaller rate at regular intervals converges further than a fixed one",
         check=_BETTER_THAN_FIXED,
         **_decay("geeksforgeeks_basic"),
     ),
@@ -95,6 +99,7 @@ _ROWS = (
         claim="the baseline: a normal learning curve",
         check=_LEARNS,
         published=Figures(0.9919000267982483, 0.02863448634357819),
+        more_seeds=_ANSWERED,
     ),
     _FIXED(
         id="B2",
@@ -131,56 +136,56 @@ _ROWS = (
     _B(
         id="B6",
         title="Adam 0.001, linear",
-        claim="a rate that falls by the same amount does better than a fixed one",
+        claim="a rate that falls by the same amount each epoch does better than a fixed one",
         check=_BETTER_THAN_BASELINE,
         **_decay("machinecurve_linear"),
     ),
     _B(
         id="B7",
         title="Adam 0.001, step",
-        claim="so does one that is halved every 15 epochs",
+        claim="a rate that is halved every 15 epochs does better than a fixed one",
         check=_BETTER_THAN_BASELINE,
         **_decay("machinecurve_step"),
     ),
     _B(
         id="B8",
         title="Adam 0.001, time",
-        claim="so does one that falls with time, by ever more",
+        claim="a rate that falls with time, by ever more, does better than a fixed one",
         check=_BETTER_THAN_BASELINE,
         **_decay("machinecurve_time"),
     ),
     _B(
         id="B9",
         title="Adam 0.001, exponential",
-        claim="so does one that falls smoothly, fastest at first (article a's exponential is the same)",
+        claim="a smooth fall, fastest at first, does better than a fixed rate (article a's exponential is the same)",
         check=_BETTER_THAN_BASELINE,
         **_decay("machinecurve_exponential"),
     ),
     _B(
         id="B10",
         title="Adam 0.001, step (a)",
-        claim="article a's schemes on this network, not in the article: a rate halved every 5 epochs does better",
+        claim="not in article b: a rate that is halved every 5 epochs does better than a fixed one",
         check=_BETTER_THAN_BASELINE,
         **_decay("geeksforgeeks_step"),
     ),
     _B(
         id="B11",
         title="Adam 0.001, inverse time (a)",
-        claim="so does one whose fall itself slows down",
+        claim="not in article b: a fall that itself slows down does better than a fixed rate",
         check=_BETTER_THAN_BASELINE,
         **_decay("geeksforgeeks_inverse_time"),
     ),
     _B(
         id="B12",
         title="Adam 0.001, polynomial (a)",
-        claim="so does one that falls to zero at the end of training",
+        claim="not in article b: a fall to zero at the end of training does better than a fixed rate",
         check=_BETTER_THAN_BASELINE,
         **_decay("geeksforgeeks_polynomial"),
     ),
     _B(
         id="B13",
         title="Adam 0.001, basic (a)",
-        claim="so does one that is made smaller at regular intervals",
+        claim="not in article b: a smaller rate at regular intervals does better than a fixed one",
         check=_BETTER_THAN_BASELINE,
         **_decay("geeksforgeeks_basic"),
     ),
@@ -207,7 +212,7 @@ _ROWS = (
         id="B16",
         group="solution",
         title="SGD, cyclical between the range test's bounds",
-        claim="a cyclical rate with early stopping and the best epoch kept does better than a fixed one",
+        claim="a cyclical rate with early stopping and the best epoch kept does better than the baseline",
         check=_BETTER_THAN_BASELINE,
         **_SGD,
         scheme="triangular",
@@ -246,7 +251,7 @@ _ROWS = (
     _B(
         id="S4",
         title="Keras' example network, SGD as found by search for 12 epochs",
-        claim="rate and decay found beat 99.22%, which Keras publishes after 15 epochs of Adam",
+        claim="rate and decay found beat 99.22%, which Keras publishes after 15 epochs of Adam (on 6,000 more images)",
         check=Check("above", accuracy=0.9922),
         model="pipeline.models:keras_example",
         **{**_SEARCHED, **_SGD, "epochs": 12, "batch_size": 128},

@@ -79,13 +79,16 @@ def test_options_choose_experiments() -> None:
 
 
 def test_options_shorten_and_never_lengthen() -> None:
-    """The articles' epochs at most; answers get two seeds more."""
+    """The articles' epochs at most; answers, and what they are compared with, get two seeds more."""
     options = ReproduceOptions(epochs=12, seeds=2)
     assert epochs_of(EXPERIMENTS["B1"], options) == 12
     assert epochs_of(EXPERIMENTS["S3"], options) == 10
     assert epochs_of(EXPERIMENTS["B1"], ReproduceOptions()) == 25
-    assert seeds_of(EXPERIMENTS["B1"], options) == 2
-    assert seeds_of(EXPERIMENTS["S2"], options) == 4
+    assert seeds_of(EXPERIMENTS["B2"], options) == 2
+    for answer in ("S1", "S2", "S3", "S4"):
+        assert seeds_of(EXPERIMENTS[answer], options) == 4
+        assert EXPERIMENTS[answer].check.than in ("", "A1", "B1")
+    assert seeds_of(EXPERIMENTS["A1"], options) == seeds_of(EXPERIMENTS["B1"], options) == 4
 
 
 def test_each_answer_has_a_search_with_its_network_and_budget() -> None:
