@@ -54,7 +54,8 @@ def _losses(axes: Axes, history: pd.DataFrame) -> None:
         for _, seed in history.groupby("seed"):
             axes.plot(seed["epoch"], seed[column], color=color, alpha=0.25, linewidth=0.8)
         mean = history.groupby("epoch")[column].mean()
-        axes.plot(mean.index, mean, color=color, linestyle=dash, linewidth=2, label=label)
+        dot = "o" if mean.size == 1 else None  # one epoch makes no line
+        axes.plot(mean.index, mean, color=color, linestyle=dash, linewidth=2, marker=dot, label=label)
     seen = history[["loss", "val_loss"]].to_numpy(np.float64)
     seen = seen[np.isfinite(seen) & (seen > 0)]
     if seen.size and seen.max() / seen.min() > _FAR:

@@ -24,6 +24,9 @@ _GROUPS: dict[Group, str] = {
     "answer": "What this project finds instead",
 }
 
+_OPTIMIZERS = ("B1", "B14", "B15", "S2")
+"""Adam, Adadelta, AdaMax, and SGD with a tuned decay."""
+
 
 @dataclass(frozen=True)
 class Articles:
@@ -56,11 +59,13 @@ def pictures(page: Articles) -> Iterator[Picture]:
     for article, curves in page.curves.items():
         yield Picture(
             f"schemes_{article}",
-            f"The decay schemes of article {article}: learning rate of each epoch",
+            f"The decay schemes trained on article {article}'s network: learning rate of each epoch",
             lambda width, curves=curves: article_figures.scheme_curves(curves, width=width),  # type: ignore[misc]
         )
     for group, title in _GROUPS.items():
-        panels = [page.panels[row.id] for row in _rows(page, group) if row.id in page.panels]
+        beside = _OPTIMIZERS if group == "solution" else ()
+        shown = [name for name in page.panels if EXPERIMENTS[name].group == group or name in beside]
+        panels = [page.panels[name] for name in shown]
         if panels:
             yield Picture(
                 f"losses_{group}",
@@ -71,7 +76,7 @@ def pictures(page: Articles) -> Iterator[Picture]:
         found, sweep = page.sweep
         yield Picture(
             "range_test",
-            "The range test on article b's network: training loss while the rate rises, and the interval read off it",
+            "The range test on article b's network with SGD: training loss while the rate rises, and interval found",
             lambda width: figures.range_test(
                 sweep.rates,
                 sweep.losses,
@@ -102,9 +107,17 @@ def _shared(page: Articles) -> dict[str, object]:
         "page": page,
         "articles": ARTICLES,
         "groups": [(title, rows) for group, title in _GROUPS.items() if (rows := _rows(page, group))],
+        "optimizers": _optimizers(page),
         "last_printed": LAST_PRINTED,
-        "verdicts": _verdict_counts(page.result.experiments),
+        "claims": _verdict_counts([row for row in page.result.experiments if EXPERIMENTS[row.id].group != "answer"]),
+        "goals": _verdict_counts(_rows(page, "answer")),
     }
+
+
+def _optimizers(page: Articles) -> list[ClaimResult]:
+    """Those that were run, where there is something to compare."""
+    found = [row for row in page.result.experiments if row.id in _OPTIMIZERS and row.trained.candidate]
+    return found if len(found) > 1 else []
 
 
 def _rows(page: Articles, group: Group) -> list[ClaimResult]:
@@ -134,9 +147,17 @@ def _environment(*, escaped: bool) -> Environment:
             row.test_accuracy, [s.test_accuracy for s in row.trained.scores], wording.percent
         ),
         losses=lambda row: _spread(row.test_loss, [s.test_loss for s in row.trained.scores], wording.loss),
+        interval=lambda row: _interval(row.test_accuracy),
         minutes=lambda row: wording.seconds(sum(score.train_seconds for score in row.trained.scores)),
     )
     return environment
+
+
+def _interval(mean: Interval | None) -> str:
+    """Write where the mean accuracy lies with 95%; one seed leaves that open."""
+    if mean is None or not isfinite(mean.low):
+        return ""
+    return f"{wording.percent(mean.low)} to {wording.percent(mean.high)}"
 
 
 def _spread(mean: Interval | None, values: Sequence[float | None], write: Callable[[float], str]) -> str:

@@ -1,6 +1,7 @@
 """The page on the articles' experiments."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import inf
 
 import numpy as np
@@ -97,6 +98,25 @@ def test_page_has_a_row_for_each_experiment_and_says_where_it_comes_from(page: A
     ):
         assert words in text
     assert all(str(rate) in text for rate in page.result.printed_rates)
+
+
+def test_optimizers_stand_side_by_side(page: Articles) -> None:
+    """Where several were run: in a table, and in one figure with the other solutions; goals are no article's claims."""
+    losses = (0.03, 0.031)
+    rows = tuple(claim(name, losses) for name in ("B1", "B14", "B16", "S2"))
+    panels = {row.id: Panel(row.id, history()) for row in rows}
+    full = replace(page, result=page.result.model_copy(update={"experiments": rows}), panels=panels)
+    text = articles_page.markdown(full)
+    assert [line.split(" | ")[0] for line in text.splitlines() if line.startswith("| Ada")] == [
+        "| Adam (B1)",
+        "| Adadelta (B14)",
+    ]
+    assert "Claims: 3 supported. This project's goals: 1 supported." in text
+    assert "side by side" in articles_page.html(full)
+    drawn = {picture.name: picture.draw(WIDE) for picture in articles_page.pictures(full)}
+    titles = [axes.get_title(loc="left") for axes in drawn["losses_solution"].axes]
+    assert [title for title in titles if title] == ["B1", "B14", "B16", "S2"]
+    assert "side by side" not in articles_page.markdown(page)
 
 
 def test_html_escapes_and_loads_nothing_from_outside(page: Articles) -> None:
