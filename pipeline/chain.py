@@ -148,22 +148,38 @@ def _obtain_child(
 
 
 def _obtain_upstream(
-    stage: Stage, options: PrepareOptions, runs: Mapping[str, Finished], store: Store, run: StageRun
+    stage: Stage, options: PrepareOptions, runs: Mapping[str, Finished], store: Store, run: StageRun, name: str = ""
 ) -> Finished:
     own = _narrowed(stage, options)
     key = _key(stage, own, runs)
-    return store.find(stage.name, key) or _launch(stage, own, store, run)
+    if (found := store.find(stage.name, key)) is not None:
+        return found
+    launched = _launch(stage, own, store, run)
+    if name:
+        store.client.set_tag(launched.run_id, "mlflow.runName", name)
+    return launched
 
 
 def _obtain_searches(options: ReproduceOptions, prepared: Finished, store: Store, run: StageRun) -> dict[str, Finished]:
     """The range test and the search behind each of this project's answers to the articles."""
+    _refuse_unusable(options, PrepareResult.model_validate_json(prepared.result))
     obtained: dict[str, Finished] = {}
     for answer, search in searches(options).items():
         runs = {"prepare": prepared}
         for need in ("range_test", "search"):
-            runs[need] = _obtain_upstream(STAGES[need], search, runs, store, run)
+            name = f"{answer} {STAGES[need].titled(search)}"  # several searches have the same title
+            runs[need] = _obtain_upstream(STAGES[need], search, runs, store, run, name)
             obtained[f"{answer}/{need}"] = runs[need]
     return obtained
+
+
+def _refuse_unusable(options: ReproduceOptions, prepared: PrepareResult) -> None:
+    """What no experiment can use is refused before the searches, not after hours of them."""
+    if prepared.task != "classification":
+        raise InputError("data: received labels that are floats, expected classes, as both articles have them")
+    shape = prepared.input_shape
+    if options.article != "a" and len(shape) != 3:
+        raise InputError(f"data: received inputs of shape {shape}, expected images for article b, or article=a")
 
 
 def _launch(stage: Stage, options: PrepareOptions, store: Store, run: StageRun) -> Finished:

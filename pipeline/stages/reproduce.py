@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from zlib import crc32
 
 import numpy as np
 
@@ -28,6 +29,9 @@ from pipeline.statistics import mean_interval
 from pipeline.tracking.files import write_text
 
 _ANSWER_ON_B = "S2"
+
+_MNIST = 0xEE8604D9
+"""CRC-32 of the labels of MNIST's test set: other data of the same size cannot be set beside the articles' figures."""
 
 
 def summary(result: ReproduceResult) -> str:
@@ -60,7 +64,12 @@ def run(context: Context[ReproduceOptions]) -> ReproduceResult:
 
 def _as_published(raw: Raw, experiments: Sequence[Experiment], options: ReproduceOptions) -> bool:
     whole = all(epochs_of(experiment, options) == experiment.epochs for experiment in experiments)
-    return whole and as_published(raw) and len(raw.y_train) == PUBLISHED_EXAMPLES
+    return whole and as_published(raw) and len(raw.y_train) == PUBLISHED_EXAMPLES and _is_mnist(raw)
+
+
+def _is_mnist(raw: Raw) -> bool:
+    labels = raw.y_test
+    return labels is not None and labels.dtype.kind in "iu" and crc32(labels.astype(np.uint8).tobytes()) == _MNIST
 
 
 def _claim(one: Conducted, scores: Mapping[str, Sequence[SeedScore]], classes: int) -> ClaimResult:

@@ -3,13 +3,15 @@
 import json
 import signal
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from mlflow.entities import Run
 
-from pipeline.articles.table import EXPERIMENTS
+from pipeline.articles.table import EXPERIMENTS, seeds_of
+from pipeline.config import ReproduceOptions
 from tests.e2e.project import PATIENCE, Project
 
 pytestmark = pytest.mark.slow
@@ -40,6 +42,11 @@ def experiments(project: Project, stage: Run) -> dict[str, Run]:
     return {run.info.run_name.split()[0]: run for run in project.runs("reproduce", stage.info.run_id)}
 
 
+def seeds(names: Iterable[str], asked: int = 2) -> int:
+    """Count the trainings of experiments on so many seeds: some have more."""
+    return sum(seeds_of(EXPERIMENTS[name], ReproduceOptions(seeds=asked)) for name in names)
+
+
 def trainings(project: Project) -> list[Run]:
     """Give every training that has finished."""
     finished = project.runs("reproduce", status="FINISHED")
@@ -54,13 +61,13 @@ def test_each_experiment_is_a_run_with_a_training_a_seed(reproduced: Project) ->
     for name, run in found.items():
         assert run.info.status == "FINISHED"
         assert run.data.tags["mlflow.note.content"].startswith(EXPERIMENTS[name].claim)
-        seeds = reproduced.runs("reproduce", run.info.run_id)
-        assert [seed.data.params["seed"] for seed in seeds] == ["0", "1"]
-        losses = [seed.data.metrics["test_loss"] for seed in seeds]
-        assert run.data.metrics["test_loss"] == pytest.approx(sum(losses) / 2)
-        assert {"lr", "loss", "val_loss", "val_accuracy", "test_accuracy"} <= set(seeds[0].data.metrics)
+        trained = reproduced.runs("reproduce", run.info.run_id)
+        assert [one.data.params["seed"] for one in trained] == [str(seed) for seed in range(seeds([name]))]
+        losses = [one.data.metrics["test_loss"] for one in trained]
+        assert run.data.metrics["test_loss"] == pytest.approx(sum(losses) / len(losses))
+        assert {"lr", "loss", "val_loss", "val_accuracy", "test_accuracy"} <= set(trained[0].data.metrics)
         history = pd.read_csv(reproduced.artifacts(run) / "history.csv")
-        assert list(history["epoch"]) == [1, 2, 1, 2]
+        assert list(history["epoch"]) == [1, 2] * len(losses)
 
 
 def test_page_lies_where_people_look_for_it(reproduced: Project) -> None:
@@ -85,14 +92,14 @@ def test_same_command_reuses_everything(reproduced: Project) -> None:
 
 
 def test_more_seeds_train_the_new_ones_only(reproduced: Project) -> None:
-    """The first two stand below the new experiments too."""
+    """The others stand below the new experiments too."""
     done = len(trainings(reproduced))
     more = (*SMALL[:-1], "3", *ALONE)
     reproduced.run("python", "-m", "pipeline", "reproduce", "--article", "a", *more)
     new = trainings(reproduced)[done:]
     trained = [run for run in new if "pipeline.cached" not in run.data.tags]
-    assert [run.data.params["seed"] for run in trained] == ["2"] * len(OF_A)
-    assert len(new) == 3 * len(OF_A)
+    assert [int(run.data.params["seed"]) for run in trained] == [seeds([name]) for name in OF_A]
+    assert len(new) == seeds(OF_A, 3)
 
 
 def test_interrupted_experiments_go_on(reproduced: Project) -> None:
@@ -112,7 +119,7 @@ def test_interrupted_experiments_go_on(reproduced: Project) -> None:
     trained = [run for run in trainings(reproduced) if "pipeline.cached" not in run.data.tags]
     asked = Counter(run.data.tags["pipeline.fingerprint"] for run in trained)
     assert set(asked.values()) == {1}
-    assert len(asked) == 2 * len(found) + len(OF_A)
+    assert len(asked) == seeds(found) + len(OF_A)
 
 
 def test_answers_come_from_a_search(reproduced: Project) -> None:
@@ -121,9 +128,26 @@ def test_answers_come_from_a_search(reproduced: Project) -> None:
     stage = stage_runs(reproduced)[-1]
     answer = experiments(reproduced, stage)["S1"]
     (search,) = reproduced.runs("search", stage.info.run_id)
+    assert search.info.run_name == "S1 search sgd on digits"
     winner = json.loads((reproduced.artifacts(search) / "result.json").read_text(encoding="utf-8"))["winner"]
     result = json.loads((reproduced.artifacts(answer) / "result.json").read_text(encoding="utf-8"))
     assert {key: winner[key] for key in ("scheme", "initial_lr", "params")}.items() <= result["candidate"].items()
     assert len(result["scores"]) == 4
     page = Path(reproduced.folder / "reports" / "articles" / "README.md").read_text(encoding="utf-8")
     assert "**S1**" in page
+
+
+@pytest.mark.parametrize(("target", "words"), [("0.5", "expected classes"), ("yes", "expected images")])
+def test_data_that_no_experiment_can_use_are_refused_before_any_search(
+    reproduced: Project, target: str, words: str
+) -> None:
+    """A table of values, and a table of classes: article b's networks take images."""
+    rows = [
+        f"{number},{number % 7},{target if number % 2 else 1.25 if target == '0.5' else 'no'}" for number in range(60)
+    ]
+    (reproduced.folder / "table.csv").write_text("\n".join(["p,q,target", *rows]), encoding="utf-8")
+    searched = len(reproduced.runs("range_test"))
+    process = reproduced.run("python", "-m", "pipeline", "reproduce", "--data", "table.csv", code=2)
+    (line,) = process.stderr.splitlines()
+    assert words in line
+    assert len(reproduced.runs("range_test")) == searched
