@@ -140,7 +140,7 @@ def _obtain_child(
     found = _reusable(stage, own, key, store)
     if found is None:
         return _launch(stage, own, store, run)
-    store.log_reuse(stage.name, stage.titled(own), found, run)
+    store.log_reuse(stage.titled(own), found, run)
     _publish(stage.name, found.folder)
     with Status(stage.name) as status:
         status.done(found.summary, reused=True)

@@ -213,7 +213,12 @@ class ReproduceOptions(PrepareOptions):
     epochs: Annotated[int | None, BeforeValidator(_none_if_empty)] = Field(
         None, ge=1, le=10_000, description="most epochs of one training; default: as many as the article has"
     )
-    seeds: int = Field(3, ge=1, le=1_000, description="how many seeds, counted from `seed`; the answers get two more")
+    seeds: int = Field(
+        3,
+        ge=1,
+        le=998,  # no training stage takes more than 1,000
+        description="how many seeds, counted from `seed`; answers, and what they are compared with, get two more",
+    )
     answers: bool = Field(True, description="also search for the best rates and decays, which takes most of the time")
     trials: int = Field(30, ge=1, le=100_000, description="configurations to try in each of these searches")
 

@@ -67,14 +67,15 @@ class Laboratory:
             return Conducted(experiment, result, pd.DataFrame())
         settings = self._settings(experiment, candidate, epochs, seeds)
         inputs = {"patience": str(experiment.patience), **datasets.digests(self.splits(experiment.article))}
-        key = fingerprint("experiments", settings, {"candidate": candidate.model_dump_json(), **inputs})
+        own = {"experiment": experiment.id, "candidate": candidate.model_dump_json()}  # shortened, two may be alike
+        key = fingerprint("experiments", settings, {**own, **inputs})
         found = None if self._context.options.fresh else store.find("reproduce", key)
         if found is None:
             known = fingerprint(
                 "experiments", settings, inputs, only=TRAINING
             )  # on more seeds, train the new ones only
             return self._run(experiment, candidate, settings, key, known)
-        store.log_reuse("reproduce", experiment.name, found, self._context.run)
+        store.log_reuse(experiment.name, found, self._context.run)
         result = ExperimentResult.model_validate_json(found.result)
         status.advance(experiment.cost * result.epochs * len(result.scores))
         return Conducted(experiment, result, pd.read_csv(found.folder / HISTORY))
@@ -106,8 +107,9 @@ class Laboratory:
             "pipeline.optimizer": candidate.optimizer,
             "mlflow.note.content": experiment.claim,
         }
-        shown = ("model", "epochs", "seeds")
+        shown = ("model", "momentum", "epochs", "seeds")
         params = {**candidate.model_dump(exclude={"params"}), **{name: getattr(settings, name) for name in shown}}
+        params |= {f"scheme.{name}": value for name, value in candidate.params.items()}
         with part_run(context.store, experiment.name, context.run, tags, params) as run:
             log = TrainingLog(context.store, run, known, draw_training)
             if not context.options.fresh:

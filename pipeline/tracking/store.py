@@ -22,6 +22,9 @@ RESULT = "result.json"
 _PROCESS = "pipeline.process"
 _NOTE = "mlflow.note.content"
 _CACHED = "pipeline.cached"
+_TELLING = ("pipeline.stage", "pipeline.fingerprint", "pipeline.experiment", "pipeline.scheme", "pipeline.optimizer")
+"""What a run is, for whatever stands for it to say too."""
+
 _FINISHED = "attributes.status = 'FINISHED'"
 _PAGE = 1_000
 _CLOCK_STEP = 2.0
@@ -139,9 +142,10 @@ class Store:
         self._refer(run.run_id, source)
         files.write_text(run.folder / RESULT, source.result)
 
-    def log_reuse(self, stage: str, name: str, source: Finished, parent: StageRun) -> None:
-        """Write a child run that stands for another one."""
-        run_id = self.create_child(name, parent, {"pipeline.stage": stage, "pipeline.fingerprint": source.fingerprint})
+    def log_reuse(self, name: str, source: Finished, parent: StageRun) -> None:
+        """Write a child run that stands for another one, and can be told from others by the same tags."""
+        known = self.client.get_run(source.run_id).data.tags
+        run_id = self.create_child(name, parent, {key: known[key] for key in _TELLING if key in known})
         self._refer(run_id, source)
         self.client.log_text(run_id, source.result, RESULT)
         self.client.set_terminated(run_id)

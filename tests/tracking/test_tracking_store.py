@@ -120,10 +120,11 @@ def test_run_that_reused_another_stands_for_it(store: Store, finish: Finish, fin
     """It has the same result and a tag, and leads to the original: it is never found itself."""
     original = finish("prepare", fingerprint)
     store.client.log_metric(original.run_id, "val_loss", 0.25)
+    store.client.set_tag(original.run_id, "pipeline.scheme", "cosine")
     source = store.find("prepare", fingerprint)
     assert source is not None
     with store.stage_run("main", "main", {}) as main:
-        store.log_reuse("prepare", "prepare again", source, main)
+        store.log_reuse("prepare again", source, main)
         below = store.find_child(main, "prepare")
     with store.stage_run("prepare", "prepare alone", {}) as alone:
         store.set_fingerprint(alone, fingerprint)
@@ -133,6 +134,7 @@ def test_run_that_reused_another_stands_for_it(store: Store, finish: Finish, fin
     assert again is not None
     assert below.run_id == again.run_id == original.run_id
     (child,) = store.children(main.run_id, "prepare")
+    assert child.data.tags["pipeline.scheme"] == "cosine"
     for run_id in (child.info.run_id, alone.run_id):
         run = store.client.get_run(run_id)
         assert run.info.status == "FINISHED"
