@@ -147,8 +147,8 @@ def _environment(*, escaped: bool) -> Environment:
             row.test_accuracy, [s.test_accuracy for s in row.trained.scores], wording.percent
         ),
         losses=lambda row: _spread(row.test_loss, [s.test_loss for s in row.trained.scores], wording.loss),
+        momentum=lambda row: EXPERIMENTS[row.id].momentum,
         interval=lambda row: _interval(row.test_accuracy),
-        minutes=lambda row: wording.seconds(sum(score.train_seconds for score in row.trained.scores)),
     )
     return environment
 

@@ -112,6 +112,8 @@ def test_optimizers_stand_side_by_side(page: Articles) -> None:
         "| Adadelta (B14)",
     ]
     assert "Claims: 3 supported. This project's goals: 1 supported." in text
+    assert "- S2: SGD with momentum 0.9, constant" in text
+    assert "mean accuracy 97.4" in text
     assert "side by side" in articles_page.html(full)
     drawn = {picture.name: picture.draw(WIDE) for picture in articles_page.pictures(full)}
     titles = [axes.get_title(loc="left") for axes in drawn["losses_solution"].axes]
