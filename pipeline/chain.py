@@ -148,16 +148,11 @@ def _obtain_child(
 
 
 def _obtain_upstream(
-    stage: Stage, options: PrepareOptions, runs: Mapping[str, Finished], store: Store, run: StageRun, name: str = ""
+    stage: Stage, options: PrepareOptions, runs: Mapping[str, Finished], store: Store, run: StageRun
 ) -> Finished:
     own = _narrowed(stage, options)
     key = _key(stage, own, runs)
-    if (found := store.find(stage.name, key)) is not None:
-        return found
-    launched = _launch(stage, own, store, run)
-    if name:
-        store.client.set_tag(launched.run_id, "mlflow.runName", name)
-    return launched
+    return store.find(stage.name, key) or _launch(stage, own, store, run)
 
 
 def _obtain_searches(options: ReproduceOptions, prepared: Finished, store: Store, run: StageRun) -> dict[str, Finished]:
@@ -167,10 +162,24 @@ def _obtain_searches(options: ReproduceOptions, prepared: Finished, store: Store
     for answer, search in searches(options).items():
         runs = {"prepare": prepared}
         for need in ("range_test", "search"):
-            name = f"{answer} {STAGES[need].titled(search)}"  # several searches have the same title
-            runs[need] = _obtain_upstream(STAGES[need], search, runs, store, run, name)
+            runs[need] = _obtain_named(answer, STAGES[need], search, runs, store, run)
             obtained[f"{answer}/{need}"] = runs[need]
     return obtained
+
+
+def _obtain_named(
+    answer: str, stage: Stage, options: PrepareOptions, runs: Mapping[str, Finished], store: Store, run: StageRun
+) -> Finished:
+    """Obtain a child, named for the answer: several searches have the same title."""
+    own = _narrowed(stage, options)
+    name = f"{answer} {stage.titled(own)}"
+    found = store.find(stage.name, _key(stage, own, runs))
+    if found is None:
+        found = _launch(stage, own, store, run)
+        store.rename(found, name)
+    else:
+        store.log_reuse(name, found, run)
+    return found
 
 
 def _refuse_unusable(options: ReproduceOptions, prepared: PrepareResult) -> None:

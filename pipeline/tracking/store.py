@@ -131,6 +131,10 @@ class Store:
         """Describe in the UI what came out of a run."""
         self.client.set_tag(run.run_id, _NOTE, summary)
 
+    def rename(self, finished: Finished, name: str) -> None:
+        """Give a run another name in the UI."""
+        self.client.set_tag(finished.run_id, "mlflow.runName", name)
+
     def copy_metrics(self, source: Finished, run_id: str) -> None:
         """Show the last value of each of a run's metrics on another run too."""
         now = int(time.time() * 1000)
