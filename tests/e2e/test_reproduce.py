@@ -4,7 +4,7 @@ import json
 import signal
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -45,6 +45,11 @@ def experiments(project: Project, stage: Run) -> dict[str, Run]:
 def seeds(names: Iterable[str], asked: int = 2) -> int:
     """Count the trainings of experiments on so many seeds: some have more."""
     return sum(seeds_of(EXPERIMENTS[name], ReproduceOptions(seeds=asked)) for name in names)
+
+
+def read(project: Project, run: Run) -> dict[str, Any]:
+    """Give the result of a run."""
+    return dict(json.loads((project.artifacts(run) / "result.json").read_text(encoding="utf-8")))
 
 
 def trainings(project: Project) -> list[Run]:
@@ -122,19 +127,31 @@ def test_interrupted_experiments_go_on(reproduced: Project) -> None:
     assert len(asked) == seeds(found) + len(OF_A)
 
 
-def test_answers_come_from_a_search(reproduced: Project) -> None:
-    """On two seeds more than asked for; scheme and rate are those that the search names."""
-    reproduced.run("python", "-m", "pipeline", "reproduce", "--article", "a", *SMALL, "--trials", "1")
+def test_answers_come_from_searches(reproduced: Project) -> None:
+    """On two seeds more than asked for; scheme and rate are those that the search names.
+
+    So short, S2 and S3 are alike: they share a search, and each is an experiment of its own.
+    """
+    reproduced.run("python", "-m", "pipeline", "reproduce", "--article", "b", *SMALL, "--trials", "1")
     stage = stage_runs(reproduced)[-1]
-    answer = experiments(reproduced, stage)["S1"]
-    (search,) = reproduced.runs("search", stage.info.run_id)
-    assert search.info.run_name == "S1 search sgd on digits"
-    winner = json.loads((reproduced.artifacts(search) / "result.json").read_text(encoding="utf-8"))["winner"]
-    result = json.loads((reproduced.artifacts(answer) / "result.json").read_text(encoding="utf-8"))
-    assert {key: winner[key] for key in ("scheme", "initial_lr", "params")}.items() <= result["candidate"].items()
-    assert len(result["scores"]) == 4
-    page = Path(reproduced.folder / "reports" / "articles" / "README.md").read_text(encoding="utf-8")
-    assert "**S1**" in page
+    searched = {run.info.run_name: run for run in reproduced.runs("search", stage.info.run_id)}
+    assert {name.split()[0]: "pipeline.cached" in run.data.tags for name, run in searched.items()} == {
+        "S2": False,
+        "S3": True,
+        "S4": False,
+    }
+    winner = read(reproduced, searched["S2 search sgd on digits"])["winner"]
+    answers = {name: read(reproduced, run) for name, run in experiments(reproduced, stage).items()}
+    for name in ("S2", "S3"):
+        assert answers[name]["id"] == name
+        assert len(answers[name]["scores"]) == 4
+        candidate = answers[name]["candidate"]
+        assert all(candidate[key] == winner[key] for key in ("scheme", "initial_lr", "params"))
+    (found,) = (run for run in reproduced.runs("range_test", stage.info.run_id) if run.info.run_name.startswith("S2"))
+    assert answers["B16"]["candidate"]["initial_lr"] == read(reproduced, found)["lr_high"]
+    folder = reproduced.folder / "reports" / "articles"
+    assert "**S4**" in (folder / "README.md").read_text(encoding="utf-8")
+    assert (folder / "range_test.png").stat().st_size > 1_000
 
 
 @pytest.mark.parametrize(("target", "words"), [("0.5", "expected classes"), ("yes", "expected images")])
