@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 from pipeline import config, datasets
+from pipeline.articles.splitting import refuse_unusable
 from pipeline.articles.table import searches
 from pipeline.config import TRAINING, PrepareOptions, RangeTestOptions, ReproduceOptions, TrainOptions
 from pipeline.console import Status, native_messages_hidden
@@ -133,14 +134,18 @@ def _refuse_several(options: PrepareOptions) -> None:
 
 
 def _obtain_child(
-    stage: Stage, options: PrepareOptions, runs: Mapping[str, Finished], store: Store, run: StageRun
+    stage: Stage, options: PrepareOptions, runs: Mapping[str, Finished], store: Store, run: StageRun, label: str = ""
 ) -> Finished:
+    """Reuse or run a stage below this run; `label` tells stages of the same title apart."""
     own = _narrowed(stage, options)
-    key = _key(stage, own, runs)
-    found = _reusable(stage, own, key, store)
+    name = f"{label} {stage.titled(own)}".lstrip()
+    found = _reusable(stage, own, _key(stage, own, runs), store)
     if found is None:
-        return _launch(stage, own, store, run)
-    store.log_reuse(stage.titled(own), found, run)
+        launched = _launch(stage, own, store, run)
+        if label:
+            store.rename(launched, name)
+        return launched
+    store.log_reuse(name, found, run)
     _publish(stage.name, found.folder)
     with Status(stage.name) as status:
         status.done(found.summary, reused=True)
@@ -157,38 +162,14 @@ def _obtain_upstream(
 
 def _obtain_searches(options: ReproduceOptions, prepared: Finished, store: Store, run: StageRun) -> dict[str, Finished]:
     """The range test and the search behind each of this project's answers to the articles."""
-    _refuse_unusable(options, PrepareResult.model_validate_json(prepared.result))
+    refuse_unusable(PrepareResult.model_validate_json(prepared.result), options.article)
     obtained: dict[str, Finished] = {}
     for answer, search in searches(options).items():
         runs = {"prepare": prepared}
         for need in ("range_test", "search"):
-            runs[need] = _obtain_named(answer, STAGES[need], search, runs, store, run)
+            runs[need] = _obtain_child(STAGES[need], search, runs, store, run, answer)
             obtained[f"{answer}/{need}"] = runs[need]
     return obtained
-
-
-def _obtain_named(
-    answer: str, stage: Stage, options: PrepareOptions, runs: Mapping[str, Finished], store: Store, run: StageRun
-) -> Finished:
-    """Obtain a child, named for the answer: several searches have the same title."""
-    own = _narrowed(stage, options)
-    name = f"{answer} {stage.titled(own)}"
-    found = store.find(stage.name, _key(stage, own, runs))
-    if found is None:
-        found = _launch(stage, own, store, run)
-        store.rename(found, name)
-    else:
-        store.log_reuse(name, found, run)
-    return found
-
-
-def _refuse_unusable(options: ReproduceOptions, prepared: PrepareResult) -> None:
-    """What no experiment can use is refused before the searches, not after hours of them."""
-    if prepared.task != "classification":
-        raise InputError("data: received labels that are floats, expected classes, as both articles have them")
-    shape = prepared.input_shape
-    if options.article != "a" and len(shape) != 3:
-        raise InputError(f"data: received inputs of shape {shape}, expected images for article b, or article=a")
 
 
 def _launch(stage: Stage, options: PrepareOptions, store: Store, run: StageRun) -> Finished:

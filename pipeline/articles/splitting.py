@@ -8,6 +8,7 @@ from pipeline.articles.experiment import Article
 from pipeline.datasets import Raw, Splits, split
 from pipeline.datasets.splits import assemble
 from pipeline.errors import InputError
+from pipeline.results import PrepareResult
 
 _KEPT = 0.8
 """Article b's `validation_split` holds out the rest."""
@@ -18,6 +19,20 @@ def as_published(raw: Raw) -> bool:
     return raw.x_test is not None
 
 
+def refuse_unusable(prepared: PrepareResult, article: str) -> None:
+    """Refuse data that no experiment can use, before hours of searches and not after them.
+
+    Raises:
+        InputError: if the labels are no classes, or article b's networks would get no images.
+
+    """
+    if prepared.task != "classification":
+        raise InputError("data: received labels that are floats, expected classes, as both articles have them")
+    shape = prepared.input_shape
+    if article != "a" and len(shape) != 3:
+        raise InputError(f"data: received inputs of shape {shape}, expected images for article b, or article=a")
+
+
 def split_as_articles(raw: Raw, article: Article, seed: int) -> Splits:
     """Split as the article does; a source without an official test set is split at random, as everywhere else here.
 
@@ -25,11 +40,9 @@ def split_as_articles(raw: Raw, article: Article, seed: int) -> Splits:
     the training set, as Keras' `validation_split` does, which never shuffles.
 
     Raises:
-        InputError: if the data cannot be used, or its labels are no classes.
+        InputError: if the data cannot be used.
 
     """
-    if raw.y_train.dtype.kind == "f":
-        raise InputError("data: received labels that are floats, expected classes, as both articles have them")
     if not as_published(raw):
         return split(raw, seed)
     rows = np.arange(len(raw.y_train))

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from pipeline.articles.splitting import as_published, split_as_articles
+from pipeline.articles.splitting import as_published, refuse_unusable, split_as_articles
 from pipeline.datasets import Raw, load, split
 from pipeline.datasets.conform import conform
 from pipeline.errors import InputError
+from pipeline.results import PrepareResult, Scaling, Task
 
 
 @pytest.fixture
@@ -49,8 +50,29 @@ def test_without_a_test_set_the_ordinary_split_serves() -> None:
     np.testing.assert_array_equal(split_as_articles(raw, "a", 3).x_val, split(raw, 3).x_val)
 
 
-def test_values_are_refused() -> None:
-    """Both articles classify."""
-    raw = Raw(np.zeros((20, 4, 4, 1), np.uint8), np.linspace(0, 1, 20, dtype=np.float32))
-    with pytest.raises(InputError, match="classes"):
-        split_as_articles(raw, "b", 0)
+def prepared(task: Task, *shape: int) -> PrepareResult:
+    """Give what `prepare` says of data of this kind."""
+    return PrepareResult(
+        data="own",
+        task=task,
+        input_shape=shape,
+        num_outputs=2,
+        classes=("no", "yes"),
+        train_examples=60,
+        validation_examples=20,
+        test_examples=20,
+        scaling=Scaling(scale=(1.0,), offset=(0.0,)),
+        digests={},
+    )
+
+
+def test_values_and_tables_are_refused() -> None:
+    """Both articles classify; article b's networks take images, article a's take anything."""
+    for article in ("a", "b", "all"):
+        with pytest.raises(InputError, match="classes"):
+            refuse_unusable(prepared("regression", 8, 8, 1), article)
+        refuse_unusable(prepared("classification", 8, 8, 1), article)
+    for article in ("b", "all"):
+        with pytest.raises(InputError, match="images"):
+            refuse_unusable(prepared("classification", 5), article)
+    refuse_unusable(prepared("classification", 5), "a")
