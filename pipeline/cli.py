@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from types import FrameType
 from typing import NoReturn
 
 from pipeline.config import (
@@ -21,6 +20,7 @@ from pipeline.config import (
     validated,
 )
 from pipeline.errors import InputError
+from pipeline.interruption import raise_when_interrupted
 from pipeline.loading import quick_imports
 
 COMMANDS: dict[str, tuple[type[PrepareOptions], str]] = {
@@ -48,7 +48,7 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    received = _raise_on_sigterm()
+    received = raise_when_interrupted()
     try:
         if "MLFLOW_RUN_ID" in os.environ:
             _end_with_parent()
@@ -126,15 +126,3 @@ def _end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def _raise_on_sigterm() -> list[int]:
-    """Let SIGTERM end the command as Ctrl-C does, so that its runs are marked; returns the signals received."""
-    received: list[int] = []
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupt)
-    return received
