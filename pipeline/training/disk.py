@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pipeline.datasets import Inputs, Rows, Splits, blocks
 from pipeline.errors import InputError
 from pipeline.training.feed import (
+    AHEAD,
     UPDATES_PER_CALL,
     BatchOrder,
     Feed,
@@ -23,13 +24,11 @@ from pipeline.training.feed import (
     evaluation_length,
     parts,
     scaled,
+    untuned,
 )
 
 WINDOW_BYTES = 64 * 2**20
 """A data set that is read in passes is shuffled within windows of this size: about as much is in memory at a time."""
-
-_AHEAD = 4
-"""Batches that are made ready while the network trains."""
 
 Batch = tuple[NDArray[Any], ...]
 
@@ -142,7 +141,7 @@ def _generated(
     signature = tuple(tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in given)
     raw = tf.data.Dataset.from_generator(batches, output_signature=signature)
     known = raw.apply(tf.data.experimental.assert_cardinality(count))  # without it Keras warns that data ran out
-    return known.map(lambda inputs, *rest: (scaled(inputs, scaling), *rest)).prefetch(_AHEAD)
+    return untuned(known.map(lambda inputs, *rest: (scaled(inputs, scaling), *rest)).prefetch(AHEAD))
 
 
 def _grouped(given: tuple[Any, ...], count: int) -> Iterator[tuple[Batch, bool]]:

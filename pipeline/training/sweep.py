@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.training.callbacks import DIVERGED_AT
-from pipeline.training.feed import UPDATES_PER_CALL, BatchOrder
+from pipeline.training.feed import AHEAD, UPDATES_PER_CALL, BatchOrder, untuned
 
 VALIDATE_EVERY = 10
 """Updates between two losses on the validation sample."""
@@ -154,7 +154,7 @@ def array_batches(data: Any, batch_size: int) -> Batches:
             chosen = rows[ends[update] : ends[update + 1]]
             return keras.tree.map_structure(lambda part: tf.gather(part, chosen), parts)
 
-        return tf.data.Dataset.range(count).map(gathered).prefetch(tf.data.AUTOTUNE)
+        return untuned(tf.data.Dataset.range(count).map(gathered).prefetch(AHEAD))
 
     return batches
 

@@ -61,6 +61,14 @@ def engine(splits: Splits) -> Trainer:
     return Trainer(rich, splits, optimizer="sgd", momentum=0.9, batch_size=BATCH, precision="float32")
 
 
+def test_no_data_set_is_tuned(tmp_path: Path) -> None:
+    """The end of an iterator would at times wait seconds for TensorFlow's tuner, and one ends every epoch."""
+    for splits in (digits(), mapped(digits(), tmp_path), streamed(digits())):
+        training = disk.training_feed(splits, BatchOrder(200, BATCH)).dataset(STEPS)
+        validation = disk.evaluation_feed(splits.x_val, splits.y_val, splits.scaling, splits.w_val)
+        assert [data.options().autotune.enabled for data in (training, validation)] == [False, False]
+
+
 class TestMapped:
     def test_only_where_the_inputs_are_differs(self, tmp_path: Path) -> None:
         """Losses, weights, history and test scores are those of memory, to the last bit, with one program."""
