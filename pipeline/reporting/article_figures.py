@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,9 @@ from pipeline.reporting.style import INK, PALETTE, TEXT, WIDE, Floats
 
 _PANEL = 2.5
 """Height of a panel in inches."""
+
+_TITLE = 34
+"""Characters of a title that fit above a panel."""
 
 _FAR = 20.0
 """Where losses span more than this factor, a plain axis would show one of them only."""
@@ -34,7 +38,7 @@ def scheme_curves(curves: Mapping[str, Floats], *, width: float = WIDE) -> Figur
         axes.plot(np.arange(rates.size), rates, color=PALETTE["blue"], linewidth=2)
         axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 3), useMathText=False)
         axes.yaxis.get_offset_text().set_fontsize(TEXT - 1)
-        style.label(axes, x="epoch", y="learning rate", title=title)
+        style.label(axes, x="epoch", y="learning rate", title=fill(title, _TITLE))
     return figure
 
 
@@ -43,7 +47,7 @@ def losses(panels: Sequence[Panel], *, width: float = WIDE) -> Figure:
     figure, grid = _grid(len(panels), width)
     for axes, panel in zip(grid, panels, strict=False):
         _losses(axes, panel.history)
-        style.label(axes, x="epoch", y="loss", title=panel.title)
+        style.label(axes, x="epoch", y="loss", title=fill(panel.title, _TITLE))
     style.legend(figure, 2)
     return figure
 

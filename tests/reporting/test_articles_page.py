@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from math import inf
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 
 from pipeline.articles.printed import printed_rates
 from pipeline.articles.table import EXPERIMENTS
@@ -159,3 +162,14 @@ def test_scheme_curves_start_at_epoch_0() -> None:
     (line,) = figure.axes[0].get_lines()
     np.testing.assert_array_equal(np.asarray(line.get_xdata()), [0, 1, 2])
     np.testing.assert_array_equal(np.asarray(line.get_ydata()), [0.1, 0.1, 0.05])
+
+
+def test_long_titles_keep_to_their_panels() -> None:
+    """Each ends before that of its right neighbour begins."""
+    title = EXPERIMENTS["S3"].name
+    figure = article_figures.losses([Panel(title, history()) for _ in range(3)])
+    FigureCanvasAgg(figure).draw()
+    drawn = [next(text for text in axes.findobj(Text) if text.get_text().startswith("S3")) for axes in figure.axes]
+    boxes = [text.get_window_extent() for text in drawn]
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+    assert "".join(drawn[0].get_text().split()) == "".join(title.split())
