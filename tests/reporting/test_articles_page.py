@@ -8,7 +8,6 @@ from math import inf
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
 from pipeline.articles.printed import printed_rates
@@ -168,7 +167,7 @@ def test_long_titles_keep_to_their_panels() -> None:
     """Each ends before that of its right neighbour begins."""
     title = EXPERIMENTS["S3"].name
     figure = article_figures.losses([Panel(title, history()) for _ in range(3)])
-    FigureCanvasAgg(figure).draw()
+    figure.draw_without_rendering()
     drawn = [next(text for text in axes.findobj(Text) if text.get_text().startswith("S3")) for axes in figure.axes]
     boxes = [text.get_window_extent() for text in drawn]
     assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
