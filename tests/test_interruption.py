@@ -18,6 +18,7 @@ ENDLESS = 30.0
 def received() -> Iterator[list[int]]:
     """Install the handlers, and give the process its own ones back."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background has it ignored
     yield raise_when_interrupted()
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -29,6 +30,13 @@ def test_it_ends_what_is_being_done(number: int, received: list[int]) -> None:
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), number)
     assert received == [number]
+
+
+def test_ctrl_c_is_none_of_a_background_job_s_business() -> None:
+    """Where the shell has it ignored, it stays so."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise_when_interrupted()
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
 def test_it_is_not_lost_in_a_finalizer(received: list[int]) -> None:
