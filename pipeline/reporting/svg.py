@@ -1,6 +1,7 @@
 """Figures as SVG inside the page: coloured by its style sheet, so that one drawing serves light and dark."""
 
 import re
+from collections.abc import Set
 from io import BytesIO
 from xml.etree import ElementTree
 
@@ -20,6 +21,8 @@ _COLOR = re.compile("|".join(_VARIABLES))
 _FONTS = re.compile(r"'DejaVu Sans'[^;]*")
 _DECIMALS = re.compile(r"(\d+\.\d{2})\d+")
 _REFERENCE = re.compile(r"url\(#")
+_REFERRED = re.compile(rb'(?:url\(#|href="#)([\w.-]+)')
+_NUMBERS = ("d", "points", "transform", "x", "y")
 _DROPPED = ("metadata", "style")
 
 
@@ -31,8 +34,9 @@ def inline(figure: Figure, name: str, description: str) -> str:
     target = BytesIO()
     with mpl.rc_context({"svg.hashsalt": "lr-pipeline", "svg.fonttype": "none"}):
         figure.savefig(target, format="svg", transparent=True, metadata={"Date": None})
-    root = ElementTree.fromstring(target.getvalue())
-    _strip(root)
+    drawn = target.getvalue()
+    root = ElementTree.fromstring(drawn)
+    _strip(root, {name.decode() for name in _REFERRED.findall(drawn)})
     for element in root.iter():
         _adapt(element, name)
     for size in ("width", "height", "version"):
@@ -42,13 +46,26 @@ def inline(figure: Figure, name: str, description: str) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def _strip(element: ElementTree.Element) -> None:
-    """Remove metadata, which names outside addresses, and styles, which would apply to the whole page."""
-    for child in list(element):
+def _strip(element: ElementTree.Element, referred: Set[str]) -> None:
+    """Remove metadata, which names outside addresses, and styles, which would apply to the whole page.
+
+    And what only takes space: ids that nothing refers to, groups without attributes, and spaces between elements.
+    """
+    kept: list[ElementTree.Element] = []
+    for child in element:
         if _local(child.tag) in _DROPPED:
-            element.remove(child)
-        else:
-            _strip(child)
+            continue
+        _strip(child, referred)
+        child.tail = _said(child.tail)
+        if child.get("id") not in referred:
+            child.attrib.pop("id", None)
+        kept += [child] if child.attrib or _local(child.tag) != "g" else list(child)
+    element[:] = kept
+    element.text = _said(element.text)
+
+
+def _said(text: str | None) -> str | None:
+    return text if text and text.strip() else None
 
 
 def _adapt(element: ElementTree.Element, name: str) -> None:
@@ -67,7 +84,7 @@ def _attribute(key: str, value: str, name: str) -> str:
     value = _REFERENCE.sub(f"url(#{name}-", value)
     if key == "style":
         return _FONTS.sub("var(--font)", _COLOR.sub(lambda match: _VARIABLES[match[0]], value))
-    return " ".join(_DECIMALS.sub(r"\1", value).split()) if key in ("d", "points", "transform") else value
+    return " ".join(_DECIMALS.sub(r"\1", value).split()) if key in _NUMBERS else value
 
 
 def _local(qualified: str) -> str:

@@ -55,6 +55,15 @@ def test_two_figures_share_no_id_and_every_reference_is_found() -> None:
     assert {clip.removeprefix("url(#").removesuffix(")") for clip in clips} <= ids[0]
 
 
+def test_nothing_takes_space_for_nothing() -> None:
+    """Every id is referred to, every group says something of what is in it, and no line is indented."""
+    drawn = svg.inline(_figure(), "a", "words")
+    tags = _Parsed(drawn).tags
+    assert all(f"#{attributes['id']}" in drawn for _, attributes in tags if "id" in attributes)
+    assert all(attributes for tag, attributes in tags if tag == "g")
+    assert "\n " not in drawn
+
+
 def test_nothing_leaks_into_the_page_or_out_of_it() -> None:
     """No styles for the whole page, no metadata, no namespaces that name outside addresses."""
     parsed = _Parsed(svg.inline(_figure(), "a", "words"))
