@@ -37,7 +37,7 @@ class _Passing(feed.MemoryFeed):
 
     def dataset(self, updates: int) -> tf.data.Dataset:
         """The next `updates` batches."""
-        return tf.data.Dataset.range(updates).map(self._batch).prefetch(tf.data.AUTOTUNE)
+        return feed.untuned(tf.data.Dataset.range(updates).map(self._batch).prefetch(feed.AHEAD))
 
     def repeating(self, updates: feed.Updates) -> feed.Step:
         """One update."""
@@ -56,6 +56,7 @@ SETTINGS: dict[str, Callable[[], Any]] = {
     "inter-op threads 1": partial(threads.set_inter_op_parallelism_threads, 1),
     "without XLA": partial(_set, feed, "FUSED_FROM", 10**9),
     "batches through tf.data, steps_per_execution=50": partial(_set, engine, "training_feed", _Passing),
+    "with tf.data's tuner": partial(_set, feed, "untuned", lambda batches: batches),
     "10 updates a call": partial(_set, feed, "UPDATES_PER_CALL", 10),
     "250 updates a call": partial(_set, feed, "UPDATES_PER_CALL", 250),
     "evaluation batch 100": partial(_set, feed, "_EVALUATION_BATCH", 100),

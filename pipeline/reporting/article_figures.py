@@ -38,7 +38,7 @@ def scheme_curves(curves: Mapping[str, Floats], *, width: float = WIDE) -> Figur
         axes.plot(np.arange(rates.size), rates, color=PALETTE["blue"], linewidth=2)
         axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 3), useMathText=False)
         axes.yaxis.get_offset_text().set_fontsize(TEXT - 1)
-        style.label(axes, x="epoch", y="learning rate", title=fill(title, _TITLE))
+        _label(axes, "learning rate", title)
     return figure
 
 
@@ -47,9 +47,13 @@ def losses(panels: Sequence[Panel], *, width: float = WIDE) -> Figure:
     figure, grid = _grid(len(panels), width)
     for axes, panel in zip(grid, panels, strict=False):
         _losses(axes, panel.history)
-        style.label(axes, x="epoch", y="loss", title=fill(panel.title, _TITLE))
+        _label(axes, "loss", panel.title)
     style.legend(figure, 2)
     return figure
+
+
+def _label(axes: Axes, quantity: str, title: str) -> None:
+    style.label(axes, x="epoch", y=quantity, title=fill(title, _TITLE))
 
 
 def _losses(axes: Axes, history: pd.DataFrame) -> None:

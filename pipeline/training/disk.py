@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from pipeline.datasets import Inputs, Rows, Splits, blocks
 from pipeline.errors import InputError
 from pipeline.training.feed import (
-    AHEAD,
     UPDATES_PER_CALL,
     BatchOrder,
     Feed,
@@ -22,9 +21,8 @@ from pipeline.training.feed import (
     Updates,
     evaluation_batches,
     evaluation_length,
+    made_ready,
     parts,
-    scaled,
-    untuned,
 )
 
 WINDOW_BYTES = 64 * 2**20
@@ -141,7 +139,7 @@ def _generated(
     signature = tuple(tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in given)
     raw = tf.data.Dataset.from_generator(batches, output_signature=signature)
     known = raw.apply(tf.data.experimental.assert_cardinality(count))  # without it Keras warns that data ran out
-    return untuned(known.map(lambda inputs, *rest: (scaled(inputs, scaling), *rest)).prefetch(AHEAD))
+    return made_ready(known, scaling)
 
 
 def _grouped(given: tuple[Any, ...], count: int) -> Iterator[tuple[Batch, bool]]:

@@ -204,6 +204,11 @@ def _empty(logs: Any) -> Any:
 def evaluation_batches(x: NDArray[Any], y: NDArray[Any], scaling: Any, weights: NDArray[Any] | None) -> tf.data.Dataset:
     """Examples in their own order, in batches that fit the processor's cache rather than the training."""
     batches = tf.data.Dataset.from_tensor_slices(parts(x, y, weights)).batch(evaluation_length(x.shape[1:]))
+    return made_ready(batches, scaling)
+
+
+def made_ready(batches: tf.data.Dataset, scaling: Any) -> tf.data.Dataset:
+    """Scaled, and ahead of the network."""
     return untuned(batches.map(lambda inputs, *rest: (scaled(inputs, scaling), *rest)).prefetch(AHEAD))
 
 
@@ -211,7 +216,7 @@ def untuned(batches: tf.data.Dataset) -> tf.data.Dataset:
     """The same batches without tf.data's tuner, which has nothing to choose in them.
 
     Where an iterator ends, and one does every epoch, TensorFlow waits for its tuner. This sometimes misses the call and
-    sleeps on for seconds (seen with 2.21): a third of the time that a small convolutional network is trained.
+    sleeps on for seconds (seen with 2.21; reports/performance.md has what that costs).
     """
     options = tf.data.Options()
     options.autotune.enabled = False

@@ -46,6 +46,10 @@ class TestArrayBatches:
             assert np.asarray(weights) == pytest.approx(np.asarray(labels) / 10)
             assert inputs["b"].dtype == tf.float32
 
+    def test_they_are_not_tuned(self) -> None:
+        """The end of a sweep would at times wait seconds for TensorFlow's tuner."""
+        assert not sweep.array_batches((X, Y), 4)(0, 6).options().autotune.enabled
+
     @pytest.mark.parametrize("data", [(X, Y[:-1]), (X[:0], Y[:0])], ids=["lengths differ", "empty"])
     def test_arrays_that_do_not_fit_are_refused(self, data: Any) -> None:
         """The error says which lengths were received."""
