@@ -29,8 +29,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 from benchmarks.range_test_problems import PROBLEMS, Trainings
-from pipeline.range_analysis import bounds, explore, updates_for
-from pipeline.range_analysis.refinement import refine, short_share, starting_rate
+from pipeline.range_test import bounds, explore, updates_for
+from pipeline.range_test.refinement import refine, short_share, starting_rate
 
 REPEATS = 5
 SCHEMES = ("cosine", "constant")  # the first is the one that the goals are judged by

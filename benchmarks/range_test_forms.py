@@ -21,8 +21,8 @@ import numpy as np
 
 from benchmarks.range_test import REPEATS, Asked, Grid, Judged, judge
 from benchmarks.range_test_problems import PROBLEMS, Trainings
-from pipeline.range_analysis import bounds, explore, updates_for
-from pipeline.range_analysis.refinement import bottom, bracket, refine, short_share, starting_rate
+from pipeline.range_test import bounds, explore, updates_for
+from pipeline.range_test.refinement import bottom, bracket, refine, short_share, starting_rate
 
 SCHEME = "cosine"
 MOST = 8  # trainings that follow the valley, as in `refine`

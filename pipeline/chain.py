@@ -1,37 +1,81 @@
 """Which stage needs which, and find-or-run: a stage runs only where no finished run answers already."""
 
 import importlib
+import json
+import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from pipeline import config, datasets
 from pipeline.articles.splitting import refuse_unusable
 from pipeline.articles.table import searches
-from pipeline.config import TRAINING, PrepareOptions, RangeTestOptions, ReproduceOptions, TrainOptions
+from pipeline.config import PrepareOptions, ReproduceOptions, SearchOptions, TrainOptions
 from pipeline.console import Status, native_messages_hidden
-from pipeline.errors import InputError
-from pipeline.fingerprints import fingerprint, user_code_digest
+from pipeline.fingerprints import fingerprint
 from pipeline.loading import quick_imports
 from pipeline.results import PrepareResult, ReportResult
-from pipeline.stages.context import ARTICLES, REPORTS, Context, Upstream
+from pipeline.stages.context import ARTICLES, REPORTS, Context, Upstream, inputs
 from pipeline.tracking import Finished, StageRun, Store
-from pipeline.tracking.files import write_text
+from pipeline.tracking.integrity import write_text
 from pipeline.tracking.projects import launch
 from pipeline.tracking.store import RESULT
+
+_HANDED = "LR_PIPELINE_HANDED"
+"""How a process hands a stage that it starts what it knows already: the runs it builds upon, and its fingerprint."""
+
+Runs = Mapping[str, Finished]
+
+
+@dataclass(frozen=True)
+class Need:
+    """An earlier stage that one builds upon.
+
+    Attributes:
+        key: what its run is known by.
+        stage: the name of the stage.
+        options: its options and maybe more.
+        label: written before the name of its run, and before the keys of what it builds upon itself.
+        check: looks at its run, and raises InputError where nothing can be built upon it.
+
+    """
+
+    key: str
+    stage: str
+    options: PrepareOptions
+    label: str = ""
+    check: Callable[[Finished], None] = lambda run: None
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One entry point: the title of its runs, its options, and the stages it builds upon, in order."""
+    """One entry point.
+
+    Attributes:
+        title: the name of its runs, in terms of its options.
+        options: their type.
+        needs: the stages it builds upon, in order.
+        inputs: the digests of what its result depends on beside options and code.
+        repeatable: whether it would give the same again; otherwise it runs whenever it is asked for.
+        shows_needs: whether the stages it builds upon become children of its run, reused or not.
+        published: where people look for its pages, and which of its artifacts these are.
+
+    """
 
     name: str
     title: str
     options: type[PrepareOptions]
-    needs: tuple[str, ...] = ()
+    needs: Callable[[Any], Iterable[Need]]
+    inputs: Callable[[Any, Runs], Mapping[str, str]]
+    repeatable: Callable[[Any], bool] = lambda options: True
+    shows_needs: bool = False
+    published: tuple[Path, tuple[str, ...]] | None = None
 
     @property
     def module(self) -> ModuleType:
@@ -40,43 +84,117 @@ class Stage:
             return importlib.import_module(f"pipeline.stages.{self.name}")
 
     def titled(self, options: PrepareOptions) -> str:
-        """What tells one of its runs from another."""
+        """Return the name of a run."""
         return self.title.format(**options.model_dump())
 
-    def needed(self, options: PrepareOptions) -> tuple[str, ...]:
-        """What it builds upon with these options: a scheme given by the user needs no search."""
-        if isinstance(options, TrainOptions) and options.scheme is not None:
-            return tuple(name for name in self.needs if name not in ("range_test", "search"))
-        return self.needs
+    def narrowed(self, options: PrepareOptions) -> PrepareOptions:
+        """Return its own options among those of a later stage."""
+        return self.options(**{name: getattr(options, name) for name in self.options.model_fields})
+
+    def key(self, options: PrepareOptions, runs: Runs) -> str:
+        """Return the fingerprint; of prepared data only the content counts, not how it came about."""
+        earlier = {key: run.fingerprint for key, run in runs.items() if key != "prepare"}
+        return fingerprint(self.name, options, {**self.inputs(options, runs), **earlier})
+
+
+def _prepared(options: PrepareOptions) -> Iterator[Need]:
+    yield Need("prepare", "prepare", options)
+
+
+def _range_tested(options: SearchOptions) -> Iterator[Need]:
+    """Yield a range test for each optimizer with each batch size."""
+    yield from _prepared(options)
+    for place, (optimizer, size) in enumerate(product(options.optimizers, options.batch_sizes)):
+        own = options.model_copy(update={"optimizer": optimizer, "batch_size": str(size)})
+        yield Need(f"range_test {optimizer} {size}" if place else "range_test", "range_test", own)
+
+
+def _searched(options: TrainOptions) -> Iterator[Need]:
+    """Yield nothing but the data where the user gives the scheme."""
+    if options.scheme is not None:
+        yield from _prepared(options)
+        return
+    yield from _range_tested(options)
+    yield Need("search", "search", options)
+
+
+def _trained(options: TrainOptions) -> Iterator[Need]:
+    yield from _searched(options)
+    yield Need("train", "train", options)
+
+
+def _reported(options: TrainOptions) -> Iterator[Need]:
+    yield from _trained(options)
+    yield Need("report", "report", options)
+
+
+def _answered(options: ReproduceOptions) -> Iterator[Need]:
+    """Yield the range test and the search behind each of this project's answers to the articles."""
+
+    def check(prepared: Finished) -> None:
+        refuse_unusable(PrepareResult.model_validate_json(prepared.result), options.article)
+
+    yield Need("prepare", "prepare", options, check=check)
+    for answer, search in searches(options).items():
+        for name in ("range_test", "search"):
+            yield Need(f"{answer}/{name}", name, search, answer)
+
+
+_source_digest = cache(datasets.source_digest)  # reading a large file takes seconds
+
+
+def _source(options: PrepareOptions, runs: Runs) -> dict[str, str]:
+    return {"source": _source_digest(options.data) or "unknown"}
 
 
 STAGES: dict[str, Stage] = {
-    "prepare": Stage("prepare", "prepare {data}", config.PrepareOptions),
-    "range_test": Stage(
-        "range_test", "range_test {optimizer} batch={batch_size} on {data}", config.RangeTestOptions, ("prepare",)
-    ),
-    "search": Stage("search", "search {optimizer} on {data}", config.SearchOptions, ("prepare", "range_test")),
-    "train": Stage("train", "train {model} on {data}", config.TrainOptions, ("prepare", "range_test", "search")),
-    "report": Stage(
-        "report", "report {model} on {data}", config.ReportOptions, ("prepare", "range_test", "search", "train")
-    ),
-    "reproduce": Stage("reproduce", "articles on {data}", config.ReproduceOptions, ("prepare",)),
+    stage.name: stage
+    for stage in (
+        Stage(
+            "prepare",
+            "prepare {data}",
+            config.PrepareOptions,
+            lambda options: (),
+            _source,
+            repeatable=lambda options: _source_digest(options.data) is not None,  # a function may give other data
+        ),
+        Stage(
+            "range_test",
+            "range_test {optimizer} batch={batch_size} on {data}",
+            config.RangeTestOptions,
+            _prepared,
+            inputs,
+        ),
+        Stage("search", "search {optimizer} on {data}", config.SearchOptions, _range_tested, inputs),
+        Stage("train", "train {model} on {data}", config.TrainOptions, _searched, inputs),
+        Stage(
+            "report",
+            "report {model} on {data}",
+            config.ReportOptions,
+            _trained,
+            inputs,
+            published=(REPORTS, ("*.html", "*.png")),
+        ),
+        Stage(
+            "reproduce",
+            "articles on {data}",
+            config.ReproduceOptions,
+            _answered,
+            inputs,
+            shows_needs=True,
+            published=(ARTICLES, ("*.html", "*.md", "*.png", RESULT)),
+        ),
+        Stage("main", "{model} on {data}", config.MainOptions, _reported, inputs, shows_needs=True),
+    )
 }
-
-PUBLISHED = {"report": (REPORTS, ("*.html", "*.png")), "reproduce": (ARTICLES, ("*.html", "*.md", "*.png", RESULT))}
-"""The stages that leave pages for people: where in the working directory, and which of their artifacts."""
-
-MAIN = Stage("main", "{model} on {data}", config.MainOptions, ("prepare", "range_test", "search", "train", "report"))
 
 
 def run_main(options: config.MainOptions) -> ReportResult:
     """Run the whole chain; every stage becomes a child of this run, reused or not."""
-    store = Store(options.experiment_name)
+    main, store = STAGES["main"], Store(options.experiment_name)
     store.sweep()
-    with store.stage_run("main", MAIN.titled(options), _params(options)) as run:
-        runs: dict[str, Finished] = {}
-        for key, stage, own in _needed(MAIN, options):
-            runs[key] = _obtain_child(stage, own, runs, store, run)
+    with store.stage_run("main", main.titled(options), _params(options)) as run:
+        runs = _obtain_all(main, options, store, run)
         store.copy_metrics(runs["train"], run.run_id)
         result = ReportResult.model_validate_json(runs["report"].result)
         store.summarise(run, result.answer[0])
@@ -86,138 +204,103 @@ def run_main(options: config.MainOptions) -> ReportResult:
 
 def run_stage(name: str, options: PrepareOptions) -> None:
     """Run one stage in this process, after the stages it builds upon where these have no finished run."""
-    if name == "range_test":
-        _refuse_several(options)
     stage, store = STAGES[name], Store(options.experiment_name)
     store.sweep()
     with store.stage_run(name, stage.titled(options), _params(options)) as run:
-        upstream: dict[str, Finished] = {}
-        for need, earlier, own in _needed(stage, options):
-            upstream[need] = _obtain_upstream(earlier, own, upstream, store, run)
-        if isinstance(options, ReproduceOptions):
-            upstream |= _obtain_searches(options, upstream["prepare"], store, run)
-        key = _key(stage, options, upstream)
+        handed = _handed(store)
+        runs, key = handed or (_obtain_all(stage, options, store, run), "")
+        key = key or stage.key(options, runs)
         store.set_fingerprint(run, key)
         with Status(name) as status:
-            found = _reusable(stage, options, key, store)
+            found = None if handed or options.fresh or not stage.repeatable(options) else store.find(name, key)
             if found is not None:
                 store.mark_reused(run, found)
                 status.done(found.summary, reused=True)
             else:
-                trainings = _trainings_key(stage, options, upstream)
-                result = stage.module.run(Context(options, Upstream(upstream), key, trainings, run, store, status))
+                result = stage.module.run(Context(options, Upstream(runs), key, run, store, status))
                 write_text(run.folder / RESULT, result.model_dump_json(indent=2))
                 store.summarise(run, summary := stage.module.summary(result))
                 status.done(summary)
-        _publish(name, found.folder if found else run.folder)
+        _publish(stage, found.folder if found else run.folder)
 
 
-def _needed(stage: Stage, options: PrepareOptions) -> Iterator[tuple[str, Stage, PrepareOptions]]:
-    """What a stage builds upon: a key, the stage and its options.
-
-    The range test comes once for each optimizer with each batch size.
-    """
-    for name in stage.needed(options):
-        if name == "range_test" and isinstance(options, RangeTestOptions):
-            for place, (optimizer, size) in enumerate(product(options.optimizers, options.batch_sizes)):
-                own = options.model_copy(update={"optimizer": optimizer, "batch_size": str(size)})
-                yield f"{name} {optimizer} {size}" if place else name, STAGES[name], own
-        else:
-            yield name, STAGES[name], options
+def _obtain_all(stage: Stage, options: PrepareOptions, store: Store, run: StageRun) -> dict[str, Finished]:
+    """Find or run all that a stage builds upon."""
+    runs: dict[str, Finished] = {}
+    for need in stage.needs(options):
+        obtain = _obtain_shown if stage.shows_needs else _obtain
+        runs[need.key] = obtain(need, _upstream(need, runs), store, run)
+        need.check(runs[need.key])
+    return runs
 
 
-def _refuse_several(options: PrepareOptions) -> None:
-    """A range test alone has one optimizer and one batch size."""
-    for name in ("optimizer", "batch_size"):
-        if "," in (received := getattr(options, name)):
-            raise InputError(f"{name}: received {received!r}, expected one; the search tests each of several")
+def _upstream(need: Need, runs: Runs) -> dict[str, Finished]:
+    """Return the runs that a needed stage builds upon itself, by the keys that it knows them by."""
+    keys = [earlier.key for earlier in STAGES[need.stage].needs(need.options)]
+    return {key: runs[own] if (own := f"{need.label}/{key}") in runs else runs[key] for key in keys}
 
 
-def _obtain_child(
-    stage: Stage, options: PrepareOptions, runs: Mapping[str, Finished], store: Store, run: StageRun, label: str = ""
-) -> Finished:
-    """Reuse or run a stage below this run; `label` tells stages of the same title apart."""
-    own = _narrowed(stage, options)
-    name = f"{label} {stage.titled(own)}".lstrip()
-    found = _reusable(stage, own, _key(stage, own, runs), store)
+def _obtain(need: Need, runs: Runs, store: Store, run: StageRun) -> Finished:
+    """Use the newest finished run, or run the stage below this run."""
+    stage = STAGES[need.stage]
+    options = stage.narrowed(need.options)
+    key = stage.key(options, runs)
+    return store.find(stage.name, key) or _launch(stage, options, key, runs, store, run)
+
+
+def _obtain_shown(need: Need, runs: Runs, store: Store, run: StageRun) -> Finished:
+    """Reuse a run where the stage would give the same again, and show it below this run; else run the stage there."""
+    stage = STAGES[need.stage]
+    options = stage.narrowed(need.options)
+    key, name = stage.key(options, runs), f"{need.label} {stage.titled(options)}".lstrip()
+    found = None if options.fresh or not stage.repeatable(options) else store.find(stage.name, key)
     if found is None:
-        launched = _launch(stage, own, store, run)
-        if label:
+        launched = _launch(stage, options, key, runs, store, run)
+        if need.label:
             store.rename(launched, name)
         return launched
     store.log_reuse(name, found, run)
-    _publish(stage.name, found.folder)
+    _publish(stage, found.folder)
     with Status(stage.name) as status:
         status.done(found.summary, reused=True)
     return found
 
 
-def _obtain_upstream(
-    stage: Stage, options: PrepareOptions, runs: Mapping[str, Finished], store: Store, run: StageRun
-) -> Finished:
-    own = _narrowed(stage, options)
-    key = _key(stage, own, runs)
-    return store.find(stage.name, key) or _launch(stage, own, store, run)
-
-
-def _obtain_searches(options: ReproduceOptions, prepared: Finished, store: Store, run: StageRun) -> dict[str, Finished]:
-    """The range test and the search behind each of this project's answers to the articles."""
-    refuse_unusable(PrepareResult.model_validate_json(prepared.result), options.article)
-    obtained: dict[str, Finished] = {}
-    for answer, search in searches(options).items():
-        runs = {"prepare": prepared}
-        for need in ("range_test", "search"):
-            runs[need] = _obtain_child(STAGES[need], search, runs, store, run, answer)
-            obtained[f"{answer}/{need}"] = runs[need]
-    return obtained
-
-
-def _launch(stage: Stage, options: PrepareOptions, store: Store, run: StageRun) -> Finished:
-    launch(stage.name, options.model_dump(mode="json", exclude={"experiment_name"}), run.experiment_id)
+def _launch(stage: Stage, options: PrepareOptions, key: str, runs: Runs, store: Store, run: StageRun) -> Finished:
+    with _handing(runs, key):
+        launch(stage.name, options.model_dump(mode="json", exclude={"experiment_name"}), run.experiment_id)
     finished = store.find_child(run, stage.name)
     if finished is None:
         raise RuntimeError(f"{stage.name} ended well, but its run cannot be found in the tracking store")
     return finished
 
 
-def _reusable(stage: Stage, options: PrepareOptions, key: str, store: Store) -> Finished | None:
-    """A finished run that answers already; never for data from a function, which may give other data each time."""
-    if options.fresh or (stage.name == "prepare" and datasets.source_digest(options.data) is None):
+@contextmanager
+def _handing(runs: Runs, key: str) -> Iterator[None]:
+    """Hand on to the process of a stage: so the source's digest, for one, is computed once and not in every process."""
+    os.environ[_HANDED] = json.dumps({"runs": {name: run.run_id for name, run in runs.items()}, "key": key})
+    try:
+        yield
+    finally:
+        os.environ.pop(_HANDED, None)
+
+
+def _handed(store: Store) -> tuple[dict[str, Finished], str] | None:
+    """Return the runs that this stage builds upon, and its fingerprint, where the process that started it knew them."""
+    text = os.environ.pop(_HANDED, None)
+    if text is None:
         return None
-    return store.find(stage.name, key)
+    handed = json.loads(text)
+    runs = {name: store.get(run_id) for name, run_id in handed["runs"].items()}
+    whole = {name: run for name, run in runs.items() if run is not None}
+    return (whole, handed["key"]) if len(whole) == len(runs) else None
 
 
-def _narrowed(stage: Stage, options: PrepareOptions) -> PrepareOptions:
-    return stage.options(**{name: getattr(options, name) for name in stage.options.model_fields})
-
-
-def _key(stage: Stage, options: PrepareOptions, runs: Mapping[str, Finished]) -> str:
-    """The fingerprint of a stage; of prepared data only the content counts, not how it came about."""
-    if stage.name == "prepare":
-        return fingerprint(stage.name, options, {"source": datasets.source_digest(options.data) or "unknown"})
-    keys = {key for key, _, _ in _needed(stage, options)}
-    if isinstance(options, ReproduceOptions):
-        keys |= set(runs)  # the articles' searches, which its options name
-    upstream = {key: run.fingerprint for key, run in runs.items() if key in keys and key != "prepare"}
-    return fingerprint(stage.name, options, {**_inputs(options, runs), **upstream})
-
-
-def _trainings_key(stage: Stage, options: PrepareOptions, runs: Mapping[str, Finished]) -> str:
-    """The fingerprint of what a stage's trainings share, whatever else the stage is asked."""
-    return fingerprint(stage.name, options, _inputs(options, runs), only=TRAINING)
-
-
-def _inputs(options: PrepareOptions, runs: Mapping[str, Finished]) -> dict[str, str]:
-    """The digests of the prepared data and of the user's model, where a stage has them."""
-    data = PrepareResult.model_validate_json(runs["prepare"].result).digests if "prepare" in runs else {}
-    return {**data, "model": user_code_digest(getattr(options, "model", ""))}
-
-
-def _publish(stage: str, folder: Path) -> None:
+def _publish(stage: Stage, folder: Path) -> None:
     """Copy a page and its pictures to where people look for them."""
-    if stage not in PUBLISHED:
+    if stage.published is None:
         return
-    place, kinds = PUBLISHED[stage]
+    place, kinds = stage.published
     place.mkdir(parents=True, exist_ok=True)
     for file in (file for kind in kinds for file in folder.glob(kind)):
         shutil.copyfile(file, place / file.name)

@@ -5,28 +5,24 @@ find, or to run, all that it builds upon.
 """
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, Literal, Self, TypeVar, get_args
+from collections.abc import Mapping, Sequence
+from typing import Annotated, ClassVar, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pipeline.errors import InputError
 from pipeline.objective import VAL_LOSS, Objective
-from pipeline.schedules import SCHEMES, parse_params, validate
+from pipeline.schedules import SCHEMES, Spacing, parse_params, validate
 
 OptimizerName = Literal["sgd", "adam", "adamw", "adadelta", "adamax", "rmsprop", "nadam", "adagrad", "lion"]
 SamplerName = Literal["tpe", "random", "quasi-random", "grid"]
 Precision = Literal["auto", "float32", "mixed_bfloat16"]
-Spacing = Literal["exponential", "linear"]
 
 LARGEST_BATCH = 65_536
 MODELS = ("cnn", "mlp")
 REFINE_OFF = "off"
 RUN_CONTROL = frozenset({"experiment_name", "fresh"})
 """Options that say where and whether a stage runs, not what comes out of it."""
-
-TRAINING = frozenset({"model", "momentum", "precision", "in_memory_mb"})
-"""Options that, beside what an evaluation says itself, decide what comes out of a training."""
 
 Options = TypeVar("Options", bound="PrepareOptions")
 
@@ -63,6 +59,9 @@ class PrepareOptions(BaseModel):
 class RangeTestOptions(PrepareOptions):
     """Options of `range_test`: the network, its optimizer and how it is trained."""
 
+    takes_several: ClassVar[bool] = False
+    """Whether several optimizers and batch sizes are tried, and not one of each."""
+
     model: str = Field("cnn", description="cnn, mlp, or module:function returning a Keras model")
     optimizer: str = Field("sgd", description="Keras optimizer; for the search also several, comma-separated")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd; the others ignore it")
@@ -81,10 +80,16 @@ class RangeTestOptions(PrepareOptions):
     spacing: Spacing = Field("exponential", description="equal steps of a sweep in log rate, or in rate (linear)")
     refine: str = Field("cosine", description="scheme of the trainings that refine the range test's rate, or off")
 
+    @classmethod
+    def _refuse_several(cls, given: Sequence[object]) -> None:
+        if len(given) > 1 and not cls.takes_several:
+            raise ValueError("expected one; the search tests each of several")
+
     @field_validator("optimizer")
     @classmethod
     def _known_optimizers(cls, value: str) -> str:
         known, given = get_args(OptimizerName), value.split(",")
+        cls._refuse_several(given)
         if len(set(given)) < len(given) or not set(given) <= set(known):
             raise ValueError(f"expected one of {', '.join(known)}, or several, comma-separated, each once")
         return value
@@ -93,6 +98,7 @@ class RangeTestOptions(PrepareOptions):
     @classmethod
     def _possible_batch_sizes(cls, value: str) -> str:
         given = [int(size) if _WHOLE.fullmatch(size) else 0 for size in value.split(",")]
+        cls._refuse_several(given)
         if len(set(given)) < len(given) or not all(1 <= size <= LARGEST_BATCH for size in given):
             raise ValueError(f"expected a number from 1 to {LARGEST_BATCH}, or several, comma-separated, each once")
         return ",".join(map(str, given))
@@ -132,6 +138,8 @@ class RangeTestOptions(PrepareOptions):
 
 class SearchOptions(RangeTestOptions):
     """Options of `search`."""
+
+    takes_several: ClassVar[bool] = True
 
     schemes: str = Field("all", description="comma-separated scheme names that the search may choose from")
     trials: int = Field(30, ge=1, le=100_000, description="configurations to try before the best are confirmed")

@@ -1,10 +1,11 @@
-"""What a stage's result depends on: its options, its inputs, the code it runs, the locked packages."""
+"""The keys of results: they cover what decides the numbers, and nothing else."""
 
 import hashlib
 import json
 import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import grimp
@@ -12,28 +13,66 @@ import grimp
 from pipeline.config import RUN_CONTROL, PrepareOptions
 
 _PACKAGE = Path(__file__).resolve().parent
-_LOCK = _PACKAGE.parent / "requirements.lock"
+
+BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
+"""What Linux calls products of bfloat16 on x86 and on ARM."""
 
 
-def fingerprint(
-    stage: str, options: PrepareOptions, inputs: Mapping[str, str], only: frozenset[str] | None = None
-) -> str:
-    """SHA-256 of a stage's effective options, or `only` some, the digests of its inputs, its code and the lock file."""
-    chosen = set(type(options).model_fields) if only is None else set(only)
-    parts = {
-        "stage": stage,
-        "options": options.model_dump(mode="json", include=chosen - RUN_CONTROL),
-        "inputs": dict(inputs),
-        "code": code_digest(stage),
-        "lock": _digest([_LOCK]),
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+_DECIDE_TRAININGS = ("tensorflow", "keras", "numpy")
+"""The packages whose versions decide the numbers of a training."""
+
+_DECIDE_STAGES = (
+    *_DECIDE_TRAININGS, "optuna", "scipy", "scikit-learn", "pandas", "pyarrow", "mlxtend", "matplotlib", "jinja2",
+)  # fmt: skip
+"""The packages whose versions decide what a stage makes of data and trainings."""
+
+_TRAININGS = "pipeline.training.executor"
 
 
-def code_digest(stage: str) -> str:
-    """SHA-256 of every module that a stage imports, directly or not, and of the files that lie beside them."""
+def fingerprint(stage: str, options: PrepareOptions, inputs: Mapping[str, str]) -> str:
+    """Return the key of a stage's result: SHA-256 of options, inputs, code, versions, and the machine's kind."""
+    chosen = set(type(options).model_fields) - RUN_CONTROL
+    return _key(
+        stage=stage,
+        options=options.model_dump(mode="json", include=chosen),
+        inputs=dict(inputs),
+        code=code_digest(f"pipeline.stages.{stage}"),
+        machine=machine_kind() if "precision" in chosen else "",  # where it trains
+        versions=_versions(_DECIDE_STAGES),
+    )
+
+
+def training_key(inputs: Mapping[str, str], conditions: Mapping[str, str]) -> str:
+    """Return the key of what decides the numbers of trainings beside the evaluations.
+
+    Args:
+        inputs: the digests of the data and of the user's model.
+        conditions: what an executor trains under: the precision that `auto` came to, the kind of device, and so on.
+
+    """
+    return _key(
+        inputs=dict(inputs),
+        conditions=dict(conditions),
+        code=code_digest(_TRAININGS),
+        versions=_versions(_DECIDE_TRAININGS),
+    )
+
+
+def machine_kind() -> str:
+    """Return what decides how a stage trains: a GPU, a processor that computes in bfloat16, or another one.
+
+    Known without TensorFlow, which finding a finished stage does not wait for.
+    """
+    if any(Path("/dev").glob("nvidia[0-9]*")):
+        return "GPU"
+    described = Path("/proc/cpuinfo")
+    flags = described.read_text(encoding="utf-8").split() if described.is_file() else []
+    return "CPU with bfloat16" if BFLOAT16_FLAGS.intersection(flags) else "CPU"
+
+
+def code_digest(module: str) -> str:
+    """Return the SHA-256 of a module, of all it imports, directly or not, and of files beside them that they name."""
     graph = _imports()
-    module = f"pipeline.stages.{stage}"
     modules = {module, *graph.find_upstream_modules(module)}
     packages = {name.rsplit(".", depth)[0] for name in modules for depth in range(1, name.count(".") + 1)}
     files = {file for name in modules | packages for file in _files(name)}
@@ -62,6 +101,14 @@ def _files(module: str) -> list[Path]:
     beside = [file for file in source.parent.iterdir() if file.is_file() and file.suffix != ".py"]
     text = source.read_text(encoding="utf-8")
     return [source, *(beside if any(file.name in text for file in beside) else ())]
+
+
+def _versions(packages: Iterable[str]) -> dict[str, str]:
+    return {package: version(package) for package in packages}
+
+
+def _key(**parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _digest(files: Iterable[Path]) -> str:

@@ -1,13 +1,12 @@
 """What stages hand each other: the models behind every `result.json`."""
 
-from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
+from pipeline.evaluation import STRICT, Candidate
 from pipeline.objective import VAL_LOSS, Objective
 
-Params = Mapping[str, float | int | str | bool]
 Task = Literal["classification", "regression"]
 ClaimVerdict = Literal["supported", "not supported", "within noise", "not run"]
 
@@ -15,9 +14,7 @@ ClaimVerdict = Literal["supported", "not supported", "within noise", "not run"]
 class Result(BaseModel):
     """Base of all results: immutable, and unknown fields are refused."""
 
-    # The interval of a single seed is infinite, and a diverged mean too. JSON has no such numbers, so they are the
-    # strings "Infinity", "-Infinity" and "NaN", which `float` of most languages reads.
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+    model_config = STRICT
 
 
 class Scaling(Result):
@@ -51,8 +48,12 @@ class PrepareResult(Result):
     scaling: Scalings
     digests: dict[str, str]
 
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Return the updates in a pass over the training set."""
+        return -(-self.train_examples // batch_size)
 
-class TriedRate(Result):
+
+class Tried(Result):
     """A rate with its mean validation loss, inf where it diverged; `share` is the training's length in whole ones."""
 
     lr: float
@@ -60,7 +61,7 @@ class TriedRate(Result):
     val_loss: float
 
 
-class FittedValley(Result):
+class Valley(Result):
     """A parabola through trainings: log loss is `log(val_loss) + curvature * log10(rate / lr) ** 2`."""
 
     lr: float
@@ -68,27 +69,33 @@ class FittedValley(Result):
     curvature: float
 
 
-class RefinementResult(Result):
+class Refinement(Result):
     """What trainings made of the rate of a sweep.
 
-    They used `scheme` and started from the rate `start_lr`. `cost` is the length of all together, in whole trainings;
-    `updates` and `seconds` are part of those of the range test.
+    They used `scheme` and started from the rate `start_lr`; `tried` holds them in the order in which they were made.
+    `suggested_lr`, `lr_low` and `lr_high` are None where all whole ones diverged. `fit` is None where fewer than three
+    points, or their shape, allow none. `cost` is the length of all together, in whole trainings; `updates` and
+    `seconds` are part of those of the range test.
     """
 
     scheme: str
     start_lr: float
     seeds: tuple[int, ...]
-    tried: tuple[TriedRate, ...]
-    fit: FittedValley | None
+    tried: tuple[Tried, ...]
+    fit: Valley | None = None
+    suggested_lr: float | None = None
+    lr_low: float | None = None
+    lr_high: float | None = None
     cost: float
-    updates: int
-    seconds: float
+    updates: int = 0
+    seconds: float = 0.0
 
 
 class RangeTestResult(Result):
     """A learning-rate range test: a rate and an interval, or a refusal with its reason.
 
-    `suggestions` maps each method to its rate; `divergence_lr` is where sweeps diverged, None where none did.
+    `suggestions` maps each method to its rate; `divergence_lr` is where sweeps diverged, None where none did. `lr_min`
+    and `lr_max` are the bounds of the last sweep, after all that was widened.
     `updates` counts those of all seeds and sweeps, and of the refinement where there was one.
     """
 
@@ -102,23 +109,11 @@ class RangeTestResult(Result):
     seeds: tuple[int, ...]
     optimizer: str
     batch_size: int
+    lr_min: float
+    lr_max: float
     updates: int
     seconds: float
-    refinement: RefinementResult | None = None
-
-
-class Candidate(Result):
-    """A learning-rate scheme with everything needed to train with it."""
-
-    scheme: str
-    initial_lr: float
-    optimizer: str
-    batch_size: int
-    params: dict[str, float | int | str | bool]
-
-
-class Winner(Candidate):
-    """What to train with."""
+    refinement: Refinement | None = None
 
 
 class Interval(Result):
@@ -187,7 +182,7 @@ class Widening(Result):
     after: float
 
 
-class SearchedSpace(Result):
+class Space(Result):
     """An optimizer and batch size that every scheme was combined with, and what the range test said of its rates.
 
     Without a suggestion, since the range test refused, the bounds are those of its sweep.
@@ -271,7 +266,7 @@ class SearchResult(Result):
     """
 
     objective: Objective = VAL_LOSS
-    winner: Winner
+    winner: Candidate
     leaderboard: tuple[LeaderboardRow, ...]
     ties: tuple[str, ...]
     basin: Basin
@@ -283,7 +278,7 @@ class SearchResult(Result):
     widened: tuple[Widening, ...] = ()
     trials: int
     diverged: int
-    spaces: tuple[SearchedSpace, ...]
+    spaces: tuple[Space, ...]
     untried: tuple[str, ...] = ()
     transfer: tuple[Transfer, ...] = ()
     suggestions: tuple[RateSuggestion, ...] = ()
@@ -307,7 +302,7 @@ class TrainResult(Result):
     test_accuracy: float | None
     val_loss: float
     seeds: tuple[SeedScore, ...]
-    winner: Winner
+    winner: Candidate
     registered: str | None
 
 

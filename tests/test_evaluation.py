@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.evaluation import Evaluation, Training, told_apart
+from pipeline.evaluation import Evaluation, Training, setting_prefix
 from pipeline.objective import Objective
 
 QUESTION = Evaluation("sgd", "cosine", 0.1, {"final_fraction": 0.01, "warmup": 0.1}, 3, 7, 32)
@@ -79,7 +79,7 @@ def test_name_is_what_a_person_reads(evaluation: Evaluation, name: str) -> None:
 def test_names_tell_only_what_differs(among: list[tuple[str, int]], said: str) -> None:
     """Optimizer and batch size stand before a name where a search has several of them."""
     compared = [replace(QUESTION, optimizer=optimizer, batch_size=size) for optimizer, size in among]
-    assert told_apart(QUESTION, compared) == said
+    assert setting_prefix(QUESTION, compared) == said
 
 
 def test_curve_is_the_whole_scheme_squeezed_into_the_budget() -> None:

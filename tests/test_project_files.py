@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 from pipeline.cli import COMMANDS
 from pipeline.config import OptimizerName
 from pipeline.optimizers import OPTIMIZERS
-from pipeline.range_analysis.exploration import BOUNDS
+from pipeline.range_test.exploration import BOUNDS
 from scripts import render_project_files
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -17,7 +17,7 @@ from pipeline.results import (
     ReportResult,
     Result,
     Scaling,
-    SearchedSpace,
+    Space,
     SearchResult,
     SeedScore,
     TrainResult,
@@ -81,7 +81,7 @@ RESULTS: list[Result] = [
         lr_low=0.01,
         lr_high=1.0,
         trials=3,
-        spaces=(SearchedSpace(optimizer="sgd", batch_size=32, suggested_lr=0.1, lr_low=0.02, lr_high=0.5),),
+        spaces=(Space(optimizer="sgd", batch_size=32, suggested_lr=0.1, lr_low=0.02, lr_high=0.5),),
         diverged=1,
     ),
     TrainResult(

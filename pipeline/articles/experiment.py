@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pipeline.evaluation import Candidate
 from pipeline.schedules import Value
 
 Article = Literal["a", "b"]
@@ -78,6 +79,17 @@ class Experiment:
     def name(self) -> str:
         """What tells its run from others: `B1 Adam 0.001`."""
         return f"{self.id} {self.title}"
+
+    @property
+    def candidate(self) -> Candidate:
+        """What the article trains with; without a scheme or rate where these come from elsewhere."""
+        return Candidate(
+            scheme=self.scheme,
+            initial_lr=self.initial_lr,
+            optimizer=self.optimizer,
+            batch_size=self.batch_size,
+            params=dict(self.params),
+        )
 
     @property
     def cost(self) -> int:

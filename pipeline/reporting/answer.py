@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline.evaluation import told_apart
+from pipeline.evaluation import setting_prefix
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.reporting import wording
 from pipeline.reporting.board import entries
@@ -86,7 +86,7 @@ def _remarks(report: Report) -> list[str]:
         remarks.extend([*_standing(report.search), *transferred(report.search)])
     for found in report.range_tests:
         if found.verdict == "refused":
-            which = told_apart(found, report.range_tests).rstrip()
+            which = setting_prefix(found, report.range_tests).rstrip()
             what = f"The range test of {which}" if which else "The range test"
             remarks.append(f"{what} refused to suggest a rate: {found.reason.rstrip('.')}.")
     return remarks

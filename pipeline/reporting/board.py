@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Literal
 
-from pipeline.evaluation import told_apart
+from pipeline.evaluation import Candidate, setting_prefix
 from pipeline.reporting import wording
-from pipeline.results import Candidate, LeaderboardRow, SearchResult
+from pipeline.results import LeaderboardRow, SearchResult
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def entries(search: SearchResult) -> tuple[Entry, ...]:
 
 def _finalist(row: LeaderboardRow, search: SearchResult) -> Entry:
     wins = _key(row) == _key(search.winner)
-    label = f"{told_apart(row, search.spaces)}{wording.scheme(row.scheme)} {wording.number(row.initial_lr)}"
+    label = f"{setting_prefix(row, search.spaces)}{wording.scheme(row.scheme)} {wording.number(row.initial_lr)}"
     return Entry(label, "winner" if wins else "finalist", row)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pipeline.evaluation import told_apart
+from pipeline.evaluation import setting_prefix
 from pipeline.reporting import board, drawings, wording
 from pipeline.reporting.answer import compose, transferred
 from pipeline.reporting.contents import Report, Sweep
@@ -27,7 +27,7 @@ _FILTERS = {
     "scheme": wording.scheme,
     "seconds": wording.seconds,
     "span": wording.span,
-    "told_apart": told_apart,
+    "setting_prefix": setting_prefix,
 }
 
 _BEST_TRIALS = 30
@@ -94,4 +94,4 @@ def _setting(trial: Mapping[str, Any], report: Report) -> str:
     """Write what a trial was combined with, where there were several choices."""
     spaces = report.search.spaces if report.search else ()
     own = (trial["optimizer"], trial["batch_size"])
-    return next((told_apart(space, spaces) for space in spaces if (space.optimizer, space.batch_size) == own), "")
+    return next((setting_prefix(space, spaces) for space in spaces if (space.optimizer, space.batch_size) == own), "")

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from pipeline.reporting import style, wording
 from pipeline.reporting.style import MUTED, PALETTE, TEXT, WIDE
-from pipeline.results import FittedValley, RangeTestResult, RefinementResult, TriedRate
+from pipeline.results import RangeTestResult, Refinement, Tried, Valley
 
 _REACH = 0.6  # decades to either side of its bottom over which the fit is drawn
 _MARGIN = 1.3  # what the axes extend beyond the trainings, as a factor
@@ -37,7 +37,7 @@ def refinement(result: RangeTestResult, *, width: float = WIDE) -> Figure:
     return figure
 
 
-def _scale(axes: Axes, result: RangeTestResult, found: RefinementResult) -> None:
+def _scale(axes: Axes, result: RangeTestResult, found: Refinement) -> None:
     bounds = [rate for rate in (result.lr_low, result.lr_high) if rate is not None]
     rates = [*bounds, *(tried.lr for tried in found.tried)]
     style.log_or_linear(axes.xaxis, min(rates) / _MARGIN, max(rates) * _MARGIN)
@@ -52,7 +52,7 @@ def _scale(axes: Axes, result: RangeTestResult, found: RefinementResult) -> None
     axes.set_ylim(low, high)
 
 
-def _points(axes: Axes, trainings: list[TriedRate], marker: str, face: str, name: str) -> None:
+def _points(axes: Axes, trainings: list[Tried], marker: str, face: str, name: str) -> None:
     drawn = [tried for tried in trainings if np.isfinite(tried.val_loss)]
     rates, losses = [tried.lr for tried in drawn], [tried.val_loss for tried in drawn]
     axes.plot(
@@ -68,13 +68,13 @@ def _points(axes: Axes, trainings: list[TriedRate], marker: str, face: str, name
         )  # fmt: skip
 
 
-def _fit(axes: Axes, fit: FittedValley) -> None:
+def _fit(axes: Axes, fit: Valley) -> None:
     decades = np.linspace(-_REACH, _REACH, 100)
     losses = fit.val_loss * np.exp(fit.curvature * decades**2)
     axes.plot(fit.lr * 10**decades, losses, color=PALETTE["blue"], linewidth=1.6, label="fit to whole trainings")
 
 
-def _suggested(axes: Axes, rate: float, found: RefinementResult) -> None:
+def _suggested(axes: Axes, rate: float, found: Refinement) -> None:
     low = axes.get_ylim()[0]
     if found.fit is not None:
         low = found.fit.val_loss * float(np.exp(found.fit.curvature * np.log10(rate / found.fit.lr) ** 2))

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from pipeline.evaluation import told_apart
+from pipeline.evaluation import setting_prefix
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.reporting import style, wording
 from pipeline.reporting.board import Entry, entries
@@ -140,7 +140,7 @@ def _by_setting(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     settings = list(map(_Setting, frame["optimizer"].astype(str), frame["batch_size"].astype(int)))
     compared = list(dict.fromkeys(settings))
     return [
-        (told_apart(setting, compared).strip(), frame[[own == setting for own in settings]]) for setting in compared
+        (setting_prefix(setting, compared).strip(), frame[[own == setting for own in settings]]) for setting in compared
     ] or [("", frame)]
 
 

@@ -4,12 +4,13 @@
 """
 
 from pipeline.schedules.articles import ARTICLE_FORMS
-from pipeline.schedules.curves import Part, curve, join, rewriter, warmup
+from pipeline.schedules.curves import Part, Spacing, curve, join, rewriter, sweep, warmup
 from pipeline.schedules.export import keras_source, torch_source
 from pipeline.schedules.parameters import Choice, Float, Int, Parameter, Value
 from pipeline.schedules.scheme import Scheme
 from pipeline.schedules.table import SCHEMES
 from pipeline.schedules.text import format_params, parse_params
+from pipeline.schedules.timeline import Array
 from pipeline.schedules.validation import validate
 from pipeline.schedules.vocabulary import COMMON
 
@@ -17,12 +18,14 @@ __all__ = [
     "ARTICLE_FORMS",
     "COMMON",
     "SCHEMES",
+    "Array",
     "Choice",
     "Float",
     "Int",
     "Parameter",
     "Part",
     "Scheme",
+    "Spacing",
     "Value",
     "curve",
     "format_params",
@@ -30,6 +33,7 @@ __all__ = [
     "keras_source",
     "parse_params",
     "rewriter",
+    "sweep",
     "torch_source",
     "validate",
     "warmup",

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from pipeline.schedules.parameters import Bounds, Value
 from pipeline.schedules.table import SCHEMES
 from pipeline.schedules.timeline import Array, learning_rates, ramp_up
 from pipeline.schedules.validation import check_training, formula_arguments, validate
+
+Spacing = Literal["exponential", "linear"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,28 @@ def curve(
     check_training(steps, steps_per_epoch, initial_lr)
     arguments = formula_arguments(scheme, checked)
     return learning_rates(SCHEMES[scheme].formula, steps, steps_per_epoch, float(initial_lr), **arguments)
+
+
+def sweep(lr_min: float, lr_max: float, updates: int, spacing: Spacing = "exponential") -> Array:
+    """Return the rate of each update of a range test, from `lr_min` to `lr_max` inclusive, as float64[updates].
+
+    Exponential: lr_min * (lr_max / lr_min) ** (t / (updates - 1)), equal steps in log rate. Linear: equal steps in
+    the rate, as in Smith (2017), arXiv:1506.01186.
+
+    Raises:
+        InputError: unless 0 < lr_min < lr_max and updates >= 2, and the spacing is one of the two.
+
+    """
+    if not 0 < lr_min < lr_max < np.inf:
+        raise InputError(f"a sweep needs 0 < lr_min < lr_max, received lr_min={lr_min} and lr_max={lr_max}")
+    if updates < 2:
+        raise InputError(f"a sweep needs at least 2 updates, received {updates}")
+    if spacing not in get_args(Spacing):
+        raise InputError(f"spacing must be 'exponential' or 'linear', received {spacing!r}")
+    points = np.linspace(0.0, 1.0, updates)
+    rates = lr_min * (lr_max / lr_min) ** points if spacing == "exponential" else lr_min + (lr_max - lr_min) * points
+    rates[-1] = lr_max  # exactly, whatever rounding did
+    return rates
 
 
 def warmup(rates: Array, steps: int, start: float = 0.0) -> Array:

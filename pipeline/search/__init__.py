@@ -1,13 +1,13 @@
-"""The search: Optuna proposes, the caller's function trains, paired seeds decide.
+"""The search: Optuna proposes, the caller trains, paired seeds decide.
 
 Knows nothing of Keras or MLflow. Trials, from compressed budgets up to the full one, choose a finalist for each scheme
-(`races`); the best finalists and the constant-rate baselines are then trained in full on seeds that nothing has seen.
+(`allocation`); the best finalists and the constant-rate baselines are then trained in full on seeds that no trial saw.
 """
 
 from pipeline.search.basins import BASIN_RUNS
+from pipeline.search.conducting import conduct
 from pipeline.search.confirmation import BASELINES
-from pipeline.search.plan import CONFIRM_SEED, Evaluate, Outcome, Plan, Space, Trial, budgets
-from pipeline.search.run import run
+from pipeline.search.plan import CONFIRM_SEED, Evaluate, Outcome, Plan, Trial, budgets
 from pipeline.search.transfer import FACTORS
 
 __all__ = [
@@ -18,8 +18,7 @@ __all__ = [
     "Evaluate",
     "Outcome",
     "Plan",
-    "Space",
     "Trial",
     "budgets",
-    "run",
+    "conduct",
 ]

@@ -1,4 +1,4 @@
-"""The audits: what the search itself tells of how far to trust it."""
+"""The audits: what the search itself shows of how far to trust it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ from pipeline.evaluation import Evaluation
 from pipeline.results import Agreement, Audits
 from pipeline.schedules import Choice, Float, Parameter, Value
 from pipeline.search.plan import Evaluate, Outcome, Plan, Trial
-from pipeline.search.race import searched
+from pipeline.search.scheme_study import searched
 
 _FEWEST = 8
 """Trials below which an importance would be a guess."""
@@ -41,9 +41,7 @@ def audit(
     compared = plan.epochs, plan.trial_epochs  # of the importance, whichever first has trials enough
     noise = statistics.seed_noise([[o.loss for o in full[name]] for name in finalists])
     return Audits(
-        agreement=tuple(
-            _agreement(plan, budget, {**finalists, **baselines}, full, evaluate) for budget in plan.budgets
-        ),
+        agreement=_agreements(plan, {**finalists, **baselines}, full, evaluate),
         seed_noise=noise if noise < inf else None,
         diverged_share=sum(bool(trial.outcome.diverged) for trial in trials) / len(trials),
         importance=next(filter(None, (importance(plan, _at(trials, budget)) for budget in compared)), {}),
@@ -54,15 +52,23 @@ def _at(trials: Sequence[Trial], budget: float) -> list[Trial]:
     return [trial for trial in trials if trial.evaluation.epochs == budget]
 
 
-def _agreement(
-    plan: Plan, budget: float, candidates: Mapping[str, Evaluation], full: Full, evaluate: Evaluate
-) -> Agreement:
-    """Rank the candidates at a budget and at the full one. The baselines are trained for it, as no trial did."""
-    low = {
-        name: evaluate(replace(candidate, epochs=budget, seed=plan.trial_seed)).loss
-        for name, candidate in candidates.items()
-    }
-    both = [name for name in candidates if full[name]]
+def _agreements(
+    plan: Plan, candidates: Mapping[str, Evaluation], full: Full, evaluate: Evaluate
+) -> tuple[Agreement, ...]:
+    """Rank the candidates at each budget and at the full one. The baselines are trained for it, as no trial did."""
+    asked = [
+        replace(candidate, epochs=budget, seed=plan.trial_seed)
+        for budget in plan.budgets
+        for candidate in candidates.values()
+    ]
+    outcomes = iter(evaluate(asked))
+    return tuple(
+        _agreement(budget, {name: next(outcomes).loss for name in candidates}, full) for budget in plan.budgets
+    )
+
+
+def _agreement(budget: float, low: Mapping[str, float], full: Full) -> Agreement:
+    both = [name for name in low if full[name]]
     correlation = statistics.rank_correlation(
         [low[name] for name in both], [float(np.mean([o.loss for o in full[name]])) for name in both]
     )
@@ -99,7 +105,7 @@ def _parameters(plan: Plan) -> dict[str, Parameter]:
 
 
 def _columns(plan: Plan, trial: Trial) -> dict[str, Value]:
-    asked = trial.evaluation
+    asked = trial.evaluation.candidate
     own = {f"{asked.scheme}.{name}": value for name, value in asked.params.items()}
     return {
         "rate": asked.initial_lr,
@@ -111,7 +117,7 @@ def _columns(plan: Plan, trial: Trial) -> dict[str, Value]:
 
 
 def _distributions(plan: Plan, trials: Sequence[Trial]) -> dict[str, BaseDistribution]:
-    rates = [trial.evaluation.initial_lr for trial in trials]
+    rates = [trial.evaluation.candidate.initial_lr for trial in trials]
     return {
         "rate": FloatDistribution(min(rates), max(rates), log=True),
         "scheme": CategoricalDistribution(list(plan.schemes)),

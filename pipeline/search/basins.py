@@ -25,45 +25,62 @@ _DEVIATIONS = 2.0
 
 
 def measure_noise(finalists: Iterable[Evaluation], evaluate: Evaluate) -> float:
-    """Give how far above the best a loss at a trial's budget may lie by chance: two standard deviations between seeds.
+    """Return how far above the best a loss at a trial's budget may lie by chance: two standard deviations of seeds.
 
     Brief trainings are noisier than whole ones, so those of the confirmation say nothing of it.
     """
-    groups = []
-    for finalist in finalists:
-        seeds = range(finalist.seed, finalist.seed + NOISE_RUNS + 1)
-        groups.append([evaluate(replace(finalist, seed=seed)).loss for seed in seeds])
-    return _DEVIATIONS * statistics.seed_noise(groups)
+    groups = [[replace(finalist, seed=finalist.seed + at) for at in range(NOISE_RUNS + 1)] for finalist in finalists]
+    outcomes = iter(evaluate([asked for group in groups for asked in group]))
+    losses = [[next(outcomes).loss for _ in group] for group in groups]
+    return _DEVIATIONS * statistics.seed_noise(losses)
 
 
-def measure_basin(
-    centre: Evaluation, trials: Sequence[Trial], evaluate: Evaluate, noise: float, objective: Objective = VAL_LOSS
-) -> Basin:
-    """Find the rates round that of `centre`, all else equal, whose loss is within `noise` of the best.
+def measure_basins(
+    centres: Mapping[str, Evaluation],
+    trials: Sequence[Trial],
+    evaluate: Evaluate,
+    noise: float,
+    objective: Objective = VAL_LOSS,
+) -> dict[str, Basin]:
+    """Find the rates round that of each centre, all else equal, whose loss is within `noise` of the best.
 
-    Trials that differ from `centre` only in their rate are made use of; up to `EDGE_RUNS` trainings for each edge are
-    added where they tell most.
+    Trials that differ from a centre only in their rate are made use of; up to `EDGE_RUNS` trainings for each edge are
+    added where they say most. Both edges of all basins are looked for at once.
     """
-    losses = {
-        trial.evaluation.initial_lr: trial.outcome.loss
-        for trial in trials
-        if replace(trial.evaluation, initial_lr=centre.initial_lr) == centre
+    losses = {name: _known(centre, trials) for name, centre in centres.items()}
+    unknown = [name for name, centre in centres.items() if centre.candidate.initial_lr not in losses[name]]
+    for name, outcome in zip(unknown, evaluate([centres[name] for name in unknown]), strict=True):
+        losses[name][centres[name].candidate.initial_lr] = outcome.loss
+    for _ in range(EDGE_RUNS):
+        asked = [
+            (name, rate)
+            for name, centre in centres.items()
+            for side in (-1, 1)
+            if (rate := _next_rate(losses[name], centre, noise, side)) is not None
+        ]
+        outcomes = evaluate([centres[name].trying(initial_lr=rate) for name, rate in asked])
+        for (name, rate), outcome in zip(asked, outcomes, strict=True):
+            losses[name][rate] = outcome.loss
+    return {
+        name: _basin(centre.candidate.initial_lr, losses[name], noise, objective) for name, centre in centres.items()
     }
-    own = centre.initial_lr
-    if own not in losses:
-        losses[own] = evaluate(centre).loss
-    if not np.isfinite(losses[own]):
-        return _basin(own, own, losses, noise, objective)
-    for side in (-1, 1):
-        for _ in range(EDGE_RUNS):
-            rate = statistics.next_rate(losses, own, noise, side)
-            if rate is None:
-                break
-            losses[rate] = evaluate(replace(centre, initial_lr=rate)).loss
-    return _basin(*statistics.basin(losses, own, noise), losses, noise, objective)
 
 
-def _basin(low: float, high: float, losses: Mapping[float, float], noise: float, objective: Objective) -> Basin:
+def _known(centre: Evaluation, trials: Sequence[Trial]) -> dict[float, float]:
+    """Return the losses of trials that differ from the centre in nothing but the rate, by their rates."""
+    own = centre.candidate.initial_lr
+    alike = [trial for trial in trials if trial.evaluation.trying(initial_lr=own) == centre]
+    return {trial.evaluation.candidate.initial_lr: trial.outcome.loss for trial in alike}
+
+
+def _next_rate(losses: Mapping[float, float], centre: Evaluation, noise: float, side: int) -> float | None:
+    own = centre.candidate.initial_lr
+    return statistics.next_rate(losses, own, noise, side) if np.isfinite(losses[own]) else None
+
+
+def _basin(centre: float, losses: Mapping[float, float], noise: float, objective: Objective) -> Basin:
+    sound = np.isfinite(losses[centre])
+    low, high = statistics.basin(losses, centre, noise) if sound else (centre, centre)
     rates = sorted(losses)
     return Basin(
         lr_low=low,

@@ -46,7 +46,7 @@ class Evidence:
 
     def complexity(self, name: str) -> int:
         """How simple a finalist's scheme is; 0 is the constant rate."""
-        return SCHEMES[self.finalists[name].scheme].complexity
+        return SCHEMES[self.finalists[name].candidate.scheme].complexity
 
     def mean(self, name: str) -> float:
         """Mean loss; infinite where a training diverged."""
@@ -102,11 +102,11 @@ def _why(evidence: Evidence, chosen: str) -> str:
 
 
 def _resolution(evidence: Evidence) -> str:
-    """Say how many seeds would part the two with the best means."""
+    """Say how many seeds would tell the two with the best means apart."""
     first, second = sorted(evidence.verdicts.still_in, key=evidence.mean)[:2]
     needed = statistics.seeds_needed(evidence.losses[first], evidence.losses[second])
     many = f"about {needed}" if needed <= statistics.MOST_SEEDS else f"more than {statistics.MOST_SEEDS}"
-    return f"going by the difference so far, {many} seeds would part {first} from {second}"
+    return f"going by the difference so far, {many} seeds would tell {first} from {second}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -9,11 +9,11 @@ from itertools import pairwise
 from math import inf
 
 from pipeline import statistics
-from pipeline.evaluation import Evaluation
+from pipeline.evaluation import Candidate, Evaluation
 from pipeline.objective import VAL_LOSS, Objective
-from pipeline.results import Baseline, Basin, Interval, LeaderboardRow, Winner
+from pipeline.results import Baseline, Basin, Interval, LeaderboardRow
 from pipeline.schedules import SCHEMES
-from pipeline.search.basins import measure_basin, measure_noise
+from pipeline.search.basins import measure_basins, measure_noise
 from pipeline.search.choice import Evidence, choose, explain
 from pipeline.search.plan import Evaluate, Outcome, Trial
 
@@ -49,7 +49,7 @@ def choose_finalists(trials: Sequence[Trial], top_k: int) -> list[Evaluation]:
     """
     best: dict[tuple[str, int, str], Trial] = {}
     for trial in sorted(trials, key=_order):
-        asked = trial.evaluation
+        asked = trial.evaluation.candidate
         best.setdefault((asked.optimizer, asked.batch_size, asked.scheme), trial)
     finalists = [trial.evaluation for trial in best.values() if trial.outcome.loss < inf]
     return finalists[:top_k] or [next(iter(best.values())).evaluation]
@@ -57,15 +57,25 @@ def choose_finalists(trials: Sequence[Trial], top_k: int) -> list[Evaluation]:
 
 def _order(trial: Trial) -> tuple[bool, float, float, int, int]:
     loss, asked = trial.outcome.loss, trial.evaluation
-    return loss == inf, -asked.epochs if loss < inf else 0.0, loss, SCHEMES[asked.scheme].complexity, trial.number
+    return (
+        loss == inf,
+        -asked.epochs if loss < inf else 0.0,
+        loss,
+        SCHEMES[asked.candidate.scheme].complexity,
+        trial.number,
+    )
 
 
 def baselines(batch_size: int) -> dict[str, Evaluation]:
-    """The constant-rate baselines by name."""
+    """Return the constant-rate baselines by name; budget and seed are set where they are trained."""
     return {
-        name: Evaluation(optimizer, "constant", rate, {}, 1, 0, batch_size)
+        name: Evaluation(_constant(optimizer, rate, batch_size), epochs=1, seed=0)
         for name, (optimizer, rate) in BASELINES.items()
     }
+
+
+def _constant(optimizer: str, rate: float, batch_size: int) -> Candidate:
+    return Candidate(scheme="constant", initial_lr=rate, optimizer=optimizer, batch_size=batch_size, params={})
 
 
 def confirm(
@@ -88,7 +98,7 @@ def confirm(
     losses, schedule = losses_of(outcomes), statistics.looks(len(seeds))
     found = statistics.verdicts(losses, schedule)
     noise = measure_noise(finalists.values(), evaluate)
-    basins = {name: measure_basin(f, trials, evaluate, noise, objective) for name, f in finalists.items()}
+    basins = measure_basins(finalists, trials, evaluate, noise, objective)
     evidence = Evidence(finalists, losses, found, basins, objective)
     chosen = choose(evidence)
     # Any finalist that may be the best could have been chosen on these seeds: each is a comparison with each baseline.
@@ -107,17 +117,6 @@ def confirm(
     )
 
 
-def settings(evaluation: Evaluation) -> Winner:
-    """What a user needs to train with an evaluation's scheme."""
-    return Winner(
-        scheme=evaluation.scheme,
-        initial_lr=evaluation.initial_lr,
-        optimizer=evaluation.optimizer,
-        batch_size=evaluation.batch_size,
-        params=dict(evaluation.params),
-    )
-
-
 def train_on_seeds(
     candidates: Candidates, evaluate: Evaluate, seeds: Sequence[int], epochs: float, level: float = 0.95
 ) -> dict[str, list[Outcome]]:
@@ -125,8 +124,13 @@ def train_on_seeds(
     outcomes: dict[str, list[Outcome]] = {name: [] for name in candidates}
     schedule = statistics.looks(len(seeds))
     for done, look in pairwise((0, *schedule)):
-        for name, candidate in candidates.items():
-            outcomes[name] += [evaluate(replace(candidate, epochs=epochs, seed=seed)) for seed in seeds[done:look]]
+        asked = [
+            (name, replace(one, epochs=epochs, seed=seed))
+            for name, one in candidates.items()
+            for seed in seeds[done:look]
+        ]
+        for (name, _), outcome in zip(asked, evaluate([evaluation for _, evaluation in asked]), strict=True):
+            outcomes[name].append(outcome)
         if len(statistics.verdicts(losses_of(outcomes), schedule, level).still_in) < 2:
             break
     return outcomes
@@ -141,7 +145,7 @@ def _row(
     objective: Objective,
 ) -> LeaderboardRow:
     return LeaderboardRow(
-        **settings(candidate).model_dump(),
+        **candidate.candidate.model_dump(),
         objective=in_its_sign(statistics.mean_interval([outcome.loss for outcome in outcomes]), objective),
         val_loss=statistics.mean_interval([outcome.val_loss for outcome in outcomes]),
         val_accuracy=_mean_accuracy(outcomes),

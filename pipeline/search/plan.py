@@ -1,15 +1,17 @@
 """What a search is asked, and what it needs to know of each training."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from pipeline.config import SamplerName
-from pipeline.evaluation import Evaluation, Setting, told_apart
+from pipeline.evaluation import Candidate, Evaluation, Setting, Training, setting_prefix
 from pipeline.objective import VAL_LOSS, Objective
-from pipeline.results import Params
+from pipeline.results import Space
+from pipeline.schedules import Value
 
 TRIAL_SEED, CONFIRM_SEED = 10_000, 20_000
-"""Added to `seed`, so that trials, confirmation and final training never share one."""
+"""Added to `seed`, so that trials, confirmation and final training never share a seed."""
 
 WIDEN = 2.0
 """The range test's interval is read off a sweep, not off trainings: the search may look this factor beyond it."""
@@ -38,20 +40,9 @@ def budgets(epochs: float, steps_per_epoch: int) -> tuple[float, ...]:
     return (*(budget for budget in below if budget * steps_per_epoch >= SMALLEST), epochs / ETA)
 
 
-@dataclass(frozen=True)
-class Space:
-    """One optimizer and batch size with what their range test found: `suggested_lr` is where every scheme starts."""
-
-    optimizer: str
-    batch_size: int
-    suggested_lr: float
-    lr_low: float
-    lr_high: float
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """Where the initial rate is looked for at first."""
-        return self.lr_low / WIDEN, self.lr_high * WIDEN
+def first_bounds(space: Space) -> tuple[float, float]:
+    """Return where the initial rate is looked for at first."""
+    return space.lr_low / WIDEN, space.lr_high * WIDEN
 
 
 @dataclass(frozen=True)
@@ -91,13 +82,13 @@ class Plan:
         return self.races + (BRACKET - 1) * len(self.spaces)
 
     @property
-    def what_races(self) -> str:
-        """What these are called in a sentence."""
+    def noun(self) -> str:
+        """What is tried, in the plural."""
         return "schemes" if len(self.spaces) == 1 else "combinations of scheme, optimizer and batch size"
 
     def name(self, setting: Setting, scheme: str) -> str:
-        """What tells one scheme with one optimizer and batch size from the others."""
-        return f"{told_apart(setting, self.spaces)}{scheme}"
+        """Return the name of a scheme, with optimizer and batch size where there are several."""
+        return f"{setting_prefix(setting, self.spaces)}{scheme}"
 
     @property
     def trial_seed(self) -> int:
@@ -109,11 +100,16 @@ class Plan:
         """Seeds for the confirmation, which no trial has seen."""
         return tuple(self.seed + CONFIRM_SEED + i for i in range(self.confirm_seeds))
 
-    def trial(self, space: Space, scheme: str, initial_lr: float, params: Params) -> Evaluation:
-        """A training at the highest budget of trials."""
-        return Evaluation(
-            space.optimizer, scheme, initial_lr, params, self.trial_epochs, self.trial_seed, space.batch_size
+    def trial(self, space: Space, scheme: str, initial_lr: float, params: Mapping[str, Value]) -> Evaluation:
+        """Return a training at the highest budget of trials."""
+        candidate = Candidate(
+            scheme=scheme,
+            initial_lr=initial_lr,
+            optimizer=space.optimizer,
+            batch_size=space.batch_size,
+            params=dict(params),
         )
+        return Evaluation(candidate, self.trial_epochs, self.trial_seed)
 
 
 @dataclass(frozen=True)
@@ -132,9 +128,27 @@ class Outcome:
     examples: int
     diverged: str = ""
 
+    @classmethod
+    def of(cls, training: Training, objective: Objective) -> Self:
+        """Read it off a training.
 
-Evaluate = Callable[[Evaluation], Outcome]
-"""Answers a question. It remembers: asked again, by a search that was interrupted or extended, it answers at once."""
+        Raises:
+            InputError: if the model has no such metric.
+
+        """
+        return cls(
+            loss=training.loss_by(objective),
+            val_loss=training.val_loss,
+            val_accuracy=training.final("val_accuracy"),
+            seconds=training.seconds,
+            epochs=training.epochs,
+            examples=training.examples,
+            diverged=training.diverged,
+        )
+
+
+Evaluate = Callable[[Sequence[Evaluation]], list[Outcome]]
+"""Answers questions that do not depend on each other, in their order, when all are known."""
 
 
 @dataclass(frozen=True)

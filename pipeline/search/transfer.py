@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from pipeline import statistics
 from pipeline.config import LARGEST_BATCH
-from pipeline.evaluation import Evaluation
+from pipeline.evaluation import Candidate, Evaluation
 from pipeline.results import RateSuggestion, Transfer
 from pipeline.search.confirmation import in_its_sign, losses_of, train_on_seeds
 from pipeline.search.plan import Evaluate, Plan
@@ -44,7 +44,7 @@ def _at(factor: float, plan: Plan, winner: str, candidates: Mapping[str, Evaluat
     )
 
 
-def suggest_rates(plan: Plan, winner: Evaluation) -> tuple[RateSuggestion, ...]:
+def suggest_rates(plan: Plan, winner: Candidate) -> tuple[RateSuggestion, ...]:
     """Scale the winner's rate to batch sizes that were not searched, at the same number of epochs.
 
     In proportion to the batch size for SGD (Goyal et al. 2017, arXiv:1706.02677), to its square root for the other

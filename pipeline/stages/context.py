@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from pipeline.config import PrepareOptions
 from pipeline.console import Status
 from pipeline.datasets import Splits, load_splits
+from pipeline.fingerprints import user_code_digest
 from pipeline.results import PrepareResult, RangeTestResult, SearchResult, TrainResult
 from pipeline.tracking import Finished, StageRun, Store
 
@@ -34,9 +36,9 @@ class Upstream:
         """The result of `prepare`."""
         return PrepareResult.model_validate_json(self.runs["prepare"].result)
 
-    @property
+    @cached_property
     def splits(self) -> Splits:
-        """The split data."""
+        """The split data, loaded once."""
         return load_splits(self.folder("prepare") / SPLITS)
 
     @property
@@ -70,14 +72,18 @@ class Upstream:
 class Context(Generic[Options]):
     """Options, what came before, and where to put what comes out.
 
-    `fingerprint` identifies the work: the same one always means the same result. `trainings` identifies all that its
-    trainings have in common: the same one and the same evaluation always mean the same training.
+    `fingerprint` identifies the work: the same one always means the same result.
     """
 
     options: Options
     upstream: Upstream
     fingerprint: str
-    trainings: str
     run: StageRun
     store: Store
     status: Status
+
+
+def inputs(options: PrepareOptions, runs: Mapping[str, Finished]) -> dict[str, str]:
+    """Return the digests of the prepared data and of the user's model, where there are any."""
+    data = PrepareResult.model_validate_json(runs["prepare"].result).digests if "prepare" in runs else {}
+    return {**data, "model": user_code_digest(getattr(options, "model", ""))}

@@ -3,30 +3,25 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import keras
 import numpy as np
 import pandas as pd
 
 from pipeline import datasets
 from pipeline.articles.experiment import Article, Experiment
 from pipeline.articles.splitting import split_as_articles
-from pipeline.config import TRAINING, RangeTestOptions, ReproduceOptions
+from pipeline.config import RangeTestOptions, ReproduceOptions
 from pipeline.datasets import Raw, Splits
-from pipeline.evaluation import Evaluation, Training
-from pipeline.fingerprints import fingerprint
-from pipeline.results import Candidate, ExperimentResult, SeedScore
-from pipeline.schedules import rewriter
+from pipeline.evaluation import Candidate, Evaluation, Training, answers
+from pipeline.fingerprints import fingerprint, user_code_digest
+from pipeline.results import ExperimentResult, SeedScore
+from pipeline.stages.asking import Asking, executor_for, training_log
 from pipeline.stages.context import Context
-from pipeline.stages.drawing import draw_training
-from pipeline.stages.network import trainer
-from pipeline.tracking import StageRun, TrainingLog
-from pipeline.tracking.experiments import log_scores, part_run
-from pipeline.tracking.files import write_text
+from pipeline.tracking import Label, StageRun
+from pipeline.tracking.integrity import write_text
 from pipeline.tracking.store import RESULT
-from pipeline.tracking.trainings import read_metrics, read_training
-from pipeline.training import Trainer
+from pipeline.tracking.trainings import candidate_params, candidate_tags
+from pipeline.training import InProcess
 
 HISTORY = "history.csv"
 """The artifact of an experiment with the losses and metrics of each epoch and seed."""
@@ -48,10 +43,10 @@ class Laboratory:
         self._context = context
         self._raw = raw
         self._splits: dict[Article, Splits] = {}
-        self._trainers: dict[str, Trainer] = {}
+        self._executors: dict[str, InProcess] = {}
 
     def splits(self, article: Article) -> Splits:
-        """The data as an article splits it."""
+        """Return the data as an article splits them."""
         if article not in self._splits:
             self._splits[article] = split_as_articles(self._raw, article, self._context.options.seed)
         return self._splits[article]
@@ -66,148 +61,123 @@ class Laboratory:
             result = ExperimentResult(id=experiment.id, candidate=None, epochs=0, scores=(), reason=reason)
             return Conducted(experiment, result, pd.DataFrame())
         settings = self._settings(experiment, candidate, epochs, seeds)
-        inputs = {"patience": str(experiment.patience), **datasets.digests(self.splits(experiment.article))}
-        own = {"experiment": experiment.id, "candidate": candidate.model_dump_json()}  # shortened, two may be alike
-        key = fingerprint("experiments", settings, {**own, **inputs})
+        # Shortened, two experiments may be alike: each has a run of its own.
+        own = {"experiment": experiment.id, "candidate": candidate.model_dump_json()}
+        key = fingerprint(
+            "experiments", settings, {**own, "patience": str(experiment.patience), **self._digests(experiment)}
+        )
         found = None if self._context.options.fresh else store.find("reproduce", key)
         if found is None:
-            known = fingerprint(
-                "experiments", settings, inputs, only=TRAINING
-            )  # on more seeds, train the new ones only
-            return self._run(experiment, candidate, settings, key, known)
+            return self._run(experiment, candidate, settings, key)
         store.log_reuse(experiment.name, found, self._context.run)
         result = ExperimentResult.model_validate_json(found.result)
         status.advance(experiment.cost * result.epochs * len(result.scores))
         return Conducted(experiment, result, pd.read_csv(found.folder / HISTORY))
 
     def _candidate(self, experiment: Experiment) -> Candidate | None:
-        """Scheme and rate: the article's, the search's, or within the range test's interval, if it has one."""
-        settings: dict[str, Any] = {"optimizer": experiment.optimizer, "batch_size": experiment.batch_size}
-        params = dict(experiment.params)
-        if experiment.rates_from == "article":
-            return Candidate(scheme=experiment.scheme, initial_lr=experiment.initial_lr, params=params, **settings)
-        found, searched = self._context.upstream.behind(experiment.found_by)
+        """Return the article's candidate, the search's, or one within the range test's interval, if it has one."""
         if experiment.rates_from == "search":
-            return Candidate(**searched.winner.model_dump(include=set(Candidate.model_fields)))
+            _, searched = self._context.upstream.behind(experiment.found_by)
+            return searched.winner
+        own = experiment.candidate
+        if experiment.rates_from == "article":
+            return own
+        found, _ = self._context.upstream.behind(experiment.found_by)
         if found.lr_low is None or found.lr_high is None:
             return None
-        params["base_fraction"] = found.lr_low / found.lr_high
-        return Candidate(scheme=experiment.scheme, initial_lr=found.lr_high, params=params, **settings)
+        params = {**own.params, "base_fraction": found.lr_low / found.lr_high}
+        return own.model_copy(update={"initial_lr": found.lr_high, "params": params})
 
-    def _run(
-        self, experiment: Experiment, candidate: Candidate, settings: RangeTestOptions, key: str, known: str
-    ) -> Conducted:
-        """Train in a run of its own; `key` is the fingerprint of the experiment, `known` what its trainings share."""
+    def _run(self, experiment: Experiment, candidate: Candidate, settings: RangeTestOptions, key: str) -> Conducted:
+        """Train in a run of its own; `key` is the fingerprint of the experiment."""
         context = self._context
         tags = {
             "pipeline.stage": "reproduce",
             "pipeline.fingerprint": key,
             "pipeline.experiment": experiment.id,
-            "pipeline.scheme": candidate.scheme,
-            "pipeline.optimizer": candidate.optimizer,
+            **candidate_tags(candidate),
             "mlflow.note.content": experiment.claim,
         }
-        shown = ("model", "momentum", "epochs", "seeds")
-        params = {**candidate.model_dump(exclude={"params"}), **{name: getattr(settings, name) for name in shown}}
-        params |= {f"scheme.{name}": value for name, value in candidate.params.items()}
-        with part_run(context.store, experiment.name, context.run, tags, params) as run:
-            log = TrainingLog(context.store, run, known, draw_training)
-            if not context.options.fresh:
-                log.keep()
-            engine = self._trainer(experiment, settings)
-            outcomes = [
-                self._train(experiment, _evaluation(candidate, settings.epochs, settings.seed + i), engine, log)
-                for i in range(settings.seeds)
-            ]
-            scores = tuple(score for score, _ in outcomes)
+        shown = {name: str(getattr(settings, name)) for name in ("model", "momentum", "epochs", "seeds")}
+        with context.store.part_run(
+            experiment.name, context.run, tags, {**candidate_params(candidate), **shown}
+        ) as run:
+            asked = _evaluations(experiment, candidate, settings)
+            trainings = answers(self._asking(experiment, settings, run).ask, asked)
+            scores = tuple(_score(*one) for one in zip(asked, trainings, strict=True))
             result = ExperimentResult(id=experiment.id, candidate=candidate, epochs=settings.epochs, scores=scores)
-            history = _history(outcomes)
+            history = _history(asked, trainings)
             self._write(run, result, history)
             context.store.summarise(run, f"{experiment.claim}. Here: {_in_words(scores)}")
         context.status.note(f"{experiment.name}: {_in_words(scores)}")
         return Conducted(experiment, result, history)
 
-    def _train(
-        self, experiment: Experiment, evaluation: Evaluation, engine: Trainer, log: TrainingLog
-    ) -> tuple[SeedScore, Training]:
-        """Train and test, or take both from an interrupted run."""
-        kept, epochs = log.recall(evaluation), round(evaluation.epochs)
-        if kept is not None:
-            self._context.status.advance(experiment.cost * epochs)
-            training = read_training(kept)
-            return _score(experiment, evaluation.seed, training, read_metrics(kept)), training
-        self._context.status.begin(f"{experiment.name}, seed {evaluation.seed}")
-        advance = keras.callbacks.LambdaCallback(
-            on_epoch_end=lambda epoch, logs: self._context.status.advance(experiment.cost)
-        )
-        training = engine.train(
-            evaluation.curve(engine.steps_per_epoch),
-            evaluation.seed,
-            validations=epochs,
-            rewrite=rewriter(evaluation.scheme, evaluation.params),
-            patience=math.ceil(experiment.patience * epochs) or None,
-            keep_best=experiment.patience > 0,
-            diverged_at=math.inf,  # the articles' trainings go on to their end, whatever becomes of them
-            callbacks=[advance],
-        )
-        test = {f"test_{name}": value for name, value in engine.evaluate_test().items()}
-        log.log("reproduce", evaluation, training, metrics=test, tags={"pipeline.role": "experiment"})
-        return _score(experiment, evaluation.seed, training, test), training
+    def _asking(self, experiment: Experiment, settings: RangeTestOptions, run: StageRun) -> Asking:
+        """Share the executor with all experiments that have the same network and data."""
+        same = f"{settings.model} {settings.momentum} {experiment.article}"
+        if same not in self._executors:
+            self._executors[same] = executor_for(settings, self.splits(experiment.article))
+        executor = self._executors[same]
+        log = training_log(self._context, run, executor, self._digests(experiment))
+        cost = experiment.cost * settings.epochs
+        return Asking(executor, log, lambda one: Label("reproduce", one.name, "experiment"), self._context.status, cost)
+
+    def _digests(self, experiment: Experiment) -> dict[str, str]:
+        """Return the digests of what an experiment trains on, and of the code of its network."""
+        model = f"{experiment.model} {user_code_digest(experiment.model)}"
+        return {**datasets.digests(self.splits(experiment.article)), "model": model}
 
     def _settings(self, experiment: Experiment, candidate: Candidate, epochs: int, seeds: int) -> RangeTestOptions:
         return RangeTestOptions(
             model=experiment.model,
             optimizer=candidate.optimizer,
             momentum=experiment.momentum,
-            batch_size=str(experiment.batch_size),
+            batch_size=str(candidate.batch_size),
             precision="float32",  # as the articles had it
             epochs=epochs,
             seed=self._context.options.seed,
             seeds=seeds,
         )
 
-    def _trainer(self, experiment: Experiment, options: RangeTestOptions) -> Trainer:
-        own = options.model_dump_json(exclude={"epochs", "seeds"}) + experiment.article
-        if own not in self._trainers:
-            self._trainers[own] = trainer(
-                options, self.splits(experiment.article), options.optimizer, experiment.batch_size
-            )
-        return self._trainers[own]
-
     def _write(self, run: StageRun, result: ExperimentResult, history: pd.DataFrame) -> None:
         write_text(run.folder / RESULT, result.model_dump_json(indent=2))
         history.to_csv(run.folder / HISTORY, index=False)
-        log_scores(self._context.store, run, _means(result.scores))
+        self._context.store.show_scores(run, _means(result.scores))
 
 
-def _evaluation(candidate: Candidate, epochs: int, seed: int) -> Evaluation:
-    return Evaluation(
-        candidate.optimizer,
-        candidate.scheme,
-        candidate.initial_lr,
-        candidate.params,
-        epochs,
-        seed,
-        candidate.batch_size,
-    )
+def _evaluations(experiment: Experiment, candidate: Candidate, settings: RangeTestOptions) -> list[Evaluation]:
+    """Return a training for each seed. The articles' trainings go on to their end, whatever becomes of them."""
+    return [
+        Evaluation(
+            candidate,
+            settings.epochs,
+            settings.seed + at,
+            validations=settings.epochs,
+            patience=experiment.patience,
+            diverged_at=math.inf,
+            test=True,
+        )
+        for at in range(settings.seeds)
+    ]
 
 
-def _score(experiment: Experiment, seed: int, training: Training, test: dict[str, float]) -> SeedScore:
-    """The scores of one seed; the losses of one that ended in NaN are infinite."""
-    val_loss = training.best("val_loss") if experiment.patience else training.final("val_loss")
+def _score(evaluation: Evaluation, training: Training) -> SeedScore:
+    """Return the scores of one seed; the losses of one that ended in NaN are infinite."""
+    val_loss, test = training.best("val_loss") if evaluation.patience else training.final("val_loss"), training.test
+    assert test is not None
     return SeedScore(
-        seed=seed,
+        seed=evaluation.seed,
         val_loss=math.inf if val_loss is None else val_loss,
-        test_loss=test["test_loss"] if math.isfinite(test["test_loss"]) else math.inf,
-        test_accuracy=test["test_accuracy"],
+        test_loss=test["loss"] if math.isfinite(test["loss"]) else math.inf,
+        test_accuracy=test["accuracy"],
         train_seconds=training.seconds,
     )
 
 
-def _history(outcomes: Sequence[tuple[SeedScore, Training]]) -> pd.DataFrame:
-    frames = [pd.DataFrame(dict(training.history)) for _, training in outcomes]
-    for frame, (score, _) in zip(frames, outcomes, strict=True):
-        frame.insert(0, "seed", score.seed)
+def _history(asked: Sequence[Evaluation], trainings: Sequence[Training]) -> pd.DataFrame:
+    frames = [pd.DataFrame(dict(training.history)) for training in trainings]
+    for frame, evaluation in zip(frames, asked, strict=True):
+        frame.insert(0, "seed", evaluation.seed)
         frame.insert(1, "epoch", np.arange(1, len(frame) + 1))
     return pd.concat(frames, ignore_index=True)
 

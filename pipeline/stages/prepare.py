@@ -4,7 +4,7 @@ from pipeline import datasets
 from pipeline.config import PrepareOptions
 from pipeline.results import PrepareResult
 from pipeline.stages.context import SPLITS, Context
-from pipeline.tracking.inputs import log_dataset
+from pipeline.tracking.store import log_dataset
 
 
 def summary(result: PrepareResult) -> str:

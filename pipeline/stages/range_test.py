@@ -1,110 +1,66 @@
 """Stage `range_test`: sweep the rate over several seeds, refine what was read off by trainings, or refuse."""
 
-import time
-
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pipeline.config import REFINE_OFF, RangeTestOptions
 from pipeline.evaluation import Evaluation
-from pipeline.range_analysis import Exploration, explore, updates_for
-from pipeline.range_analysis.exploration import BOUNDS
-from pipeline.range_analysis.refinement import refine, short_share, starting_rate
-from pipeline.range_analysis.result import summarize, with_refinement
+from pipeline.range_test import BOUNDS, Conducted, Sweeps, conduct, updates_for
 from pipeline.reporting import figures
 from pipeline.results import RangeTestResult
+from pipeline.stages.asking import asking
 from pipeline.stages.context import Context
-from pipeline.stages.drawing import draw_training
-from pipeline.stages.network import trainer
-from pipeline.tracking import TrainingLog
-from pipeline.tracking.sweeps import log_sweep
-from pipeline.tracking.trainings import read_training
-from pipeline.training import Trainer
+from pipeline.tracking import Label
+from pipeline.tracking.metrics import sweep_metrics
 
 _USUAL_TRAININGS = 6  # three short ones, two or more whole ones
 
 
 def summary(result: RangeTestResult) -> str:
-    """What came out, in one line."""
+    """Say in one line what came out."""
     if result.verdict == "refused":
         return f"refused: {result.reason}"
     return f"suggests {result.suggested_lr:.3g}, interval {result.lr_low:.3g} to {result.lr_high:.3g}"
 
 
 def run(context: Context[RangeTestOptions]) -> RangeTestResult:
-    """Sweep, again more widely while the optimum lies at an edge; then let trainings decide."""
-    options, started = context.options, time.perf_counter()
+    """Ask for sweeps and trainings, and write what they showed."""
+    options = context.options
+    context.status.expect(options.seeds + (0 if options.refine == REFINE_OFF else _USUAL_TRAININGS))
+    asked = asking(context, _label)
+    done = conduct(_plan(context), asked.ask)
+    _write(context, done)
+    return done.result
+
+
+def _plan(context: Context[RangeTestOptions]) -> Sweeps:
+    options = context.options
     (batch_size,) = options.batch_sizes
-    engine = trainer(options, context.upstream.splits, options.optimizer, batch_size)
-    seeds = tuple(options.seed + i for i in range(options.seeds))
-    context.status.expect(len(seeds) + (0 if options.refine == REFINE_OFF else _USUAL_TRAININGS))
-
-    def measure(rates: NDArray[np.float64], seed: int) -> NDArray[np.float32]:
-        context.status.begin(f"sweeping {rates[0]:.0e} to {rates[-1]:.0e}, seed {seed}")
-        losses = engine.train(rates, seed, validations=0).losses
-        context.status.advance()
-        return losses
-
     low, high = BOUNDS[options.optimizer]
-    found = explore(
-        measure,
-        seeds,
-        options.lr_min or low,
-        options.lr_max or high,
-        updates_for(batch_size),
+    return Sweeps(
+        optimizer=options.optimizer,
+        batch_size=batch_size,
+        seeds=tuple(options.seed + i for i in range(options.seeds)),
+        lr_min=options.lr_min or low,
+        lr_max=options.lr_max or high,
+        updates=updates_for(batch_size),
+        steps_per_epoch=context.upstream.prepare.steps_per_epoch(batch_size),
         spacing=options.spacing,
-    )
-    result = summarize(found, options.optimizer, batch_size, time.perf_counter() - started)
-    start = starting_rate(found.analysis)
-    if options.refine != REFINE_OFF and start is not None:
-        result = _refined(context, engine, result, start)
-    _write(context, found, result)
-    return result
-
-
-def _refined(
-    context: Context[RangeTestOptions], engine: Trainer, swept: RangeTestResult, start: float
-) -> RangeTestResult:
-    options, started = context.options, time.perf_counter()
-    train = _Train(context, engine)
-    seeds, updates = (options.seed,), options.epochs * engine.steps_per_epoch
-    found = refine(train, start, seeds=seeds, short=short_share(updates))
-    seconds = time.perf_counter() - started
-    return with_refinement(
-        swept, found, scheme=options.refine, start=start, seeds=seeds, updates=train.updates, seconds=seconds
+        refine=None if options.refine == REFINE_OFF else options.refine,
+        epochs=options.epochs,
     )
 
 
-class _Train:
-    """Trains and logs, unless an interrupted run of this range test had done so already; counts updates."""
-
-    def __init__(self, context: Context[RangeTestOptions], engine: Trainer) -> None:
-        self._context, self._engine = context, engine
-        self._log = TrainingLog(context.store, context.run, context.fingerprint, draw_training)
-        if not context.options.fresh:
-            self._log.keep()
-        self.updates = 0
-
-    def __call__(self, rate: float, seed: int, share: float) -> float:
-        options, status = self._context.options, self._context.status
-        epochs, (batch_size,) = share * options.epochs, options.batch_sizes
-        asked = Evaluation(options.optimizer, options.refine, rate, {}, epochs, seed, batch_size)
-        status.begin(asked.name_with_budget)
-        kept = self._log.recall(asked)
-        if kept is None:
-            training = self._engine.train(asked.curve(self._engine.steps_per_epoch), seed, validations=1)
-            self._log.log("trial", asked, training, name=asked.name_with_budget, tags={"pipeline.role": "refinement"})
-        else:
-            training = read_training(kept)
-        status.advance()
-        self.updates += len(training.rates)
-        val_loss = training.final("val_loss")
-        return np.inf if val_loss is None else val_loss
+def _label(evaluation: Evaluation) -> Label:
+    if not evaluation.is_sweep:
+        return Label("trial", evaluation.name_with_budget, "refinement")
+    low, high = evaluation.candidate.initial_lr, evaluation.candidate.params["lr_max"]
+    return Label("trial", f"sweep {low:.0e} to {high:.0e} seed={evaluation.seed}", "sweep")
 
 
-def _write(context: Context[RangeTestOptions], found: Exploration, result: RangeTestResult) -> None:
-    """`range_test.csv`: step, lr, the smoothed median and band, and each seed's true batch losses."""
+def _write(context: Context[RangeTestOptions], done: Conducted) -> None:
+    """Write `range_test.csv` (step, lr, smoothed median and band, each seed's true batch losses) and figures."""
+    found, result, folder = done.found, done.result, context.run.folder
     analysis = found.analysis
     columns = {
         "step": np.arange(len(found.rates)),
@@ -114,7 +70,7 @@ def _write(context: Context[RangeTestOptions], found: Exploration, result: Range
         "band_high": analysis.band_high,
         **{f"loss_seed_{seed}": row for seed, row in zip(result.seeds, found.losses, strict=True)},
     }
-    pd.DataFrame(columns).to_csv(context.run.folder / "range_test.csv", index=False)
+    pd.DataFrame(columns).to_csv(folder / "range_test.csv", index=False)
     figure = figures.range_test(
         found.rates,
         found.losses,
@@ -123,7 +79,7 @@ def _write(context: Context[RangeTestOptions], found: Exploration, result: Range
         band_low=analysis.band_low,
         band_high=analysis.band_high,
     )
-    figure.savefig(context.run.folder / "range_test.png")
+    figure.savefig(folder / "range_test.png")
     if result.refinement is not None:
-        figures.refinement(result).savefig(context.run.folder / "refinement.png")
-    log_sweep(context.run.run_id, found.rates, analysis.median, result)
+        figures.refinement(result).savefig(folder / "refinement.png")
+    context.store.show_sweep(context.run, sweep_metrics(found.rates, analysis.median, result), result)

@@ -6,13 +6,12 @@ from datetime import UTC, datetime
 import pandas as pd
 
 from pipeline.config import ReportOptions
-from pipeline.evaluation import Evaluation, Setting, told_apart
+from pipeline.evaluation import Candidate, Evaluation, setting_prefix
 from pipeline.reporting import figures, html
-from pipeline.results import ReportResult, SearchResult
+from pipeline.results import RangeTestResult, ReportResult, SearchResult
 from pipeline.stages.context import REPORTS, Context
-from pipeline.stages.drawing import drawn
+from pipeline.stages.drawing import drawn, read_sweep
 from pipeline.stages.provenance import command, environment
-from pipeline.stages.sweeps import read_sweep
 from pipeline.tracking.trainings import read_evaluation, read_training
 
 REPORT = "report.html"
@@ -40,7 +39,7 @@ def run(context: Context[ReportOptions]) -> ReportResult:
 def _gather(context: Context[ReportOptions]) -> html.Report:
     upstream, options = context.upstream, context.options
     range_tests, winner = upstream.range_tests, upstream.train.winner
-    own = next((key for key, found in range_tests.items() if _setting(found) == _setting(winner)), None)
+    own = next((key for key, found in range_tests.items() if _fits(found, winner)), None)
     return html.Report(
         prepare=upstream.prepare,
         range_test=range_tests[own] if own else None,
@@ -56,6 +55,10 @@ def _gather(context: Context[ReportOptions]) -> html.Report:
         generated=datetime.now(UTC).isoformat(timespec="seconds"),
         command=command(options),
     )
+
+
+def _fits(found: RangeTestResult, winner: Candidate) -> bool:
+    return (found.optimizer, found.batch_size) == (winner.optimizer, winner.batch_size)
 
 
 def _trainings(context: Context[ReportOptions]) -> Iterator[figures.Training]:
@@ -74,20 +77,12 @@ def _trainings(context: Context[ReportOptions]) -> Iterator[figures.Training]:
 
 
 def _role(evaluation: Evaluation, search: SearchResult) -> tuple[str, figures.Role]:
+    candidate = evaluation.candidate
     for baseline in search.baselines:
-        row = baseline.row
-        if (*_setting(evaluation), evaluation.scheme, evaluation.initial_lr) == (
-            *_setting(row),
-            row.scheme,
-            row.initial_lr,
-        ):
+        if candidate == baseline.row.only:
             return f"{baseline.name} seed={evaluation.seed}", "baseline"
-    won = (*_setting(evaluation), evaluation.scheme) == (*_setting(search.winner), search.winner.scheme)
-    return f"{told_apart(evaluation, search.spaces)}{evaluation.name}", "winner" if won else "finalist"
-
-
-def _setting(of: Setting) -> tuple[str, int]:
-    return of.optimizer, of.batch_size
+    name = f"{setting_prefix(candidate, search.spaces)}{evaluation.name}"
+    return name, "winner" if candidate == search.winner else "finalist"
 
 
 def _costs(context: Context[ReportOptions]) -> Sequence[tuple[str, float, float]]:

@@ -22,11 +22,11 @@ from pipeline.reporting.style import WIDE, Floats
 from pipeline.results import ClaimResult, RangeTestResult, ReproduceResult, SeedScore
 from pipeline.schedules import curve
 from pipeline.stages.context import Context
+from pipeline.stages.drawing import read_sweep
 from pipeline.stages.experiments import Conducted, Laboratory
 from pipeline.stages.provenance import command, environment
-from pipeline.stages.sweeps import read_sweep
 from pipeline.statistics import mean_interval
-from pipeline.tracking.files import write_text
+from pipeline.tracking.integrity import write_text
 
 _ANSWER_ON_B = "S2"
 

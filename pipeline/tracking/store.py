@@ -3,27 +3,43 @@
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import mlflow
+import mlflow.data
+import numpy as np
 import psutil
-from mlflow.entities import Metric, Run
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from mlflow.types import Schema, TensorSpec
+from numpy.typing import NDArray
 
+from pipeline.datasets import named
 from pipeline.errors import InputError
-from pipeline.tracking import files
+from pipeline.results import RangeTestResult
+from pipeline.tracking import integrity
+from pipeline.tracking.metrics import score_metrics
 from pipeline.tracking.projects import EXIT_CODE
 
 RESULT = "result.json"
 _PROCESS = "pipeline.process"
 _NOTE = "mlflow.note.content"
 _CACHED = "pipeline.cached"
-_TELLING = ("pipeline.stage", "pipeline.fingerprint", "pipeline.experiment", "pipeline.scheme", "pipeline.optimizer")
-"""What a run is, for whatever stands for it to say too."""
+_IDENTIFYING = (
+    "pipeline.stage",
+    "pipeline.fingerprint",
+    "pipeline.experiment",
+    "pipeline.scheme",
+    "pipeline.optimizer",
+)
+"""Tags that a run which stands for another one has in common with it."""
 
 _FINISHED = "attributes.status = 'FINISHED'"
 _PAGE = 1_000
@@ -83,7 +99,7 @@ class Store:
                 mlflow.log_params({key: value for key, value in params.items() if value is not None})
             with tempfile.TemporaryDirectory() as folder:
                 yield StageRun(run.info.run_id, run.info.experiment_id, Path(folder))
-                files.write_manifest(Path(folder))
+                integrity.write_manifest(Path(folder))
                 mlflow.log_artifacts(folder)
             status = "FINISHED"
         except KeyboardInterrupt:
@@ -95,12 +111,39 @@ class Store:
         finally:
             mlflow.end_run(status)
 
+    @contextmanager
+    def part_run(
+        self, name: str, parent: StageRun, tags: Mapping[str, str], params: Mapping[str, object]
+    ) -> Iterator[StageRun]:
+        """Begin a run for a part of a stage's work, below the stage's, to be found by its fingerprint as a stage is.
+
+        It ends FINISHED, with what was written to its folder as artifacts; KILLED when interrupted; FAILED otherwise.
+        """
+        run_id = self.create_child(name, parent, tags)
+        self.client.log_batch(run_id, params=[Param(key, str(value)) for key, value in params.items()])
+        status = "FAILED"
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                yield StageRun(run_id, parent.experiment_id, Path(folder))
+                integrity.write_manifest(Path(folder))
+                self.client.log_artifacts(run_id, folder)
+            status = "FINISHED"
+        except KeyboardInterrupt:
+            status = "KILLED"
+            raise
+        finally:
+            self.client.set_terminated(run_id, status)
+
     def find(self, stage: str, fingerprint: str) -> Finished | None:
         """The newest finished run of a stage with this fingerprint whose artifacts are intact."""
         for run in self._search(stage, fingerprint, _FINISHED):
             if _CACHED not in run.data.tags and (finished := self._verified(run)):
                 return finished
         return None
+
+    def get(self, run_id: str) -> Finished | None:
+        """Return a finished run of a stage by its id; None where artifacts of it are missing or changed."""
+        return self._verified(self.client.get_run(run_id))
 
     def find_child(self, parent: StageRun, stage: str) -> Finished | None:
         """The newest finished run of a stage below this one; what it reused, where it reused."""
@@ -115,7 +158,7 @@ class Store:
         except (MlflowException, OSError):  # its artifacts were deleted
             return None
         tags = run.data.tags
-        if not files.is_intact(folder):
+        if not integrity.is_intact(folder):
             return None
         return Finished(run.info.run_id, folder, tags["pipeline.fingerprint"], tags.get(_NOTE, ""))
 
@@ -135,21 +178,28 @@ class Store:
         """Give a run another name in the UI."""
         self.client.set_tag(finished.run_id, "mlflow.runName", name)
 
+    def show_sweep(self, run: StageRun, metrics: Sequence[Metric], result: RangeTestResult) -> None:
+        """Show a sweep on the run of its range test."""
+        tags = [RunTag(f"pipeline.{name}", str(getattr(result, name))) for name in ("optimizer", "batch_size")]
+        self.client.log_batch(run.run_id, metrics, tags=tags)
+
+    def show_scores(self, run: StageRun, scores: Mapping[str, float]) -> None:
+        """Show scores on a run, where the UI compares runs by them."""
+        self.client.log_batch(run.run_id, score_metrics(scores))
+
     def copy_metrics(self, source: Finished, run_id: str) -> None:
         """Show the last value of each of a run's metrics on another run too."""
-        now = int(time.time() * 1000)
-        metrics = self.client.get_run(source.run_id).data.metrics
-        self.client.log_batch(run_id, metrics=[Metric(name, value, now, 0) for name, value in metrics.items()])
+        self.client.log_batch(run_id, score_metrics(self.client.get_run(source.run_id).data.metrics))
 
     def mark_reused(self, run: StageRun, source: Finished) -> None:
         """Let the run of the stage at work stand for another one: the same result, and a tag that names it."""
         self._refer(run.run_id, source)
-        files.write_text(run.folder / RESULT, source.result)
+        integrity.write_text(run.folder / RESULT, source.result)
 
     def log_reuse(self, name: str, source: Finished, parent: StageRun) -> None:
         """Write a child run that stands for another one, and can be told from others by the same tags."""
         known = self.client.get_run(source.run_id).data.tags
-        run_id = self.create_child(name, parent, {key: known[key] for key in _TELLING if key in known})
+        run_id = self.create_child(name, parent, {key: known[key] for key in _IDENTIFYING if key in known})
         self._refer(run_id, source)
         self.client.log_text(run_id, source.result, RESULT)
         self.client.set_terminated(run_id)
@@ -173,18 +223,13 @@ class Store:
             return str(run.data.tags.get(_PROCESS, ""))
         return str(self.client.get_run(parent).data.tags.get(_PROCESS, ""))
 
-    def trainings(self, context: str) -> dict[str, Run]:
-        """Finished trainings of all runs whose fingerprints begin with `context`, by fingerprint."""
-        found = self._pages(f"tags.`pipeline.fingerprint` LIKE '{context}-%' and {_FINISHED}")
-        return {run.data.tags["pipeline.fingerprint"]: run for run in found if _CACHED not in run.data.tags}
-
-    def adopt(self, training: Run, parent: StageRun) -> bool:
-        """Make a training a child of this run, where it belongs to an interrupted one; whether it does."""
-        owner = training.data.tags["mlflow.parentRunId"]
-        if owner != parent.run_id and self.client.get_run(owner).info.status in ("FINISHED", "RUNNING"):
-            return False
-        self.client.set_tag(training.info.run_id, "mlflow.parentRunId", parent.run_id)
-        return True
+    def trainings(self, context: str) -> dict[str, list[Run]]:
+        """Return the finished trainings whose fingerprints begin with `context`, newest first, by fingerprint."""
+        found: dict[str, list[Run]] = {}
+        for run in self._pages(f"tags.`pipeline.fingerprint` LIKE '{context}-%' and {_FINISHED}"):
+            if _CACHED not in run.data.tags:
+                found.setdefault(run.data.tags["pipeline.fingerprint"], []).append(run)
+        return found
 
     def children(self, run_id: str, stage: str) -> list[Run]:
         """Finished child runs of a stage, oldest first."""
@@ -216,6 +261,20 @@ class Store:
             token = page.token
             if not token:
                 return found
+
+
+def log_dataset(name: str, part: str, x: Any, y: NDArray[np.generic], digest: str) -> None:
+    """Log one split of the data as an input of the active run, with its shape, types and digest.
+
+    Of inputs that are not held in memory MLflow is given the description alone, with the digest known already.
+    """
+    titled = f"{name} {part}"
+    if isinstance(x, np.ndarray):
+        dataset = mlflow.data.from_numpy(named(x), targets=y, name=titled)
+    else:
+        schema = Schema([TensorSpec(x.dtype, (-1, *x.shape[1:]), "inputs"), TensorSpec(y.dtype, (-1,), "labels")])
+        dataset = MetaDataset(CodeDatasetSource({}), titled, digest[:8], schema)
+    mlflow.log_input(dataset, context=part)
 
 
 def _below(run_id: str, stage: str) -> str:

@@ -8,10 +8,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from pipeline.evaluation import DIVERGED_AT
 from pipeline.training.feed import Feed
-
-DIVERGED_AT = 4.0
-"""A training has diverged once its loss is this many times what it was at the start."""
 
 _START = 32
 """How many examples make up the start: enough for a steady loss, in as few updates as possible."""
@@ -73,6 +71,25 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]
     def _stop(self, reason: str) -> None:
         self.diverged = reason
         self.model.stop_training = True
+
+
+class Validate(keras.callbacks.Callback):  # type: ignore[misc]
+    """Measures the validation loss every so many updates, where the calls of the program allow it.
+
+    Attributes:
+        losses: one measured after each stretch of `every` updates.
+
+    """
+
+    def __init__(self, loss: Callable[[], float], watch: Watch, every: int) -> None:
+        super().__init__()
+        self._loss, self._watch, self._every = loss, watch, every
+        self.losses: list[float] = []
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Measure where another stretch is complete; a training that diverged has nothing left to measure."""
+        if not self._watch.diverged and self._watch.updates >= (len(self.losses) + 1) * self._every:
+            self.losses.append(self._loss())
 
 
 class Rewriter(keras.callbacks.Callback):  # type: ignore[misc]

@@ -5,15 +5,13 @@ from importlib.util import find_spec
 from typing import Any
 
 import keras
-import tensorflow as tf
-from keras.src.models.functional import Functional
 
 from pipeline import optimizers
-from pipeline.datasets import Splits, head
 from pipeline.datasets.refusals import describe
 from pipeline.errors import InputError
 from pipeline.results import Task
-from pipeline.training.feed import parts, scaled
+from pipeline.training import keras_internals
+from pipeline.training.examples import Examples
 
 # By their names, Keras would make the metrics' variables while tracing, and TensorFlow would trace a second time.
 _LOSS_AND_METRIC: dict[Task, tuple[str, Callable[[], keras.metrics.Metric]]] = {
@@ -32,26 +30,25 @@ _DENSE = (
 """Layers that XLA compiles well."""
 
 
-def compile_for(
-    model: keras.Model, splits: Splits, optimizer: str, momentum: float, rates: Any, steps_per_execution: int
-) -> keras.optimizers.Optimizer:
-    """Compile a network for training with `rates`, a Keras schedule.
+Compile = Callable[[keras.Model, Any, int], keras.optimizers.Optimizer]
+"""`(model, rates, steps_per_execution) -> optimizer`: compile a model for training with `rates`, a Keras schedule."""
+
+
+def compiled_for(examples: Examples, optimizer: str, momentum: float) -> Compile:
+    """Return how to compile a network for these data and this optimizer.
 
     A model that the user compiled keeps its losses, metrics and weights of losses. Its optimizer trains it if that is
-    the one asked for; another one gets those of its settings that all optimizers share.
-
-    Raises:
-        InputError: if it wants to run eagerly, or its loss or metrics do not fit the labels.
-
+    the one asked for; another one gets those of its settings that all optimizers share. What is returned raises
+    InputError for a model that wants to run eagerly, or whose loss or metrics do not fit the labels.
     """
-    if model.compiled:
-        if model.run_eagerly:
-            raise InputError("model: received one compiled with run_eagerly=True, expected one that can be traced")
-        model.optimizer = optimizers.create(optimizer, rates, momentum, model.optimizer)
-        model.steps_per_execution, model.jit_compile = steps_per_execution, False
-        _build_loss_and_metrics(model, splits)
-    else:
-        loss, metric = _LOSS_AND_METRIC[splits.task]
+
+    def compile_(model: keras.Model, rates: Any, steps_per_execution: int) -> keras.optimizers.Optimizer:
+        if model.compiled:
+            if model.run_eagerly:
+                raise InputError("model: received one compiled with run_eagerly=True, expected one that can be traced")
+            made = optimizers.create(optimizer, rates, momentum, model.optimizer)
+            return take_over(model, made, steps_per_execution, examples.first(2))
+        loss, metric = _LOSS_AND_METRIC[examples.splits.task]
         model.compile(
             optimizers.create(optimizer, rates, momentum),
             loss=loss,
@@ -59,28 +56,41 @@ def compile_for(
             steps_per_execution=steps_per_execution,
             jit_compile=False,  # XLA made the convolutional network many times slower on CPUs
         )
+        model.optimizer.build(model.trainable_variables)
+        return model.optimizer
+
+    return compile_
+
+
+def take_over(
+    model: keras.Model, optimizer: keras.optimizers.Optimizer, steps_per_execution: int, first: tuple[Any, ...]
+) -> keras.optimizers.Optimizer:
+    """Put an optimizer in the place of a compiled model's; `first` are a few examples for its loss and metrics."""
+    model.optimizer = optimizer
+    model.steps_per_execution, model.jit_compile = steps_per_execution, False
+    _build_loss_and_metrics(model, first)
     model.optimizer.build(model.trainable_variables)
     return model.optimizer
 
 
 def fusible(model: keras.Model) -> bool:
-    """Whether XLA compiles the model's training well: a dense network, in float32, of nothing but what Keras brings.
+    """Return whether XLA compiles the training well: of a dense network, in float32, of nothing but what Keras brings.
 
     On CPUs XLA made convolutions many times slower, dropout twice. A user's own code may hold what it cannot compile.
     """
-    if type(model) not in (keras.Sequential, Functional) or model.compiled:
+    if not keras_internals.is_plain_model(model) or model.compiled:
         return False
     return all(fusible(layer) if isinstance(layer, keras.Model) else _dense(layer) for layer in model.layers)
 
 
 def _dense(layer: keras.layers.Layer) -> bool:
     functions = [value for value in vars(layer).values() if callable(value)]
-    keras_own = all(function.__module__.startswith("keras.") for function in functions)
+    keras_own = all(map(keras_internals.is_keras_own, functions))
     return type(layer) in _DENSE and layer.compute_dtype == "float32" and keras_own
 
 
 def uncompiled(model: keras.Model) -> keras.Model:
-    """The same model without what compiling added, so that its file holds nothing of it."""
+    """Return the same model without what compiling added, so that its file holds nothing of it."""
     model.optimizer, model.compiled = None, False
     return model
 
@@ -101,11 +111,9 @@ def check_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
             )
 
 
-def _build_loss_and_metrics(model: keras.Model, splits: Splits) -> None:
+def _build_loss_and_metrics(model: keras.Model, first: tuple[Any, ...]) -> None:
     """Use them once: Keras makes their variables at their first use, which must not be while tracing."""
-    weights = None if splits.w_train is None else splits.w_train[:2]
-    x, y, *w = parts(head(splits.x_train, 2), splits.y_train[:2], weights)
-    x = scaled(tf.nest.map_structure(tf.constant, x), splits.scaling)
+    x, y, *w = first
     outputs = model(x, training=False)
     try:
         model.compute_loss(x, y, outputs, *w)

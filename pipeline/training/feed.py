@@ -1,7 +1,6 @@
 """Batches: in an order that NumPy fixes, gathered from tensors that stay in memory as they came."""
 
-import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
@@ -9,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from pipeline.datasets import Splits, named
+from pipeline.datasets import named
 
 UPDATES_PER_CALL = 50
 """Optimizer updates per call of the compiled program; divergence is looked for between calls."""
@@ -108,10 +107,12 @@ class MemoryFeed:
 
     steps_per_execution = 1
 
-    def __init__(self, splits: Splits, order: BatchOrder) -> None:
-        self._parts = tf.nest.map_structure(tf.constant, parts(splits.x_train, splits.y_train, splits.w_train))
-        self._scaling = splits.scaling
-        self._order = order
+    def __init__(
+        self, tensors: Any, prepare: Callable[[Any], Any], order: BatchOrder, updates_per_call: int = UPDATES_PER_CALL
+    ) -> None:
+        """Gather from `tensors`, a tuple or nest of them; `prepare` makes of gathered inputs what the network gets."""
+        self._parts, self._prepare, self._order = tensors, prepare, order
+        self._per_call = updates_per_call
         self._indices = tf.Variable(np.zeros(1, np.int32), shape=[None], trainable=False)
         self._ends = tf.Variable(np.zeros(2, np.int32), shape=[None], trainable=False)
         self._whole = tf.Variable(np.zeros(1, np.int32), shape=[None], trainable=False)
@@ -125,8 +126,8 @@ class MemoryFeed:
 
     def dataset(self, updates: int) -> tf.data.Dataset:
         """The next `updates` updates in calls of the program, int32 (2,) each: the first, and where to stop."""
-        firsts = tf.data.Dataset.range(0, updates, UPDATES_PER_CALL, output_type=tf.int32)
-        return untuned(firsts.map(lambda first: tf.stack([first, tf.minimum(first + UPDATES_PER_CALL, updates)])))
+        firsts = tf.data.Dataset.range(0, updates, self._per_call, output_type=tf.int32)
+        return untuned(firsts.map(lambda first: tf.stack([first, tf.minimum(first + self._per_call, updates)])))
 
     def repeating(self, updates: Updates) -> Step:
         """A step that does a whole call: gathers the batch of each update and does it.
@@ -193,7 +194,7 @@ class MemoryFeed:
 
     def _gathered(self, rows: Any) -> tuple[Any, ...]:
         x, *rest = tf.nest.map_structure(lambda part: tf.gather(part, rows), self._parts)
-        return scaled(x, self._scaling), *rest
+        return self._prepare(x), *rest
 
 
 def _empty(logs: Any) -> Any:
@@ -226,14 +227,6 @@ def untuned(batches: tf.data.Dataset) -> tf.data.Dataset:
 def evaluation_length(shape: tuple[int, ...]) -> int:
     """How many examples of this shape make a batch of an evaluation: fewer where they are large."""
     return max(1, min(_EVALUATION_BATCH, _EVALUATION_BYTES // (4 * int(np.prod(shape)))))
-
-
-def weighted(splits: Splits, class_weight: Mapping[int, float] | None) -> Splits:
-    """The splits with the training examples weighted by their class; a class without a weight has 1."""
-    if not class_weight:
-        return splits
-    w = np.array([class_weight.get(int(code), 1.0) for code in range(splits.num_outputs)], np.float32)[splits.y_train]
-    return dataclasses.replace(splits, w_train=w if splits.w_train is None else splits.w_train * w)
 
 
 def parts(x: Any, y: NDArray[Any], weights: NDArray[Any] | None) -> tuple[Any, ...]:

@@ -1,6 +1,5 @@
 """The compiled program of a training: rates from an array, true batch losses into an array, many updates a call."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -8,25 +7,24 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from pipeline.datasets import Splits
 from pipeline.errors import InputError
-from pipeline.optimizers import assign_settings
-from pipeline.training.compilation import compile_for, fusible
+from pipeline.training.compilation import Compile, fusible
 from pipeline.training.feed import Feed, Step
+from pipeline.training.network import assign
 
 
 class Rate(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
-    """The rate of the update that is being done, which the program sets."""
+    """A schedule that gives the rate of the update at work, which the program sets."""
 
     def __init__(self) -> None:
         self.now = tf.Variable(0.0, trainable=False)
 
     def __call__(self, step: Any) -> Any:
-        """The same for whatever step Keras counts."""
+        """Return the rate, whatever step Keras counts."""
         return tf.convert_to_tensor(self.now)
 
     def get_config(self) -> dict[str, object]:
-        """The rate belongs to a training, not to the configuration."""
+        """Return nothing: the rate belongs to a training, not to the configuration."""
         return {}
 
 
@@ -42,40 +40,39 @@ class Program:
 
     """
 
-    def __init__(self, model: keras.Model, feed: Feed, splits: Splits, optimizer: str, momentum: float) -> None:
+    def __init__(self, model: keras.Model, feed: Feed, compile_: Compile) -> None:
         self.curve = tf.Variable(np.zeros(1, np.float32), shape=[None], trainable=False)
         self.losses = tf.Variable(np.zeros(1, np.float32), shape=[None], trainable=False)
         self.step = tf.Variable(0, trainable=False)
         self.traces = 0
         self.fusible = fusible(model)
         self._rate, self._loss = Rate(), tf.Variable(0.0, trainable=False)
-        self._train_step = self._telling_its_loss(model)
+        self._train_step = self._recording_step(model)
         self._call = feed.repeating(self)
         model.train_step = self._counted_call
-        self._optimizer = compile_for(model, splits, optimizer, momentum, self._rate, feed.steps_per_execution)
+        self._optimizer = compile_(model, self._rate, feed.steps_per_execution)
         self._initial = [variable.numpy() for variable in self._optimizer.variables]
 
-    def reset(self, rates: NDArray[np.float64], settings: Mapping[str, float]) -> None:
-        """A fresh optimizer with these settings that will read these rates, and room for as many losses."""
-        assign_settings(self._optimizer, settings)
+    def reset(self, rates: NDArray[np.float64]) -> None:
+        """Give the optimizer its initial state, and make room for as many losses as there are rates."""
         assign(self._optimizer.variables, self._initial)
         self.step.assign(0)
         self.curve.assign(rates.astype(np.float32))
         self.losses.assign(np.full(len(rates), np.nan, np.float32))
 
     def rates(self, count: int) -> Any:
-        """The rates of the next `count` updates, float32 (count,); that of the last one for those after it."""
+        """Return the rates of the next `count` updates, float32 (count,); after the last one its rate again."""
         following = tf.minimum(self.step + tf.range(count), tf.size(self.curve) - 1)
         return tf.ensure_shape(tf.gather(self.curve, following), (count,))
 
     def update(self, rate: Any, batch: Any) -> tuple[dict[str, Any], Any]:
-        """Do an update with this rate; its logs and loss."""
+        """Do an update with this rate, and return its logs and loss."""
         self._rate.now.assign(rate)
         logs = self._train_step(batch)
         return logs, self._loss.read_value()
 
     def record(self, losses: Any) -> None:
-        """Note the losses of as many updates that have been done."""
+        """Record the losses of the updates just done."""
         count = tf.size(losses)
         self.losses.scatter_nd_update((self.step + tf.range(count))[:, None], losses)
         self.step.assign_add(count)
@@ -90,39 +87,34 @@ class Program:
         self.traces += 1  # this Python code runs only while tracing
         return self._call(data)
 
-    def _telling_its_loss(self, model: keras.Model) -> Step:
-        """The model's `train_step`, which leaves its batch's loss in `_loss`: Keras' logs give an epoch's running mean.
+    def _recording_step(self, model: keras.Model) -> Step:
+        """Return the model's `train_step` made to leave its batch's loss in `_loss`.
 
-        `compute_loss` is the documented place to see it. Keras calls it for validation as well, and the user's own
-        may not say for which: only `train_step` knows.
+        Keras' logs hold the running mean of an epoch; `compute_loss` is the documented place to see each batch's loss.
+        Keras calls it for validation as well, and a user's own may not say which of the two it is called for, so that
+        the step notes when it is at work.
         """
         train_step, compute_loss = model.train_step, model.compute_loss
-        told: bool | None = None
+        recorded: bool | None = None  # None outside of a step
 
-        def telling_step(data: Any) -> dict[str, Any]:
-            nonlocal told
-            told = False
+        def recording_step(data: Any) -> dict[str, Any]:
+            nonlocal recorded
+            recorded = False
             try:
                 logs: dict[str, Any] = train_step(data)
-                if not told:
+                if not recorded:
                     raise InputError("model: its train_step leaves out compute_loss, expected one that calls it")
                 return logs
             finally:
-                told = None
+                recorded = None
 
-        def telling_loss(*args: Any, **kwargs: Any) -> Any:
-            nonlocal told
+        def recording_loss(*args: Any, **kwargs: Any) -> Any:
+            nonlocal recorded
             loss = compute_loss(*args, **kwargs)
-            if told is not None:
-                told = True
+            if recorded is not None:
+                recorded = True
                 self._loss.assign(tf.reshape(tf.cast(loss, tf.float32), ()))
             return loss
 
-        model.compute_loss = telling_loss
-        return telling_step
-
-
-def assign(variables: Any, values: Any) -> None:
-    """Give each variable its value."""
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
+        model.compute_loss = recording_loss
+        return recording_step

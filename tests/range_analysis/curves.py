@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.range_analysis import (
+from pipeline.range_test import (
     Analysis,
     sweep,
 )

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import InputError
-from pipeline.range_analysis import smooth, sweep
+from pipeline.range_test import smooth, sweep
 
 
 class TestSweep:

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.range_analysis import bounds, explore, sweep, updates_for
-from pipeline.range_analysis.exploration import ANY_OPTIMIZER, BOUNDS, smoothing_for
+from pipeline.range_test import bounds, explore, sweep, updates_for
+from pipeline.range_test.exploration import ANY_OPTIMIZER, BOUNDS, smoothing_for
 from tests.range_analysis.curves import Array, descent
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pipeline.range_analysis import Analysis, analyse, smooth, steep, sweep, valley
-from pipeline.range_analysis.curves import divergence
+from pipeline.range_test import Analysis, analyse, smooth, steep, sweep, valley
+from pipeline.range_test.curves import divergence
 from tests.range_analysis.curves import Array, recorded, synthetic
 from tests.range_analysis.methods import reference_steep
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.range_analysis import METHODS, consensus, minimum, slide, smooth, steep, valley
+from pipeline.range_test import METHODS, consensus, minimum, slide, smooth, steep, valley
 from tests.range_analysis.curves import SOUND, recorded
 from tests.range_analysis.methods import reference_minimum, reference_slide, reference_steep, reference_valley
 

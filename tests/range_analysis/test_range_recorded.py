@@ -5,8 +5,8 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from pipeline.range_analysis import METHODS, analyse, smooth
-from pipeline.range_analysis.curves import divergence
+from pipeline.range_test import METHODS, analyse, smooth
+from pipeline.range_test.curves import divergence
 from tests.range_analysis.curves import REFUSED, SOUND, assert_sound, grid, recorded
 
 

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import InputError
-from pipeline.range_analysis import explore
-from pipeline.range_analysis.exploration import BOUNDS
-from pipeline.range_analysis.refinement import (
+from pipeline.range_test import explore
+from pipeline.range_test.exploration import BOUNDS
+from pipeline.range_test.refinement import (
     SHORT,
     SHORT_TRAININGS,
     WHOLE_TRAININGS,

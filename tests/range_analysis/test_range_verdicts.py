@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.range_analysis import (
+from pipeline.range_test import (
     analyse,
     sweep,
 )
@@ -120,7 +120,7 @@ class TestVerdicts:
 
 def test_importing_it_loads_numpy_alone() -> None:
     """Analysis is for every machine and fast to start: no SciPy, no TensorFlow, no pydantic."""
-    code = "import sys, pipeline.range_analysis; print(*{name.split('.')[0] for name in sys.modules})"
+    code = "import sys, pipeline.range_test; print(*{name.split('.')[0] for name in sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     loaded = set(done.stdout.split())
     assert "numpy" in loaded

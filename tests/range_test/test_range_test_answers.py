@@ -12,7 +12,7 @@ import tensorflow as tf
 from matplotlib.figure import Figure
 
 from pipeline.optimizers import OPTIMIZERS
-from pipeline.range_analysis.exploration import BOUNDS
+from pipeline.range_test.exploration import BOUNDS
 from pipeline.range_test import range_test
 from tests.range_test.networks import SHORT, network, state
 

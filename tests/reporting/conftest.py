@@ -17,20 +17,20 @@ from pipeline.results import (
     Baseline,
     Basin,
     Cost,
-    FittedValley,
+    Valley,
     Interval,
     LeaderboardRow,
     PrepareResult,
     RangeTestResult,
     RateSuggestion,
-    RefinementResult,
+    Refinement,
     Scaling,
-    SearchedSpace,
+    Space,
     SearchResult,
     SeedScore,
     TrainResult,
     Transfer,
-    TriedRate,
+    Tried,
     Widening,
     Winner,
 )
@@ -159,7 +159,7 @@ def make_search() -> SearchResult:
         lr_high=0.32,
         widened=(Widening(optimizer="sgd", batch_size=50, scheme="step", side="high", before=0.15, after=0.32),),
         trials=20,
-        spaces=(SearchedSpace(optimizer="sgd", batch_size=50, suggested_lr=0.05, lr_low=0.0064, lr_high=0.16),),
+        spaces=(Space(optimizer="sgd", batch_size=50, suggested_lr=0.05, lr_low=0.0064, lr_high=0.16),),
         diverged=2,
         audits=Audits(
             agreement=(
@@ -212,20 +212,20 @@ def make_sweep() -> Sweep:
     return Sweep(rates, losses, median, median * 0.93, median * 1.07)
 
 
-def make_refinement() -> RefinementResult:
+def make_refinement() -> Refinement:
     """Three short trainings, one of which diverged, and three whole ones whose best lies at 0.0562."""
     short = [(0.178, 0.6), (0.0562, 0.8), (0.562, inf)]
     whole = [(0.178, 0.44), (0.0562, 0.36), (0.0178, 0.43)]
-    return RefinementResult(
+    return Refinement(
         scheme="cosine",
         start_lr=0.178,
         seeds=(0,),
         tried=tuple(
-            TriedRate(lr=lr, share=share, val_loss=loss)
+            Tried(lr=lr, share=share, val_loss=loss)
             for share, tried in ((0.125, short), (1.0, whole))
             for lr, loss in tried
         ),
-        fit=FittedValley(lr=0.055, val_loss=0.36, curvature=0.76),
+        fit=Valley(lr=0.055, val_loss=0.36, curvature=0.76),
         cost=3.375,
         updates=1_620,
         seconds=9.1,

@@ -242,7 +242,7 @@ def test_audits_are_told(report: Report) -> None:
     assert "What the search measured of itself" not in render(bare)
 
 
-def test_several_batch_sizes_are_told_apart(report: Report, rendered: str) -> None:
+def test_several_batch_sizes_are_setting_prefix(report: Report, rendered: str) -> None:
     """In headline, leaderboard, trials and range tests; with one, nothing of the kind is said."""
     assert report.search is not None
     assert report.range_test is not None

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from pipeline.evaluation import Evaluation, Training
 from pipeline.tracking import StageRun, Store, TrainingLog
-from pipeline.tracking.files import write_text
+from pipeline.tracking.integrity import write_text
 from pipeline.tracking.store import RESULT
 
 _fingerprints = (f"{number:064x}" for number in count())

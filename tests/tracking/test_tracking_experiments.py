@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.tracking import Store
 from pipeline.tracking.experiments import log_scores, part_run
-from pipeline.tracking.files import write_text
+from pipeline.tracking.integrity import write_text
 from pipeline.tracking.store import RESULT
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.tracking.files import MANIFEST, is_intact, write_manifest, write_text
+from pipeline.tracking.integrity import MANIFEST, is_intact, write_manifest, write_text
 
 
 def test_written_text_replaces_the_old_one(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.tracking import Store
-from pipeline.tracking.files import is_intact, write_text
+from pipeline.tracking.integrity import is_intact, write_text
 from pipeline.tracking.store import RESULT
 from tests.tracking.conftest import Finish
 

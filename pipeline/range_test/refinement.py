@@ -6,17 +6,17 @@ of the validation loss lies and where it becomes too steep for any training, who
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.range_analysis.analysis import Analysis
+from pipeline.range_test.analysis import Analysis
+from pipeline.results import Refinement, Tried, Valley
 
-Train = Callable[[float, int, float], float]
-"""`(rate, seed, share) -> validation loss` at the end of a training with that initial rate whose whole schedule is
-compressed into a share of the full length; inf or NaN where it diverged."""
+Train = Callable[[Sequence[tuple[float, int, float]]], Sequence[float]]
+"""`[(rate, seed, share), ...] -> validation losses` at the ends of trainings, independent of each other, with these
+initial rates, whose whole schedule is compressed into a share of the full length; inf or NaN where one diverged."""
 
 SHORT: Final = 1 / 8
 """Length of the short trainings, in whole ones."""
@@ -28,40 +28,6 @@ _FEWEST: Final = 50  # updates below which the end of a training says little
 _STEP: Final = 0.5  # decades between trainings
 _RISE: Final = 0.25  # the interval ends where the fit is so much above its bottom, as a share ...
 _NEAREST, _FARTHEST = 0.4, 0.75  # ... but within these distances of the suggestion, in decades
-
-
-@dataclass(frozen=True)
-class Tried:
-    """A rate with its mean validation loss over the seeds, inf where one diverged; `share` is the trainings' length."""
-
-    lr: float
-    share: float
-    val_loss: float
-
-
-@dataclass(frozen=True)
-class Valley:
-    """The fit: log loss is `log(val_loss) + curvature * log10(rate / lr) ** 2`."""
-
-    lr: float
-    val_loss: float
-    curvature: float
-
-
-@dataclass(frozen=True)
-class Refinement:
-    """The rate that trainings found best, and the interval to search around it; None where all whole ones diverged.
-
-    `tried` holds the trainings in the order in which they were made. `fit` is None where fewer than three points, or
-    their shape, allow none. `cost` is the length of all trainings together, in whole ones.
-    """
-
-    tried: tuple[Tried, ...]
-    cost: float
-    suggested_lr: float | None = None
-    lr_low: float | None = None
-    lr_high: float | None = None
-    fit: Valley | None = None
 
 
 def starting_rate(analysis: Analysis) -> float | None:
@@ -80,7 +46,9 @@ def short_share(updates: int) -> float:
     return min(1.0, max(SHORT, _FEWEST / updates))
 
 
-def refine(train: Train, start: float, *, seeds: Sequence[int] = (0,), short: float = SHORT) -> Refinement:
+def refine(
+    train: Train, start: float, *, scheme: str = "", seeds: Sequence[int] = (0,), short: float = SHORT
+) -> Refinement:
     """Find the best rate near `start` by trainings on the same seeds.
 
     1. Short trainings at `start` and half a decade to both sides follow the valley downhill until both neighbours of
@@ -97,23 +65,23 @@ def refine(train: Train, start: float, *, seeds: Sequence[int] = (0,), short: fl
     if not (np.isfinite(start) and start > 0) or not seeds:
         raise InputError(f"refine: received start {start} and {len(seeds)} seeds, expected start > 0 and a seed")
     trainings = _Trainings(train, start, seeds)
-    shorts = bracket(lambda offset: trainings.loss(offset, short), _most(short))
-    wholes = _descend(lambda offset: trainings.loss(offset, 1.0), bottom(shorts))
+    shorts = bracket(lambda offsets: trainings.losses(offsets, short), _most(short))
+    wholes = _descend(lambda offsets: trainings.losses(offsets, 1.0), bottom(shorts))
     if not np.isfinite(min(wholes.values())):
-        return Refinement(tuple(trainings.tried), trainings.cost)
+        return trainings.refinement(scheme)
     points = _with_upper_side(wholes, shorts)
     if _fit(points) is None and len(wholes) < WHOLE_TRAININGS:
         between = _lowest(wholes) - _STEP / 2
-        points = _with_upper_side({**wholes, between: trainings.loss(between, 1.0)}, shorts)
+        points = _with_upper_side({**wholes, between: trainings.losses([between], 1.0)[0]}, shorts)
     fit, lowest = _fit(points), bottom(points)
     low, high = _interval(lowest, fit, trainings.diverged)
-    return Refinement(
-        tuple(trainings.tried),
-        trainings.cost,
-        suggested_lr=float(start * 10**lowest),
-        lr_low=float(start * 10**low),
-        lr_high=float(start * 10**high),
-        fit=fit and Valley(float(start * 10**fit.lr), fit.val_loss, fit.curvature),
+    return trainings.refinement(scheme).model_copy(
+        update={
+            "suggested_lr": float(start * 10**lowest),
+            "lr_low": float(start * 10**low),
+            "lr_high": float(start * 10**high),
+            "fit": fit and fit.model_copy(update={"lr": float(start * 10**fit.lr)}),
+        }
     )
 
 
@@ -127,21 +95,25 @@ class _Trainings:
         self.diverged: list[float] = []
         self.cost = 0.0
 
-    def loss(self, offset: float, share: float) -> float:
-        """The mean over seeds; inf where one diverged. No training is made twice."""
-        if (offset, share) not in self._known:
-            self._known[offset, share] = self._measured(offset, share)
-        return self._known[offset, share]
+    def losses(self, offsets: Sequence[float], share: float) -> list[float]:
+        """Return for each rate the mean over seeds, inf where one diverged. No training is made twice."""
+        unknown = [offset for offset in offsets if (offset, share) not in self._known]
+        asked = [(float(self._start * 10**offset), seed, share) for offset in unknown for seed in self._seeds]
+        found = np.reshape(self._train(asked) if asked else (), (len(unknown), len(self._seeds)))
+        for offset, losses in zip(unknown, found, strict=True):
+            mean = float(np.mean(losses)) if np.isfinite(losses).all() else np.inf
+            if not np.isfinite(mean):
+                self.diverged.append(offset)
+            self.tried.append(Tried(lr=float(self._start * 10**offset), share=share, val_loss=mean))
+            self.cost += share * len(self._seeds)
+            self._known[offset, share] = mean
+        return [self._known[offset, share] for offset in offsets]
 
-    def _measured(self, offset: float, share: float) -> float:
-        rate = float(self._start * 10**offset)
-        losses = [self._train(rate, seed, share) for seed in self._seeds]
-        mean = float(np.mean(losses)) if np.isfinite(losses).all() else np.inf
-        if not np.isfinite(mean):
-            self.diverged.append(offset)
-        self.tried.append(Tried(rate, share, mean))
-        self.cost += share * len(self._seeds)
-        return mean
+    def refinement(self, scheme: str) -> Refinement:
+        """Return what was tried so far, without an answer."""
+        return Refinement(
+            scheme=scheme, start_lr=self._start, seeds=tuple(self._seeds), tried=tuple(self.tried), cost=self.cost
+        )
 
 
 def _most(short: float) -> int:
@@ -149,24 +121,26 @@ def _most(short: float) -> int:
     return max(3, min(SHORT_TRAININGS, int(1 / short)))
 
 
-def bracket(loss: Callable[[float], float], most: int) -> dict[float, float]:
+def bracket(losses: Callable[[Sequence[float]], Sequence[float]], most: int) -> dict[float, float]:
     """Follow the valley downhill until both neighbours of the best are worse, or there were `most` trainings."""
-    tried = {offset: loss(offset) for offset in (0.0, -_STEP, _STEP)}
+    first = (0.0, -_STEP, _STEP)
+    tried = dict(zip(first, losses(first), strict=True))
     while len(tried) < most:
         best = _lowest(tried)
         if min(tried) < best < max(tried):
             break
         beside = best - _STEP if best == min(tried) else best + _STEP
-        tried[beside] = loss(beside)
+        tried[beside] = losses([beside])[0]
     return tried
 
 
-def _descend(loss: Callable[[float], float], first: float) -> dict[float, float]:
+def _descend(losses: Callable[[Sequence[float]], Sequence[float]], first: float) -> dict[float, float]:
     """Go to smaller rates as long as that is better."""
-    tried = {first: loss(first)}
+    two = (first, first - _STEP)
+    tried = dict(zip(two, losses(two), strict=True))
     while len(tried) < WHOLE_TRAININGS and _lowest(tried) == min(tried):
         beside = min(tried) - _STEP
-        tried[beside] = loss(beside)
+        tried[beside] = losses([beside])[0]
     return tried
 
 
@@ -199,7 +173,7 @@ def _fit(tried: dict[float, float]) -> Valley | None:
     if curvature <= 0:
         return None
     val_loss = float(np.exp(floor - slope**2 / (4 * curvature)))
-    return Valley(best - float(slope / (2 * curvature)), val_loss, float(curvature))
+    return Valley(lr=best - float(slope / (2 * curvature)), val_loss=val_loss, curvature=float(curvature))
 
 
 def bottom(tried: dict[float, float]) -> float:

@@ -7,11 +7,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.range_analysis.analysis import Analysis, analyse
-from pipeline.range_analysis.curves import Array, Spacing, sweep
+from pipeline.range_test.analysis import Analysis, analyse
+from pipeline.schedules import Array, Spacing, sweep
 
-Measure = Callable[[Array, int], npt.NDArray[np.floating]]
-"""`(rates, seed) -> losses`: train with one rate an update; the losses end, or turn NaN, where the sweep stopped."""
+Measure = Callable[[Array, Sequence[int]], Sequence[npt.NDArray[np.floating]]]
+"""`(rates, seeds) -> losses of each seed`: train with one rate an update; the losses end, or turn NaN, where the sweep
+stopped."""
 
 BOUNDS: Final[dict[str, tuple[float, float]]] = {
     "sgd": (1e-5, 10.0),
@@ -129,10 +130,9 @@ class _Sweeps:
         self._measure, self.spent = measure, 0
 
     def losses(self, rates: Array, seeds: Sequence[int]) -> Array:
-        """float64[seeds, updates], NaN from where a sweep stopped."""
+        """Return float64[seeds, updates], NaN from where a sweep stopped."""
         losses = np.full((len(seeds), rates.size), np.nan)
-        for row, seed in zip(losses, seeds, strict=True):
-            seen = self._measure(rates, seed)
+        for row, seen in zip(losses, self._measure(rates, seeds), strict=True):
             row[: len(seen)] = seen
             self.spent += int(np.isfinite(seen).sum())
         return losses

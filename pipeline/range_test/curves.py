@@ -1,33 +1,11 @@
-"""From batch losses to a curve: the rates of a sweep, smoothing, divergence, and the median over seeds."""
+"""From batch losses to a curve: smoothing, divergence, and the median over seeds."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.errors import InputError
-
-Array = npt.NDArray[np.float64]
-Spacing = Literal["exponential", "linear"]
-
-
-def sweep(lr_min: float, lr_max: float, updates: int, spacing: Spacing = "exponential") -> Array:
-    """Give the rate of each update of a range test, from `lr_min` to `lr_max` inclusive: float64[updates].
-
-    Exponential: lr_min * (lr_max / lr_min) ** (t / (updates - 1)), equal steps in log rate. Linear: equal steps in
-    the rate, as in Smith (2017), arXiv:1506.01186. Raises InputError unless 0 < lr_min < lr_max and updates >= 2.
-    """
-    if not 0 < lr_min < lr_max < np.inf:
-        raise InputError(f"a sweep needs 0 < lr_min < lr_max, received lr_min={lr_min} and lr_max={lr_max}")
-    if updates < 2:
-        raise InputError(f"a sweep needs at least 2 updates, received {updates}")
-    if spacing not in ("exponential", "linear"):
-        raise InputError(f"spacing must be 'exponential' or 'linear', received {spacing!r}")
-    points = np.linspace(0.0, 1.0, updates)
-    rates = lr_min * (lr_max / lr_min) ** points if spacing == "exponential" else lr_min + (lr_max - lr_min) * points
-    rates[-1] = lr_max  # exactly, whatever rounding did
-    return rates
+from pipeline.schedules import Array
 
 
 def smooth(losses: npt.ArrayLike, beta: float) -> Array:

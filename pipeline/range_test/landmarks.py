@@ -1,10 +1,13 @@
-"""Where on a range-test curve training starts, is half done, is best and breaks; and the rates that follow."""
+"""What is read off a range-test curve: landmarks and the rates that follow from them, and fastai's four methods."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
-from pipeline.range_analysis.curves import Array, start_level
+from pipeline.range_test.curves import start_level
+from pipeline.schedules import Array
 
 BEGUN = 0.1  # share of the descent that marks the low end of the search interval
 HALF = 0.5
@@ -81,3 +84,65 @@ def suggestion_of_one_seed(rates: Array, losses: Array, curve: Array, end: int, 
         return None
     divergence_lr = float(rates[end]) if end < rates.size else None
     return read_landmarks(rates[:end], curve[:end], start, divergence_lr).suggested
+
+
+Method = Callable[[Array, Array], float | None]
+"""`(rates, losses) -> rate`: increasing rates and the smoothed, finite losses of the same updates, float64[n] each;
+None where the method does not apply. The formulas are those of fastai's `SuggestionMethod`."""
+
+
+def steep(rates: Array, losses: Array) -> float | None:
+    """Take the rate where the loss falls most for a step in log rate: argmin of d loss / d log(rate).
+
+    Against the rate itself, the same fall counts more at small rates, where a step of the sweep is shorter.
+    """
+    if losses.size < 2:
+        return None
+    gradient = np.diff(losses) / np.diff(np.log(rates))
+    steepest = int(gradient.argmin())
+    return float(rates[steepest]) if gradient[steepest] < 0 else None
+
+
+def valley(rates: Array, losses: Array) -> float | None:
+    """Take the middle of the longest valley: half-way through the middle third, rounded down twice.
+
+    The valley is the longest strictly decreasing subsequence, ending where it is first reached; it is taken to span
+    as many updates as it has points.
+    """
+    lengths = np.ones(losses.size, np.int64)
+    for index in range(1, losses.size):
+        higher = losses[:index] > losses[index]
+        lengths[index] += lengths[:index][higher].max(initial=0)
+    if losses.size == 0 or lengths.max() < 2:
+        return None
+    end = int(lengths.argmax())
+    third = int(lengths[end]) / 3
+    start = end - int(lengths[end])
+    return float(rates[max(start + int(third) + int(third / 2), 0)])
+
+
+def slide(rates: Array, losses: Array, gap: int = 15, threshold: float = 0.005) -> float | None:
+    """Slide an interval of `gap` updates from the right end leftwards, as long as the gradients at its ends differ.
+
+    Both gradients are a step of the sweep; the slide stops where they differ by `threshold` at most, and the rate is
+    that of the left end at the last place where they differed more.
+    """
+    if losses.size < gap + 1 or losses.size < 2:
+        return None
+    gradient = np.gradient(losses)
+    differ = np.abs(gradient[gap:] - gradient[:-gap]) > threshold
+    left = int(np.flatnonzero(~differ)[-1]) + 1 if not differ.all() else 0
+    return float(rates[min(left, losses.size - 1 - gap)])
+
+
+def minimum(rates: Array, losses: Array) -> float | None:
+    """Take a tenth of the rate at which the loss is lowest."""
+    return float(rates[losses.argmin()]) / 10 if losses.size else None
+
+
+METHODS: Final[dict[str, Method]] = {"steep": steep, "valley": valley, "slide": slide, "minimum": minimum}
+
+
+def consensus(rates: list[float]) -> float:
+    """Take the median of the methods' rates, in log space."""
+    return float(np.exp(np.median(np.log(rates))))

@@ -7,28 +7,24 @@ print(result.suggested_lr, result.lr_low, result.lr_high, result.reason)
 result.figure().savefig("range_test.png")
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import keras
 import numpy as np
-import tensorflow as tf
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from pipeline import schedules
 from pipeline.errors import InputError
-from pipeline.range_analysis import Analysis, bounds, explore, refinement, updates_for
-from pipeline.range_analysis.curves import Spacing
-from pipeline.range_analysis.exploration import WIDENINGS
-from pipeline.range_analysis.result import summarize, with_refinement
+from pipeline.evaluation import Training
+from pipeline.range_test.analysis import Analysis
+from pipeline.range_test.conducting import Sweeps, conduct
+from pipeline.range_test.exploration import WIDENINGS, bounds, updates_for
 from pipeline.reporting import figures
 from pipeline.results import RangeTestResult
-from pipeline.training import sweep
-
-Floats = NDArray[np.float64]
+from pipeline.schedules import Array, Spacing
+from pipeline.training.own_model import OwnModel, batch_length, knows_length, model_kept
 
 
 @dataclass(frozen=True)
@@ -42,9 +38,9 @@ class RangeTest:
 
     summary: RangeTestResult
     analysis: Analysis = field(repr=False)
-    rates: Floats = field(repr=False)
-    losses: Floats = field(repr=False)
-    val_losses: Floats = field(repr=False)
+    rates: Array = field(repr=False)
+    losses: Array = field(repr=False)
+    val_losses: Array = field(repr=False)
 
     @property
     def verdict(self) -> Literal["ok", "refused"]:
@@ -134,62 +130,38 @@ def range_test(
 
     """
     _check(model)
-    chosen = _seeds(seeds)
-    started, (low, high) = time.perf_counter(), _bounds(model, lr_min, lr_max)
-    batches, per_batch = _batches(data, batch_size)
-    effective = per_batch * sweep.gradient_accumulation(model)
-    per_epoch = sweep.updates_per_epoch(data, per_batch, effective)
-    budget = per_epoch * epochs if per_epoch and epochs else None
+    chosen, (low, high) = _seeds(seeds), bounds(_optimizer_name(model))
+    per_batch = batch_length(data, batch_size)
     if refine is not None:
-        _check_refinement(refine, budget, validation_data)
-    if updates is None:
-        updates = updates_for(effective, budget, len(chosen))
-    with sweep.model_kept(model):
-        validation = None if validation_data is None else sweep.sample(validation_data)
-        sweeper = sweep.Sweeper(model, batches, validation=validation, reinitialize=reinitialize)
-        measure = _Measure(sweeper)
-        found = explore(measure, chosen, low, high, updates, spacing=spacing, widenings=widenings)
-        summary = summarize(found, _optimizer_name(model), per_batch, time.perf_counter() - started)
-        if refine is not None and budget and per_epoch:
-            start = refinement.starting_rate(found.analysis)
-            summary = _refined(summary, start, sweeper, refine, budget, per_epoch)
-    val_losses = np.array([measure.val_losses[seed] for seed in found.seeds])
-    return RangeTest(summary, found.analysis, found.rates, found.losses, val_losses)
+        _check_refinement(refine, epochs, data, validation_data)
+    with model_kept(model):
+        own = OwnModel(model, data, batch_size=batch_size, validation_data=validation_data, reinitialize=reinitialize)
+        budget = own.steps_per_epoch * epochs if epochs and knows_length(data) else None
+        plan = Sweeps(
+            optimizer=_optimizer_name(model),
+            batch_size=per_batch,
+            seeds=chosen,
+            lr_min=low if lr_min is None else lr_min,
+            lr_max=high if lr_max is None else lr_max,
+            updates=updates_for(per_batch * own.accumulated, budget, len(chosen)) if updates is None else updates,
+            steps_per_epoch=own.steps_per_epoch,
+            spacing=spacing,
+            widenings=widenings,
+            refine=refine,
+            epochs=epochs or 0,
+        )
+        done = conduct(plan, own.ask)
+    rates, found = done.found.rates, done.found
+    val_losses = np.array([_val_losses(training, rates.size) for training in done.sweeps])
+    return RangeTest(done.result, found.analysis, rates, found.losses, val_losses)
 
 
-class _Measure:
-    """Sweeps once, and remembers each seed's validation losses of the last time."""
-
-    def __init__(self, sweeper: sweep.Sweeper) -> None:
-        self._sweeper = sweeper
-        self.val_losses: dict[int, Floats] = {}
-
-    def __call__(self, rates: Floats, seed: int) -> Floats:
-        losses, self.val_losses[seed] = self._sweeper.train(rates, seed)
-        return losses
-
-
-def _refined(
-    summary: RangeTestResult, start: float | None, sweeper: sweep.Sweeper, scheme: str, budget: int, per_epoch: int
-) -> RangeTestResult:
-    """Let trainings decide, where the sweep gave them a start."""
-    if start is None:
-        return summary
-    started, spent = time.perf_counter(), 0
-
-    def train(rate: float, seed: int, share: float) -> float:
-        nonlocal spent
-        steps = max(1, round(share * budget))
-        lrs = schedules.curve(scheme, steps=steps, steps_per_epoch=per_epoch, initial_lr=rate)
-        losses, _ = sweeper.train(lrs, seed, validate=False)
-        spent += int(np.isfinite(losses).sum())
-        return sweeper.validation_loss() if np.isfinite(losses).all() else np.inf
-
-    seeds = summary.seeds[:1]
-    found = refinement.refine(train, start, seeds=seeds, short=refinement.short_share(budget))
-    return with_refinement(
-        summary, found, scheme=scheme, start=start, seeds=seeds, updates=spent, seconds=time.perf_counter() - started
-    )
+def _val_losses(training: Training, updates: int) -> Array:
+    """Return the validation loss after each update, NaN where it was not measured."""
+    found, every = np.full(updates, np.nan), training.validation_steps
+    measured = training.history.get("val_loss", ())
+    found[every - 1 : every * len(measured) : every] = measured
+    return found
 
 
 def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
@@ -210,30 +182,14 @@ def _check(model: keras.Model) -> None:
         raise InputError("model: received one with its own train_step, expected Keras'; override compute_loss instead")
 
 
-def _bounds(model: keras.Model, lr_min: float | None, lr_max: float | None) -> tuple[float, float]:
-    low, high = bounds(_optimizer_name(model))
-    return low if lr_min is None else lr_min, high if lr_max is None else lr_max
-
-
 def _optimizer_name(model: keras.Model) -> str:
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     return type(optimizer).__name__.lower()
 
 
-def _batches(data: Any, batch_size: int) -> tuple[sweep.Batches, int]:
-    """The batches, and how many examples each has."""
-    if not isinstance(data, tf.data.Dataset):
-        if batch_size < 1:
-            raise InputError(f"batch_size: received {batch_size}, expected at least 1")
-        return sweep.array_batches(data, batch_size), min(batch_size, sweep.example_count(data))
-    if int(data.cardinality()) == 0:
-        raise InputError("data: received a data set without batches, expected at least one")
-    size = keras.tree.flatten(data.element_spec)[0].shape[0]
-    return sweep.dataset_batches(data), size or batch_size
-
-
-def _check_refinement(scheme: str, budget: int | None, validation_data: Any) -> None:
-    if scheme not in schedules.SCHEMES:
-        raise InputError(f"refine: received {scheme!r}, expected one of {', '.join(schedules.SCHEMES)}")
-    if budget is None or validation_data is None:
+def _check_refinement(scheme: str, epochs: int | None, data: Any, validation_data: Any) -> None:
+    usable = [name for name, row in schedules.SCHEMES.items() if not row.reactive]
+    if scheme not in usable:  # a scheme that waits for validations would train a constant rate here
+        raise InputError(f"refine: received {scheme!r}, expected one of {', '.join(usable)}")
+    if not epochs or validation_data is None or not knows_length(data):
         raise InputError("refine: needs epochs, validation_data and data of a known length")

@@ -2,38 +2,40 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 
-from pipeline.evaluation import Evaluation
-from pipeline.results import Cost, SearchedSpace, SearchResult
+from pipeline.evaluation import Ask, Evaluation, answers
+from pipeline.results import Cost, SearchResult
 from pipeline.search import confirmation, transfer
+from pipeline.search.allocation import run_trials
 from pipeline.search.audits import audit
-from pipeline.search.plan import Evaluate, Outcome, Plan, Trial
-from pipeline.search.races import run_races
+from pipeline.search.plan import Outcome, Plan, Trial
 
 
 @dataclass
 class _Ledger:
-    """Runs evaluations and adds up what they cost: each once, however often it is asked, by who asked first."""
+    """Asks, and adds up what it costs: each evaluation once, for the part of the search that asked it first."""
 
-    evaluate: Evaluate
+    plan: Plan
+    ask: Ask
     part: str = "trials"
-    answers: dict[str, tuple[str, Outcome]] = field(default_factory=dict)
+    known: dict[str, tuple[str, Outcome]] = field(default_factory=dict)
 
-    def __call__(self, evaluation: Evaluation) -> Outcome:
-        if evaluation.digest not in self.answers:
-            self.answers[evaluation.digest] = self.part, self.evaluate(evaluation)
-        return self.answers[evaluation.digest][1]
+    def __call__(self, evaluations: Sequence[Evaluation]) -> list[Outcome]:
+        unknown = [evaluation for evaluation in evaluations if evaluation.digest not in self.known]
+        for evaluation, training in zip(unknown, answers(self.ask, unknown), strict=True):
+            self.known.setdefault(evaluation.digest, (self.part, Outcome.of(training, self.plan.objective)))
+        return [self.known[evaluation.digest][1] for evaluation in evaluations]
 
     def cost(self, seconds: float) -> Cost:
         """The sum, over `seconds` of wall time, or more where an interrupted run did part of it."""
-        total = _sum([outcome for _, outcome in self.answers.values()])
+        total = _sum([outcome for _, outcome in self.known.values()])
         return total.model_copy(update={"seconds": max(seconds, total.seconds)})
 
     def parts(self, plan: Plan, trials: int) -> dict[str, Cost]:
         """The training alone of each part, one training at the full budget, and a blind search of `trials` such."""
-        parts = dict.fromkeys(part for part, _ in self.answers.values())
-        spent = {part: _sum([outcome for asked, outcome in self.answers.values() if asked == part]) for part in parts}
+        parts = dict.fromkeys(part for part, _ in self.known.values())
+        spent = {part: _sum([outcome for asked, outcome in self.known.values() if asked == part]) for part in parts}
         measured = spent["confirmation"]
         one = _scaled(measured, plan.epochs / measured.epochs) if measured.epochs else measured
         return {**spent, "one training": one, "blind search": _scaled(one, trials)}
@@ -51,14 +53,14 @@ def _scaled(cost: Cost, by: float) -> Cost:
     return Cost(seconds=cost.seconds * by, epochs=cost.epochs * by, examples=round(cost.examples * by))
 
 
-def run(plan: Plan, evaluate: Evaluate) -> tuple[SearchResult, list[Trial]]:
-    """Search; `evaluate` answers what it has answered before without training again."""
+def conduct(plan: Plan, ask: Ask) -> tuple[SearchResult, list[Trial]]:
+    """Search, and return the answer with all trainings of trials; what is asked next depends on the answers alone."""
     started = time.perf_counter()
-    ledger = _Ledger(evaluate)
-    races = run_races(plan, ledger)
-    trials = sorted((trial for race in races for trial in race.trials), key=lambda trial: trial.number)
+    ledger = _Ledger(plan, ask)
+    studies = run_trials(plan, ledger)
+    trials = sorted((trial for study in studies for trial in study.trials), key=lambda trial: trial.number)
     chosen = confirmation.choose_finalists(trials, plan.top_k)
-    finalists = {plan.name(f, f.scheme): replace(f, epochs=plan.trial_epochs) for f in chosen}
+    finalists = {plan.name(f.candidate, f.candidate.scheme): replace(f, epochs=plan.trial_epochs) for f in chosen}
     ledger.part, baselines = "confirmation", confirmation.baselines(plan.spaces[0].batch_size)
     found = confirmation.confirm(
         finalists,
@@ -69,31 +71,31 @@ def run(plan: Plan, evaluate: Evaluate) -> tuple[SearchResult, list[Trial]]:
         trials=trials,
         objective=plan.objective,
     )
-    ledger.part, count = "audits", sum(race.length for race in races)
+    ledger.part, count = "audits", sum(study.length for study in studies)
     audits = audit(plan, trials, finalists, baselines, found.outcomes, ledger)
-    ledger.part = "transfer"
+    ledger.part, winner = "transfer", finalists[found.winner].candidate
     rivals = finalists if len(finalists) > 1 else {**finalists, **baselines}
     moved = transfer.transfer(plan, found.winner, rivals, ledger) if plan.transfer else ()
     basin = found.rows[found.winner].basin
     assert basin is not None
-    untried = tuple(race.name for race in races if not race.length)
+    untried = tuple(study.name for study in studies if not study.length)
     result = SearchResult(
         objective=plan.objective,
-        winner=confirmation.settings(finalists[found.winner]),
+        winner=winner,
         leaderboard=tuple(sorted(found.rows.values(), key=lambda row: plan.objective.oriented(row.objective.mean))),
         ties=found.ties,
         basin=basin,
         baselines=found.baselines,
         cost=ledger.cost(time.perf_counter() - started),
         reason="; ".join([found.reason, *_unknown(plan, untried)]),
-        lr_low=min(race.bounds[0] for race in races),
-        lr_high=max(race.bounds[1] for race in races),
-        widened=tuple(widening for race in races for widening in race.widenings),
+        lr_low=min(study.bounds[0] for study in studies),
+        lr_high=max(study.bounds[1] for study in studies),
+        widened=tuple(widening for study in studies for widening in study.widenings),
         trials=count,
-        spaces=tuple(SearchedSpace(**asdict(space)) for space in plan.spaces),
+        spaces=tuple(plan.spaces),
         untried=untried,
         transfer=moved,
-        suggestions=transfer.suggest_rates(plan, finalists[found.winner]) if plan.transfer else (),
+        suggestions=transfer.suggest_rates(plan, winner) if plan.transfer else (),
         diverged=sum(bool(trial.outcome.diverged) for trial in trials),
         audits=audits.model_copy(update={"ledger": ledger.parts(plan, count)}),
     )
@@ -101,5 +103,5 @@ def run(plan: Plan, evaluate: Evaluate) -> tuple[SearchResult, list[Trial]]:
 
 
 def _unknown(plan: Plan, untried: Sequence[str]) -> list[str]:
-    got_none = f"{len(untried)} of {plan.races} {plan.what_races} got no trial, so nothing is known of them"
+    got_none = f"{len(untried)} of {plan.races} {plan.noun} got no trial, so nothing is known of them"
     return [got_none] if untried else []

@@ -1,0 +1,153 @@
+"""A range test, asked: sweeps on several seeds, read and widened, then refined by trainings; or a refusal."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.evaluation import SWEEP, Ask, Candidate, Evaluation, Training, answers
+from pipeline.range_test.exploration import WIDENINGS, Exploration, explore
+from pipeline.range_test.refinement import refine, short_share, starting_rate
+from pipeline.results import RangeTestResult, Refinement
+from pipeline.schedules import Array, Spacing
+
+
+@dataclass(frozen=True)
+class Sweeps:
+    """What to sweep: `updates` rates from `lr_min` to `lr_max` on each of `seeds`; more widely up to `widenings` times.
+
+    `steps_per_epoch` is that of the data. `refine` names the scheme of the trainings, of `epochs` passes at most, that
+    refine what is read off the sweeps; without it none are made.
+    """
+
+    optimizer: str
+    batch_size: int
+    seeds: tuple[int, ...]
+    lr_min: float
+    lr_max: float
+    updates: int
+    steps_per_epoch: int
+    spacing: Spacing = "exponential"
+    widenings: int = WIDENINGS
+    refine: str | None = None
+    epochs: float = 0.0
+
+    def question(self, rates: Array, seed: int) -> Evaluation:
+        """Return what asks for one sweep."""
+        params = {"lr_max": float(rates[-1]), "spacing": self.spacing}
+        candidate = Candidate(
+            scheme=SWEEP,
+            initial_lr=float(rates[0]),
+            optimizer=self.optimizer,
+            batch_size=self.batch_size,
+            params=params,
+        )
+        return Evaluation(candidate, rates.size / self.steps_per_epoch, seed, validations=0)
+
+
+@dataclass(frozen=True)
+class Conducted:
+    """A range test that was made: its result, the sweeps it rests on, and the last training of each seed swept."""
+
+    result: RangeTestResult
+    found: Exploration
+    sweeps: tuple[Training, ...]
+
+
+def conduct(plan: Sweeps, ask: Ask) -> Conducted:
+    """Sweep, again more widely while the optimum lies at an edge; then let trainings decide.
+
+    Raises:
+        InputError: as `sweep`.
+
+    """
+    started = time.perf_counter()
+    swept: dict[int, Training] = {}
+
+    def measure(rates: Array, seeds: Sequence[int]) -> list[NDArray[np.float32]]:
+        trainings = answers(ask, [plan.question(rates, seed) for seed in seeds])
+        swept.update(zip(seeds, trainings, strict=True))
+        return [training.losses for training in trainings]
+
+    found = explore(
+        measure, plan.seeds, plan.lr_min, plan.lr_max, plan.updates, spacing=plan.spacing, widenings=plan.widenings
+    )
+    result = summarize(found, plan, time.perf_counter() - started)
+    start = starting_rate(found.analysis)
+    if plan.refine is not None and start is not None:
+        result = with_refinement(result, _refined(plan, plan.refine, ask, start))
+    return Conducted(result, found, tuple(swept[seed] for seed in found.seeds))
+
+
+def _refined(plan: Sweeps, scheme: str, ask: Ask, start: float) -> Refinement:
+    started, spent = time.perf_counter(), 0
+
+    def train(asked: Sequence[tuple[float, int, float]]) -> list[float]:
+        nonlocal spent
+        trainings = answers(ask, [_question(plan, scheme, *one) for one in asked])
+        spent += sum(len(training.rates) for training in trainings)
+        return [training.val_loss for training in trainings]
+
+    short = short_share(round(plan.epochs * plan.steps_per_epoch))
+    found = refine(train, start, scheme=scheme, seeds=plan.seeds[:1], short=short)
+    return found.model_copy(update={"updates": spent, "seconds": time.perf_counter() - started})
+
+
+def _question(plan: Sweeps, scheme: str, rate: float, seed: int, share: float) -> Evaluation:
+    candidate = Candidate(
+        scheme=scheme, initial_lr=rate, optimizer=plan.optimizer, batch_size=plan.batch_size, params={}
+    )
+    return Evaluation(candidate, share * plan.epochs, seed, validations=1)
+
+
+def summarize(found: Exploration, plan: Sweeps, seconds: float) -> RangeTestResult:
+    """Return what to store of the sweeps: the verdict and the rates, but not the curves."""
+    analysis = found.analysis
+    return RangeTestResult(
+        verdict=analysis.verdict,
+        reason=analysis.reason,
+        suggested_lr=analysis.suggested_lr,
+        lr_low=analysis.lr_low,
+        lr_high=analysis.lr_high,
+        suggestions=analysis.suggestions,
+        divergence_lr=analysis.divergence_lr,
+        seeds=found.seeds,
+        optimizer=plan.optimizer,
+        batch_size=plan.batch_size,
+        lr_min=float(found.rates[0]),
+        lr_max=float(found.rates[-1]),
+        updates=found.spent,
+        seconds=seconds,
+    )
+
+
+def with_refinement(swept: RangeTestResult, found: Refinement) -> RangeTestResult:
+    """Let trainings decide: their rate and interval replace those of the sweep, also where it had refused.
+
+    The interval ends where the sweep diverged, unless whole trainings did not even there. Where all of them diverged
+    there is no rate to trust, and the verdict is "refused".
+    """
+    suggested, high, divergence = found.suggested_lr, found.lr_high, swept.divergence_lr
+    if suggested and high and divergence and suggested < divergence:
+        high = min(high, divergence)
+    moved = f"moved the rate from {found.start_lr:.3g} to {suggested:.3g}" if suggested else "diverged at every rate"
+    return swept.model_copy(
+        update={
+            "verdict": "ok" if suggested else "refused",
+            "reason": f"{swept.reason} {_trainings(found)} {moved}.",
+            "suggested_lr": suggested,
+            "lr_low": found.lr_low,
+            "lr_high": high,
+            "suggestions": {**swept.suggestions, "refined": suggested} if suggested else {},
+            "updates": swept.updates + found.updates,
+            "seconds": swept.seconds + found.seconds,
+            "refinement": found,
+        }
+    )
+
+
+def _trainings(found: Refinement) -> str:
+    whole = sum(tried.share == 1 for tried in found.tried)
+    return f"{len(found.tried) - whole} short and {whole} whole trainings"

@@ -1,0 +1,89 @@
+"""How stages ask for trainings: recalled from the store or trained in this process, recorded, and shown as progress."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pipeline.config import RangeTestOptions
+from pipeline.console import Status
+from pipeline.datasets import Splits, input_shape
+from pipeline.evaluation import Evaluation, Training
+from pipeline.fingerprints import training_key
+from pipeline.models import builder
+from pipeline.stages.context import Context, Options, inputs
+from pipeline.stages.drawing import draw_training
+from pipeline.tracking import Label, StageRun, TrainingLog
+from pipeline.training import InProcess, Problem
+
+Trained = TypeVar("Trained", bound=RangeTestOptions)
+
+Describe = Callable[[Evaluation], Label]
+"""How the run of a training is named and tagged."""
+
+
+@dataclass(frozen=True)
+class Asking:
+    """Answers evaluations for a stage; whatever asks knows neither Keras nor MLflow.
+
+    Attributes:
+        executor: what trains.
+        log: what recalls and records.
+        describe: names the runs of trainings.
+        status: shows the progress, in which a training counts for `cost` steps.
+
+    """
+
+    executor: InProcess
+    log: TrainingLog
+    describe: Describe
+    status: Status
+    cost: int = 1
+
+    def ask(self, evaluations: Sequence[Evaluation]) -> Iterator[tuple[Evaluation, Training]]:
+        """Give each evaluation with its training as it is known: first those that are recalled."""
+        unknown = []
+        for evaluation in evaluations:
+            training = self.log.recall(evaluation)
+            if training is None:
+                unknown.append(evaluation)
+                continue
+            self.status.advance(self.cost)
+            yield evaluation, training
+        for evaluation, training in self.executor.ask(unknown, self._begin):
+            self.log.log(evaluation, training, self.describe(evaluation))
+            self.status.advance(self.cost)
+            yield evaluation, training
+
+    def _begin(self, evaluation: Evaluation) -> None:
+        self.status.begin(self.describe(evaluation).name)
+
+
+def asking(context: Context[Trained], describe: Describe) -> Asking:
+    """Set up a stage's executor for the user's network and data, and what is wrapped round it."""
+    options, upstream = context.options, context.upstream
+    executor = executor_for(options, upstream.splits)
+    log = training_log(context, context.run, executor, inputs(options, upstream.runs))
+    return Asking(executor, log, describe, context.status)
+
+
+def executor_for(options: RangeTestOptions, splits: Splits) -> InProcess:
+    """Return what trains the network that the options name on these data."""
+    logging.getLogger("tensorflow").addFilter(_is_no_false_alarm)
+    build = builder(options.model, input_shape(splits.x_train), splits.num_outputs, splits.task)
+    return InProcess(Problem(build, splits, options.momentum, options.precision))
+
+
+def training_log(
+    context: Context[Options], run: StageRun, executor: InProcess, digests: Mapping[str, str]
+) -> TrainingLog:
+    """Return the log of an executor's trainings below a run; `digests` are those of data and of the user's model."""
+    log = TrainingLog(context.store, run, training_key(digests, executor.conditions()), draw_training)
+    if not context.options.fresh:
+        log.look_up()
+    return log
+
+
+def _is_no_false_alarm(record: logging.LogRecord) -> bool:
+    """Drop a warning: each engine traces a program of its own, once, which TensorFlow takes for one traced again."""
+    return "triggered tf.function retracing" not in record.getMessage()

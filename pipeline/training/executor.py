@@ -1,0 +1,119 @@
+"""Trainings in this process: it owns the engines, and one copy of the data for all of them."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.datasets import Splits, Stream
+from pipeline.evaluation import Evaluation, Training
+from pipeline.models import Builder
+from pipeline.objective import VAL_LOSS, Objective
+from pipeline.schedules import rewriter
+from pipeline.training.engine import Trainer, shared_engine
+from pipeline.training.examples import Examples
+from pipeline.training.network import Network, device_kind
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What evaluations are asked about: the user's network and data.
+
+    `momentum` is that of SGD, `precision` a dtype policy of Keras or `auto`.
+    """
+
+    build: Builder
+    splits: Splits
+    momentum: float
+    precision: str
+
+
+class InProcess:
+    """Answers evaluations one after the other, each with an engine for its optimizer and batch size."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        self._examples = Examples(problem.splits)
+        self._engines: dict[tuple[str, int], Trainer] = {}
+
+    def ask(
+        self, evaluations: Sequence[Evaluation], started: Callable[[Evaluation], object] = lambda evaluation: None
+    ) -> Iterator[tuple[Evaluation, Training]]:
+        """Give each evaluation with its training as it finishes; `started` is called when one begins to train."""
+        for evaluation in evaluations:
+            started(evaluation)
+            yield evaluation, self._train(evaluation)
+
+    def conditions(self) -> dict[str, str]:
+        """Return what decides the numbers besides the evaluation, the data, the user's model and the code."""
+        streamed = isinstance(self._problem.splits.x_train, Stream)
+        return {
+            "precision": self._network.policy,
+            "device": device_kind(),
+            "momentum": repr(self._problem.momentum),
+            "order": "shuffled within windows" if streamed else "shuffled",
+        }
+
+    def require_metric(self, objective: Objective, evaluation: Evaluation) -> None:
+        """Raise InputError, before any training at length, where the network has no such metric: one update shows it.
+
+        Args:
+            objective: what the evaluations are judged by.
+            evaluation: one of those that will be asked; its engine is used.
+
+        """
+        if objective != VAL_LOSS:
+            engine = self._engine(evaluation)
+            short = evaluation.curve(engine.steps_per_epoch)[:1]
+            engine.train(short, evaluation.seed, validations=1).loss_by(objective)
+
+    def served(self, training: Training) -> keras.Model:
+        """Return a model of raw inputs with the final weights of a training that holds them."""
+        weights: Sequence[NDArray[Any]] | None = training.weights
+        if weights is None:
+            raise ValueError("served: received a training without weights, expected one asked for with them")
+        return self._network.served(weights, self._problem.splits)
+
+    @cached_property
+    def _network(self) -> Network:
+        return Network(self._problem.build, self._problem.precision)
+
+    def _engine(self, evaluation: Evaluation) -> Trainer:
+        key = optimizer, batch_size = evaluation.candidate.optimizer, evaluation.candidate.batch_size
+        if key not in self._engines:
+            self._engines[key] = shared_engine(
+                self._network,
+                self._examples,
+                optimizer=optimizer,
+                momentum=self._problem.momentum,
+                batch_size=batch_size,
+            )
+        return self._engines[key]
+
+    def _train(self, evaluation: Evaluation) -> Training:
+        return train(self._engine(evaluation), evaluation)
+
+
+def train(
+    engine: Trainer, evaluation: Evaluation, curve: NDArray[np.float64] | None = None, validate_every: int = 0
+) -> Training:
+    """Train as an evaluation asks, on the engine for its optimizer and batch size; `curve` is its own by default."""
+    candidate, steps_per_epoch = evaluation.candidate, engine.steps_per_epoch
+    parts = evaluation.parts(steps_per_epoch)
+    return engine.train(
+        evaluation.curve(steps_per_epoch) if curve is None else curve,
+        evaluation.seed,
+        validations=parts,
+        validate_every=validate_every,
+        rewrite=None if evaluation.is_sweep else rewriter(candidate.scheme, candidate.params),
+        patience=math.ceil(evaluation.patience * parts) or None,
+        keep_best=evaluation.patience > 0,
+        diverged_at=evaluation.diverged_at,
+        test=evaluation.test,
+        weights=evaluation.weights,
+    )

@@ -1,0 +1,150 @@
+"""A network that can be built anew from any seed, in the number format that suits it, and served."""
+
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from pipeline.datasets import Splits, input_shape
+from pipeline.models import Builder, symbolic
+from pipeline.results import Scaling
+from pipeline.training import keras_internals
+from pipeline.training.compilation import uncompiled
+
+AUTO, FLOAT32, BFLOAT16 = "auto", "float32", "mixed_bfloat16"
+
+_REMEMBERED = 256 * 2**20
+"""Bytes of initial states that are kept, so that trainings from the same seed do not build the network again."""
+
+_CPU_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
+"""What Linux calls products of bfloat16 on x86 and on ARM."""
+
+_GPU_CAPABILITY = (8, 0)
+"""The first compute capability of Nvidia's GPUs that has them."""
+
+
+class Network:
+    """The user's network: a function that builds it, the dtype policy, and its state for each seed.
+
+    `precision` is a dtype policy of Keras, or `auto`, which picks one that suits network and hardware: `policy` is what
+    it came to.
+    """
+
+    def __init__(self, build: Builder, precision: str) -> None:
+        self._build = build
+        self.policy = FLOAT32 if precision == AUTO else precision
+        first = self.fresh(seed=0)
+        if precision == AUTO and automatic(first) != self.policy:
+            self.policy = automatic(first)
+            first = self.fresh(seed=0)
+        self._initial = {0: [variable.numpy() for variable in first.variables]}
+        self._unused: keras.Model | None = first
+
+    def model(self) -> keras.Model:
+        """Return a model that nobody else has."""
+        model, self._unused = self._unused or self.fresh(seed=0), None
+        return model
+
+    def fresh(self, seed: int) -> keras.Model:
+        """Build the network anew with this seed."""
+        with _dtype_policy(self.policy), _random_states_kept():
+            keras.utils.set_random_seed(seed)
+            model = self._build()
+        if self.policy != FLOAT32:
+            _last_layer(model).dtype_policy = keras.DTypePolicy(FLOAT32)  # probabilities need more than 8 bits
+        return model
+
+    def initial_state(self, seed: int) -> list[NDArray[Any]]:
+        """Return what the variables of the network hold when it is built with this seed."""
+        if seed not in self._initial:
+            state = [variable.numpy() for variable in self.fresh(seed).variables]
+            while self._initial and (len(self._initial) + 1) * sum(part.nbytes for part in state) > _REMEMBERED:
+                del self._initial[next(iter(self._initial))]
+            self._initial[seed] = state
+        return self._initial[seed]
+
+    def served(self, weights: Sequence[NDArray[Any]], splits: Splits) -> keras.Model:
+        """Return the network with these weights, uncompiled, behind a layer that scales raw inputs."""
+        network = uncompiled(self.fresh(seed=0))
+        network.set_weights(weights)
+        scaling, raw = splits.scaling, symbolic(input_shape(splits.x_train))
+        if not isinstance(scaling, dict):
+            return keras.Sequential([raw, _rescaling(scaling), network])
+        return keras.Model(raw, network({name: _rescaling(own)(raw[name]) for name, own in scaling.items()}))
+
+
+def automatic(model: keras.Model) -> str:
+    """Return `mixed_bfloat16` for a network with convolutions where the hardware computes it natively, else `float32`.
+
+    `benchmarks/precision.py` measures what it gains and that the loss stays within noise. Dense networks are for XLA.
+    """
+    convolutional = any(map(keras_internals.convolves, keras_internals.all_layers(model)))
+    return BFLOAT16 if convolutional and native_bfloat16() else FLOAT32
+
+
+@cache
+def native_bfloat16() -> bool:
+    """Return whether the first GPU, or the processor where there is none, multiplies bfloat16; False where unknown."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        details = tf.config.experimental.get_device_details(gpus[0])
+        return bool(details.get("compute_capability", (0, 0)) >= _GPU_CAPABILITY)
+    described = Path("/proc/cpuinfo")
+    return described.is_file() and not _CPU_FLAGS.isdisjoint(described.read_text(encoding="utf-8").split())
+
+
+def device_kind() -> str:
+    """Return what trainings run on: "GPU" or "CPU"."""
+    return "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+
+
+def assign(variables: Any, values: Any) -> None:
+    """Give each variable its value."""
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def _last_layer(model: keras.Model) -> keras.layers.Layer:
+    """Return the layer that gives the outputs, in however many models it is nested."""
+    layer = model
+    while getattr(layer, "layers", None):
+        layer = layer.layers[-1]
+    return layer
+
+
+@contextmanager
+def _dtype_policy(name: str) -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+@contextmanager
+def _random_states_kept() -> Iterator[None]:
+    """Keep the global random states, which the user's own code may draw from, from what building with a seed does."""
+    before = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])
+
+
+def _rescaling(scaling: Scaling) -> keras.layers.Layer:
+    scale, offset = np.asarray(scaling.scale), np.asarray(scaling.offset)
+    return keras.layers.Rescaling(_plain(1 / scale), _plain(-offset / scale), dtype="float32")
+
+
+def _plain(values: NDArray[np.float64]) -> float | list[float]:
+    """Return a number where there is one, else a list: what Keras can write into a model file."""
+    return float(values[0]) if len(values) == 1 else [float(value) for value in values]
