@@ -26,6 +26,12 @@ _DECIDE_STAGES = (
 )  # fmt: skip
 """The packages whose versions decide what a stage makes of data and trainings."""
 
+_DECIDES_NOTHING = tuple(
+    f"pipeline.{name}"
+    for name in ("config", "console", "fingerprints", "interruption", "loading", "stages.context", "tracking")
+)
+"""Modules that compute nothing: the values of options are in the keys themselves."""
+
 _TRAININGS = "pipeline.training.executor"
 
 
@@ -71,12 +77,18 @@ def machine_kind() -> str:
 
 
 def code_digest(module: str) -> str:
-    """Return the SHA-256 of a module, of all it imports, directly or not, and of files beside them that they name."""
-    graph = _imports()
-    modules = {module, *graph.find_upstream_modules(module)}
+    """Return the SHA-256 of the code that decides what a module computes (`code_files`)."""
+    return _digest(code_files(module))
+
+
+def code_files(module: str) -> list[Path]:
+    """Return a module, all that it imports, directly or not, and files beside them that they name, such as templates.
+
+    What only passes on, shows or stores what others compute is left out, with what is imported through it alone.
+    """
+    modules = {module, *_imports().find_upstream_modules(module)}
     packages = {name.rsplit(".", depth)[0] for name in modules for depth in range(1, name.count(".") + 1)}
-    files = {file for name in modules | packages for file in _files(name)}
-    return _digest(sorted(files))
+    return sorted({file for name in modules | packages for file in _files(name)})
 
 
 def user_code_digest(model: str) -> str:
@@ -91,7 +103,10 @@ def user_code_digest(model: str) -> str:
 
 @cache
 def _imports() -> grimp.ImportGraph:
-    return grimp.build_graph("pipeline", cache_dir=None)
+    graph = grimp.build_graph("pipeline", cache_dir=None)
+    for module in [name for name in graph.modules if name.startswith(_DECIDES_NOTHING)]:
+        graph.remove_module(module)
+    return graph
 
 
 def _files(module: str) -> list[Path]:

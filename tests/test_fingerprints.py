@@ -1,92 +1,134 @@
-"""Fingerprints: what a result depends on changes them, nothing else does."""
+"""Keys: what a result depends on changes them, nothing else does."""
 
 import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from pipeline import fingerprints
 from pipeline.config import MainOptions, PrepareOptions, TrainOptions
-from pipeline.fingerprints import fingerprint, user_code_digest
+from pipeline.fingerprints import fingerprint, training_key
 
 ROOT = Path(__file__).resolve().parents[1]
-STAGES = ("prepare", "range_test", "search", "train", "report")
+STAGES = ("prepare", "range_test", "search", "train", "report", "reproduce")
 INPUTS = {"source": "digits"}
+CONDITIONS = {"precision": "float32", "device": "CPU"}
+
+TRAINING = {"range_test", "search", "train", "reproduce"}
+"""Stages that train."""
+
+EDITS: dict[str, tuple[set[str], bool]] = {
+    "pipeline/training/engine.py": (TRAINING, True),
+    "pipeline/models.py": (TRAINING, True),
+    "pipeline/optimizers.py": (TRAINING, True),
+    "pipeline/evaluation.py": ({*TRAINING, "report"}, True),
+    "pipeline/schedules/decays.py": ({*TRAINING, "report"}, True),
+    "pipeline/datasets/splits.py": ({*TRAINING, "prepare", "report"}, True),
+    "pipeline/datasets/__init__.py": ({*TRAINING, "prepare", "report"}, True),
+    "pipeline/__init__.py": (set(STAGES), True),
+    "pipeline/results.py": (set(STAGES) - {"prepare"}, False),
+    "pipeline/search/plan.py": ({"search"}, False),
+    "pipeline/range_test/curves.py": ({"range_test"}, False),
+    "pipeline/statistics/intervals.py": ({"search", "report", "reproduce"}, False),
+    "pipeline/reporting/style.py": ({*TRAINING, "report"}, False),
+    "pipeline/reporting/report.css": ({"report", "reproduce"}, False),
+    "pipeline/reporting/report.html.j2": ({"report", "reproduce"}, False),
+    "pipeline/articles/table.py": ({"reproduce"}, False),
+    "pipeline/stages/train.py": ({"train"}, False),
+    "pipeline/stages/asking.py": (TRAINING, False),
+    "pipeline/tracking/store.py": (set(), False),
+    "pipeline/console.py": (set(), False),
+    "pipeline/chain.py": (set(), False),
+    "pipeline/cli.py": (set(), False),
+    "requirements.lock": (set(), False),
+}
+"""A file -> the stages that run again after an edit of it, and whether their trainings do."""
 
 PRINT = f"""
-import json
+import json, pathlib
 from pipeline.chain import STAGES
-from pipeline.fingerprints import fingerprint
-print(json.dumps({{name: fingerprint(name, STAGES[name].options(), {INPUTS!r}) for name in {STAGES!r}}}))
+from pipeline.fingerprints import fingerprint, training_key
+
+def keys():
+    found = {{name: fingerprint(name, STAGES[name].options(), {INPUTS!r}) for name in {STAGES!r}}}
+    return {{**found, "trainings": training_key({INPUTS!r}, {CONDITIONS!r})}}
+
+before, after = keys(), {{}}
+for name in {list(EDITS)!r}:
+    path = pathlib.Path(name)
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text + "\\n# changed\\n", encoding="utf-8")
+    after[name] = keys()
+    path.write_text(text, encoding="utf-8")
+print(json.dumps({{"before": before, "after": after}}))
 """
 
 
 @pytest.fixture(scope="module")
-def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder with a copy of the package and the lock."""
+def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, dict[str, str]]]:
+    """Give the keys of a copied project as it is, and after an edit of each of the files."""
     folder = tmp_path_factory.mktemp("copy")
     shutil.copytree(ROOT / "pipeline", folder / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "requirements.lock", folder)
-    return folder
+    ended = subprocess.run(
+        [sys.executable, "-c", PRINT], cwd=folder, capture_output=True, text=True, timeout=120, check=True
+    )
+    answer: dict[str, dict[str, dict[str, str]]] = json.loads(ended.stdout)
+    return answer
 
 
-@pytest.fixture(scope="module")
-def prints(copy: Path) -> Callable[[], dict[str, str]]:
-    """Give a function that computes the fingerprints of all stages in an interpreter of its own."""
-
-    def compute() -> dict[str, str]:
-        ended = subprocess.run(
-            [sys.executable, "-c", PRINT], cwd=copy, capture_output=True, text=True, timeout=120, check=True
-        )
-        answer: dict[str, str] = json.loads(ended.stdout)
-        return answer
-
-    return compute
+@pytest.mark.parametrize("file", EDITS)
+def test_an_edit_runs_again_what_it_changes(file: str, keys: dict[str, dict[str, dict[str, str]]]) -> None:
+    """The stages that import or read the file, directly or not, and trainings where it decides their numbers."""
+    before, after = keys["before"], keys["after"][file]
+    stages, trainings = EDITS[file]
+    assert {stage for stage in STAGES if after[stage] != before[stage]} == stages
+    assert (after["trainings"] != before["trainings"]) is trainings
 
 
-@pytest.fixture(scope="module")
-def before(prints: Callable[[], dict[str, str]]) -> dict[str, str]:
-    """Give the fingerprints of the copy as it is."""
-    return prints()
+def test_every_package_is_edited_above() -> None:
+    """A new package must say what an edit of it runs again."""
+    packages = {path.parent.name for path in (ROOT / "pipeline").glob("*/__init__.py")}
+    assert packages <= {Path(file).parent.name for file in EDITS}
 
 
-@pytest.mark.parametrize(
-    ("file", "changed"),
-    [
-        ("pipeline/datasets/splits.py", set(STAGES)),
-        ("pipeline/datasets/__init__.py", set(STAGES)),
-        ("pipeline/__init__.py", set(STAGES)),
-        ("requirements.lock", set(STAGES)),
-        ("pipeline/search/race.py", {"search"}),
-        ("pipeline/stages/train.py", {"train"}),
-        ("pipeline/training/engine.py", {"range_test", "search", "train"}),
-        ("pipeline/reporting/report.html.j2", {"report"}),
-        ("pipeline/reporting/report.css", {"report"}),
-        ("pipeline/reporting/html.py", {"report"}),
-        ("pipeline/cli.py", set()),
-    ],
-)
-def test_code_changes_what_runs_it(
-    file: str, changed: set[str], copy: Path, prints: Callable[[], dict[str, str]], before: dict[str, str]
-) -> None:
-    """A changed file changes the stages that import or read it, directly or not, and no other."""
-    path = copy / file
-    text = path.read_text(encoding="utf-8")
-    try:
-        path.write_text(f"{text}\n# changed\n", encoding="utf-8")
-        after = prints()
-    finally:
-        path.write_text(text, encoding="utf-8")
-    assert {stage for stage in STAGES if after[stage] != before[stage]} == changed
-
-
-def test_copies_have_the_same_fingerprints(before: dict[str, str]) -> None:
+def test_copies_have_the_same_fingerprints(keys: dict[str, dict[str, dict[str, str]]]) -> None:
     """Content counts, not the folder it lies in; no two stages share one."""
+    before = keys["before"]
     assert before["prepare"] == fingerprint("prepare", PrepareOptions(), INPUTS)
-    assert len(set(before.values())) == len(STAGES)
+    assert before["trainings"] == training_key(INPUTS, CONDITIONS)
+    assert len(set(before.values())) == len(STAGES) + 1
+
+
+@pytest.mark.parametrize("changed", ["precision", "device"])
+def test_trainings_under_other_conditions_are_others(changed: str) -> None:
+    """Those in float32 and in bfloat16, on a processor and on a GPU, are never compared as if they were the same."""
+    assert training_key(INPUTS, CONDITIONS) != training_key(INPUTS, {**CONDITIONS, changed: "other"})
+
+
+@pytest.mark.parametrize("package", ["tensorflow", "keras", "numpy"])
+def test_other_versions_give_other_trainings(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The installed ones count, whatever the lock file says; that of another package decides nothing."""
+    before, installed = training_key(INPUTS, CONDITIONS), fingerprints.version
+    monkeypatch.setattr(fingerprints, "version", lambda name: "0.0" if name == package else installed(name))
+    assert training_key(INPUTS, CONDITIONS) != before
+    assert fingerprint("search", TrainOptions(), INPUTS) != ""
+    monkeypatch.setattr(fingerprints, "version", lambda name: "0.0" if name == "mlflow" else installed(name))
+    assert training_key(INPUTS, CONDITIONS) == before
+
+
+def test_stages_that_train_depend_on_the_kind_of_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others do not: prepared data are the same everywhere."""
+    before = {
+        name: fingerprint(name, options(), INPUTS)
+        for name, options in (("prepare", PrepareOptions), ("train", TrainOptions))
+    }
+    monkeypatch.setattr(fingerprints, "machine_kind", lambda: "another")
+    assert fingerprint("prepare", PrepareOptions(), INPUTS) == before["prepare"]
+    assert fingerprint("train", TrainOptions(), INPUTS) != before["train"]
 
 
 @pytest.mark.parametrize("name", sorted(set(MainOptions.model_fields) - {"experiment_name", "fresh"}))
@@ -115,22 +157,3 @@ def test_inputs_change_it() -> None:
     options = PrepareOptions()
     inputs: list[dict[str, str]] = [{"source": "a"}, {"source": "b"}, {"other": "a"}, {}]
     assert len({fingerprint("prepare", options, given) for given in inputs}) == 4
-
-
-def test_user_code_counts_wherever_it_is_imported_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the working directory or on the path, as module or package; the working directory comes first."""
-    here, path = tmp_path / "here", tmp_path / "path"
-    for folder in (here, path / "networks"):
-        folder.mkdir(parents=True)
-    monkeypatch.chdir(here)
-    monkeypatch.syspath_prepend(str(path))
-    assert user_code_digest("cnn") == user_code_digest("nowhere:build") == ""
-    (path / "networks" / "__init__.py").write_text("A = 1", encoding="utf-8")
-    (path / "networks" / "deep.py").write_text("A = 2", encoding="utf-8")
-    package, module = user_code_digest("networks:build"), user_code_digest("networks.deep:build")
-    assert len({package, module, ""}) == 3
-    (path / "networks" / "deep.py").write_text("A = 3", encoding="utf-8")
-    assert user_code_digest("networks.deep:build") != module
-    assert user_code_digest("networks:build") == package
-    (here / "networks.py").write_text("A = 4", encoding="utf-8")
-    assert user_code_digest("networks:build") != package

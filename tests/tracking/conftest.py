@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from pipeline.evaluation import Evaluation, Training
+from pipeline.evaluation import Candidate, Evaluation, Training
 from pipeline.tracking import StageRun, Store, TrainingLog
 from pipeline.tracking.integrity import write_text
 from pipeline.tracking.store import RESULT
@@ -65,7 +65,10 @@ def make_log(store: Store, parent: StageRun, context: str) -> TrainingLog:
     return TrainingLog(store, parent, context, draw)
 
 
-QUESTION = Evaluation("sgd", "step", 0.03, {"drop_rate": 0.5, "drops": 2}, 3, 10_000, 50)
+CANDIDATE = Candidate(
+    scheme="step", initial_lr=0.03, optimizer="sgd", batch_size=50, params={"drop_rate": 0.5, "drops": 2}
+)
+QUESTION = Evaluation(CANDIDATE, 3, 10_000)
 
 
 def make_training(updates: int = 1_200, diverged: str = "") -> Training:

@@ -2,8 +2,9 @@
 
 import json
 import shutil
+import threading
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,12 @@ import pytest
 from matplotlib.figure import Figure
 
 from pipeline.evaluation import Evaluation, Training
-from pipeline.tracking import StageRun, Store, TrainingLog
+from pipeline.tracking import Label, StageRun, Store, TrainingLog
 from pipeline.tracking.trainings import read_evaluation, read_training
-from tests.tracking.conftest import QUESTION, make_log, make_training
+from tests.tracking.conftest import CANDIDATE, QUESTION, make_log, make_training
+
+TRIAL = Label("trial", QUESTION.name, "trial")
+OTHER = QUESTION.trying(initial_lr=0.04)
 
 
 @pytest.fixture
@@ -28,7 +32,9 @@ def assert_same(left: Training, right: Training) -> None:
     """Compare every field to the last bit; NaN equals NaN."""
     for field in fields(Training):
         before, after = getattr(left, field.name), getattr(right, field.name)
-        if isinstance(before, np.ndarray):
+        if field.name == "weights" and before is not None:
+            np.testing.assert_array_equal(after, before)
+        elif isinstance(before, np.ndarray):
             assert after.dtype == before.dtype == np.float32
             np.testing.assert_array_equal(after, before)
         else:
@@ -39,9 +45,7 @@ def test_training_is_logged_as_the_contract_says(store: Store, parent: StageRun,
     """Name, tags, parameters and metrics, and nothing else of ours."""
     training = make_training()
     log = make_log(store, parent, fingerprint)
-    run = store.client.get_run(
-        log.log("trial", QUESTION, training, tags={"pipeline.role": "trial"}, metrics={"test_loss": 0.5})
-    )
+    run = store.client.get_run(log.log(QUESTION, replace(training, test={"loss": 0.5}), TRIAL))
     assert run.info.status == "FINISHED"
     assert run.info.run_name == "step lr=0.03 drop_rate=0.5,drops=2 seed=10000"
     ours = {key: value for key, value in run.data.tags.items() if key.startswith("pipeline.")}
@@ -85,7 +89,7 @@ def test_metrics_are_thinned_but_the_file_is_whole(
 ) -> None:
     """At most 150 points, the first and the last update among them; validations at the update before them."""
     training = make_training(updates)
-    run_id = make_log(store, parent, fingerprint).log("trial", QUESTION, training)
+    run_id = make_log(store, parent, fingerprint).log(QUESTION, training, TRIAL)
     for metric, values in (("lr", training.rates), ("loss", training.losses)):
         points = store.client.get_metric_history(run_id, metric)
         steps = [point.step for point in points]
@@ -104,7 +108,7 @@ def test_metrics_are_thinned_but_the_file_is_whole(
 def test_training_is_read_back_to_the_last_bit(store: Store, parent: StageRun, fingerprint: str) -> None:
     """Any float32, from the smallest to the largest, survives the text of the file; so does the question."""
     training = make_training()
-    folder = store.folder(make_log(store, parent, fingerprint).log("trial", QUESTION, training))
+    folder = store.folder(make_log(store, parent, fingerprint).log(QUESTION, training, TRIAL))
     assert_same(read_training(folder), training)
     assert read_evaluation(folder) == QUESTION
     assert read_evaluation(folder).digest == QUESTION.digest
@@ -114,7 +118,7 @@ def test_training_is_read_back_to_the_last_bit(store: Store, parent: StageRun, f
 def test_diverged_training_is_logged_and_read_back(store: Store, parent: StageRun, fingerprint: str) -> None:
     """With its NaN losses, its reason as a tag, and a result that Python reads."""
     training = make_training(30, diverged="loss is nan at update 29")
-    run_id = make_log(store, parent, fingerprint).log("trial", QUESTION, training)
+    run_id = make_log(store, parent, fingerprint).log(QUESTION, training, TRIAL)
     run = store.client.get_run(run_id)
     assert run.info.status == "FINISHED"
     assert run.data.tags["pipeline.diverged"] == "loss is nan at update 29"
@@ -139,7 +143,7 @@ def test_points_are_sent_in_few_calls(
         log_batch(run_id, metrics, *others)
 
     monkeypatch.setattr(store.client, "log_batch", counted)
-    make_log(store, parent, fingerprint).log("trial", QUESTION, make_training())
+    make_log(store, parent, fingerprint).log(QUESTION, make_training(), TRIAL)
     assert sent == [3 * 150 + 3 * 3 + 4]  # with the parameters and tags
 
 
@@ -152,51 +156,44 @@ def test_interrupted_writing_leaves_no_run_running(store: Store, parent: StageRu
 
         log = TrainingLog(store, parent, fingerprint, fail)
         with pytest.raises(error):
-            log.log("trial", QUESTION, make_training(3))
+            log.log(QUESTION, make_training(3), TRIAL)
         below = f"tags.`mlflow.parentRunId` = '{parent.run_id}'"
         (newest,) = store.client.search_runs([parent.experiment_id], below, max_results=1)
         assert newest.info.status == status
     assert store.children(parent.run_id, "trial") == []
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_trainings_of_an_interrupted_run_are_taken_over(
-    error: type[BaseException], store: Store, fingerprint: str
+def recalled(log: TrainingLog, evaluation: Evaluation) -> Training:
+    """Return the training that the log knows."""
+    training = log.recall(evaluation)
+    assert training is not None
+    return training
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, None])
+def test_a_stand_in_is_shown_for_a_training_of_another_run(
+    error: type[BaseException] | None, store: Store, fingerprint: str
 ) -> None:
-    """They become children of the run that goes on, and answer the same question with the same training."""
+    """Whether that run was interrupted or finished: the training stays there, and its stand-in says what it stands for.
+
+    It has the same name, tags, metrics and files, and the question is answered with the same training.
+    """
     training = make_training(30)
-    with pytest.raises(error), store.stage_run("search", "search", {}) as interrupted:  # noqa: PT012 - the run is the subject
-        store.set_fingerprint(interrupted, fingerprint)
-        kept = make_log(store, interrupted, fingerprint).log("trial", QUESTION, training)
-        half = store.create_child("half", interrupted, {"pipeline.stage": "trial", "pipeline.fingerprint": "half"})
-        raise error
-    store.client.set_terminated(half, "KILLED")
+    try:
+        with store.stage_run("search", "first", {}) as first:
+            label = Label("trial", "first", "trial")
+            original = make_log(store, first, fingerprint).log(QUESTION, training, label)
+            if error is not None:
+                raise error
+    except (KeyboardInterrupt, RuntimeError):
+        assert error is not None
     with store.stage_run("search", "search", {}) as parent:
         log = make_log(store, parent, fingerprint)
         assert log.recall(QUESTION) is None
-        log.keep()
-        folder = log.recall(QUESTION)
-        assert folder is not None
-        assert_same(read_training(folder), training)
-        other = Evaluation("sgd", "step", 0.04, QUESTION.params, 3, 10_000, 50)
-        assert log.recall(other) is None
-        assert [run.info.run_id for run in store.children(parent.run_id, "trial")] == [kept]
-        assert store.children(interrupted.run_id, "trial") == []
-
-
-def test_training_of_a_finished_run_is_stood_for(store: Store, fingerprint: str) -> None:
-    """It stays where it is; its stand-in has the same name, tags, metrics and files, and says what it stands for."""
-    training = make_training(30)
-    with store.stage_run("search", "finished", {}) as finished:
-        log = make_log(store, finished, fingerprint)
-        original = log.log("trial", QUESTION, training, name="first", tags={"pipeline.role": "trial"})
-    with store.stage_run("search", "search", {}) as parent:
-        log = make_log(store, parent, fingerprint)
-        log.keep()
-        folder = log.recall(QUESTION)
-        assert folder is not None
-        assert_same(read_training(folder), training)
-        (there,) = store.children(finished.run_id, "trial")
+        log.look_up()
+        assert_same(recalled(log, QUESTION), training)
+        assert log.recall(OTHER) is None
+        (there,) = store.children(first.run_id, "trial")
         (here,) = store.children(parent.run_id, "trial")
     assert there.info.run_id == original
     assert here.data.tags["pipeline.cached"] == original
@@ -209,18 +206,77 @@ def test_training_of_a_finished_run_is_stood_for(store: Store, fingerprint: str)
     assert files[0] == files[1]
 
 
-def test_training_of_another_context_is_not_known(store: Store, fingerprint: str) -> None:
-    """Nor one whose artifacts were deleted."""
-    with store.stage_run("search", "finished", {}) as finished:
-        make_log(store, finished, "e" * 64).log("trial", QUESTION, make_training(3))
-        other = Evaluation("sgd", "step", 0.04, QUESTION.params, 3, 10_000, 50)
-        deleted = make_log(store, finished, fingerprint).log("trial", other, make_training(3))
-    shutil.rmtree(store.folder(deleted))
+def test_two_at_once_both_show_an_orphaned_training(store: Store, fingerprint: str) -> None:
+    """Neither loses it to the other, whichever recalls it first."""
+    with pytest.raises(KeyboardInterrupt), store.stage_run("search", "interrupted", {}) as interrupted:  # noqa: PT012
+        make_log(store, interrupted, fingerprint).log(QUESTION, make_training(30), TRIAL)
+        raise KeyboardInterrupt
+    with store.stage_run("main", "main", {}) as main:
+        ids = [store.create_child(name, main, {"pipeline.stage": "search"}) for name in ("one", "two")]
+        parents = [StageRun(run_id, main.experiment_id, main.folder) for run_id in ids]
+        logs = [make_log(store, parent, fingerprint) for parent in parents]
+        for log in logs:
+            log.look_up()
+        threads = [threading.Thread(target=log.recall, args=(QUESTION,)) for log in logs]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for run_id in ids:
+            assert len(store.children(run_id, "trial")) == 1
+            store.client.set_terminated(run_id)
+
+
+@pytest.mark.parametrize("damage", ["lr_curve.csv", "lr_curve.png", "result.json", "weights.npz", "cut short", "all"])
+def test_training_that_lost_artifacts_is_not_known(damage: str, store: Store, fingerprint: str) -> None:
+    """It is trained again and not taken for whole; an older whole one is known still."""
+    training = replace(make_training(30), weights=[np.ones(3, np.float32)])
+    with store.stage_run("search", "first", {}) as first:
+        log = make_log(store, first, fingerprint)
+        runs = [log.log(QUESTION, training, TRIAL) for _ in range(2)]
+    left = [True, False]
+    with store.stage_run("search", "search", {}) as parent:
+        for run_id, whole in zip(reversed(runs), left, strict=True):
+            folder = store.folder(run_id)
+            if damage == "all":
+                shutil.rmtree(folder)
+            elif damage == "cut short":
+                curve = folder / "lr_curve.csv"
+                curve.write_bytes(curve.read_bytes()[:200])
+            else:
+                (folder / damage).unlink()
+            log = make_log(store, parent, fingerprint)
+            log.look_up()
+            assert (log.recall(QUESTION) is not None) is whole
+
+
+def test_answer_that_holds_less_than_is_asked_for_is_not_known(store: Store, fingerprint: str) -> None:
+    """A trial knows no test scores and no weights; a final training answers a trial's question too."""
+    bare = make_training(30)
+    whole = replace(bare, test={"loss": 0.5, "accuracy": 0.9}, weights=[np.arange(6, dtype=np.float32).reshape(2, 3)])
     with store.stage_run("search", "search", {}) as parent:
         log = make_log(store, parent, fingerprint)
-        log.keep()
+        log.log(QUESTION, bare, TRIAL)
+        log.log(OTHER, whole, TRIAL)
+        log.look_up()
+        assert log.recall(QUESTION) is not None
+        assert log.recall(replace(QUESTION, test=True)) is None
+        assert log.recall(replace(QUESTION, weights=True)) is None
+        assert log.recall(OTHER) is not None
+        final = recalled(log, replace(OTHER, test=True, weights=True))
+    assert final.test == whole.test
+    assert final.weights is not None
+    np.testing.assert_array_equal(final.weights[0], np.arange(6).reshape(2, 3))
+
+
+def test_training_of_another_context_is_not_known(store: Store, fingerprint: str) -> None:
+    """The same question about other data is another one."""
+    with store.stage_run("search", "finished", {}) as finished:
+        make_log(store, finished, "e" * 64).log(QUESTION, make_training(3), TRIAL)
+    with store.stage_run("search", "search", {}) as parent:
+        log = make_log(store, parent, fingerprint)
+        log.look_up()
         assert log.recall(QUESTION) is None
-        assert log.recall(other) is None
 
 
 def test_training_is_shown_on_its_stage_too(store: Store, parent: StageRun, fingerprint: str) -> None:
