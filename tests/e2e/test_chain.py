@@ -26,6 +26,10 @@ FEWEST = 3 + CONFIRMED + AUDITED  # with the trials before
 EVALUATIONS = range(FEWEST, FEWEST + 1 + 2 * BASIN_RUNS + 1)  # and up to so many for the basin, its centre among them
 
 
+ROLES = ("sweep", "refinement")
+"""Of the trainings of a range test."""
+
+
 def only(project: Project, stage: str, parent: str | None = None) -> Run:
     """Give the oldest run of a stage: the one of the first command."""
     return project.runs(stage, parent)[0]
@@ -145,8 +149,10 @@ def test_range_test_is_refined_by_trainings_on_record(project: Project) -> None:
     refinement = found.refinement
     assert refinement is not None
     children = project.runs("trial", run.info.run_id)
-    assert {child.data.tags["pipeline.role"] for child in children} == {"refinement"}
-    assert sorted(float(child.data.params["initial_lr"]) for child in children) == sorted(
+    by_role = {role: [child for child in children if child.data.tags["pipeline.role"] == role] for role in ROLES}
+    assert len(children) == sum(map(len, by_role.values()))
+    assert [child.data.params["seed"] for child in by_role["sweep"]] == ["0", "1"]
+    assert sorted(float(child.data.params["initial_lr"]) for child in by_role["refinement"]) == sorted(
         t.lr for t in refinement.tried
     )
     assert refinement.start_lr == found.suggestions["landmarks"]
