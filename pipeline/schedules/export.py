@@ -11,10 +11,10 @@ import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.schedules import timeline
+from pipeline.schedules.curves import check_training, formula_arguments, validate
 from pipeline.schedules.parameters import Value
 from pipeline.schedules.table import SCHEMES
 from pipeline.schedules.timeline import Array
-from pipeline.schedules.validation import check_training, formula_arguments, validate
 
 KERAS = Template('''\
 """Learning-rate schedule $title.
