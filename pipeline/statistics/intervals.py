@@ -4,19 +4,23 @@ from collections.abc import Iterable, Sequence
 from math import inf, nan, sqrt
 
 import numpy as np
-import numpy.typing as npt
 from scipy import stats
 
 from pipeline.results import Interval
+from pipeline.schedules import Array
 
-Values = Sequence[float] | npt.NDArray[np.float64]
+Values = Sequence[float] | Array
 
 
 def mean_interval(values: Values, level: float = 0.95) -> Interval:
-    """Give the mean of one value a seed with Student's t interval: mean ± t * s / sqrt(n), n - 1 degrees of freedom.
+    """Return the mean with Student's t interval: mean ± t * s / sqrt(n), n - 1 degrees of freedom.
 
-    One value says nothing about the spread: its interval is (-inf, inf). A diverged value makes mean and bounds inf.
-    Raises ValueError without values, or when `level` is not between 0 and 1.
+    `values` holds one number per seed. The interval of a single value is (-inf, inf). If any value diverged, the mean
+    and both bounds are inf.
+
+    Raises:
+        ValueError: there are no values, or `level` is not between 0 and 1.
+
     """
     losses = as_losses(values)
     if losses.size == 0:
@@ -33,12 +37,16 @@ def mean_interval(values: Values, level: float = 0.95) -> Interval:
 
 
 def paired_difference(a: Values, b: Values, level: float = 0.95, share: float = 1.0) -> Interval:
-    """Give the interval of the mean of `a - b`, where a[i] and b[i] come from the same seed.
+    """Return the interval of the mean of `a - b`, where a[i] and b[i] come from the same seed.
 
-    It takes only a `share` of the error of 1 - level: where the shares of several intervals, and of the looks at which
-    they may be given, add up to 1, all hold together with at least `level` (Bonferroni), which is the level reported.
-    Where only one side diverged on any seed, that side is infinitely worse; where both did, nothing is known.
-    Raises ValueError when the lengths differ or `share` is not in (0, 1].
+    The interval uses only a `share` of the error of 1 - level. If the shares of several intervals, and of the looks at
+    which they may be given, add up to 1, all of them hold together at `level` or more (Bonferroni), and `level` is what
+    the result reports. If one side diverged on any seed, that side is infinitely worse; if both did, the interval is
+    (-inf, inf).
+
+    Raises:
+        ValueError: the lengths differ, or `share` is not in (0, 1].
+
     """
     left, right = as_losses(a), as_losses(b)
     if left.shape != right.shape:
@@ -56,10 +64,10 @@ def paired_difference(a: Values, b: Values, level: float = 0.95, share: float = 
 
 
 def seed_noise(losses: Iterable[Values]) -> float:
-    """Pool the standard deviation between seeds over candidates: sqrt(sum of squares / sum of (n - 1)).
+    """Return the standard deviation between seeds, pooled over candidates: sqrt(sum of squares / sum of (n - 1)).
 
-    `losses` holds one sequence a candidate, one loss a seed. Diverged losses are left out. Without any candidate that
-    has two losses left the noise is unknown, and inf is returned: then no difference can be told from noise.
+    `losses` holds one sequence per candidate with one loss per seed. Diverged losses are left out. If no candidate has
+    two losses left, the noise is unknown and inf is returned, so that every difference counts as noise.
     """
     groups = [values[np.isfinite(values)] for values in map(as_losses, losses)]
     groups = [values for values in groups if values.size > 1]
@@ -70,9 +78,10 @@ def seed_noise(losses: Iterable[Values]) -> float:
 
 
 def rank_correlation(low_budget: Values, full_budget: Values) -> float:
-    """Spearman's correlation of the losses of the same candidates at two budgets: 1 when both rank them alike.
+    """Return Spearman's correlation of the losses of the same candidates at two budgets: 1 if both rank them alike.
 
-    Diverged trainings share the last rank. NaN when there are fewer than two candidates, or one side is all ties.
+    Diverged trainings share the last rank. The result is NaN if there are fewer than two candidates, or if all losses
+    of one budget are equal.
     """
     low, full = as_losses(low_budget), as_losses(full_budget)
     if low.shape != full.shape:
@@ -82,7 +91,7 @@ def rank_correlation(low_budget: Values, full_budget: Values) -> float:
     return float(stats.spearmanr(low, full).statistic)
 
 
-def as_losses(values: Values) -> npt.NDArray[np.float64]:
-    """Give the values as float64, what is not finite as `inf`."""
+def as_losses(values: Values) -> Array:
+    """Return the values as float64, with `inf` for all that are not finite."""
     losses = np.asarray(values, np.float64)
     return np.where(np.isfinite(losses), losses, inf)
