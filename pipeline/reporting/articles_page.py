@@ -8,9 +8,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from pipeline.articles.experiment import Group
-from pipeline.articles.printed import LAST_PRINTED
-from pipeline.articles.table import ARTICLES, EXPERIMENTS
+from pipeline.articles.experiment import ARTICLES, Group
+from pipeline.articles.table import EXPERIMENTS, LAST_PRINTED
 from pipeline.reporting import article_figures, drawings, figures, wording
 from pipeline.reporting.article_figures import Panel
 from pipeline.reporting.contents import Sweep

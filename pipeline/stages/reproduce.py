@@ -8,11 +8,10 @@ from zlib import crc32
 import numpy as np
 
 from pipeline import datasets
-from pipeline.articles.experiment import Experiment
+from pipeline.articles.experiment import PUBLISHED_EXAMPLES, Experiment
 from pipeline.articles.judging import judge, loss_difference
-from pipeline.articles.printed import printed_rates
 from pipeline.articles.splitting import as_published
-from pipeline.articles.table import PUBLISHED_EXAMPLES, chosen, epochs_of, seeds_of
+from pipeline.articles.table import chosen, epochs_of, printed_rates, seeds_of
 from pipeline.config import ReproduceOptions
 from pipeline.datasets import Raw
 from pipeline.reporting import articles_page

@@ -10,8 +10,7 @@ import pandas as pd
 import pytest
 from matplotlib.text import Text
 
-from pipeline.articles.printed import printed_rates
-from pipeline.articles.table import EXPERIMENTS
+from pipeline.articles.table import EXPERIMENTS, printed_rates
 from pipeline.reporting import article_figures, articles_page
 from pipeline.reporting.article_figures import Panel
 from pipeline.reporting.articles_page import Articles
