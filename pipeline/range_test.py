@@ -24,7 +24,7 @@ from pipeline.range_analysis import Analysis, bounds, explore, refinement, updat
 from pipeline.range_analysis.curves import Spacing
 from pipeline.range_analysis.exploration import WIDENINGS
 from pipeline.range_analysis.result import summarize, with_refinement
-from pipeline.reporting import figures
+from pipeline.reporting import range_test_figures
 from pipeline.results import RangeTestResult
 from pipeline.training import sweep
 
@@ -78,7 +78,7 @@ class RangeTest:
 
     def figure(self) -> Figure:
         """Loss against rate: every seed, their median and band, the suggestions, the interval and divergence."""
-        return figures.range_test(
+        return range_test_figures.range_test(
             self.rates,
             self.losses,
             self.summary,

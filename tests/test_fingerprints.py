@@ -65,7 +65,7 @@ def before(prints: Callable[[], dict[str, str]]) -> dict[str, str]:
         ("pipeline/training/engine.py", {"range_test", "search", "train"}),
         ("pipeline/reporting/report.html.j2", {"report"}),
         ("pipeline/reporting/report.css", {"report"}),
-        ("pipeline/reporting/html.py", {"report"}),
+        ("pipeline/reporting/report_page.py", {"report"}),
         ("pipeline/cli.py", set()),
     ],
 )

@@ -10,13 +10,13 @@ from pipeline.evaluation import told_apart
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.reporting import wording
 from pipeline.reporting.board import entries
-from pipeline.reporting.contents import Report
+from pipeline.reporting.report_inputs import Report
 from pipeline.results import Baseline, Interval, SearchResult, Transfer
 from pipeline.statistics import mean_interval
 
-Direction = Literal["better", "worse", "unclear"]
+GainVerdict = Literal["better", "worse", "unclear"]
 
-_MEANING: dict[Direction, str] = {
+_MEANING: dict[GainVerdict, str] = {
     "better": "excludes zero: better",
     "worse": "excludes zero: worse",
     "unclear": "includes zero: no difference shown",
@@ -30,7 +30,7 @@ class Tile:
     label: str
     value: str
     details: tuple[str, ...]
-    direction: Direction | None = None
+    direction: GainVerdict | None = None
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def _spread(report: Report) -> str:
 
 def _gain(baseline: Baseline, objective: Objective) -> Gain:
     name, gain, accuracy = baseline.name, baseline.gain, baseline.accuracy_gain
-    label, direction = f"Against {name}", _direction(gain)
+    label, direction = f"Against {name}", _gain_verdict(gain)
     if not isfinite(gain.mean):
         reason = "it diverged on at least one seed" if gain.mean == inf else "not every training has a loss to compare"
         return Gain(f"{label}: {reason}.", Tile(label, "diverged" if gain.mean == inf else "n/a", (reason,), direction))
@@ -168,13 +168,13 @@ def _gain(baseline: Baseline, objective: Objective) -> Gain:
     details = [f"{objective.label}, by {wording.loss(gain.mean)}", f"{_bounds(gain)}", meaning]
     if accuracy is not None and objective.metric != "val_accuracy":
         bounds = f"{wording.level(accuracy)} interval {wording.points(accuracy.low)} to {wording.points(accuracy.high)}"
-        zero = _MEANING[_direction(accuracy)].partition(":")[0]
+        zero = _MEANING[_gain_verdict(accuracy)].partition(":")[0]
         text += f"; {wording.points(accuracy.mean)} accuracy points ({bounds}, {zero})"
         details.append(f"accuracy {wording.points(accuracy.mean)} points")
     return Gain(f"{text}.", Tile(label, _relative(baseline, objective), tuple(details), direction))
 
 
-def _direction(gain: Interval) -> Direction:
+def _gain_verdict(gain: Interval) -> GainVerdict:
     if gain.low > 0:
         return "better"
     return "worse" if gain.high < 0 else "unclear"
@@ -213,7 +213,8 @@ def _tiles(report: Report, gains: tuple[Gain, ...]) -> list[Tile]:
 
 
 def _mae(report: Report) -> list[Tile]:
-    errors = [t.history["val_mae"][-1] for t in report.trainings if t.role == "winner" and t.history.get("val_mae")]
+    histories = [named.training.history.get("val_mae", ()) for named in report.trainings if named.role == "winner"]
+    errors = [values[-1] for values in histories if values]
     if not errors:
         return []
     trainings = wording.count(len(errors), "training")

@@ -16,10 +16,10 @@ from pipeline.config import TRAINING, RangeTestOptions, ReproduceOptions
 from pipeline.datasets import Raw, Splits
 from pipeline.evaluation import Evaluation, Training
 from pipeline.fingerprints import fingerprint
+from pipeline.reporting.training_figures import lr_curve
 from pipeline.results import Candidate, ExperimentResult, SeedScore
 from pipeline.schedules import rewriter
 from pipeline.stages.context import Context
-from pipeline.stages.drawing import draw_training
 from pipeline.stages.network import trainer
 from pipeline.tracking import StageRun, TrainingLog
 from pipeline.tracking.experiments import log_scores, part_run
@@ -111,7 +111,7 @@ class Laboratory:
         params = {**candidate.model_dump(exclude={"params"}), **{name: getattr(settings, name) for name in shown}}
         params |= {f"scheme.{name}": value for name, value in candidate.params.items()}
         with part_run(context.store, experiment.name, context.run, tags, params) as run:
-            log = TrainingLog(context.store, run, known, draw_training)
+            log = TrainingLog(context.store, run, known, lr_curve)
             if not context.options.fresh:
                 log.keep()
             engine = self._trainer(experiment, settings)

@@ -12,10 +12,10 @@ from pipeline.range_analysis import Exploration, explore, updates_for
 from pipeline.range_analysis.exploration import BOUNDS
 from pipeline.range_analysis.refinement import refine, short_share, starting_rate
 from pipeline.range_analysis.result import summarize, with_refinement
-from pipeline.reporting import figures
+from pipeline.reporting import range_test_figures
+from pipeline.reporting.training_figures import lr_curve
 from pipeline.results import RangeTestResult
 from pipeline.stages.context import Context
-from pipeline.stages.drawing import draw_training
 from pipeline.stages.network import trainer
 from pipeline.tracking import TrainingLog
 from pipeline.tracking.sweeps import log_sweep
@@ -81,7 +81,7 @@ class _Train:
 
     def __init__(self, context: Context[RangeTestOptions], engine: Trainer) -> None:
         self._context, self._engine = context, engine
-        self._log = TrainingLog(context.store, context.run, context.fingerprint, draw_training)
+        self._log = TrainingLog(context.store, context.run, context.fingerprint, lr_curve)
         if not context.options.fresh:
             self._log.keep()
         self.updates = 0
@@ -115,7 +115,7 @@ def _write(context: Context[RangeTestOptions], found: Exploration, result: Range
         **{f"loss_seed_{seed}": row for seed, row in zip(result.seeds, found.losses, strict=True)},
     }
     pd.DataFrame(columns).to_csv(context.run.folder / "range_test.csv", index=False)
-    figure = figures.range_test(
+    figure = range_test_figures.range_test(
         found.rates,
         found.losses,
         result,
@@ -125,5 +125,5 @@ def _write(context: Context[RangeTestOptions], found: Exploration, result: Range
     )
     figure.savefig(context.run.folder / "range_test.png")
     if result.refinement is not None:
-        figures.refinement(result).savefig(context.run.folder / "refinement.png")
+        range_test_figures.refinement(result).savefig(context.run.folder / "refinement.png")
     log_sweep(context.run.run_id, found.rates, analysis.median, result)

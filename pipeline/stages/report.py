@@ -1,4 +1,4 @@
-"""Stage `report`: everything that was found, on one page."""
+"""Stage `report`: the results of all stages on one page."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -6,11 +6,13 @@ from datetime import UTC, datetime
 import pandas as pd
 
 from pipeline.config import ReportOptions
-from pipeline.evaluation import Evaluation, Setting, told_apart
-from pipeline.reporting import figures, html
+from pipeline.evaluation import Evaluation, Setting, Training, told_apart
+from pipeline.reporting import report_page
+from pipeline.reporting.answer import compose
+from pipeline.reporting.report_inputs import Report
+from pipeline.reporting.training_figures import NamedTraining, Role, loss_curves, lr_curves
 from pipeline.results import ReportResult, SearchResult
 from pipeline.stages.context import REPORTS, Context
-from pipeline.stages.drawing import drawn
 from pipeline.stages.provenance import command, environment
 from pipeline.stages.sweeps import read_sweep
 from pipeline.tracking.trainings import read_evaluation, read_training
@@ -18,30 +20,30 @@ from pipeline.tracking.trainings import read_evaluation, read_training
 REPORT = "report.html"
 
 _AT_FULL_BUDGET = ("confirmation", "transfer")
-"""Roles of trainings at a full budget: what was half or double for one search is the full one for another."""
+"""Roles of trainings that may be at the full budget: half or double of one search is the full budget of another."""
 
 
 def summary(result: ReportResult) -> str:
-    """What came out, in one line."""
+    """Return the result in one line."""
     return result.report
 
 
 def run(context: Context[ReportOptions]) -> ReportResult:
-    """Gather the results and curves of all stages and render them."""
+    """Collect the results and curves of all stages, and render the page."""
     context.status.begin("gathering")
     report = _gather(context)
     context.status.begin("rendering")
-    (context.run.folder / REPORT).write_text(html.render(report), encoding="utf-8")
-    figures.lr_curves(report.trainings).savefig(context.run.folder / "lr_curves.png")
-    figures.loss_curves(report.trainings).savefig(context.run.folder / "loss_curves.png")
-    return ReportResult(report=str(REPORTS / REPORT), answer=tuple(html.answer(report)))
+    (context.run.folder / REPORT).write_text(report_page.render(report), encoding="utf-8")
+    lr_curves(report.trainings).savefig(context.run.folder / "lr_curves.png")
+    loss_curves(report.trainings).savefig(context.run.folder / "loss_curves.png")
+    return ReportResult(report=str(REPORTS / REPORT), answer=tuple(compose(report).lines()))
 
 
-def _gather(context: Context[ReportOptions]) -> html.Report:
+def _gather(context: Context[ReportOptions]) -> Report:
     upstream, options = context.upstream, context.options
     range_tests, winner = upstream.range_tests, upstream.train.winner
     own = next((key for key, found in range_tests.items() if _setting(found) == _setting(winner)), None)
-    return html.Report(
+    return Report(
         prepare=upstream.prepare,
         range_test=range_tests[own] if own else None,
         range_tests=tuple(range_tests.values()),
@@ -58,8 +60,8 @@ def _gather(context: Context[ReportOptions]) -> html.Report:
     )
 
 
-def _trainings(context: Context[ReportOptions]) -> Iterator[figures.Training]:
-    """The confirmation trainings, or the final ones where there was no search."""
+def _trainings(context: Context[ReportOptions]) -> Iterator[NamedTraining]:
+    """Return the confirmation trainings, or the final ones if there was no search."""
     runs, search = context.upstream.runs, context.upstream.search
     source, stage = ("search", "trial") if search else ("train", "train")
     for child in context.store.children(runs[source].run_id, stage):
@@ -67,23 +69,21 @@ def _trainings(context: Context[ReportOptions]) -> Iterator[figures.Training]:
             continue
         folder = context.store.folder(child.info.run_id)
         evaluation = read_evaluation(folder)
-        if evaluation.epochs != context.options.epochs:
-            continue
-        name, role = _role(evaluation, search) if search else (evaluation.name, "winner")
-        yield drawn(evaluation, read_training(folder), role, name)
+        if evaluation.epochs == context.options.epochs:
+            yield _named(evaluation, read_training(folder), search)
 
 
-def _role(evaluation: Evaluation, search: SearchResult) -> tuple[str, figures.Role]:
+def _named(evaluation: Evaluation, training: Training, search: SearchResult | None) -> NamedTraining:
+    """Return a training with its name and role in the search; the only place that reads an evaluation's fields."""
+    candidate, seed, name = evaluation, evaluation.seed, evaluation.name
+    if search is None:
+        return NamedTraining(name, candidate.scheme, seed, "winner", training)
+    own = (*_setting(candidate), candidate.scheme)
     for baseline in search.baselines:
-        row = baseline.row
-        if (*_setting(evaluation), evaluation.scheme, evaluation.initial_lr) == (
-            *_setting(row),
-            row.scheme,
-            row.initial_lr,
-        ):
-            return f"{baseline.name} seed={evaluation.seed}", "baseline"
-    won = (*_setting(evaluation), evaluation.scheme) == (*_setting(search.winner), search.winner.scheme)
-    return f"{told_apart(evaluation, search.spaces)}{evaluation.name}", "winner" if won else "finalist"
+        if (*own, candidate.initial_lr) == (*_setting(baseline.row), baseline.row.scheme, baseline.row.initial_lr):
+            return NamedTraining(f"{baseline.name} seed={seed}", candidate.scheme, seed, "baseline", training)
+    role: Role = "winner" if own == (*_setting(search.winner), search.winner.scheme) else "finalist"
+    return NamedTraining(f"{told_apart(candidate, search.spaces)}{name}", candidate.scheme, seed, role, training)
 
 
 def _setting(of: Setting) -> tuple[str, int]:
@@ -91,7 +91,7 @@ def _setting(of: Setting) -> tuple[str, int]:
 
 
 def _costs(context: Context[ReportOptions]) -> Sequence[tuple[str, float, float]]:
-    """Wall seconds and passes over the training set of each stage, when it ran."""
+    """Return the name, wall seconds and passes over the training set of each stage that ran."""
     upstream, options = context.upstream, context.options
     examples, tests = upstream.prepare.train_examples, upstream.range_tests.values()
     costs = []

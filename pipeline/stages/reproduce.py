@@ -16,10 +16,10 @@ from pipeline.config import ReproduceOptions
 from pipeline.datasets import Raw
 from pipeline.reporting import articles_page
 from pipeline.reporting.article_figures import Panel
-from pipeline.reporting.contents import Sweep
-from pipeline.reporting.style import WIDE, Floats
+from pipeline.reporting.report_inputs import Sweep
+from pipeline.reporting.style import WIDE
 from pipeline.results import ClaimResult, RangeTestResult, ReproduceResult, SeedScore
-from pipeline.schedules import curve
+from pipeline.schedules import Array, curve
 from pipeline.stages.context import Context
 from pipeline.stages.experiments import Conducted, Laboratory
 from pipeline.stages.provenance import command, environment
@@ -113,16 +113,16 @@ def _write(context: Context[ReproduceOptions], result: ReproduceResult, conducte
     write_text(folder / "README.md", articles_page.markdown(page))
 
 
-def _curves(experiments: Sequence[Experiment]) -> dict[str, dict[str, Floats]]:
+def _curves(experiments: Sequence[Experiment]) -> dict[str, dict[str, Array]]:
     """The decay schemes of each article, one rate an epoch over as many epochs as the article has."""
-    drawn: dict[str, dict[str, Floats]] = {}
+    drawn: dict[str, dict[str, Array]] = {}
     for experiment in experiments:
         if experiment.group == "decay":
             drawn.setdefault(experiment.article, {})[experiment.name] = _per_epoch(experiment)
     return drawn
 
 
-def _per_epoch(experiment: Experiment) -> Floats:
+def _per_epoch(experiment: Experiment) -> Array:
     steps_per_epoch = PUBLISHED_EXAMPLES // experiment.batch_size
     rates = curve(
         experiment.scheme,

@@ -10,12 +10,12 @@ from pipeline.config import SearchOptions
 from pipeline.evaluation import Evaluation, Training, told_apart
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.range_analysis.exploration import BOUNDS
-from pipeline.reporting import figures
+from pipeline.reporting import search_figures
+from pipeline.reporting.training_figures import lr_curve
 from pipeline.results import Cost, LeaderboardRow, RangeTestResult, SearchResult
 from pipeline.schedules import format_params, rewriter
 from pipeline.search import Outcome, Plan, Space, Trial
 from pipeline.stages.context import Context
-from pipeline.stages.drawing import draw_training
 from pipeline.stages.network import require_metric, trainer
 from pipeline.tracking import TrainingLog
 from pipeline.tracking.trainings import read_training
@@ -79,7 +79,7 @@ class _Evaluator:
         self._splits = context.upstream.splits
         self._trainers: dict[tuple[str, int], Trainer] = {}
         self._compared = tuple(context.upstream.range_tests.values())
-        self._log = TrainingLog(context.store, context.run, context.trainings, draw_training)
+        self._log = TrainingLog(context.store, context.run, context.trainings, lr_curve)
         if not context.options.fresh:
             self._log.keep()
 
@@ -179,9 +179,9 @@ def _write(context: Context[SearchOptions], result: SearchResult, trials: list[T
         for row in result.leaderboard
     ]
     pd.DataFrame(rows).to_csv(folder / "leaderboard.csv", index=False)
-    figures.leaderboard(result).savefig(folder / "leaderboard.png")
-    figures.basins(result).savefig(folder / "basins.png")
-    figures.trials(frame, result.objective).savefig(folder / "trials.png")
+    search_figures.leaderboard(result).savefig(folder / "leaderboard.png")
+    search_figures.basins(result).savefig(folder / "basins.png")
+    search_figures.trials(frame, result.objective).savefig(folder / "trials.png")
 
 
 def _objective_columns(row: LeaderboardRow, metric: str) -> dict[str, float]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.reporting.contents import Sweep
+from pipeline.reporting.report_inputs import Sweep
 
 
 def read_sweep(folder: Path) -> Sweep:

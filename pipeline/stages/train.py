@@ -12,10 +12,10 @@ from pipeline.datasets import head, named
 from pipeline.errors import InputError
 from pipeline.evaluation import Evaluation, Training
 from pipeline.objective import Objective
+from pipeline.reporting.training_figures import lr_curve
 from pipeline.results import SeedScore, TrainResult, Winner
 from pipeline.schedules import keras_source, parse_params, rewriter, torch_source
 from pipeline.stages.context import Context
-from pipeline.stages.drawing import draw_training
 from pipeline.stages.network import require_metric, trainer
 from pipeline.tracking import TrainingLog
 from pipeline.tracking.files import write_text
@@ -49,7 +49,7 @@ def run(context: Context[TrainOptions]) -> TrainResult:
     winner = _winner(context)
     engine = trainer(context.options, context.upstream.splits, winner.optimizer, winner.batch_size)
     require_metric(engine, context.options.judged_by)
-    log = TrainingLog(context.store, context.run, context.trainings, draw_training)
+    log = TrainingLog(context.store, context.run, context.trainings, lr_curve)
     if not context.options.fresh:
         log.keep()
     finals = _train_all(context, winner, engine, log)

@@ -5,8 +5,13 @@ import pytest
 
 from pipeline.objective import Objective
 from pipeline.reporting.answer import compose
-from pipeline.reporting.html import Report, answer
+from pipeline.reporting.report_inputs import Report
 from pipeline.results import Baseline, Interval, SearchResult
+
+
+def answer(report: Report) -> list[str]:
+    """Return the answer as the terminal shows it."""
+    return compose(report).lines()
 
 
 def _search(report: Report, **changes: object) -> SearchResult:
