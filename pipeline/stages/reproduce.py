@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline import datasets
 from pipeline.articles.experiment import PUBLISHED_EXAMPLES, Experiment
-from pipeline.articles.judging import judge, loss_difference
+from pipeline.articles.judging import Judgement, judge, loss_difference
 from pipeline.articles.splitting import as_published
 from pipeline.articles.table import chosen, epochs_of, printed_rates, seeds_of
 from pipeline.config import ReproduceOptions
@@ -50,11 +50,12 @@ def run(context: Context[ReproduceOptions]) -> ReproduceResult:
     conducted = [laboratory.conduct(e, epochs_of(e, options), seeds_of(e, options)) for e in experiments]
     scores = {one.experiment.id: one.result.scores for one in conducted if one.result.scores}
     classes = laboratory.splits(experiments[0].article).num_outputs
+    judgements = judge([one.experiment for one in conducted if one.experiment.id in scores], scores, classes)
     result = ReproduceResult(
         data=options.data,
         train_examples=len(raw.y_train),
         as_published=_as_published(raw, experiments, options),
-        experiments=tuple(_claim(one, scores, classes) for one in conducted),
+        experiments=tuple(_claim(one, scores, judgements.get(one.experiment.id)) for one in conducted),
         printed_rates=printed_rates(),
     )
     _write(context, result, conducted)
@@ -71,9 +72,10 @@ def _is_mnist(raw: Raw) -> bool:
     return labels is not None and labels.dtype.kind in "iu" and crc32(labels.astype(np.uint8).tobytes()) == _MNIST
 
 
-def _claim(one: Conducted, scores: Mapping[str, Sequence[SeedScore]], classes: int) -> ClaimResult:
+def _claim(one: Conducted, scores: Mapping[str, Sequence[SeedScore]], judgement: Judgement | None) -> ClaimResult:
+    """Return the row of an experiment; without a `judgement` it was not run."""
     experiment, own = one.experiment, one.result.scores
-    verdict, remark = judge(experiment, scores, classes) if own else ("not run", one.result.reason)
+    judgement = judgement or Judgement("not run", one.result.reason)
     other = scores.get(experiment.check.than) if own else None
     published = experiment.published
     return ClaimResult(
@@ -86,8 +88,8 @@ def _claim(one: Conducted, scores: Mapping[str, Sequence[SeedScore]], classes: i
         test_loss=mean_interval([score.test_loss for score in own]) if own else None,
         compared_with=experiment.check.than if other else "",
         difference=loss_difference(own, other) if other else None,
-        verdict=verdict,
-        remark=remark,
+        verdict=judgement.verdict,
+        remark=judgement.remark,
         trained=one.result,
     )
 

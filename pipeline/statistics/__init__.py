@@ -6,7 +6,15 @@ in this package. docs/statistics.md explains the methods and gives their sources
 
 from pipeline.statistics.basin import basin, decades, next_rate
 from pipeline.statistics.best import MOST_SEEDS, Comparison, Verdict, Verdicts, looks, seeds_needed, spent_at, verdicts
-from pipeline.statistics.intervals import Values, mean_interval, paired_difference, rank_correlation, seed_noise
+from pipeline.statistics.intervals import (
+    Values,
+    holm,
+    mean_interval,
+    p_value,
+    paired_difference,
+    rank_correlation,
+    seed_noise,
+)
 
 __all__ = [
     "MOST_SEEDS",
@@ -16,9 +24,11 @@ __all__ = [
     "Verdicts",
     "basin",
     "decades",
+    "holm",
     "looks",
     "mean_interval",
     "next_rate",
+    "p_value",
     "paired_difference",
     "rank_correlation",
     "seed_noise",

@@ -1,4 +1,4 @@
-"""Means and paired differences with their intervals, the noise between seeds, and how far two budgets agree."""
+"""Means and paired differences with intervals and tests, the noise between seeds, and the agreement of two budgets."""
 
 from collections.abc import Iterable, Sequence
 from math import inf, nan, sqrt
@@ -61,6 +61,40 @@ def paired_difference(a: Values, b: Values, level: float = 0.95, share: float = 
     if right_finite:
         return Interval(mean=inf, low=inf, high=inf, level=level)
     return Interval(mean=nan, low=-inf, high=inf, level=level)
+
+
+def p_value(values: Values, mean: float = 0.0) -> float:
+    """Return the two-sided p value of Student's t test that the true mean of `values` is `mean`.
+
+    It is below 1 - level exactly if `mean_interval(values, level)` excludes `mean`. A single value gives 1.
+
+    Raises:
+        ValueError: there are no values, or one of them is not finite.
+
+    """
+    sample = np.asarray(values, np.float64)
+    if sample.size == 0 or not np.isfinite(sample).all():
+        raise ValueError(f"a test needs finite values, received {sample.tolist()}")
+    if sample.size == 1:
+        return 1.0
+    distance, error = abs(float(sample.mean()) - mean), float(sample.std(ddof=1)) / sqrt(sample.size)
+    if error == 0:
+        return 0.0 if distance > 0 else 1.0
+    return float(2 * stats.t.sf(distance / error, sample.size - 1))
+
+
+def holm(p_values: Values) -> Array:
+    """Return p values adjusted for their number by Holm's step-down procedure (Holm 1979), in the order given.
+
+    If every hypothesis with an adjusted p value below 1 - level is rejected, then with probability `level` or more no
+    true one is among them, however the tests depend on each other. The smallest of m p values is multiplied by m, the
+    next by m - 1, and so on; none is less than the one before it, or more than 1.
+    """
+    p = np.asarray(p_values, np.float64)
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1)), 1.0)
+    return adjusted
 
 
 def seed_noise(losses: Iterable[Values]) -> float:
