@@ -1,4 +1,4 @@
-"""The answer in words: what to train with, how good it is, and how sure that is. The page and the terminal share it."""
+"""The answer in words: what to train with, how good it is, and how certain that is; for page and terminal."""
 
 from dataclasses import dataclass
 from math import inf, isfinite
@@ -25,7 +25,7 @@ _MEANING: dict[GainVerdict, str] = {
 
 @dataclass(frozen=True)
 class Tile:
-    """One key number: what it is, its value, and how it is to be taken."""
+    """One key number with its label, value and explanation."""
 
     label: str
     value: str
@@ -35,7 +35,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Gain:
-    """The winner against one baseline, by paired seeds: in a sentence, and as a key number."""
+    """The gain of the winner over one baseline, on paired seeds, as a sentence and as a key number."""
 
     text: str
     tile: Tile
@@ -43,7 +43,7 @@ class Gain:
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer: one sentence, then what qualifies it, then the comparisons."""
+    """The answer: one sentence, the remarks that qualify it, and the comparisons."""
 
     headline: str
     score: str
@@ -57,7 +57,7 @@ class Answer:
 
 
 def compose(report: Report) -> Answer:
-    """Say in words what `report` found."""
+    """Return the answer that `report` gives."""
     search = report.search
     gains = tuple(_gain(baseline, search.objective) for baseline in search.baselines) if search else ()
     return Answer(_headline(report), _score(report), tuple(_remarks(report)), gains, tuple(_tiles(report, gains)))
@@ -76,12 +76,12 @@ def _headline(report: Report) -> str:
 
 
 def _remarks(report: Report) -> list[str]:
-    """List what a reader must know before taking the headline at its word."""
+    """Return what qualifies the headline."""
     remarks = []
     if report.train.winner.params:
         remarks.append(f"Parameters of the scheme: {wording.params(report.train.winner.params)}.")
     if report.search is None:
-        remarks.append("No search was made, so nothing here says that this is the best choice.")
+        remarks.append("There was no search, so nothing shows that this is the best choice.")
     else:
         remarks.extend([*_standing(report.search), *transferred(report.search)])
     for found in report.range_tests:
@@ -93,11 +93,11 @@ def _remarks(report: Report) -> list[str]:
 
 
 def _standing(search: SearchResult) -> list[str]:
-    """Say what the winner cannot be told from, and plainly where a baseline did better."""
+    """Return what is tied with the winner, and which baselines did better."""
     remarks, label = [], search.objective.label
     if search.objective != VAL_LOSS:
         better = "lower" if search.objective.direction == "min" else "higher"
-        remarks.append(f"This is judged by {label}, of which {better} is better.")
+        remarks.append(f"This is judged by {label}; {better} is better.")
     row = next((entry.row for entry in entries(search) if entry.role == "winner"), None)
     if row is not None and row.verdict == "tie":
         others = [wording.scheme(name) for name in search.ties]
@@ -107,14 +107,17 @@ def _standing(search: SearchResult) -> list[str]:
         remarks.append(f"In {label} it is at most {most} behind the best of them.")
     for baseline in search.baselines:
         if baseline.gain.mean < 0:
-            open_ = f"had a better mean {label}, though the intervals leave it open,"
-            sure = f"did better in {label}" if baseline.gain.high < 0 else open_
-            remarks.append(f"{baseline.name}, a constant rate, {sure} on the same seeds.")
+            better = f"did better in {label} on the same seeds"
+            if baseline.gain.high >= 0:
+                better = (
+                    f"had a better mean {label} on the same seeds, but the interval of the difference includes zero"
+                )
+            remarks.append(f"{baseline.name}, a constant rate, {better}.")
     return remarks
 
 
 def transferred(search: SearchResult) -> list[str]:
-    """Say for each other budget whether the winner wins there too; nothing where that was not asked."""
+    """Return a sentence for each other budget that was tried: whether the winner wins there too."""
     return [f"{_budget(row)} {_outcome(row)}." for row in search.transfer]
 
 
@@ -126,16 +129,16 @@ def _budget(row: Transfer) -> str:
 def _outcome(row: Transfer) -> str:
     others = wording.listed([wording.scheme(name) for name in row.rivals])
     if row.verdict == "winner":
-        return f"it still wins against all of {len(row.candidates)} compared"
+        return f"it is still the winner of {len(row.candidates)} candidates"
     if row.verdict == "tie":
         most = wording.number(row.difference.high)
         return f"it may still be the best, but cannot be told apart from {others} (at most {most} behind)"
-    lost = "it diverges on some seed" if row.verdict == "diverged" else "it is beaten"
+    lost = "it diverges on at least one seed" if row.verdict == "diverged" else "it is beaten"
     return f"{lost}: {'the best is' if len(row.rivals) == 1 else 'the best is one of'} {others}" if others else lost
 
 
 def _score(report: Report) -> str:
-    """Say how good the final trainings are on the test set, as the mean over seeds."""
+    """Return the mean test results of the final trainings as a sentence."""
     train = report.train
     if train.test_accuracy is None:
         return f"Test loss {wording.loss(train.test_loss)} ({_spread(report)})."
@@ -144,7 +147,7 @@ def _score(report: Report) -> str:
 
 
 def _spread(report: Report) -> str:
-    """Say over how many seeds the test score is a mean, and how far the seeds leave it open."""
+    """Return the number of seeds behind the test score, and its interval."""
     scores = report.train.seeds
     accuracies = [score.test_accuracy for score in scores if score.test_accuracy is not None]
     seeds = wording.count(len(scores), "seed")
@@ -181,9 +184,9 @@ def _gain_verdict(gain: Interval) -> GainVerdict:
 
 
 def _relative(baseline: Baseline, objective: Objective) -> str:
-    """Say by how many percent the winner's loss is lower than the baseline's.
+    """Return by how many percent the winner's loss is lower than the baseline's.
 
-    Of what is to be maximised, give the difference: percents of an accuracy would be taken for points.
+    For an objective to be maximised return the difference: percent of an accuracy would be read as points.
     """
     reference = baseline.row.objective.mean
     if objective.direction == "max" or not (isfinite(reference) and reference > 0):
@@ -197,7 +200,7 @@ def _bounds(interval: Interval) -> str:
 
 
 def _tiles(report: Report, gains: tuple[Gain, ...]) -> list[Tile]:
-    """Choose the key numbers: the test score, the gains, and how wide the good rates lie."""
+    """Return the key numbers: the test score, the gains, and the range of good rates."""
     train = report.train
     if train.test_accuracy is None:
         tiles = [Tile("Test loss", wording.loss(train.test_loss), (_spread(report),)), *_mae(report)]

@@ -156,14 +156,14 @@ def _environment(*, escaped: bool) -> Environment:
 
 
 def _interval(mean: Interval | None) -> str:
-    """Format the 95% interval of the mean accuracy; empty if there is one seed only."""
+    """Return the 95% interval of the mean accuracy; empty if there is one seed only."""
     if mean is None or not isfinite(mean.low):
         return ""
     return f"{wording.percent(mean.low)} to {wording.percent(mean.high)}"
 
 
 def _spread(mean: Interval | None, values: Sequence[float | None], write: Callable[[float], str]) -> str:
-    """Format the mean over seeds, and the lowest and highest seed."""
+    """Return the mean over seeds, and the lowest and highest seed."""
     known = [value for value in values if value is not None]
     if mean is None or not known:
         return "not run"

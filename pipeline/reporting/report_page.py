@@ -31,7 +31,7 @@ _FILTERS = {
     "scheme": wording.scheme,
     "seconds": wording.seconds,
     "span": wording.span,
-    "told_apart": told_apart,
+    "setting": told_apart,
 }
 
 _BEST_TRIALS = 30

@@ -41,7 +41,7 @@ TEXT = 9.0
 
 @dataclass(frozen=True)
 class Mark:
-    """How one series is drawn."""
+    """The colour, marker and dashes of one series."""
 
     color: str
     marker: str

@@ -194,7 +194,7 @@ def test_audits_are_told(report: Report) -> None:
     """Agreement of budgets, noise, divergence, importance, costs and a bound that moved; nothing where none are."""
     shown = Page(render(report)).visible
     for text in (
-        "Ranks at 0.556 epochs",
+        "Ranking at 0.556 epochs",
         "Spearman's correlation 0.7",
         "not defined",
         "standard deviation 0.0042",
@@ -202,12 +202,12 @@ def test_audits_are_told(report: Report) -> None:
         "rate 62.00%, scheme 30.00%, parameters 8.00%",
         "blind search",
         "320,000",
-        "lay at the high bound 0.15, which was moved to 0.32",
+        "lay at the high bound 0.15, so the bound was moved to 0.32",
     ):
         assert text in shown
     assert report.search is not None
     bare = replace(report, search=report.search.model_copy(update={"audits": None}))
-    assert "What the search measured of itself" not in render(bare)
+    assert "What the search measured about itself" not in render(bare)
 
 
 def test_several_batch_sizes_are_told_apart(report: Report, rendered: str) -> None:
@@ -224,7 +224,8 @@ def test_several_batch_sizes_are_told_apart(report: Report, rendered: str) -> No
         "The range test of batch=128 refused to suggest a rate",
         "SGD, batch 50, final_fraction=0.01",
         "Optimizer Batch size Suggested rate Interval to search SGD 50 0.0562 0.0032 to 0.32 SGD 128 refused",
-        "2 not tried for want of trials: nothing is known of them. What was not tried batch=50 rex, batch=128 rex.",
+        "2 not tried because of too few trials: nothing is known about them. "
+        "What was not tried batch=50 rex, batch=128 rex.",
     ):
         assert words in shown
         assert words not in Page(rendered).visible
