@@ -39,10 +39,10 @@ class _Test:
 def judge(experiments: Sequence[Experiment], scores: Scores, classes: int) -> dict[str, Judgement]:
     """Judge the claims of all experiments together.
 
-    Claims of a difference in test loss ("worse", "better") are paired t tests on the seeds that both experiments have;
-    claims of a test accuracy ("above") are t tests of its mean. Their p values are adjusted for the number of such
-    tests (Holm 1979), so that all verdicts from tests hold together at 95%. A claim that the adjusted test does not
-    decide is within noise. If a side of a comparison diverged, there is nothing to test: it is the worse one.
+    A claim of a difference in test loss ("worse", "better") is decided by a paired t test on the seeds that both
+    experiments have, a claim of a test accuracy ("above") by a t test of its mean. The p values are adjusted for the
+    number of tests (Holm 1979), so that all their verdicts hold together at 95%. A claim that its adjusted test does
+    not decide is within noise. If one side of a comparison diverged, it is the worse one, without a test.
 
     Args:
         experiments: Those that were run.

@@ -47,7 +47,7 @@ class _Series:
 
     @property
     def rates(self) -> Array:
-        """The rate of each update, which is the same on every seed."""
+        """The rate of each update, on the first seed."""
         return self.trainings[0].training.rates.astype(np.float64)
 
 

@@ -52,7 +52,7 @@ def validate(scheme: str, params: Mapping[str, Value] | None = None) -> dict[str
 
 
 def _impossible_time(accepted: Mapping[str, Parameter], params: Mapping[str, Value]) -> str:
-    """Refuse a time that no update can resolve, and one above 1 in fractions: it was meant in epochs or steps."""
+    """Return what is wrong with a time: too short, or a fraction above 1, which was meant in epochs or steps; or ""."""
     for name, parameter in accepted.items():
         times = numbers(str(params[name])) if parameter.is_time else ()
         if any(0.0 < time < SHORTEST_TIME for time in times):
@@ -63,10 +63,10 @@ def _impossible_time(accepted: Mapping[str, Parameter], params: Mapping[str, Val
 
 
 def check_training(steps: object, steps_per_epoch: object, initial_lr: object) -> None:
-    """Refuse a training that cannot be.
+    """Check the numbers of updates and the rate of a training.
 
     Raises:
-        InputError: a number of updates is not a whole number, or the rate not a number, within its bounds.
+        InputError: a number of updates is not a whole number, or the rate is not a number, within its bounds.
 
     """
     for name, value in (("steps", steps), ("steps_per_epoch", steps_per_epoch)):
@@ -77,7 +77,7 @@ def check_training(steps: object, steps_per_epoch: object, initial_lr: object) -
 
 
 def formula_arguments(scheme: str, checked: Mapping[str, Value]) -> dict[str, Any]:
-    """Return what `timeline.learning_rates` takes from checked parameters: texts of numbers become lists of numbers."""
+    """Return checked parameters as arguments of `timeline.learning_rates`: texts of numbers become lists of numbers."""
     accepted = parameters_of(SCHEMES[scheme])
     return {
         name: list(numbers(str(value))) if accepted[name].kind == "numbers" else value
@@ -90,8 +90,8 @@ class Part:
     """One part of a joined curve.
 
     Attributes:
-        length: An int is a number of updates, a float a fraction of the training.
-        scale: The part's `initial_lr`, as a fraction of that of the whole.
+        length: A number of updates if it is an int, a fraction of the training if it is a float.
+        scale: The part's `initial_lr`, as a fraction of that of the whole curve.
 
     """
 
@@ -114,9 +114,9 @@ def curve(
     Args:
         scheme: A name in `SCHEMES`.
         steps: The number of updates in the training.
-        steps_per_epoch: The number of updates in an epoch; it matters only to times given in epochs.
-        initial_lr: The first rate of a scheme that never rises, the highest of any other.
-        params: The scheme's parameters; `warmup` and `warmup_start` besides. What is missing has its default.
+        steps_per_epoch: The number of updates in an epoch; it matters only for times in epochs.
+        initial_lr: The first rate of a scheme that never rises, the highest rate of any other.
+        params: The scheme's parameters, and `warmup` and `warmup_start`. Missing ones have their defaults.
 
     Raises:
         InputError: an argument or a parameter is unknown or out of range.
@@ -143,10 +143,10 @@ def warmup(rates: Array, steps: int, start: float = 0.0) -> Array:
 
 
 def join(parts: Sequence[Part], *, steps: int, steps_per_epoch: int, initial_lr: float) -> Array:
-    """Return the curves of the parts one after the other, each squeezed into its own length, as float64[steps].
+    """Return the curves of the parts one after the other, each compressed into its own length, as float64[steps].
 
     Raises:
-        InputError: the lengths do not add up to `steps` (or to 1), or as in `curve`.
+        InputError: the lengths do not add up to `steps` (or to 1), or as for `curve`.
 
     """
     check_training(steps, steps_per_epoch, initial_lr)
@@ -183,10 +183,10 @@ def _updates_of_parts(lengths: Sequence[int | float], steps: int) -> list[int]:
 def rewriter(
     scheme: str, params: Mapping[str, Value] | None = None
 ) -> Callable[[Array, int, Sequence[float]], Array] | None:
-    """Return `rewrite(curve, step, val_losses) -> curve` of a reactive scheme, None of any other.
+    """Return the function `rewrite(curve, step, val_losses) -> curve` of a reactive scheme, None for any other.
 
-    To be called after each validation with the curve, the number of updates done and all validation losses so far. It
-    returns the curve with its rates from update `step` on computed anew; calling it twice changes nothing more.
+    It must be called after each validation with the curve, the number of updates done and all validation losses so far.
+    It returns the curve with its rates from update `step` on recomputed; calling it again changes nothing.
 
     Raises:
         InputError: as `validate`.

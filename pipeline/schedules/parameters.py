@@ -43,7 +43,7 @@ Search = Float | Int | Choice
 
 @dataclass(frozen=True)
 class Bounds:
-    """The finite numbers between two, which themselves belong to them unless open."""
+    """The finite numbers from `low` to `high`, each bound included unless it is open."""
 
     low: float = -math.inf
     high: float = math.inf
@@ -67,9 +67,9 @@ class Parameter:
 
     Attributes:
         kind: "numbers" is text: numbers joined by ":", each within the bounds. A "str" is one of the choices.
-        bounds: What a number may be, if there are no choices.
-        is_time: In the unit of the scheme, hence at most 1 if that is the fraction.
-        search: Where a search looks; None if it keeps the default.
+        bounds: The range of a number, if there are no choices.
+        is_time: True for a time in the unit of the scheme, which is at most 1 if that is the fraction.
+        search: The values that a search tries; None if it keeps the default.
 
     """
 
@@ -84,7 +84,7 @@ class Parameter:
 
     @property
     def accepted(self) -> str:
-        """What would be accepted, in words."""
+        """The accepted values in words."""
         if self.choices:
             return "one of " + ", ".join(str(choice) for choice in self.choices)
         if self.kind == "bool":
@@ -96,7 +96,7 @@ class Parameter:
         """Return `value` in the parameter's own type.
 
         Raises:
-            InputError: it is of another type or not within the range.
+            InputError: it has another type or is out of range.
 
         """
         converted = self._converted(value)
@@ -136,12 +136,12 @@ class Parameter:
 
 
 def numbers(text: str) -> tuple[float, ...]:
-    """Return the numbers in a value of the kind "numbers"."""
+    """Return the numbers in a value of kind "numbers"."""
     return tuple(float(number) for number in text.split(":"))
 
 
 def parse_params(text: str) -> dict[str, Value]:
-    """Return the parameters in `text`, each as the first it can be of bool, int, float and str.
+    """Return the parameters in `text`, each as the first of bool, int, float and str that fits.
 
     Raises:
         InputError: it is not of the form `name=value,name=value`, or a name occurs twice.
@@ -163,7 +163,7 @@ def format_params(params: Mapping[str, Value]) -> str:
     """Return the text that `parse_params` reads back as `params`.
 
     Raises:
-        InputError: a text among the values is empty or has a comma, an equals sign or a space in it.
+        InputError: a text value is empty or contains a comma, an equals sign or a space.
 
     """
     for name, value in params.items():

@@ -1,4 +1,4 @@
-"""What a row of the table is made of: the scheme itself, the parameters that several share, and their checks."""
+"""The scheme as a row of the table, the parameters that several schemes share, and checks across parameters."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ Rewrite = Callable[[Array, int, Sequence[float], Mapping[str, Value]], Array]
 
 
 def nothing_wrong(params: Mapping[str, Value]) -> str:
-    """Check nothing, for a scheme whose parameters do not depend on each other."""
+    """Return "", for a scheme whose parameters do not depend on each other."""
     return ""
 
 
@@ -22,13 +22,13 @@ class Scheme:
 
     Attributes:
         formula: Called as `formula(x, length, initial_lr, **parameters)`, see `decays` and `cycles`.
-        complexity: 0 is the constant rate; of schemes that do equally well, the one of the lowest complexity is best.
+        complexity: 0 for the constant rate; among schemes that do equally well, the lowest complexity is preferred.
         parameters: Its own parameters; every scheme also has those of `COMMON`.
-        monotone: The curve never rises, so that `initial_lr` is its first rate; otherwise it is the peak.
-        searchable: False for what a search could not compress into a smaller budget: forms in absolute lengths, and
-            schemes that react to validations, of which a smaller budget has fewer.
+        monotone: True if the curve never rises, so that `initial_lr` is its first rate; otherwise it is the peak.
+        searchable: False if a search cannot compress the curve into a smaller budget: forms in absolute lengths, and
+            schemes that react to validations, as a smaller budget has fewer.
         check: Returns what is wrong with parameters that are each within their range, or "".
-        rewrite: Computes the rest of the curve anew from the validation losses, see `plateau`.
+        rewrite: Recomputes the rest of the curve from the validation losses, see `plateau`.
 
     """
 
@@ -49,14 +49,14 @@ class Scheme:
 
 
 def milestones_increase(params: Mapping[str, Value]) -> str:
-    """Check that each milestone is after the one before."""
+    """Check that the milestones increase."""
     times = [float(time) for time in str(params["milestones"]).split(":")]
     increasing = all(early < late for early, late in pairwise(times))
     return "" if increasing else f"parameter 'milestones' must increase; received {params['milestones']!r}"
 
 
 def factors_fit_milestones(params: Mapping[str, Value]) -> str:
-    """Check that there is one factor more than milestones."""
+    """Check that there is one more factor than milestones."""
     expected = str(params["milestones"]).count(":") + 2
     if str(params["factors"]).count(":") + 1 != expected:
         return (

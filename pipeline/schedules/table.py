@@ -1,4 +1,4 @@
-"""The table of all schemes, and the forms of the two articles as rows of it.
+"""The table of all schemes, and the decay forms of the two articles in its terms.
 
 `initial_lr` is the one rate by which every scheme is tuned: the first rate of the schemes that never rise (`monotone`),
 the highest rate of the others.

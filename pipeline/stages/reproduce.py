@@ -34,7 +34,7 @@ _MNIST = 0xEE8604D9
 
 
 def summary(result: ReproduceResult) -> str:
-    """What came out, in one line."""
+    """Return the result in one line."""
     counts = Counter(row.verdict for row in result.experiments)
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
     return f"{len(result.experiments)} experiments, claims: {verdicts}; reports/articles/index.html"
@@ -95,7 +95,7 @@ def _claim(one: Conducted, scores: Mapping[str, Sequence[SeedScore]], judgement:
 
 
 def _write(context: Context[ReproduceOptions], result: ReproduceResult, conducted: Sequence[Conducted]) -> None:
-    """`index.html`, and `README.md` with its pictures."""
+    """Write `index.html`, and `README.md` with its pictures."""
     context.status.begin("drawing")
     folder = context.run.folder
     page = articles_page.Articles(
@@ -116,7 +116,7 @@ def _write(context: Context[ReproduceOptions], result: ReproduceResult, conducte
 
 
 def _curves(experiments: Sequence[Experiment]) -> dict[str, dict[str, Array]]:
-    """The decay schemes of each article, one rate an epoch over as many epochs as the article has."""
+    """Return the decay schemes of each article, with one rate per epoch over all epochs of the article."""
     drawn: dict[str, dict[str, Array]] = {}
     for experiment in experiments:
         if experiment.group == "decay":
