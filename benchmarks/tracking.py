@@ -20,7 +20,7 @@ import numpy as np
 from pipeline import datasets
 from pipeline.evaluation import Evaluation
 from pipeline.models import builder
-from pipeline.stages.drawing import draw_training
+from pipeline.reporting.training_figures import lr_curve
 from pipeline.tracking import Store, TrainingLog
 from pipeline.training import Trainer
 
@@ -43,7 +43,7 @@ def main() -> None:
     gc.freeze()  # as `quick_imports` does for a stage
     alone, logged, logging = [], [], []
     with store.stage_run("search", "benchmark", {}) as run:
-        log = TrainingLog(store, run, "benchmark", draw_training)
+        log = TrainingLog(store, run, "benchmark", lr_curve)
         for seed in range(-1, options.pairs):  # the first pair is a warm-up: it traces
             evaluation = Evaluation("sgd", "cosine", 0.05, {}, options.epochs, max(seed, 0), options.batch_size)
             curve = evaluation.curve(trainer.steps_per_epoch)

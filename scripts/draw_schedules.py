@@ -12,8 +12,19 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from pipeline.schedules import COMMON, SCHEMES, Choice, Float, Parameter, Scheme, Value, curve, format_params, rewriter
-from pipeline.schedules.timeline import Array
+from pipeline.schedules import (
+    COMMON,
+    SCHEMES,
+    Array,
+    Choice,
+    Float,
+    Parameter,
+    Scheme,
+    Value,
+    curve,
+    format_params,
+    rewriter,
+)
 
 DOCS = Path(__file__).parent.parent / "docs"
 START, END = "<!-- tables: written by scripts/draw_schedules.py -->", "<!-- end of tables -->"

@@ -1,5 +1,5 @@
-"""The experiments of the two articles, as data: what is trained, what is claimed, how to tell whether that holds.
+"""The experiments of the two articles as data: what is trained, what is claimed, and how each claim is judged.
 
-"Learning Rate Decay" (GeeksforGeeks, 2025) is article a, "Problems with fixed and decaying learning rates"
-(MachineCurve, 2019, updated 2021) article b. Needs no TensorFlow.
+Article a is "Learning Rate Decay" (GeeksforGeeks, 2025), article b "Problems with fixed and decaying learning rates"
+(MachineCurve, 2019, updated 2021). Needs no TensorFlow.
 """

@@ -1,4 +1,4 @@
-"""What one experiment is."""
+"""The two articles, and what one experiment of them is."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,9 +12,18 @@ Group = Literal["fixed", "decay", "solution", "answer"]
 RatesFrom = Literal["article", "search", "interval"]
 
 
+ARTICLES = {
+    "a": "Learning Rate Decay (GeeksforGeeks, updated 2025)",
+    "b": "Problems with fixed and decaying learning rates (MachineCurve, 2019, updated 2021)",
+}
+
+PUBLISHED_EXAMPLES = 60_000
+"""Training examples of MNIST, which both articles use."""
+
+
 @dataclass(frozen=True)
 class Figures:
-    """What an article reports on its test set, of one training."""
+    """The test results that an article reports for one training."""
 
     test_accuracy: float
     test_loss: float | None = None
@@ -22,12 +31,12 @@ class Figures:
 
 @dataclass(frozen=True)
 class Check:
-    """How to tell whether a claim holds; see `judging`.
+    """How a claim is judged; see `judging`.
 
     Attributes:
         kind: "learns" and "stuck" compare the test loss with that of guessing; "worse" and "better" compare it with
-            the experiment `than`, seed by seed; "above" compares the test accuracy with `accuracy`.
-        than: the experiment that this one is compared with, for the verdict or only beside it.
+            that of the experiment `than`, seed by seed; "above" compares the test accuracy with `accuracy`.
+        than: the experiment to compare with, for the verdict or only for information.
         accuracy: a fraction of 1.
 
     """
@@ -42,16 +51,15 @@ class Experiment:
     """One row of the articles' page: a network trained in one way, on several seeds.
 
     Attributes:
-        id: what it is called, and in what order the articles have it.
-        claim: what the article, or whoever made it, says about it.
-        check: how to tell whether the claim holds.
+        id: the article's letter (S for this project's answers) and a number, in the order of the article.
+        claim: what the article, or this project, claims about the training.
+        check: how the claim is judged.
         rates_from: where scheme and rate come from: the article, the `search`, or the `interval` of the range test.
-        found_by: the answer whose search and range test those are; "" where the article gives them.
-        published: the figures of the article, where it has some.
-        epochs, batch_size, momentum, optimizer, model: as everywhere.
-        patience: the training stops after this part of its epochs without a better validation loss, and keeps the
-            weights of its best; 0 trains to the end.
-        more_seeds: added to the number of seeds asked for.
+        found_by: the id of the answer whose search or range test is used; "" if the article gives scheme and rate.
+        published: the article's test results, if it has any.
+        patience: the fraction of the epochs after which the training stops without a better validation loss, and
+            restores the weights of its best epoch; 0 trains to the end.
+        more_seeds: added to the number of seeds that the user asks for.
 
     """
 
@@ -77,7 +85,7 @@ class Experiment:
 
     @property
     def name(self) -> str:
-        """What tells its run from others: `B1 Adam 0.001`."""
+        """The name of its run: `B1 Adam 0.001`."""
         return f"{self.id} {self.title}"
 
     @property
@@ -93,5 +101,5 @@ class Experiment:
 
     @property
     def cost(self) -> int:
-        """Roughly how long an epoch takes, in epochs of article a's network: convolutions cost more."""
+        """The rough duration of an epoch, in epochs of article a's network: convolutions cost more."""
         return 1 if self.model == "mlp" else 5

@@ -1,4 +1,4 @@
-"""The data as the articles split it."""
+"""The data, split as in the articles."""
 
 from dataclasses import replace
 
@@ -11,19 +11,19 @@ from pipeline.errors import InputError
 from pipeline.results import PrepareResult
 
 _KEPT = 0.8
-"""Article b's `validation_split` holds out the rest."""
+"""The fraction that article b trains on; its `validation_split` holds out the rest."""
 
 
 def as_published(raw: Raw) -> bool:
-    """Whether the articles' splits can be had: they need an official test set."""
+    """Return whether the articles' splits are possible: they need an official test set."""
     return raw.x_test is not None
 
 
 def refuse_unusable(prepared: PrepareResult, article: str) -> None:
-    """Refuse data that no experiment can use, before hours of searches and not after them.
+    """Check that the experiments can use the data, before hours are spent on searches.
 
     Raises:
-        InputError: if the labels are no classes, or article b's networks would get no images.
+        InputError: the labels are not classes, or article b's networks would not get images.
 
     """
     if prepared.task != "classification":
@@ -34,13 +34,13 @@ def refuse_unusable(prepared: PrepareResult, article: str) -> None:
 
 
 def split_as_articles(raw: Raw, article: Article, seed: int) -> Splits:
-    """Split as the article does; a source without an official test set is split at random, as everywhere else here.
+    """Split the data as the article does, or at random if the source has no official test set.
 
-    Article a trains on all of the training set, and validates on the test set. Article b holds out the last fifth of
-    the training set, as Keras' `validation_split` does, which never shuffles.
+    Article a trains on the whole training set and validates on the test set. Article b holds out the last fifth of the
+    training set, as Keras' `validation_split` does, which never shuffles.
 
     Raises:
-        InputError: if the data cannot be used.
+        InputError: the data cannot be used.
 
     """
     if not as_published(raw):

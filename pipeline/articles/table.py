@@ -1,22 +1,19 @@
-"""The table of all experiments, and which of them are asked for."""
+"""The table of all experiments, the rates that article a prints, and the choice of experiments by options."""
 
 from functools import partial
 from typing import Any
 
-from pipeline.articles.experiment import Check, Experiment, Figures
+import numpy as np
+
+from pipeline.articles.experiment import PUBLISHED_EXAMPLES, Check, Experiment, Figures
 from pipeline.config import ReproduceOptions, SearchOptions
 from pipeline.schedules import ARTICLE_FORMS
 
-ARTICLES = {
-    "a": "Learning Rate Decay (GeeksforGeeks, updated 2025)",
-    "b": "Problems with fixed and decaying learning rates (MachineCurve, 2019, updated 2021)",
-}
-
-PUBLISHED_EXAMPLES = 60_000
-"""Training examples of MNIST, which both articles use."""
+LAST_PRINTED = 0.031885575503110886
+"""The rate that article a's program prints at the end."""
 
 _ANSWERED = 2
-"""Seeds that the answers, and the experiments they are compared with, have more than the others."""
+"""Additional seeds of the answers and of the experiments that they are compared with."""
 
 _A = partial(Experiment, article="a", model="mlp", optimizer="sgd", batch_size=32, epochs=15, initial_lr=0.1)
 _B = partial(Experiment, article="b", model="cnn", optimizer="adam", batch_size=250, epochs=25, initial_lr=0.001)
@@ -36,9 +33,16 @@ _WORSE_THAN_BASELINE, _BETTER_THAN_BASELINE = Check("worse", than="B1"), Check("
 _BETTER_THAN_FIXED = Check("better", than="A0")
 
 
-def _decay(form: str) -> dict[str, Any]:
-    scheme, params = ARTICLE_FORMS[form]
-    return {"group": "decay", "scheme": scheme, "params": params}
+def _decay_a(id: str, name: str, form: str, claim: str, more_seeds: int = 0) -> Experiment:
+    (scheme, params), title = ARTICLE_FORMS[form], f"SGD 0.1, {name}"
+    shared: dict[str, Any] = {"group": "decay", "check": _BETTER_THAN_FIXED, "more_seeds": more_seeds}
+    return _A(id=id, title=title, claim=claim, scheme=scheme, params=params, **shared)
+
+
+def _decay_b(id: str, name: str, form: str, claim: str) -> Experiment:
+    (scheme, params), title = ARTICLE_FORMS[form], f"Adam 0.001, {name}"
+    shared: dict[str, Any] = {"group": "decay", "check": _BETTER_THAN_BASELINE}
+    return _B(id=id, title=title, claim=claim, scheme=scheme, params=params, **shared)
 
 
 _ROWS = (
@@ -50,48 +54,34 @@ _ROWS = (
         check=_LEARNS,
         scheme="constant",
     ),
-    _A(
-        id="A1",
-        title="SGD 0.1, exponential in steps",
-        claim="the article's experiment: a decaying rate converges further than a fixed one",
-        check=_BETTER_THAN_FIXED,
+    _decay_a(
+        "A1",
+        "exponential in steps",
+        "geeksforgeeks_experiment",
+        "the article's experiment: a decaying rate converges further than a fixed one",
         more_seeds=_ANSWERED,
-        **_decay("geeksforgeeks_experiment"),
     ),
-    _A(
-        id="A2",
-        title="SGD 0.1, step",
-        claim="a drop after every few epochs converges further than a fixed rate",
-        check=_BETTER_THAN_FIXED,
-        **_decay("geeksforgeeks_step"),
+    _decay_a("A2", "step", "geeksforgeeks_step", "a drop after every few epochs converges further than a fixed rate"),
+    _decay_a(
+        "A3",
+        "exponential",
+        "geeksforgeeks_exponential",
+        "a smooth fall, fastest at first, converges further than a fixed rate",
     ),
-    _A(
-        id="A3",
-        title="SGD 0.1, exponential",
-        claim="a smooth fall, fastest at first, converges further than a fixed rate",
-        check=_BETTER_THAN_FIXED,
-        **_decay("geeksforgeeks_exponential"),
+    _decay_a(
+        "A4",
+        "inverse time",
+        "geeksforgeeks_inverse_time",
+        "a fall that itself slows down converges further than a fixed rate",
     ),
-    _A(
-        id="A4",
-        title="SGD 0.1, inverse time",
-        claim="a fall that itself slows down converges further than a fixed rate",
-        check=_BETTER_THAN_FIXED,
-        **_decay("geeksforgeeks_inverse_time"),
+    _decay_a(
+        "A5",
+        "polynomial",
+        "geeksforgeeks_polynomial",
+        "a fall to zero at the end of training converges further than a fixed rate",
     ),
-    _A(
-        id="A5",
-        title="SGD 0.1, polynomial",
-        claim="a fall to zero at the end of training converges further than a fixed rate",
-        check=_BETTER_THAN_FIXED,
-        **_decay("geeksforgeeks_polynomial"),
-    ),
-    _A(
-        id="A6",
-        title="SGD 0.1, basic",
-        claim="a smaller rate at regular intervals converges further than a fixed one",
-        check=_BETTER_THAN_FIXED,
-        **_decay("geeksforgeeks_basic"),
+    _decay_a(
+        "A6", "basic", "geeksforgeeks_basic", "a smaller rate at regular intervals converges further than a fixed one"
     ),
     _FIXED(
         id="B1",
@@ -133,61 +123,45 @@ _ROWS = (
         initial_lr=1e-7,
         published=Figures(0.16249999403953552, 2.2723510555267334),
     ),
-    _B(
-        id="B6",
-        title="Adam 0.001, linear",
-        claim="a rate that falls by the same amount each epoch does better than a fixed one",
-        check=_BETTER_THAN_BASELINE,
-        **_decay("machinecurve_linear"),
+    _decay_b(
+        "B6",
+        "linear",
+        "machinecurve_linear",
+        "a rate that falls by the same amount each epoch does better than a fixed one",
     ),
-    _B(
-        id="B7",
-        title="Adam 0.001, step",
-        claim="a rate that is halved every 15 epochs does better than a fixed one",
-        check=_BETTER_THAN_BASELINE,
-        **_decay("machinecurve_step"),
+    _decay_b("B7", "step", "machinecurve_step", "a rate that is halved every 15 epochs does better than a fixed one"),
+    _decay_b(
+        "B8", "time", "machinecurve_time", "a rate that falls with time, by ever more, does better than a fixed one"
     ),
-    _B(
-        id="B8",
-        title="Adam 0.001, time",
-        claim="a rate that falls with time, by ever more, does better than a fixed one",
-        check=_BETTER_THAN_BASELINE,
-        **_decay("machinecurve_time"),
+    _decay_b(
+        "B9",
+        "exponential",
+        "machinecurve_exponential",
+        "a smooth fall, fastest at first, does better than a fixed rate (article a's exponential is the same)",
     ),
-    _B(
-        id="B9",
-        title="Adam 0.001, exponential",
-        claim="a smooth fall, fastest at first, does better than a fixed rate (article a's exponential is the same)",
-        check=_BETTER_THAN_BASELINE,
-        **_decay("machinecurve_exponential"),
+    _decay_b(
+        "B10",
+        "step (a)",
+        "geeksforgeeks_step",
+        "not in article b: a rate that is halved every 5 epochs does better than a fixed one",
     ),
-    _B(
-        id="B10",
-        title="Adam 0.001, step (a)",
-        claim="not in article b: a rate that is halved every 5 epochs does better than a fixed one",
-        check=_BETTER_THAN_BASELINE,
-        **_decay("geeksforgeeks_step"),
+    _decay_b(
+        "B11",
+        "inverse time (a)",
+        "geeksforgeeks_inverse_time",
+        "not in article b: a fall that itself slows down does better than a fixed rate",
     ),
-    _B(
-        id="B11",
-        title="Adam 0.001, inverse time (a)",
-        claim="not in article b: a fall that itself slows down does better than a fixed rate",
-        check=_BETTER_THAN_BASELINE,
-        **_decay("geeksforgeeks_inverse_time"),
+    _decay_b(
+        "B12",
+        "polynomial (a)",
+        "geeksforgeeks_polynomial",
+        "not in article b: a fall to zero at the end of training does better than a fixed rate",
     ),
-    _B(
-        id="B12",
-        title="Adam 0.001, polynomial (a)",
-        claim="not in article b: a fall to zero at the end of training does better than a fixed rate",
-        check=_BETTER_THAN_BASELINE,
-        **_decay("geeksforgeeks_polynomial"),
-    ),
-    _B(
-        id="B13",
-        title="Adam 0.001, basic (a)",
-        claim="not in article b: a smaller rate at regular intervals does better than a fixed one",
-        check=_BETTER_THAN_BASELINE,
-        **_decay("geeksforgeeks_basic"),
+    _decay_b(
+        "B13",
+        "basic (a)",
+        "geeksforgeeks_basic",
+        "not in article b: a smaller rate at regular intervals does better than a fixed one",
     ),
     _B(
         id="B14",
@@ -264,8 +238,23 @@ EXPERIMENTS: dict[str, Experiment] = {row.id: row for row in _ROWS}
 """Every experiment by its id: A and B are the articles', S this project's answers to the question they leave."""
 
 
+def printed_rates() -> tuple[float, ...]:
+    """Return the rate at the start of each epoch of article a's training, and the rate at its end.
+
+    They are computed in float32, as Keras computes its `ExponentialDecay`. The curve of the training itself is computed
+    in float64 and rounded once, so it differs by rounding errors of float32 only.
+    """
+    experiment = EXPERIMENTS["A1"]
+    steps_per_epoch = PUBLISHED_EXAMPLES // experiment.batch_size
+    steps = np.arange(experiment.epochs + 1) * steps_per_epoch
+    drops = steps // np.int64(experiment.params["decay_length"])
+    # The power is rounded from float64: NumPy's own in float32 is one digit less exact than that of TensorFlow.
+    powers = (np.float64(np.float32(experiment.params["decay_rate"])) ** drops).astype(np.float32)
+    return tuple(float(rate) for rate in np.float32(experiment.initial_lr) * powers)
+
+
 def chosen(options: ReproduceOptions) -> tuple[Experiment, ...]:
-    """The experiments that are asked for, in the table's order."""
+    """Return the experiments that the options ask for, in the order of the table."""
     return tuple(
         experiment
         for experiment in EXPERIMENTS.values()
@@ -274,17 +263,17 @@ def chosen(options: ReproduceOptions) -> tuple[Experiment, ...]:
 
 
 def epochs_of(experiment: Experiment, options: ReproduceOptions) -> int:
-    """How many epochs an experiment is trained: the article's, or fewer where fewer are asked for."""
+    """Return the number of epochs of an experiment: the article's, or fewer if the options ask for fewer."""
     return min(experiment.epochs, options.epochs or experiment.epochs)
 
 
 def seeds_of(experiment: Experiment, options: ReproduceOptions) -> int:
-    """How many seeds an experiment is trained on; the first ones are the same for all, so that they can be paired."""
+    """Return the number of seeds of an experiment. All experiments share the first seeds, so they can be paired."""
     return options.seeds + experiment.more_seeds
 
 
 def searches(options: ReproduceOptions) -> dict[str, SearchOptions]:
-    """The search behind each answer that is asked for, by the answer's id."""
+    """Return the search behind each answer that the options ask for, by the id of the answer."""
     wanted = {experiment.found_by for experiment in chosen(options)} - {""}
     return {name: _search(EXPERIMENTS[name], options) for name in EXPERIMENTS if name in wanted}
 

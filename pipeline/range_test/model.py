@@ -21,7 +21,7 @@ from pipeline.evaluation import Training
 from pipeline.range_test.analysis import Analysis
 from pipeline.range_test.conducting import Sweeps, conduct
 from pipeline.range_test.exploration import WIDENINGS, bounds, updates_for
-from pipeline.reporting import figures
+from pipeline.reporting import range_test_figures
 from pipeline.results import RangeTestResult
 from pipeline.schedules import Array, Spacing
 from pipeline.training.own_model import OwnModel, batch_length, knows_length, model_kept
@@ -74,7 +74,7 @@ class RangeTest:
 
     def figure(self) -> Figure:
         """Loss against rate: every seed, their median and band, the suggestions, the interval and divergence."""
-        return figures.range_test(
+        return range_test_figures.range_test(
             self.rates,
             self.losses,
             self.summary,

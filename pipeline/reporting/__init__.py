@@ -1,1 +1,1 @@
-"""Figures of the experiments, the answer in words, and the HTML report that holds both."""
+"""Figures of the experiments, the answer in words, and the pages that show both."""

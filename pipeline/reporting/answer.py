@@ -1,4 +1,4 @@
-"""The answer in words: what to train with, how good it is, and how sure that is. The page and the terminal share it."""
+"""The answer in words: what to train with, how good it is, and how certain that is; for page and terminal."""
 
 from dataclasses import dataclass
 from math import inf, isfinite
@@ -10,13 +10,13 @@ from pipeline.evaluation import setting_prefix
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.reporting import wording
 from pipeline.reporting.board import entries
-from pipeline.reporting.contents import Report
+from pipeline.reporting.report_inputs import Report
 from pipeline.results import Baseline, Interval, SearchResult, Transfer
 from pipeline.statistics import mean_interval
 
-Direction = Literal["better", "worse", "unclear"]
+GainVerdict = Literal["better", "worse", "unclear"]
 
-_MEANING: dict[Direction, str] = {
+_MEANING: dict[GainVerdict, str] = {
     "better": "excludes zero: better",
     "worse": "excludes zero: worse",
     "unclear": "includes zero: no difference shown",
@@ -25,17 +25,17 @@ _MEANING: dict[Direction, str] = {
 
 @dataclass(frozen=True)
 class Tile:
-    """One key number: what it is, its value, and how it is to be taken."""
+    """One key number with its label, value and explanation."""
 
     label: str
     value: str
     details: tuple[str, ...]
-    direction: Direction | None = None
+    direction: GainVerdict | None = None
 
 
 @dataclass(frozen=True)
 class Gain:
-    """The winner against one baseline, by paired seeds: in a sentence, and as a key number."""
+    """The gain of the winner over one baseline, on paired seeds, as a sentence and as a key number."""
 
     text: str
     tile: Tile
@@ -43,7 +43,7 @@ class Gain:
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer: one sentence, then what qualifies it, then the comparisons."""
+    """The answer: one sentence, the remarks that qualify it, and the comparisons."""
 
     headline: str
     score: str
@@ -57,7 +57,7 @@ class Answer:
 
 
 def compose(report: Report) -> Answer:
-    """Say in words what `report` found."""
+    """Return the answer that `report` gives."""
     search = report.search
     gains = tuple(_gain(baseline, search.objective) for baseline in search.baselines) if search else ()
     return Answer(_headline(report), _score(report), tuple(_remarks(report)), gains, tuple(_tiles(report, gains)))
@@ -76,12 +76,12 @@ def _headline(report: Report) -> str:
 
 
 def _remarks(report: Report) -> list[str]:
-    """List what a reader must know before taking the headline at its word."""
+    """Return what qualifies the headline."""
     remarks = []
     if report.train.winner.params:
         remarks.append(f"Parameters of the scheme: {wording.params(report.train.winner.params)}.")
     if report.search is None:
-        remarks.append("No search was made, so nothing here says that this is the best choice.")
+        remarks.append("There was no search, so nothing shows that this is the best choice.")
     else:
         remarks.extend([*_standing(report.search), *transferred(report.search)])
     for found in report.range_tests:
@@ -93,11 +93,11 @@ def _remarks(report: Report) -> list[str]:
 
 
 def _standing(search: SearchResult) -> list[str]:
-    """Say what the winner cannot be told from, and plainly where a baseline did better."""
+    """Return what is tied with the winner, and which baselines did better."""
     remarks, label = [], search.objective.label
     if search.objective != VAL_LOSS:
         better = "lower" if search.objective.direction == "min" else "higher"
-        remarks.append(f"This is judged by {label}, of which {better} is better.")
+        remarks.append(f"This is judged by {label}; {better} is better.")
     row = next((entry.row for entry in entries(search) if entry.role == "winner"), None)
     if row is not None and row.verdict == "tie":
         others = [wording.scheme(name) for name in search.ties]
@@ -107,14 +107,17 @@ def _standing(search: SearchResult) -> list[str]:
         remarks.append(f"In {label} it is at most {most} behind the best of them.")
     for baseline in search.baselines:
         if baseline.gain.mean < 0:
-            open_ = f"had a better mean {label}, though the intervals leave it open,"
-            sure = f"did better in {label}" if baseline.gain.high < 0 else open_
-            remarks.append(f"{baseline.name}, a constant rate, {sure} on the same seeds.")
+            better = f"did better in {label} on the same seeds"
+            if baseline.gain.high >= 0:
+                better = (
+                    f"had a better mean {label} on the same seeds, but the interval of the difference includes zero"
+                )
+            remarks.append(f"{baseline.name}, a constant rate, {better}.")
     return remarks
 
 
 def transferred(search: SearchResult) -> list[str]:
-    """Say for each other budget whether the winner wins there too; nothing where that was not asked."""
+    """Return a sentence for each other budget that was tried: whether the winner wins there too."""
     return [f"{_budget(row)} {_outcome(row)}." for row in search.transfer]
 
 
@@ -126,16 +129,16 @@ def _budget(row: Transfer) -> str:
 def _outcome(row: Transfer) -> str:
     others = wording.listed([wording.scheme(name) for name in row.rivals])
     if row.verdict == "winner":
-        return f"it still wins against all of {len(row.candidates)} compared"
+        return f"it is still the winner of {len(row.candidates)} candidates"
     if row.verdict == "tie":
         most = wording.number(row.difference.high)
         return f"it may still be the best, but cannot be told apart from {others} (at most {most} behind)"
-    lost = "it diverges on some seed" if row.verdict == "diverged" else "it is beaten"
+    lost = "it diverges on at least one seed" if row.verdict == "diverged" else "it is beaten"
     return f"{lost}: {'the best is' if len(row.rivals) == 1 else 'the best is one of'} {others}" if others else lost
 
 
 def _score(report: Report) -> str:
-    """Say how good the final trainings are on the test set, as the mean over seeds."""
+    """Return the mean test results of the final trainings as a sentence."""
     train = report.train
     if train.test_accuracy is None:
         return f"Test loss {wording.loss(train.test_loss)} ({_spread(report)})."
@@ -144,7 +147,7 @@ def _score(report: Report) -> str:
 
 
 def _spread(report: Report) -> str:
-    """Say over how many seeds the test score is a mean, and how far the seeds leave it open."""
+    """Return the number of seeds behind the test score, and its interval."""
     scores = report.train.seeds
     accuracies = [score.test_accuracy for score in scores if score.test_accuracy is not None]
     seeds = wording.count(len(scores), "seed")
@@ -159,7 +162,7 @@ def _spread(report: Report) -> str:
 
 def _gain(baseline: Baseline, objective: Objective) -> Gain:
     name, gain, accuracy = baseline.name, baseline.gain, baseline.accuracy_gain
-    label, direction = f"Against {name}", _direction(gain)
+    label, direction = f"Against {name}", _gain_verdict(gain)
     if not isfinite(gain.mean):
         reason = "it diverged on at least one seed" if gain.mean == inf else "not every training has a loss to compare"
         return Gain(f"{label}: {reason}.", Tile(label, "diverged" if gain.mean == inf else "n/a", (reason,), direction))
@@ -168,22 +171,22 @@ def _gain(baseline: Baseline, objective: Objective) -> Gain:
     details = [f"{objective.label}, by {wording.loss(gain.mean)}", f"{_bounds(gain)}", meaning]
     if accuracy is not None and objective.metric != "val_accuracy":
         bounds = f"{wording.level(accuracy)} interval {wording.points(accuracy.low)} to {wording.points(accuracy.high)}"
-        zero = _MEANING[_direction(accuracy)].partition(":")[0]
+        zero = _MEANING[_gain_verdict(accuracy)].partition(":")[0]
         text += f"; {wording.points(accuracy.mean)} accuracy points ({bounds}, {zero})"
         details.append(f"accuracy {wording.points(accuracy.mean)} points")
     return Gain(f"{text}.", Tile(label, _relative(baseline, objective), tuple(details), direction))
 
 
-def _direction(gain: Interval) -> Direction:
+def _gain_verdict(gain: Interval) -> GainVerdict:
     if gain.low > 0:
         return "better"
     return "worse" if gain.high < 0 else "unclear"
 
 
 def _relative(baseline: Baseline, objective: Objective) -> str:
-    """Say by how many percent the winner's loss is lower than the baseline's.
+    """Return by how many percent the winner's loss is lower than the baseline's.
 
-    Of what is to be maximised, give the difference: percents of an accuracy would be taken for points.
+    For an objective to be maximised return the difference: percent of an accuracy would be read as points.
     """
     reference = baseline.row.objective.mean
     if objective.direction == "max" or not (isfinite(reference) and reference > 0):
@@ -197,7 +200,7 @@ def _bounds(interval: Interval) -> str:
 
 
 def _tiles(report: Report, gains: tuple[Gain, ...]) -> list[Tile]:
-    """Choose the key numbers: the test score, the gains, and how wide the good rates lie."""
+    """Return the key numbers: the test score, the gains, and the range of good rates."""
     train = report.train
     if train.test_accuracy is None:
         tiles = [Tile("Test loss", wording.loss(train.test_loss), (_spread(report),)), *_mae(report)]
@@ -213,7 +216,8 @@ def _tiles(report: Report, gains: tuple[Gain, ...]) -> list[Tile]:
 
 
 def _mae(report: Report) -> list[Tile]:
-    errors = [t.history["val_mae"][-1] for t in report.trainings if t.role == "winner" and t.history.get("val_mae")]
+    histories = [named.training.history.get("val_mae", ()) for named in report.trainings if named.role == "winner"]
+    errors = [values[-1] for values in histories if values]
     if not errors:
         return []
     trainings = wording.count(len(errors), "training")

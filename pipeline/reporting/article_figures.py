@@ -1,4 +1,4 @@
-"""Figures of the articles' experiments, in the articles' manner: one panel each, plain axes, losses per epoch."""
+"""Figures of the articles' experiments in the style of the articles: one panel each, plain axes, losses per epoch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pipeline.reporting import style
-from pipeline.reporting.style import INK, PALETTE, TEXT, WIDE, Floats
+from pipeline.reporting.style import INK, PALETTE, TEXT, WIDE
+from pipeline.schedules import Array
 
 _PANEL = 2.5
 """Height of a panel in inches."""
@@ -20,19 +21,19 @@ _TITLE = 34
 """Characters of a title that fit above a panel."""
 
 _FAR = 20.0
-"""Where losses span more than this factor, a plain axis would show one of them only."""
+"""The factor from which losses need a logarithmic axis: a linear one would show only the largest."""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """The losses of one experiment: a frame with the columns seed, epoch, loss and val_loss, one row an epoch."""
+    """The losses of one experiment: a frame with the columns seed, epoch, loss and val_loss, one row per epoch."""
 
     title: str
     history: pd.DataFrame
 
 
-def scheme_curves(curves: Mapping[str, Floats], *, width: float = WIDE) -> Figure:
-    """Draw the learning rate of each epoch, float[epochs] by the scheme's title, each on axes of its own."""
+def scheme_curves(curves: Mapping[str, Array], *, width: float = WIDE) -> Figure:
+    """Draw the learning rate of each epoch, one panel per scheme; `curves` maps titles to float64[epochs]."""
     figure, grid = _grid(len(curves), width)
     for axes, (title, rates) in zip(grid, curves.items(), strict=False):
         axes.plot(np.arange(rates.size), rates, color=PALETTE["blue"], linewidth=2)
@@ -43,7 +44,7 @@ def scheme_curves(curves: Mapping[str, Floats], *, width: float = WIDE) -> Figur
 
 
 def losses(panels: Sequence[Panel], *, width: float = WIDE) -> Figure:
-    """Draw training and validation loss per epoch of each experiment: each seed, and their mean."""
+    """Draw training and validation loss per epoch, one panel per experiment: each seed, and their mean."""
     figure, grid = _grid(len(panels), width)
     for axes, panel in zip(grid, panels, strict=False):
         _losses(axes, panel.history)

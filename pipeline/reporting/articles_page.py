@@ -1,4 +1,4 @@
-"""The page on the articles' experiments, as HTML and as Markdown with its pictures beside it."""
+"""The page on the articles' experiments, as HTML and as Markdown with separate pictures."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,14 +8,13 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from pipeline.articles.experiment import Group
-from pipeline.articles.printed import LAST_PRINTED
-from pipeline.articles.table import ARTICLES, EXPERIMENTS
-from pipeline.reporting import article_figures, drawings, figures, wording
+from pipeline.articles.experiment import ARTICLES, Group
+from pipeline.articles.table import EXPERIMENTS, LAST_PRINTED
+from pipeline.reporting import article_figures, range_test_figures, svg, wording
 from pipeline.reporting.article_figures import Panel
-from pipeline.reporting.contents import Sweep
-from pipeline.reporting.style import Floats
+from pipeline.reporting.report_inputs import Sweep
 from pipeline.results import ClaimResult, Interval, RangeTestResult, ReproduceResult
+from pipeline.schedules import Array
 
 _GROUPS: dict[Group, str] = {
     "fixed": "Fixed learning rates",
@@ -32,12 +31,15 @@ _OPTIMIZERS = ("B1", "B14", "B15", "S2")
 class Articles:
     """Everything that the page shows.
 
-    `curves` holds the rate of each epoch of every decay scheme, by article and title; `panels` the losses by
-    experiment id; `sweep` the range test on article b's network, where there was one.
+    Attributes:
+        curves: the rate of each epoch of every decay scheme, by article and title.
+        panels: the losses of each experiment by its id.
+        sweep: the range test on article b's network, if there was one.
+
     """
 
     result: ReproduceResult
-    curves: Mapping[str, Mapping[str, Floats]]
+    curves: Mapping[str, Mapping[str, Array]]
     panels: Mapping[str, Panel]
     sweep: tuple[RangeTestResult, Sweep] | None
     environment: Mapping[str, str]
@@ -47,7 +49,7 @@ class Articles:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure of the page: the file it has beside the Markdown page, what it shows, and how it is drawn at a width."""
+    """A figure of the page: its file name next to the Markdown page, its title, and a function that draws it."""
 
     name: str
     title: str
@@ -55,7 +57,7 @@ class Picture:
 
 
 def pictures(page: Articles) -> Iterator[Picture]:
-    """Every figure of the page, in its order."""
+    """Return every figure of the page, in order."""
     for article, curves in page.curves.items():
         yield Picture(
             f"schemes_{article}",
@@ -77,7 +79,7 @@ def pictures(page: Articles) -> Iterator[Picture]:
         yield Picture(
             "range_test",
             "The range test on article b's network with SGD: training loss while the rate rises, and interval found",
-            lambda width: figures.range_test(
+            lambda width: range_test_figures.range_test(
                 sweep.rates,
                 sweep.losses,
                 found,
@@ -91,12 +93,12 @@ def pictures(page: Articles) -> Iterator[Picture]:
 
 def html(page: Articles) -> str:
     """Return the page as HTML that loads nothing from outside."""
-    drawn = [(one, drawings.drawing(one.name, one.title, one.draw)) for one in pictures(page)]
+    drawn = [(one, svg.drawing(one.name, one.title, one.draw)) for one in pictures(page)]
     return _environment(escaped=True).get_template("articles.html.j2").render(**_shared(page), drawn=drawn)
 
 
 def markdown(page: Articles) -> str:
-    """Return the page as Markdown, which shows `NAME.png` for each of the pictures."""
+    """Return the page as Markdown, which refers to `NAME.png` for each picture."""
     return (
         _environment(escaped=False).get_template("articles.md.j2").render(**_shared(page), drawn=list(pictures(page)))
     )
@@ -115,7 +117,7 @@ def _shared(page: Articles) -> dict[str, object]:
 
 
 def _optimizers(page: Articles) -> list[ClaimResult]:
-    """Those that were run, where there is something to compare."""
+    """Return the experiments with different optimizers that were run, or none if there is only one."""
     found = [row for row in page.result.experiments if row.id in _OPTIMIZERS and row.trained.candidate]
     return found if len(found) > 1 else []
 
@@ -154,14 +156,14 @@ def _environment(*, escaped: bool) -> Environment:
 
 
 def _interval(mean: Interval | None) -> str:
-    """Write where the mean accuracy lies with 95%; one seed leaves that open."""
+    """Return the 95% interval of the mean accuracy; empty if there is one seed only."""
     if mean is None or not isfinite(mean.low):
         return ""
     return f"{wording.percent(mean.low)} to {wording.percent(mean.high)}"
 
 
 def _spread(mean: Interval | None, values: Sequence[float | None], write: Callable[[float], str]) -> str:
-    """Write the mean over seeds, and the lowest and highest of them."""
+    """Return the mean over seeds, and the lowest and highest seed."""
     known = [value for value in values if value is not None]
     if mean is None or not known:
         return "not run"

@@ -1,4 +1,4 @@
-"""The leaderboard as the table and the forest plot show it: finalists and baselines in one order, each named once."""
+"""The leaderboard of table and forest plot: finalists and baselines in one order, each listed once."""
 
 from dataclasses import dataclass
 from math import inf, isfinite
@@ -19,21 +19,21 @@ class Entry:
 
     @property
     def standing(self) -> str:
-        """How the entry compares; the finalist to train with is marked among those it is tied with."""
+        """The verdict; among tied finalists, the one to train with is marked."""
         if self.role == "winner" and self.row.verdict == "tie":
             return "tie, chosen"
         return self.row.verdict
 
     @property
     def diverged(self) -> bool:
-        """Whether there is no mean to show."""
+        """Whether the candidate diverged, so that it has no mean."""
         return not isfinite(self.row.objective.mean)
 
 
 def entries(search: SearchResult) -> tuple[Entry, ...]:
-    """Finalists and baselines by their mean in the objective, best first, diverged ones last.
+    """Return finalists and baselines by their mean objective, the best first and diverged ones last.
 
-    A baseline that also stands in the search's leaderboard appears once, under its own name.
+    A baseline that is also in the leaderboard of the search appears once, under its own name.
     """
     baselines = {_key(baseline.row): baseline for baseline in search.baselines}
     found = {_key(row): _finalist(row, search) for row in search.leaderboard}

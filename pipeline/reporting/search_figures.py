@@ -1,28 +1,33 @@
-"""Figures of the search: the trials, and the finalists and baselines with their intervals."""
+"""Figures of the search: its trials, the leaderboard with its intervals, and the basins of the finalists."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
 
 from pipeline.evaluation import setting_prefix
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.reporting import style, wording
 from pipeline.reporting.board import Entry, entries
-from pipeline.reporting.style import INK, MUTED, TEXT, WIDE, Mark, Marks
-from pipeline.results import SearchResult
+from pipeline.reporting.style import GRID, INK, MUTED, TEXT, WIDE, Mark, Marks
+from pipeline.results import Basin, SearchResult
+from pipeline.schedules import Array
 
-_COLUMNS = 2
-"""Most panels side by side."""
+_TRIAL_COLUMNS, _BASIN_COLUMNS = 2, 3
+"""The most panels side by side."""
+
+_ONE_LINE = 20
+"""The longest name of a finalist that leaves room for the width of its basin in a panel's title."""
 
 
 def leaderboard(search: SearchResult, *, marks: Marks | None = None, width: float = WIDE) -> Figure:
-    """Draw a forest plot: mean objective and its interval for each finalist and baseline, the best at the top."""
+    """Draw a forest plot: the mean objective and its interval for each finalist and baseline, the best at the top."""
     lines = entries(search)
     marks = marks or style.marks(entry.row.scheme for entry in lines if entry.role != "baseline")
     figure, (axes,) = style.canvas(width, 0.9 + 0.42 * max(len(lines), 2))
@@ -36,7 +41,7 @@ def leaderboard(search: SearchResult, *, marks: Marks | None = None, width: floa
 
 
 def _names(axes: Axes, lines: Sequence[Entry], *, beside: bool) -> None:
-    """Name each line at its left, and say how it stands: `beside` the plot, or under the name where room is short."""
+    """Label each line at its left, with its verdict `beside` the plot at the right, or below the name if not."""
     names = [style.plain(entry.label) if beside else f"{style.plain(entry.label)}\n{entry.standing}" for entry in lines]
     axes.set_yticks(range(len(lines)), names)
     for place, (text, entry) in enumerate(zip(axes.get_yticklabels(), lines, strict=True)):
@@ -48,7 +53,7 @@ def _names(axes: Axes, lines: Sequence[Entry], *, beside: bool) -> None:
 
 
 def _value_axis(axes: Axes, shown: Sequence[Entry], label: str) -> None:
-    """Fit the axis to all intervals, unless a logarithmic one is due and an interval reaches down to zero."""
+    """Scale the axis to all intervals; a logarithmic one starts at a quarter of the lowest mean at most."""
     style.label(axes, x=label)
     if not shown:
         return
@@ -85,7 +90,7 @@ def _interval(axes: Axes, place: int, entry: Entry, marks: Marks) -> None:
 
 
 def _ends(entry: Entry) -> list[float]:
-    """Return the interval's bounds; the mean alone where one seed shows no spread."""
+    """Return the bounds of the interval, or the mean twice if there is one seed only."""
     interval = entry.row.objective
     if not np.isfinite([interval.low, interval.high]).all():
         return [interval.mean, interval.mean]
@@ -95,14 +100,21 @@ def _ends(entry: Entry) -> list[float]:
 def trials(
     frame: pd.DataFrame, objective: Objective = VAL_LOSS, *, marks: Marks | None = None, width: float = WIDE
 ) -> Figure:
-    """Draw the objective against initial rate of every trial, a colour and marker for each scheme.
+    """Draw the objective against initial rate of every trial, with a colour and marker for each scheme.
 
-    `frame` has the columns `optimizer`, `batch_size`, `scheme`, `initial_lr`, `budget`, `state` and that of the
-    objective's metric. Where there are several optimizers or batch sizes, each has a panel, on the same axes. Trainings
-    below the highest budget are small and pale; those that diverged stand as crosses where the worst would be.
+    Each optimizer and batch size has a panel, all on the same scales. Trainings below the highest budget are small and
+    pale; diverged ones are crosses at the edge of the worst values.
+
+    Args:
+        frame: The trials, with the columns `optimizer`, `batch_size`, `scheme`, `initial_lr`, `budget`, `state` and the
+            metric of the objective.
+        objective: What the search was judged by.
+        marks: The colour and marker of each scheme; by default the figure chooses its own.
+        width: In inches.
+
     """
     groups = _by_setting(frame)
-    columns = min(_COLUMNS, len(groups)) if width >= WIDE else 1
+    columns = min(_TRIAL_COLUMNS, len(groups)) if width >= WIDE else 1
     rows = -(-len(groups) // columns)
     alone = 4.6 if width >= WIDE else 4.8
     figure, panels = style.canvas(
@@ -136,7 +148,7 @@ class _Setting:
 
 
 def _by_setting(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """Part the trials by optimizer and batch size, each with what tells it from the others."""
+    """Group the trials by optimizer and batch size, each group with a label that distinguishes it."""
     settings = list(map(_Setting, frame["optimizer"].astype(str), frame["batch_size"].astype(int)))
     compared = list(dict.fromkeys(settings))
     return [
@@ -144,15 +156,15 @@ def _by_setting(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     ] or [("", frame)]
 
 
-def _rates(frame: pd.DataFrame) -> style.Floats:
+def _rates(frame: pd.DataFrame) -> Array:
     return frame["initial_lr"].to_numpy(dtype=np.float64)
 
 
-def _values(frame: pd.DataFrame, objective: Objective) -> style.Floats:
+def _values(frame: pd.DataFrame, objective: Objective) -> Array:
     return frame[objective.metric].to_numpy(dtype=np.float64)
 
 
-def _diverged(frame: pd.DataFrame, objective: Objective) -> npt.NDArray[np.bool_]:
+def _diverged(frame: pd.DataFrame, objective: Objective) -> NDArray[np.bool_]:
     stopped = frame["state"].astype(str).str.contains("diverged", case=False)
     return np.asarray(~np.isfinite(_values(frame, objective)) | stopped.to_numpy(), np.bool_)
 
@@ -170,7 +182,7 @@ def _trials_of(axes: Axes, frame: pd.DataFrame, objective: Objective, marks: Mar
             style.crosses(axes, lost, marks[name].color, bottom=objective.direction == "max")
 
 
-def _points(axes: Axes, x: style.Floats, y: style.Floats, mark: Mark, *, pale: bool = False) -> None:
+def _points(axes: Axes, x: Array, y: Array, mark: Mark, *, pale: bool = False) -> None:
     axes.plot(
         x,
         y,
@@ -191,4 +203,67 @@ def _keys(marks: Marks, schemes: Iterable[str], diverged: bool) -> list[Line2D]:
     return [
         Line2D([], [], linestyle="none", marker=marker, color=color, markeredgewidth=2, label=style.plain(text))
         for marker, color, text in entries
+    ]
+
+
+def basins(search: SearchResult, *, marks: Marks | None = None, width: float = WIDE) -> Figure:
+    """Draw the objective against initial rate for each finalist, with the noise between seeds as a band.
+
+    Each finalist has a panel, the best first, all on the same scales. The range of rates within noise of the best is
+    shaded. Rates that diverged are crosses at the edge of the worst values.
+    """
+    shown = [(entry, entry.row.basin) for entry in entries(search) if entry.row.basin is not None]
+    marks = marks or style.marks(entry.row.scheme for entry, _ in shown)
+    columns = min(_BASIN_COLUMNS, max(len(shown), 1)) if width >= WIDE else 1
+    rows = -(-max(len(shown), 1) // columns)
+    figure, panels = style.canvas(width, 1.4 + 2.7 * rows, rows, columns, sharex=True, sharey=True)
+    between = ": " if all(len(entry.label) <= _ONE_LINE for entry, _ in shown) else "\n"
+    for axes, (entry, basin) in zip(panels, shown, strict=False):
+        _basin_panel(axes, entry, basin, marks[entry.row.scheme], search.objective)
+        style.label(axes, title=f"{entry.label}{between}{basin.decades:.1f} decades")
+    for axes in panels[len(shown) :]:
+        axes.set_visible(False)
+    if shown:
+        _basin_scale(panels[0], [basin for _, basin in shown])
+    for at, axes in enumerate(panels):
+        below = at + columns >= len(shown)
+        style.label(
+            axes,
+            x="initial learning rate" if below else None,
+            y=search.objective.label if at % columns == 0 else None,
+        )
+        axes.tick_params(labelbottom=below)
+    style.legend(figure, 2 if width >= WIDE else 1, _basin_keys())
+    return figure
+
+
+def _basin_panel(axes: Axes, entry: Entry, basin: Basin, mark: Mark, objective: Objective) -> None:
+    rates, losses = np.array(basin.rates), np.array(basin.values)
+    sound = np.isfinite(losses)
+    noise = basin.noise if np.isfinite(basin.noise) else 0.0
+    axes.axvspan(basin.lr_low, basin.lr_high, color=mark.color, alpha=0.1, lw=0, zorder=0)
+    axes.axvline(entry.row.initial_lr, color=INK, linewidth=1, linestyle=":", zorder=1)
+    axes.fill_between(rates[sound], losses[sound] - noise, losses[sound] + noise, color=mark.color, alpha=0.25, lw=0)
+    axes.plot(
+        rates[sound], losses[sound], color=mark.color, marker=mark.marker, markersize=6, markeredgecolor=style.SURFACE
+    )
+    if not sound.all():
+        style.crosses(axes, rates[~sound], mark.color, bottom=objective.direction == "max")
+
+
+def _basin_scale(axes: Axes, shown: list[Basin]) -> None:
+    """Scale both axes, which all panels share, to the rates and losses of all basins."""
+    rates = [rate for basin in shown for rate in basin.rates]
+    losses = [loss for basin in shown for loss in basin.values if np.isfinite(loss)]
+    style.log_or_linear(axes.xaxis, min(rates), max(rates))
+    if losses:
+        style.log_or_linear(axes.yaxis, min(losses), max(losses))
+
+
+def _basin_keys() -> list[Line2D | Patch]:
+    return [
+        Line2D([], [], color=MUTED, marker="o", label="one short training each"),
+        Patch(color=MUTED, alpha=0.35, label="noise between seeds (two deviations)"),
+        Patch(color=GRID, label="rates within noise of the best"),
+        Line2D([], [], color=INK, linestyle=":", label="rate of the finalist"),
     ]

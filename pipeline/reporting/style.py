@@ -1,4 +1,4 @@
-"""The look of every figure: palette, markers, axes, and how long curves are thinned for drawing.
+"""The look of every figure: palette, markers, axes, and the thinning of long curves.
 
 Everything is set on the objects themselves, never through matplotlib's global parameters, so that figures can be drawn
 while a training runs in another thread.
@@ -10,15 +10,13 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis, XAxis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from pipeline.reporting import wording
-
-Floats = npt.NDArray[np.float64]
+from pipeline.schedules import Array
 
 PALETTE = {
     "blue": "#0072b2",
@@ -28,7 +26,7 @@ PALETTE = {
     "orange": "#e69f00",
     "sky": "#56b4e9",
 }
-"""Okabe and Ito's colours, which colour-blind readers can tell apart; yellow is left out, it vanishes on white."""
+"""Okabe and Ito's colours, which colour-blind readers can distinguish, without yellow: it vanishes on white."""
 
 INK, MUTED, GRID, SURFACE = "#1b2027", "#5b6472", "#dfe3e8", "#ffffff"
 
@@ -36,14 +34,14 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":")
 
 WIDE, NARROW = 10.0, 3.9
-"""Widths in inches: for a desk and for a phone, with text of the same size."""
+"""Widths in inches for a desktop screen and for a phone, with text of the same size."""
 
 TEXT = 9.0
 
 
 @dataclass(frozen=True)
 class Mark:
-    """How one series is drawn."""
+    """The colour, marker and dashes of one series."""
 
     color: str
     marker: str
@@ -54,7 +52,7 @@ Marks = dict[str, Mark]
 
 
 def marks(names: Iterable[str]) -> Marks:
-    """Give each name its own colour and marker, in order of first appearance; 42 names before a pair repeats."""
+    """Return a colour and marker for each name, in order of first appearance; the first 42 names differ."""
     colors = tuple(PALETTE.values())
     return {
         name: Mark(colors[i % len(colors)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(dict.fromkeys(names))
@@ -64,18 +62,18 @@ def marks(names: Iterable[str]) -> Marks:
 def canvas(
     width: float, height: float, rows: int = 1, columns: int = 1, *, fitted: bool = True, **shared: Any
 ) -> tuple[Figure, list[Axes]]:
-    """Make a figure of `width` by `height` inches with a grid of dressed axes, in reading order.
+    """Return a figure of `width` by `height` inches and its grid of styled axes, in reading order.
 
-    Margins fit what is drawn unless `fitted` is false; fixed ones draw in two thirds of the time.
+    Margins fit the content unless `fitted` is false; fixed margins take a third less time to draw.
     """
     figure = Figure(figsize=(width, height), layout="constrained" if fitted else None, facecolor=SURFACE)
     grid: list[Axes] = list(figure.subplots(rows, columns, squeeze=False, **shared).flat)
     for axes in grid:
-        _dress(axes)
+        _style(axes)
     return figure, grid
 
 
-def _dress(axes: Axes) -> None:
+def _style(axes: Axes) -> None:
     axes.set_facecolor("none")
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(MUTED)
@@ -85,7 +83,7 @@ def _dress(axes: Axes) -> None:
 
 
 def label(axes: Axes, x: str | None = None, y: str | None = None, title: str | None = None) -> None:
-    """Label the axes; the title stands at the left, where reading starts."""
+    """Label the axes, with the title at the left."""
     if x is not None:
         axes.set_xlabel(x, color=INK, fontsize=TEXT)
     if y is not None:
@@ -95,7 +93,7 @@ def label(axes: Axes, x: str | None = None, y: str | None = None, title: str | N
 
 
 def legend(figure: Figure, columns: int, handles: list[Any] | None = None) -> None:
-    """One legend for the whole figure, under its axes, each label once."""
+    """Add one legend for the whole figure below its axes, with each label once."""
     if handles is None:
         drawn = [handle for axes in figure.axes for handle in axes.get_legend_handles_labels()[0]]
         handles = list({str(handle.get_label()): handle for handle in drawn}.values())
@@ -111,12 +109,12 @@ def legend(figure: Figure, columns: int, handles: list[Any] | None = None) -> No
 
 
 def plain(text: str) -> str:
-    """`text` as it is: a dollar sign would otherwise start a formula."""
+    """Return `text` escaped so that a dollar sign does not start a formula."""
     return text.replace("$", r"\$")
 
 
-def crosses(axes: Axes, x: Floats, color: str, *, bottom: bool = False) -> None:
-    """Put what diverged on the top edge, whatever the scale below; on the bottom one where more is better."""
+def crosses(axes: Axes, x: Array, color: str, *, bottom: bool = False) -> None:
+    """Mark diverged trainings with crosses on the top edge, or on the bottom edge if higher values are better."""
     axes.plot(
         x,
         np.full(x.size, 0.0 if bottom else 1.0),
@@ -131,7 +129,7 @@ def crosses(axes: Axes, x: Floats, color: str, *, bottom: bool = False) -> None:
 
 
 def log_or_linear(axis: Axis, low: float, high: float) -> None:
-    """Make `axis` logarithmic with plain numbers when positive values span a factor of three, else linear."""
+    """Make `axis` logarithmic if its values are positive and span a factor of three, else linear; label it plainly."""
     formatter = FuncFormatter(lambda value, _: wording.number(value))
     if not (low > 0 and high / low >= 3):
         axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10]))
@@ -146,10 +144,10 @@ def log_or_linear(axis: Axis, low: float, high: float) -> None:
     axis.set_major_formatter(formatter)
 
 
-def thin(x: Floats, y: Floats, limit: int = 1000) -> tuple[Floats, Floats]:
-    """Keep at most `limit` of a curve's points: both ends, and the lowest and highest of each stretch between them.
+def thin(x: Array, y: Array, limit: int = 1000) -> tuple[Array, Array]:
+    """Return at most `limit` points of a curve: both ends, and the lowest and highest of each stretch between them.
 
-    Keeping the extremes keeps what a regular choice would lose: single spikes, the edges of steps, the peaks of cycles.
+    The extremes preserve what a regular choice would lose: single spikes, the edges of steps, the peaks of cycles.
     Points whose `y` is not finite are left out.
     """
     finite = np.isfinite(y)
@@ -164,8 +162,8 @@ def thin(x: Floats, y: Floats, limit: int = 1000) -> tuple[Floats, Floats]:
     return x[chosen], y[chosen]
 
 
-def smooth(values: Floats, window: int) -> Floats:
-    """Average each point with its neighbours in a centred window of `window` points, fewer at the ends."""
+def smooth(values: Array, window: int) -> Array:
+    """Return the mean of each point and its neighbours in a centred window of `window` points, fewer at the ends."""
     if values.size == 0 or window <= 1:
         return values
     ones = np.ones(min(window, values.size))

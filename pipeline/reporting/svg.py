@@ -1,14 +1,16 @@
-"""Figures as SVG inside the page: coloured by its style sheet, so that one drawing serves light and dark."""
+"""Figures as inline SVG, coloured by the style sheet of the page, so that one drawing serves light and dark mode."""
 
 import re
-from collections.abc import Set
+from collections.abc import Callable, Set
+from dataclasses import dataclass
 from io import BytesIO
 from xml.etree import ElementTree
 
 import matplotlib as mpl
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from pipeline.reporting.style import GRID, INK, MUTED, PALETTE, SURFACE
+from pipeline.reporting.style import GRID, INK, MUTED, NARROW, PALETTE, SURFACE, WIDE
 
 _VARIABLES = {
     INK: "var(--ink)",
@@ -26,10 +28,26 @@ _NUMBERS = ("d", "points", "transform", "x", "y")
 _DROPPED = ("metadata", "style")
 
 
-def inline(figure: Figure, name: str, description: str) -> str:
-    """`figure` as an `<svg>` element to place in a page; the same figure gives the same text.
+@dataclass(frozen=True)
+class Drawing:
+    """A figure in two layouts, for a desktop screen and for a phone; the style sheet shows the one that fits."""
 
-    `name` makes its ids unique in the page; `description` is what a screen reader says in its place.
+    wide: Markup
+    narrow: Markup
+
+
+def drawing(name: str, description: str, make: Callable[[float], Figure]) -> Drawing:
+    """Draw a figure in both layouts by `make`, which takes its width; `description` is its text for screen readers."""
+    # matplotlib escapes all text that it writes, so the SVG is safe.
+    wide = inline(make(WIDE), f"{name}-wide", description)
+    narrow = inline(make(NARROW), f"{name}-narrow", description)
+    return Drawing(Markup(wide), Markup(narrow))
+
+
+def inline(figure: Figure, name: str, description: str) -> str:
+    """Return `figure` as an `<svg>` element; the same figure always gives the same text.
+
+    `name` makes its ids unique in the page; `description` is its text for screen readers.
     """
     target = BytesIO()
     with mpl.rc_context({"svg.hashsalt": "lr-pipeline", "svg.fonttype": "none"}):
@@ -47,29 +65,29 @@ def inline(figure: Figure, name: str, description: str) -> str:
 
 
 def _strip(element: ElementTree.Element, referred: Set[str]) -> None:
-    """Remove metadata, which names outside addresses, and styles, which would apply to the whole page.
+    """Remove metadata, which contains outside addresses, and styles, which would apply to the whole page.
 
-    And what only takes space: ids that nothing refers to, groups without attributes, and spaces between elements.
+    Also remove what only takes space: unused ids, groups without attributes, and spaces between elements.
     """
     kept: list[ElementTree.Element] = []
     for child in element:
         if _local(child.tag) in _DROPPED:
             continue
         _strip(child, referred)
-        child.tail = _said(child.tail)
+        child.tail = _text(child.tail)
         if child.get("id") not in referred:
             child.attrib.pop("id", None)
         kept += [child] if child.attrib or _local(child.tag) != "g" else list(child)
     element[:] = kept
-    element.text = _said(element.text)
+    element.text = _text(element.text)
 
 
-def _said(text: str | None) -> str | None:
+def _text(text: str | None) -> str | None:
     return text if text and text.strip() else None
 
 
 def _adapt(element: ElementTree.Element, name: str) -> None:
-    """Free the element of namespaces, make its ids unique, and hand its colours and font to the style sheet."""
+    """Remove namespaces from the element, make its ids unique, and leave its colours and font to the style sheet."""
     element.tag = _local(element.tag)
     for key, value in list(element.attrib.items()):
         del element.attrib[key]

@@ -1,4 +1,4 @@
-"""Numbers and names as people read them: the same in the terminal, in tables and in figures."""
+"""Numbers and names formatted for readers, the same in the terminal, in tables and in figures."""
 
 from collections.abc import Mapping
 from math import isfinite
@@ -19,7 +19,7 @@ _OPTIMIZERS = {
 
 
 def number(value: float, digits: int = 3) -> str:
-    """Write `value` with `digits` significant digits, without trailing zeros or padded exponents: 0.0316, 1e-5."""
+    """Return `value` with `digits` significant digits, without trailing zeros or padded exponents: 0.0316, 1e-5."""
     if not isfinite(value):
         return "n/a"
     if value and abs(value) >= 10**digits:
@@ -30,22 +30,22 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def loss(value: float) -> str:
-    """Write a loss with four significant digits."""
+    """Return a loss with four significant digits."""
     return number(value, 4)
 
 
 def percent(fraction: float) -> str:
-    """Write a fraction in [0, 1] as percent, two decimals."""
+    """Return a fraction in [0, 1] as percent with two decimals."""
     return f"{100 * fraction:.2f}%" if isfinite(fraction) else "n/a"
 
 
 def signed(value: float, digits: int = 3) -> str:
-    """Write `value` with its sign always shown."""
+    """Return `value` with its sign always shown."""
     return ("+" if value > 0 else "") + number(value, digits)
 
 
 def points(fraction: float) -> str:
-    """Write a difference of accuracies, a fraction, in signed percentage points."""
+    """Return a difference of accuracies, given as a fraction, in signed percentage points."""
     if not isfinite(fraction):
         return "n/a"
     text = f"{100 * fraction:+.2f}"
@@ -53,19 +53,19 @@ def points(fraction: float) -> str:
 
 
 def level(interval: Interval) -> str:
-    """Write the confidence level in percent: 95%, 97.5%, 98.3%."""
+    """Return the confidence level in percent: 95%, 97.5%, 98.3%."""
     return f"{100 * interval.level:.3g}%"
 
 
 def span(interval: Interval) -> str:
-    """Write the bounds of a loss, or that there are none, as after a single seed."""
+    """Return the bounds of an interval, or "unbounded", as after a single seed."""
     if not (isfinite(interval.low) and isfinite(interval.high)):
         return "unbounded"
     return f"{number(interval.low)} to {number(interval.high)}"
 
 
 def behind(interval: Interval) -> str:
-    """Write how far a candidate is behind the best: its mean difference and the most that it may be."""
+    """Return how far a candidate is behind the best: the mean difference and its upper bound."""
     if not isfinite(interval.mean):
         return "n/a"
     most = f"at most {number(interval.high)}" if isfinite(interval.high) else "unbounded"
@@ -73,12 +73,12 @@ def behind(interval: Interval) -> str:
 
 
 def basin(found: Basin) -> str:
-    """Write the range of a basin: 0.0251 to 0.112, 0.7 decades."""
+    """Return the range of a basin: 0.0251 to 0.112, 0.7 decades."""
     return f"{number(found.lr_low)} to {number(found.lr_high)}, {found.decades:.1f} decades"
 
 
 def seconds(duration: float) -> str:
-    """Write a duration in seconds as 0.8 s, 48 s, 3 min 12 s or 1 h 02 min."""
+    """Return a duration in seconds as 0.8 s, 48 s, 3 min 12 s or 1 h 02 min."""
     if not isfinite(duration):
         return "n/a"
     if duration < 10:
@@ -92,27 +92,27 @@ def seconds(duration: float) -> str:
 
 
 def count(amount: int, noun: str) -> str:
-    """Write an amount with its noun: 1 seed, 3 seeds, 12,000 examples."""
+    """Return an amount with its noun: 1 seed, 3 seeds, 12,000 examples."""
     return f"{amount:,} {noun}" + ("" if amount == 1 else "s")
 
 
 def optimizer(name: str) -> str:
-    """Write an optimizer's name in its usual spelling."""
+    """Return an optimizer's name in its usual spelling."""
     return _OPTIMIZERS.get(name, name)
 
 
 def scheme(name: str) -> str:
-    """Write a scheme's name for reading: `inverse_time` as "inverse time"."""
+    """Return a scheme's name in words: `inverse_time` as "inverse time"."""
     return name.replace("_", " ")
 
 
 def params(values: Mapping[str, float | int | str | bool]) -> str:
-    """Write a scheme's parameters as name=value, with floats shortened; empty when there are none."""
+    """Return a scheme's parameters as name=value, with floats shortened; empty if there are none."""
     return ", ".join(f"{name}={number(v) if type(v) is float else v}" for name, v in values.items())
 
 
 def listed(names: list[str]) -> str:
-    """Join names to a phrase: "a", "a and b", "a, b and c"."""
+    """Return names joined to a phrase: "a", "a and b", "a, b and c"."""
     if len(names) < 2:
         return "".join(names)
     return f"{', '.join(names[:-1])} and {names[-1]}"

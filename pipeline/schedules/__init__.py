@@ -3,16 +3,12 @@
 `SCHEMES` is the table of the schemes, `curve` computes one. Needs NumPy only. The conventions are in docs/schedules.md.
 """
 
-from pipeline.schedules.articles import ARTICLE_FORMS
-from pipeline.schedules.curves import Part, Spacing, curve, join, rewriter, sweep, warmup
+from pipeline.schedules.curves import Part, Spacing, curve, join, rewriter, sweep, validate, warmup
 from pipeline.schedules.export import keras_source, torch_source
-from pipeline.schedules.parameters import Choice, Float, Int, Parameter, Value
-from pipeline.schedules.scheme import Scheme
-from pipeline.schedules.table import SCHEMES
-from pipeline.schedules.text import format_params, parse_params
+from pipeline.schedules.parameters import Choice, Float, Int, Parameter, Value, format_params, parse_params
+from pipeline.schedules.scheme import COMMON, Scheme
+from pipeline.schedules.table import ARTICLE_FORMS, SCHEMES
 from pipeline.schedules.timeline import Array
-from pipeline.schedules.validation import validate
-from pipeline.schedules.vocabulary import COMMON
 
 __all__ = [
     "ARTICLE_FORMS",

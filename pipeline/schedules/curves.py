@@ -1,17 +1,89 @@
-"""From a scheme's name and parameters to one rate per update."""
+"""From a scheme's name and parameters to one rate per update.
+
+What a caller passes is checked here, once, and trusted by the formulas.
+"""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from numbers import Integral, Real
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.schedules.parameters import Bounds, Value
+from pipeline.schedules.parameters import Bounds, Parameter, Value, numbers
+from pipeline.schedules.scheme import COMMON, Scheme
 from pipeline.schedules.table import SCHEMES
 from pipeline.schedules.timeline import Array, learning_rates, ramp_up
-from pipeline.schedules.validation import check_training, formula_arguments, validate
+
+UPDATES = Bounds(1, 1e9)
+RATES = Bounds(0.0, 1e6, low_open=True)
+SHORTEST_TIME = 1e-6
+
+
+def parameters_of(scheme: Scheme) -> dict[str, Parameter]:
+    """Return all parameters that the scheme accepts, by name."""
+    return {parameter.name: parameter for parameter in (*COMMON, *scheme.parameters)}
+
+
+def validate(scheme: str, params: Mapping[str, Value] | None = None) -> dict[str, Value]:
+    """Return all the parameters of the scheme, the given ones in their own types and the others at their defaults.
+
+    Raises:
+        InputError: the scheme or a parameter is unknown, or a value is out of range.
+
+    """
+    if scheme not in SCHEMES:
+        raise InputError(f"scheme must be one of {', '.join(SCHEMES)}; received {scheme!r}")
+    accepted = parameters_of(SCHEMES[scheme])
+    given = params or {}
+    for name in given:
+        if name not in accepted:
+            raise InputError(f"scheme {scheme!r} accepts the parameters {', '.join(accepted)}; received {name!r}")
+    try:
+        checked = {name: parameter.checked(given.get(name, parameter.default)) for name, parameter in accepted.items()}
+    except InputError as error:
+        raise InputError(f"scheme {scheme!r}: {error}") from None
+    problem = SCHEMES[scheme].check(checked) or _impossible_time(accepted, checked)
+    if problem:
+        raise InputError(f"scheme {scheme!r}: {problem}")
+    return checked
+
+
+def _impossible_time(accepted: Mapping[str, Parameter], params: Mapping[str, Value]) -> str:
+    """Return what is wrong with a time: too short, or a fraction above 1, which was meant in epochs or steps; or ""."""
+    for name, parameter in accepted.items():
+        times = numbers(str(params[name])) if parameter.is_time else ()
+        if any(0.0 < time < SHORTEST_TIME for time in times):
+            return f"parameter {name!r} must be 0 or at least {SHORTEST_TIME:g}; received {params[name]!r}"
+        if params.get("unit") == "fraction" and any(time > 1.0 for time in times):
+            return f"parameter {name!r} must be at most 1 when unit is fraction; received {params[name]!r}"
+    return ""
+
+
+def check_training(steps: object, steps_per_epoch: object, initial_lr: object) -> None:
+    """Check the numbers of updates and the rate of a training.
+
+    Raises:
+        InputError: a number of updates is not a whole number, or the rate is not a number, within its bounds.
+
+    """
+    for name, value in (("steps", steps), ("steps_per_epoch", steps_per_epoch)):
+        if isinstance(value, bool) or not isinstance(value, Integral) or int(value) not in UPDATES:
+            raise InputError(f"{name} must be a whole number in {UPDATES}; received {value!r}")
+    if isinstance(initial_lr, bool) or not isinstance(initial_lr, Real) or float(initial_lr) not in RATES:
+        raise InputError(f"initial_lr must be a number in {RATES}; received {initial_lr!r}")
+
+
+def formula_arguments(scheme: str, checked: Mapping[str, Value]) -> dict[str, Any]:
+    """Return checked parameters as arguments of `timeline.learning_rates`: texts of numbers become lists of numbers."""
+    accepted = parameters_of(SCHEMES[scheme])
+    return {
+        name: list(numbers(str(value))) if accepted[name].kind == "numbers" else value
+        for name, value in checked.items()
+    }
+
 
 Spacing = Literal["exponential", "linear"]
 
@@ -21,8 +93,8 @@ class Part:
     """One part of a joined curve.
 
     Attributes:
-        length: An int is a number of updates, a float a fraction of the training.
-        scale: The part's `initial_lr`, as a fraction of that of the whole.
+        length: A number of updates if it is an int, a fraction of the training if it is a float.
+        scale: The part's `initial_lr`, as a fraction of that of the whole curve.
 
     """
 
@@ -45,9 +117,9 @@ def curve(
     Args:
         scheme: A name in `SCHEMES`.
         steps: The number of updates in the training.
-        steps_per_epoch: The number of updates in an epoch; it matters only to times given in epochs.
-        initial_lr: The first rate of a scheme that never rises, the highest of any other.
-        params: The scheme's parameters; `warmup` and `warmup_start` besides. What is missing has its default.
+        steps_per_epoch: The number of updates in an epoch; it matters only for times in epochs.
+        initial_lr: The first rate of a scheme that never rises, the highest rate of any other.
+        params: The scheme's parameters, and `warmup` and `warmup_start`. Missing ones have their defaults.
 
     Raises:
         InputError: an argument or a parameter is unknown or out of range.
@@ -96,10 +168,10 @@ def warmup(rates: Array, steps: int, start: float = 0.0) -> Array:
 
 
 def join(parts: Sequence[Part], *, steps: int, steps_per_epoch: int, initial_lr: float) -> Array:
-    """Return the curves of the parts one after the other, each squeezed into its own length, as float64[steps].
+    """Return the curves of the parts one after the other, each compressed into its own length, as float64[steps].
 
     Raises:
-        InputError: the lengths do not add up to `steps` (or to 1), or as in `curve`.
+        InputError: the lengths do not add up to `steps` (or to 1), or as for `curve`.
 
     """
     check_training(steps, steps_per_epoch, initial_lr)
@@ -136,10 +208,10 @@ def _updates_of_parts(lengths: Sequence[int | float], steps: int) -> list[int]:
 def rewriter(
     scheme: str, params: Mapping[str, Value] | None = None
 ) -> Callable[[Array, int, Sequence[float]], Array] | None:
-    """Return `rewrite(curve, step, val_losses) -> curve` of a reactive scheme, None of any other.
+    """Return the function `rewrite(curve, step, val_losses) -> curve` of a reactive scheme, None for any other.
 
-    To be called after each validation with the curve, the number of updates done and all validation losses so far. It
-    returns the curve with its rates from update `step` on computed anew; calling it twice changes nothing more.
+    It must be called after each validation with the curve, the number of updates done and all validation losses so far.
+    It returns the curve with its rates from update `step` on recomputed; calling it again changes nothing.
 
     Raises:
         InputError: as `validate`.

@@ -1,6 +1,6 @@
-"""Formulas of the schemes that rise somewhere, and of those in several phases.
+"""Formulas of the schemes that rise at some point, and of those in several phases.
 
-Arguments as in `decays`, but here `initial_lr` is the peak: the highest rate of the scheme, wherever it is reached.
+The arguments are those of `decays`, but `initial_lr` is the peak here: the highest rate of the scheme.
 """
 
 import numpy as np

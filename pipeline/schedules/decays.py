@@ -1,8 +1,8 @@
-"""Formulas of the schemes that only fall.
+"""Formulas of the schemes that never rise.
 
 Each takes `x`, the time at the start of each update, and `length`, the length of the training, both in the scheme's
-unit (`timeline.elapsed`), and `initial_lr`, the first rate. It returns one rate for each `x`. Values are trusted here:
-`validation` has checked them. A `decay_length` of 0 means the whole training.
+unit (`timeline.elapsed`), and `initial_lr`, the first rate. It returns one rate for each `x`. `curves` has checked all
+values. A `decay_length` of 0 means the whole training.
 """
 
 from collections.abc import Sequence

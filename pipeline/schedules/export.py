@@ -1,4 +1,4 @@
-"""Stand-alone files of a curve: the text of the same functions that computed it, and nothing of this project."""
+"""Stand-alone files of a curve: the source of the functions that computed it, independent of this project."""
 
 import inspect
 import textwrap
@@ -11,10 +11,10 @@ import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.schedules import timeline
+from pipeline.schedules.curves import check_training, formula_arguments, validate
 from pipeline.schedules.parameters import Value
 from pipeline.schedules.table import SCHEMES
 from pipeline.schedules.timeline import Array
-from pipeline.schedules.validation import check_training, formula_arguments, validate
 
 KERAS = Template('''\
 """Learning-rate schedule $title.
@@ -113,13 +113,13 @@ def keras_source(
     """Return the text of a `schedule.py` for Keras 3 whose `Schedule()` gives the rates of `curve` in float32.
 
     Args:
-        scheme: A name in `SCHEMES`; the other arguments too are those of `curve`.
+        scheme: A name in `SCHEMES`; this and the next four arguments are those of `curve`.
         steps: The number of updates in the training.
         steps_per_epoch: The number of updates in an epoch.
-        initial_lr: The rate that the scheme is tuned by.
+        initial_lr: The rate by which the scheme is tuned.
         params: The scheme's parameters.
-        rates: What a training with a reactive scheme used, float[steps]; if given, the file repeats it. Without it the
-            file has the rates before the first reduction. It is not needed for other schemes.
+        rates: The rates that a training with a reactive scheme used, float64[steps], for the file to repeat. Without
+            them the file has the rates before the first reduction. Other schemes do not need them.
 
     Raises:
         InputError: as `curve`.
@@ -137,7 +137,7 @@ def torch_source(
     params: Mapping[str, Value] | None = None,
     rates: Array | None = None,
 ) -> str:
-    """Return the same for PyTorch: its `lambda_lr(optimizer)` is a LambdaLR. Arguments as in `keras_source`."""
+    """Return the text for PyTorch: its `lambda_lr(optimizer)` is a LambdaLR. The arguments are as in `keras_source`."""
     return _filled(TORCH, scheme, steps, steps_per_epoch, initial_lr, params, rates)
 
 
@@ -191,7 +191,7 @@ def _quoted(value: object) -> str:
 
 
 def _sources(*functions: Callable[..., Any]) -> str:
-    """Return the text of the functions and of all functions of this package that they use, each after what it uses."""
+    """Return the source of the functions and of all functions of this package that they use, in order of dependence."""
     found: dict[str, str] = {}
     for function in functions:
         _collect(function, found)

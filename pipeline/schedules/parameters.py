@@ -1,6 +1,8 @@
-"""What a scheme's parameter may be, what it is if not given, and where a search looks for it."""
+"""The parameters of schemes: which values they accept, where a search looks, and how they are written as text."""
 
 import math
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from numbers import Real
 from typing import Literal
@@ -8,6 +10,8 @@ from typing import Literal
 from pipeline.errors import InputError
 
 Value = float | int | str | bool
+
+TRUTH = {"true": True, "false": False}
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ Search = Float | Int | Choice
 
 @dataclass(frozen=True)
 class Bounds:
-    """The finite numbers between two, which themselves belong to them unless open."""
+    """The finite numbers from `low` to `high`, each bound included unless it is open."""
 
     low: float = -math.inf
     high: float = math.inf
@@ -63,9 +67,9 @@ class Parameter:
 
     Attributes:
         kind: "numbers" is text: numbers joined by ":", each within the bounds. A "str" is one of the choices.
-        bounds: What a number may be, if there are no choices.
-        is_time: In the unit of the scheme, hence at most 1 if that is the fraction.
-        search: Where a search looks; None if it keeps the default.
+        bounds: The range of a number, if there are no choices.
+        is_time: True for a time in the unit of the scheme, which is at most 1 if that is the fraction.
+        search: The values that a search tries; None if it keeps the default.
 
     """
 
@@ -80,7 +84,7 @@ class Parameter:
 
     @property
     def accepted(self) -> str:
-        """What would be accepted, in words."""
+        """The accepted values in words."""
         if self.choices:
             return "one of " + ", ".join(str(choice) for choice in self.choices)
         if self.kind == "bool":
@@ -92,7 +96,7 @@ class Parameter:
         """Return `value` in the parameter's own type.
 
         Raises:
-            InputError: it is of another type or not within the range.
+            InputError: it has another type or is out of range.
 
         """
         converted = self._converted(value)
@@ -132,5 +136,52 @@ class Parameter:
 
 
 def numbers(text: str) -> tuple[float, ...]:
-    """Return the numbers in a value of the kind "numbers"."""
+    """Return the numbers in a value of kind "numbers"."""
     return tuple(float(number) for number in text.split(":"))
+
+
+def parse_params(text: str) -> dict[str, Value]:
+    """Return the parameters in `text`, each as the first of bool, int, float and str that fits.
+
+    Raises:
+        InputError: it is not of the form `name=value,name=value`, or a name occurs twice.
+
+    """
+    params: dict[str, Value] = {}
+    for item in text.split(",") if text.strip() else []:
+        match = re.fullmatch(r"\s*([A-Za-z_]\w*)\s*=\s*([^=\s]+)\s*", item)
+        if match is None:
+            raise InputError(f"scheme parameters must be name=value,name=value; received {item!r} in {text!r}")
+        name, value = match.groups()
+        if name in params:
+            raise InputError(f"scheme parameters must each be given once; received {name!r} twice in {text!r}")
+        params[name] = _typed(value)
+    return params
+
+
+def format_params(params: Mapping[str, Value]) -> str:
+    """Return the text that `parse_params` reads back as `params`.
+
+    Raises:
+        InputError: a text value is empty or contains a comma, an equals sign or a space.
+
+    """
+    for name, value in params.items():
+        if re.fullmatch(r"[^=,\s]+", _text(value)) is None:
+            raise InputError(f"scheme parameter {name!r} must have no comma, equals sign or space; received {value!r}")
+    return ",".join(f"{name}={_text(value)}" for name, value in params.items())
+
+
+def _typed(text: str) -> Value:
+    if text.lower() in TRUTH:
+        return TRUTH[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _text(value: Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,7 +1,7 @@
-"""Reduce on plateau: the one scheme that is not known in advance.
+"""Reduce on plateau: the only scheme that is not known in advance.
 
-Its curve starts constant. After each validation the engine has the rest of the curve computed anew from all validation
-losses so far, so nothing but those losses and the curve has to be kept to resume a training.
+Its curve starts constant. After each validation the engine has the rest of the curve recomputed from all validation
+losses so far, so a training can be resumed from those losses and the curve alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,18 +27,18 @@ def start_constant(
 
 
 def rewrite(curve: Array, step: int, val_losses: Sequence[float], params: Mapping[str, Value]) -> Array:
-    """Return the curve with every rate from update `step` on replaced by the rate that the losses call for.
+    """Return the curve with every rate from update `step` on replaced by the one that follows from the losses.
 
     Args:
-        curve: One rate per update, initial or rewritten before; it is not changed.
+        curve: One rate per update, initial or already rewritten; it is not changed.
         step: The number of updates done.
-        val_losses: The validation losses so far, at equal distances, the last one now.
-        params: Checked parameters of the scheme, all of them.
+        val_losses: The validation losses so far, at equal distances, the last one after update `step`.
+        params: All parameters of the scheme, checked.
 
     """
     warmup_steps = round(float(params["warmup"]) * curve.size)
-    # What a rate still rising does to the loss says nothing about a plateau. It also keeps the peak, from which the
-    # rate is computed, in the part of the curve that is never rewritten.
+    # Losses during the warm-up do not indicate a plateau. Skipping them also keeps the peak, from which the rate is
+    # computed, in the part of the curve that is never rewritten.
     skipped = sum(1 for index in range(len(val_losses)) if (index + 1) * step <= warmup_steps * len(val_losses))
     if skipped == len(val_losses):
         return curve.copy()
@@ -49,7 +49,7 @@ def rewrite(curve: Array, step: int, val_losses: Sequence[float], params: Mappin
 
 
 def in_validations(params: Mapping[str, Value], validations: float) -> dict[str, float]:
-    """Return the parameters of `reduced`: patience and cooldown counted in the validations of the whole training."""
+    """Return the parameters of `reduced`, with patience and cooldown as numbers of validations."""
     of_unit = validations if params["unit"] == "fraction" else 1.0
     numeric = {name: float(params[name]) for name in ("factor", "min_delta", "min_lr")}
     counted = {name: round(float(params[name]) * of_unit) for name in ("patience", "cooldown")}

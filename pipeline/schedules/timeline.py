@@ -1,6 +1,6 @@
-"""What all curves share: the time at which each update happens, and the warm-up before the scheme.
+"""The parts that all curves share: the time of each update, and the warm-up before the scheme.
 
-These functions and the formulas need nothing but NumPy and each other: `export` copies them into stand-alone files.
+These functions and the formulas need only NumPy and each other: `export` copies them into stand-alone files.
 """
 
 from collections.abc import Callable, Sequence

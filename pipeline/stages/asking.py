@@ -11,8 +11,8 @@ from pipeline.datasets import Splits, input_shape
 from pipeline.evaluation import Evaluation, Training
 from pipeline.fingerprints import training_key
 from pipeline.models import builder
+from pipeline.reporting.training_figures import lr_curve
 from pipeline.stages.context import Context, Options, inputs
-from pipeline.stages.drawing import draw_training
 from pipeline.tracking import Label, StageRun, TrainingLog
 from pipeline.training import InProcess, Problem
 
@@ -78,7 +78,7 @@ def training_log(
     context: Context[Options], run: StageRun, executor: InProcess, digests: Mapping[str, str]
 ) -> TrainingLog:
     """Return the log of an executor's trainings below a run; `digests` are those of data and of the user's model."""
-    log = TrainingLog(context.store, run, training_key(digests, executor.conditions()), draw_training)
+    log = TrainingLog(context.store, run, training_key(digests, executor.conditions()), lr_curve)
     if not context.options.fresh:
         log.look_up()
     return log

@@ -1,4 +1,4 @@
-"""Where a page comes from: the command, the versions, the machine."""
+"""The origin of a page: the command, the versions of the packages, and the machine."""
 
 import os
 import platform
@@ -11,13 +11,13 @@ _PACKAGES = ("tensorflow", "keras", "optuna", "mlflow", "scikit-learn", "numpy",
 
 
 def environment() -> dict[str, str]:
-    """Versions by package, and the machine."""
+    """Return the version of each package, and the machine."""
     machine = f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"
     return {"Python": platform.python_version(), **{name: version(name) for name in _PACKAGES}, "machine": machine}
 
 
 def command(options: PrepareOptions, entry_point: str = "main") -> str:
-    """The command that gives the same page, with every option that is not the default."""
+    """Return the command that produces the same page, with every option that differs from its default."""
     default = type(options)()
     given = options.model_dump(exclude=set(RUN_CONTROL))
     changed = {name: _text(value) for name, value in given.items() if value != getattr(default, name)}

@@ -6,7 +6,7 @@ import pandas as pd
 from pipeline.config import REFINE_OFF, RangeTestOptions
 from pipeline.evaluation import Evaluation
 from pipeline.range_test import BOUNDS, Conducted, Sweeps, conduct, updates_for
-from pipeline.reporting import figures
+from pipeline.reporting import range_test_figures
 from pipeline.results import RangeTestResult
 from pipeline.stages.asking import asking
 from pipeline.stages.context import Context
@@ -71,7 +71,7 @@ def _write(context: Context[RangeTestOptions], done: Conducted) -> None:
         **{f"loss_seed_{seed}": row for seed, row in zip(result.seeds, found.losses, strict=True)},
     }
     pd.DataFrame(columns).to_csv(folder / "range_test.csv", index=False)
-    figure = figures.range_test(
+    figure = range_test_figures.range_test(
         found.rates,
         found.losses,
         result,
@@ -81,5 +81,5 @@ def _write(context: Context[RangeTestOptions], done: Conducted) -> None:
     )
     figure.savefig(folder / "range_test.png")
     if result.refinement is not None:
-        figures.refinement(result).savefig(folder / "refinement.png")
+        range_test_figures.refinement(result).savefig(folder / "refinement.png")
     context.store.show_sweep(context.run, sweep_metrics(found.rates, analysis.median, result), result)

@@ -8,21 +8,19 @@ from zlib import crc32
 import numpy as np
 
 from pipeline import datasets
-from pipeline.articles.experiment import Experiment
-from pipeline.articles.judging import judge, loss_difference
-from pipeline.articles.printed import printed_rates
+from pipeline.articles.experiment import PUBLISHED_EXAMPLES, Experiment
+from pipeline.articles.judging import Judgement, judge, loss_difference
 from pipeline.articles.splitting import as_published
-from pipeline.articles.table import PUBLISHED_EXAMPLES, chosen, epochs_of, seeds_of
+from pipeline.articles.table import chosen, epochs_of, printed_rates, seeds_of
 from pipeline.config import ReproduceOptions
 from pipeline.datasets import Raw
 from pipeline.reporting import articles_page
 from pipeline.reporting.article_figures import Panel
-from pipeline.reporting.contents import Sweep
-from pipeline.reporting.style import WIDE, Floats
+from pipeline.reporting.report_inputs import Sweep, read_sweep
+from pipeline.reporting.style import WIDE
 from pipeline.results import ClaimResult, RangeTestResult, ReproduceResult, SeedScore
-from pipeline.schedules import curve
+from pipeline.schedules import Array, curve
 from pipeline.stages.context import Context
-from pipeline.stages.drawing import read_sweep
 from pipeline.stages.experiments import Conducted, Laboratory
 from pipeline.stages.provenance import command, environment
 from pipeline.statistics import mean_interval
@@ -35,7 +33,7 @@ _MNIST = 0xEE8604D9
 
 
 def summary(result: ReproduceResult) -> str:
-    """What came out, in one line."""
+    """Return the result in one line."""
     counts = Counter(row.verdict for row in result.experiments)
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
     return f"{len(result.experiments)} experiments, claims: {verdicts}; reports/articles/index.html"
@@ -51,11 +49,12 @@ def run(context: Context[ReproduceOptions]) -> ReproduceResult:
     conducted = [laboratory.conduct(e, epochs_of(e, options), seeds_of(e, options)) for e in experiments]
     scores = {one.experiment.id: one.result.scores for one in conducted if one.result.scores}
     classes = laboratory.splits(experiments[0].article).num_outputs
+    judgements = judge([one.experiment for one in conducted if one.experiment.id in scores], scores, classes)
     result = ReproduceResult(
         data=options.data,
         train_examples=len(raw.y_train),
         as_published=_as_published(raw, experiments, options),
-        experiments=tuple(_claim(one, scores, classes) for one in conducted),
+        experiments=tuple(_claim(one, scores, judgements.get(one.experiment.id)) for one in conducted),
         printed_rates=printed_rates(),
     )
     _write(context, result, conducted)
@@ -72,9 +71,10 @@ def _is_mnist(raw: Raw) -> bool:
     return labels is not None and labels.dtype.kind in "iu" and crc32(labels.astype(np.uint8).tobytes()) == _MNIST
 
 
-def _claim(one: Conducted, scores: Mapping[str, Sequence[SeedScore]], classes: int) -> ClaimResult:
+def _claim(one: Conducted, scores: Mapping[str, Sequence[SeedScore]], judgement: Judgement | None) -> ClaimResult:
+    """Return the row of an experiment; without a `judgement` it was not run."""
     experiment, own = one.experiment, one.result.scores
-    verdict, remark = judge(experiment, scores, classes) if own else ("not run", one.result.reason)
+    judgement = judgement or Judgement("not run", one.result.reason)
     other = scores.get(experiment.check.than) if own else None
     published = experiment.published
     return ClaimResult(
@@ -87,14 +87,14 @@ def _claim(one: Conducted, scores: Mapping[str, Sequence[SeedScore]], classes: i
         test_loss=mean_interval([score.test_loss for score in own]) if own else None,
         compared_with=experiment.check.than if other else "",
         difference=loss_difference(own, other) if other else None,
-        verdict=verdict,
-        remark=remark,
+        verdict=judgement.verdict,
+        remark=judgement.remark,
         trained=one.result,
     )
 
 
 def _write(context: Context[ReproduceOptions], result: ReproduceResult, conducted: Sequence[Conducted]) -> None:
-    """`index.html`, and `README.md` with its pictures."""
+    """Write `index.html`, and `README.md` with its pictures."""
     context.status.begin("drawing")
     folder = context.run.folder
     page = articles_page.Articles(
@@ -114,16 +114,16 @@ def _write(context: Context[ReproduceOptions], result: ReproduceResult, conducte
     write_text(folder / "README.md", articles_page.markdown(page))
 
 
-def _curves(experiments: Sequence[Experiment]) -> dict[str, dict[str, Floats]]:
-    """The decay schemes of each article, one rate an epoch over as many epochs as the article has."""
-    drawn: dict[str, dict[str, Floats]] = {}
+def _curves(experiments: Sequence[Experiment]) -> dict[str, dict[str, Array]]:
+    """Return the decay schemes of each article, with one rate per epoch over all epochs of the article."""
+    drawn: dict[str, dict[str, Array]] = {}
     for experiment in experiments:
         if experiment.group == "decay":
             drawn.setdefault(experiment.article, {})[experiment.name] = _per_epoch(experiment)
     return drawn
 
 
-def _per_epoch(experiment: Experiment) -> Floats:
+def _per_epoch(experiment: Experiment) -> Array:
     steps_per_epoch = PUBLISHED_EXAMPLES // experiment.batch_size
     rates = curve(
         experiment.scheme,

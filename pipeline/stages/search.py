@@ -11,7 +11,7 @@ from pipeline import search
 from pipeline.config import SearchOptions
 from pipeline.evaluation import Candidate, Evaluation, setting_prefix
 from pipeline.objective import VAL_LOSS, Objective
-from pipeline.reporting import figures
+from pipeline.reporting import search_figures
 from pipeline.results import Cost, LeaderboardRow, RangeTestResult, SearchResult, Space
 from pipeline.schedules import format_params
 from pipeline.search import Plan, Trial
@@ -132,9 +132,9 @@ def _write(context: Context[SearchOptions], result: SearchResult, trials: list[T
         for row in result.leaderboard
     ]
     pd.DataFrame(rows).to_csv(folder / "leaderboard.csv", index=False)
-    figures.leaderboard(result).savefig(folder / "leaderboard.png")
-    figures.basins(result).savefig(folder / "basins.png")
-    figures.trials(frame, result.objective).savefig(folder / "trials.png")
+    search_figures.leaderboard(result).savefig(folder / "leaderboard.png")
+    search_figures.basins(result).savefig(folder / "basins.png")
+    search_figures.trials(frame, result.objective).savefig(folder / "trials.png")
 
 
 def _candidate_columns(candidate: Candidate) -> dict[str, Any]:

@@ -1,13 +1,20 @@
-"""Which differences between trainings are real: intervals, comparisons with the best, ties, and the width of a basin.
+"""Which differences between trainings are real: intervals, tests, comparisons with the best, and the width of a basin.
 
-A loss that is NaN or infinite is a diverged training, worse than any number: everywhere here it counts as `inf`.
-docs/statistics.md explains the methods and gives their sources.
+A loss that is NaN or infinite means that the training diverged. It counts as `inf`, worse than any number, everywhere
+in this package. docs/statistics.md explains the methods and gives their sources.
 """
 
 from pipeline.statistics.basin import basin, decades, next_rate
-from pipeline.statistics.best import MOST_SEEDS, Comparison, Verdict, Verdicts, seeds_needed, verdicts
-from pipeline.statistics.intervals import Values, mean_interval, paired_difference, rank_correlation, seed_noise
-from pipeline.statistics.looks import looks, spent_at
+from pipeline.statistics.best import MOST_SEEDS, Comparison, Verdict, Verdicts, looks, seeds_needed, spent_at, verdicts
+from pipeline.statistics.intervals import (
+    Values,
+    holm,
+    mean_interval,
+    p_value,
+    paired_difference,
+    rank_correlation,
+    seed_noise,
+)
 
 __all__ = [
     "MOST_SEEDS",
@@ -17,9 +24,11 @@ __all__ = [
     "Verdicts",
     "basin",
     "decades",
+    "holm",
     "looks",
     "mean_interval",
     "next_rate",
+    "p_value",
     "paired_difference",
     "rank_correlation",
     "seed_noise",

@@ -1,31 +1,39 @@
-"""The basin: which initial rates do as well as the chosen one, and which rate to try next to find out."""
+"""The basin: the initial rates that do as well as the chosen one, and the rate to try next to find its edges."""
 
 from collections.abc import Mapping
 from math import inf, log10
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
+from pipeline.schedules import Array
 from pipeline.statistics.intervals import as_losses
 
 FIRST_STEP = 0.3
-"""Decades from the centre to the first rate tried, a factor of two."""
+"""Decades from the centre to the first rate tried: a factor of two."""
 
 REACH = 1.5
-"""Decades from the centre beyond which nobody looks: a basin that wide is wide enough."""
+"""Decades from the centre beyond which no rate is tried: a wider basin makes no difference."""
 
 RESOLUTION = 0.1
-"""Decades to which an edge is worth knowing."""
+"""Decades within which the position of an edge is good enough."""
 
 
 def basin(losses: Mapping[float, float], centre: float, noise: float) -> tuple[float, float]:
-    """Give the contiguous range of rates round `centre` whose loss is at most `noise` above the best loss.
+    """Return the contiguous range of rates around `centre` whose loss is at most `noise` above the best loss.
 
-    `losses` maps initial rates, `centre` among them, to what each led to. The centre itself always counts as good, and
-    so does a rate that did no worse. Where the loss crosses the threshold between two rates, the crossing is
-    interpolated linearly in log rate; beside a diverged training the basin ends at the last rate that did not diverge.
-    It never reaches past the rates given.
-    Raises ValueError when a rate is not positive, noise is negative, or the training at the centre diverged.
+    The centre and any rate that did no worse always belong to it. Where the loss crosses the threshold between two
+    rates, the crossing is interpolated linearly in log rate. Next to a diverged training the basin ends at the last
+    rate that did not diverge. It never extends beyond the rates given.
+
+    Args:
+        losses: The loss of each initial rate that was tried, `centre` among them.
+        centre: The rate of the candidate itself.
+        noise: How far above the best a loss may be; at least 0.
+
+    Raises:
+        ValueError: a rate is not positive, the noise is negative, or the training at the centre diverged.
+
     """
     if centre not in losses or not all(0 < rate < inf for rate in losses) or not noise >= 0:
         raise ValueError("a basin needs positive rates, its centre among them, and a noise of zero or more")
@@ -37,11 +45,11 @@ def basin(losses: Mapping[float, float], centre: float, noise: float) -> tuple[f
 
 
 def next_rate(losses: Mapping[float, float], centre: float, noise: float, side: int) -> float | None:
-    """Give the rate at which one more training tells most about an edge of the basin; None when it is known.
+    """Return the rate to try next in order to locate an edge of the basin, or None if the edge is known.
 
     `side` is -1 for the lower edge and 1 for the upper. While every rate on that side is good, the distance from the
-    centre is doubled. Between a good rate and a bad one the loss is taken for a parabola round the centre, in log rate,
-    and tried where that crosses the threshold, but not in the outer quarters; beside a diverged one, in the middle.
+    centre is doubled. Between a good and a bad rate, the next one is where a parabola around the centre, in log rate,
+    crosses the threshold, kept out of the outer quarters; next to a diverged rate it is the middle.
     """
     threshold, own = _threshold(losses, centre, noise), losses[centre]
     distances, values = _side(losses, centre, side)
@@ -59,7 +67,7 @@ def next_rate(losses: Mapping[float, float], centre: float, noise: float, side: 
 
 
 def decades(low: float, high: float) -> float:
-    """Give the width of a range of rates in powers of ten: log10(high / low)."""
+    """Return the width of a range of rates in powers of ten: log10(high / low)."""
     return log10(high / low)
 
 
@@ -67,22 +75,20 @@ def _threshold(losses: Mapping[float, float], centre: float, noise: float) -> fl
     return max(min(losses.values()) + noise, losses[centre])
 
 
-def _side(
-    losses: Mapping[float, float], centre: float, side: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Give distances from the centre in decades, from 0 up, and losses, of the rates on one side of it."""
+def _side(losses: Mapping[float, float], centre: float, side: int) -> tuple[Array, Array]:
+    """Return the rates on one side of the centre: their distances in decades, ascending from 0, and their losses."""
     found = sorted((max(side * log10(rate / centre), 0.0), loss) for rate, loss in losses.items())
     kept = [(distance, loss) for distance, loss in found if distance > 0]
     distances, values = zip((0.0, losses[centre]), *kept, strict=True)
     return np.array(distances), as_losses(values)
 
 
-def _bad(losses: npt.NDArray[np.float64], threshold: float) -> npt.NDArray[np.int64]:
+def _bad(losses: Array, threshold: float) -> NDArray[np.int64]:
     return np.flatnonzero((losses > threshold) | np.isinf(losses))
 
 
-def _edge(distances: npt.NDArray[np.float64], losses: npt.NDArray[np.float64], threshold: float) -> float:
-    """Walk away from the centre, which comes first, to the distance at which the loss crosses the threshold."""
+def _edge(distances: Array, losses: Array, threshold: float) -> float:
+    """Return the distance from the centre, the first entry, at which the loss crosses the threshold."""
     outside = _bad(losses, threshold)
     if outside.size == 0:
         return float(distances[-1])

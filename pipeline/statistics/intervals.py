@@ -1,22 +1,26 @@
-"""Means and paired differences with their intervals, the noise between seeds, and how far two budgets agree."""
+"""Means and paired differences with intervals and tests, the noise between seeds, and the agreement of two budgets."""
 
 from collections.abc import Iterable, Sequence
 from math import inf, nan, sqrt
 
 import numpy as np
-import numpy.typing as npt
 from scipy import stats
 
 from pipeline.results import Interval
+from pipeline.schedules import Array
 
-Values = Sequence[float] | npt.NDArray[np.float64]
+Values = Sequence[float] | Array
 
 
 def mean_interval(values: Values, level: float = 0.95) -> Interval:
-    """Give the mean of one value a seed with Student's t interval: mean ± t * s / sqrt(n), n - 1 degrees of freedom.
+    """Return the mean with Student's t interval: mean ± t * s / sqrt(n), n - 1 degrees of freedom.
 
-    One value says nothing about the spread: its interval is (-inf, inf). A diverged value makes mean and bounds inf.
-    Raises ValueError without values, or when `level` is not between 0 and 1.
+    `values` holds one number per seed. The interval of a single value is (-inf, inf). If any value diverged, the mean
+    and both bounds are inf.
+
+    Raises:
+        ValueError: there are no values, or `level` is not between 0 and 1.
+
     """
     losses = as_losses(values)
     if losses.size == 0:
@@ -33,12 +37,16 @@ def mean_interval(values: Values, level: float = 0.95) -> Interval:
 
 
 def paired_difference(a: Values, b: Values, level: float = 0.95, share: float = 1.0) -> Interval:
-    """Give the interval of the mean of `a - b`, where a[i] and b[i] come from the same seed.
+    """Return the interval of the mean of `a - b`, where a[i] and b[i] come from the same seed.
 
-    It takes only a `share` of the error of 1 - level: where the shares of several intervals, and of the looks at which
-    they may be given, add up to 1, all hold together with at least `level` (Bonferroni), which is the level reported.
-    Where only one side diverged on any seed, that side is infinitely worse; where both did, nothing is known.
-    Raises ValueError when the lengths differ or `share` is not in (0, 1].
+    The interval uses only a `share` of the error of 1 - level. If the shares of several intervals, and of the looks at
+    which they may be given, add up to 1, all of them hold together at `level` or more (Bonferroni), and `level` is what
+    the result reports. If one side diverged on any seed, that side is infinitely worse; if both did, the interval is
+    (-inf, inf).
+
+    Raises:
+        ValueError: the lengths differ, or `share` is not in (0, 1].
+
     """
     left, right = as_losses(a), as_losses(b)
     if left.shape != right.shape:
@@ -55,11 +63,45 @@ def paired_difference(a: Values, b: Values, level: float = 0.95, share: float = 
     return Interval(mean=nan, low=-inf, high=inf, level=level)
 
 
-def seed_noise(losses: Iterable[Values]) -> float:
-    """Pool the standard deviation between seeds over candidates: sqrt(sum of squares / sum of (n - 1)).
+def p_value(values: Values, mean: float = 0.0) -> float:
+    """Return the two-sided p value of Student's t test that the true mean of `values` is `mean`.
 
-    `losses` holds one sequence a candidate, one loss a seed. Diverged losses are left out. Without any candidate that
-    has two losses left the noise is unknown, and inf is returned: then no difference can be told from noise.
+    It is below 1 - level exactly if `mean_interval(values, level)` excludes `mean`. A single value gives 1.
+
+    Raises:
+        ValueError: there are no values, or one of them is not finite.
+
+    """
+    sample = np.asarray(values, np.float64)
+    if sample.size == 0 or not np.isfinite(sample).all():
+        raise ValueError(f"a test needs finite values, received {sample.tolist()}")
+    if sample.size == 1:
+        return 1.0
+    distance, error = abs(float(sample.mean()) - mean), float(sample.std(ddof=1)) / sqrt(sample.size)
+    if error == 0:
+        return 0.0 if distance > 0 else 1.0
+    return float(2 * stats.t.sf(distance / error, sample.size - 1))
+
+
+def holm(p_values: Values) -> Array:
+    """Return p values adjusted for their number by Holm's step-down procedure (Holm 1979), in the order given.
+
+    If every hypothesis with an adjusted p value below 1 - level is rejected, then with probability `level` or more no
+    true one is among them, however the tests depend on each other. The smallest of m p values is multiplied by m, the
+    next by m - 1, and so on; none is less than the one before it, or more than 1.
+    """
+    p = np.asarray(p_values, np.float64)
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1)), 1.0)
+    return adjusted
+
+
+def seed_noise(losses: Iterable[Values]) -> float:
+    """Return the standard deviation between seeds, pooled over candidates: sqrt(sum of squares / sum of (n - 1)).
+
+    `losses` holds one sequence per candidate with one loss per seed. Diverged losses are left out. If no candidate has
+    two losses left, the noise is unknown and inf is returned, so that every difference counts as noise.
     """
     groups = [values[np.isfinite(values)] for values in map(as_losses, losses)]
     groups = [values for values in groups if values.size > 1]
@@ -70,9 +112,10 @@ def seed_noise(losses: Iterable[Values]) -> float:
 
 
 def rank_correlation(low_budget: Values, full_budget: Values) -> float:
-    """Spearman's correlation of the losses of the same candidates at two budgets: 1 when both rank them alike.
+    """Return Spearman's correlation of the losses of the same candidates at two budgets: 1 if both rank them alike.
 
-    Diverged trainings share the last rank. NaN when there are fewer than two candidates, or one side is all ties.
+    Diverged trainings share the last rank. The result is NaN if there are fewer than two candidates, or if all losses
+    of one budget are equal.
     """
     low, full = as_losses(low_budget), as_losses(full_budget)
     if low.shape != full.shape:
@@ -82,7 +125,7 @@ def rank_correlation(low_budget: Values, full_budget: Values) -> float:
     return float(stats.spearmanr(low, full).statistic)
 
 
-def as_losses(values: Values) -> npt.NDArray[np.float64]:
-    """Give the values as float64, what is not finite as `inf`."""
+def as_losses(values: Values) -> Array:
+    """Return the values as float64, with `inf` for all that are not finite."""
     losses = np.asarray(values, np.float64)
     return np.where(np.isfinite(losses), losses, inf)

@@ -4,8 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from pipeline.articles.printed import LAST_PRINTED, printed_rates
-from pipeline.articles.table import EXPERIMENTS, chosen, epochs_of, searches, seeds_of
+from pipeline.articles.table import EXPERIMENTS, LAST_PRINTED, chosen, epochs_of, printed_rates, searches, seeds_of
 from pipeline.config import ReproduceOptions
 from pipeline.schedules import ARTICLE_FORMS, curve, validate
 

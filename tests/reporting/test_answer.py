@@ -5,8 +5,13 @@ import pytest
 
 from pipeline.objective import Objective
 from pipeline.reporting.answer import compose
-from pipeline.reporting.html import Report, answer
+from pipeline.reporting.report_inputs import Report
 from pipeline.results import Baseline, Interval, SearchResult
+
+
+def answer(report: Report) -> list[str]:
+    """Return the answer as the terminal shows it."""
+    return compose(report).lines()
 
 
 def _search(report: Report, **changes: object) -> SearchResult:
@@ -52,7 +57,10 @@ def test_several_ties_are_all_named(report: Report, change: Callable[..., Report
     ("high", "said"),
     [
         (-0.001, "did better in validation loss on the same seeds"),
-        (0.001, "had a better mean validation loss, though the intervals leave it open,"),
+        (
+            0.001,
+            "had a better mean validation loss on the same seeds, but the interval of the difference includes zero.",
+        ),
     ],
 )
 def test_a_better_baseline_is_named_plainly(
@@ -75,7 +83,7 @@ def test_a_given_scheme_is_not_recommended(given: Report) -> None:
     """Nothing was compared, and the answer says so."""
     lines = answer(given)
     assert lines[0] == "SGD was trained with the cosine scheme and an initial learning rate of 0.0562, as given."
-    assert "No search was made, so nothing here says that this is the best choice." in lines
+    assert "There was no search, so nothing shows that this is the best choice." in lines
     assert not any("Gain" in line for line in lines)
 
 
@@ -156,10 +164,10 @@ def test_a_diverged_baseline_has_no_gain(
 @pytest.mark.parametrize(
     ("verdict", "rivals", "said"),
     [
-        ("winner", (), "With half the epochs (3) it still wins against all of 3 compared."),
+        ("winner", (), "With half the epochs (3) it is still the winner of 3 candidates."),
         ("worse", ("step", "rex"), "With half the epochs (3) it is beaten: the best is one of step and rex."),
-        ("diverged", ("step",), "With half the epochs (3) it diverges on some seed: the best is step."),
-        ("diverged", (), "With half the epochs (3) it diverges on some seed."),
+        ("diverged", ("step",), "With half the epochs (3) it diverges on at least one seed: the best is step."),
+        ("diverged", (), "With half the epochs (3) it diverges on at least one seed."),
     ],
 )
 def test_the_answer_at_other_budgets(
@@ -178,7 +186,7 @@ def test_another_objective_is_named_and_its_sign_told(maximised: Report) -> None
     """A gain over a baseline is a gain, told as a difference: a percent of it would mean nothing."""
     composed = compose(maximised)
     lines = composed.lines()
-    assert "This is judged by validation gain, of which higher is better." in lines
+    assert "This is judged by validation gain; higher is better." in lines
     assert "In validation gain it is at most 0.005 behind the best of them." in lines
     assert any(line.startswith("Gain over Adam at 0.001: 0.0282 in validation gain (95% interval") for line in lines)
     assert [(gain.tile.value, gain.tile.direction) for gain in composed.gains] == [

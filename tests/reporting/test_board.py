@@ -1,7 +1,7 @@
 from math import inf
 
 from pipeline.reporting.board import entries
-from pipeline.reporting.html import Report
+from pipeline.reporting.report_inputs import Report
 from pipeline.results import Interval
 
 

@@ -1,4 +1,3 @@
-from html.parser import HTMLParser
 from itertools import chain
 
 import pytest
@@ -6,22 +5,7 @@ from matplotlib.figure import Figure
 
 from pipeline.reporting import svg
 from pipeline.reporting.style import INK, PALETTE
-
-
-class _Parsed(HTMLParser):
-    """Tags with their attributes, and the text between them."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str]]] = []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, {key: value or "" for key, value in attrs}))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
+from tests.reporting.page import Page
 
 
 def _figure(title: str = "title") -> Figure:
@@ -44,7 +28,7 @@ def test_colours_and_fonts_are_left_to_the_style_sheet() -> None:
 
 def test_two_figures_share_no_id_and_every_reference_is_found() -> None:
     """Otherwise the clipping and markers of one figure would apply to the other."""
-    parsed = [_Parsed(svg.inline(_figure(), name, "words")) for name in ("a", "b")]
+    parsed = [Page(svg.inline(_figure(), name, "words")) for name in ("a", "b")]
     ids = [{attributes["id"] for _, attributes in one.tags if "id" in attributes} for one in parsed]
     assert not ids[0] & ids[1]
     referred = {attributes["href"] for _, attributes in parsed[0].tags if "href" in attributes}
@@ -58,7 +42,7 @@ def test_two_figures_share_no_id_and_every_reference_is_found() -> None:
 def test_nothing_takes_space_for_nothing() -> None:
     """Every id is referred to, every group says something of what is in it, and no line is indented."""
     drawn = svg.inline(_figure(), "a", "words")
-    tags = _Parsed(drawn).tags
+    tags = Page(drawn).tags
     assert all(f"#{attributes['id']}" in drawn for _, attributes in tags if "id" in attributes)
     assert all(attributes for tag, attributes in tags if tag == "g")
     assert "\n " not in drawn
@@ -66,7 +50,7 @@ def test_nothing_takes_space_for_nothing() -> None:
 
 def test_nothing_leaks_into_the_page_or_out_of_it() -> None:
     """No styles for the whole page, no metadata, no namespaces that name outside addresses."""
-    parsed = _Parsed(svg.inline(_figure(), "a", "words"))
+    parsed = Page(svg.inline(_figure(), "a", "words"))
     assert not {"style", "metadata"} & {tag for tag, _ in parsed.tags}
     values = chain.from_iterable(attributes.values() for _, attributes in parsed.tags)
     assert not [value for value in values if "://" in value]
@@ -74,7 +58,7 @@ def test_nothing_leaks_into_the_page_or_out_of_it() -> None:
 
 def test_it_scales_and_speaks() -> None:
     """A view box without a fixed size, and a description for screen readers."""
-    tag, attributes = _Parsed(svg.inline(_figure(), "a", 'a "quoted" <description>')).tags[0]
+    tag, attributes = Page(svg.inline(_figure(), "a", 'a "quoted" <description>')).tags[0]
     assert tag == "svg"
     assert "viewbox" in attributes
     assert "width" not in attributes
@@ -89,7 +73,7 @@ def test_the_same_figure_gives_the_same_text() -> None:
 @pytest.mark.parametrize("title", ["<script>alert(1)</script>", 'x" onload="alert(1)', "&amp;"])
 def test_text_stays_text(title: str) -> None:
     """What looks like markup is shown, not obeyed."""
-    parsed = _Parsed(svg.inline(_figure(title), "a", "words"))
-    assert title in parsed.text
+    parsed = Page(svg.inline(_figure(title), "a", "words"))
+    assert title in parsed.visible
     assert "script" not in {tag for tag, _ in parsed.tags}
     assert not any("onload" in attributes for _, attributes in parsed.tags)

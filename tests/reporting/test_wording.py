@@ -1,9 +1,11 @@
+from collections.abc import Mapping
 from math import inf, nan
 
 import pytest
 
 from pipeline.reporting import wording
-from pipeline.results import Interval, Params
+from pipeline.results import Interval
+from pipeline.schedules import Value
 
 
 @pytest.mark.parametrize(
@@ -70,7 +72,7 @@ def test_lists(names: list[str], text: str) -> None:
 
 def test_parameters() -> None:
     """Floats are shortened; whole numbers, words and flags stay as they are."""
-    values: Params = {"decay_rate": 0.66666666, "steps": 3, "by": "epoch", "staircase": True}
+    values: Mapping[str, Value] = {"decay_rate": 0.66666666, "steps": 3, "by": "epoch", "staircase": True}
     assert wording.params(values) == "decay_rate=0.667, steps=3, by=epoch, staircase=True"
 
 

@@ -3,8 +3,7 @@
 import numpy as np
 from numpy.testing import assert_allclose, assert_array_equal
 
-from pipeline.schedules import Value, curve, rewriter
-from pipeline.schedules.timeline import Array
+from pipeline.schedules import Array, Value, curve, rewriter
 
 STALLED = [1.0, *[0.5] * 39]
 

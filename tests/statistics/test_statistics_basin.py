@@ -112,4 +112,6 @@ class TestNextRate:
 
     def test_known_trainings_are_made_use_of(self) -> None:
         """With a bad rate known, the next one lies between it and the centre."""
-        assert 0.1 < (next_rate({0.1: 0.0, 0.4: 9.0}, 0.1, 1.0, 1) or 0) < 0.4
+        rate = next_rate({0.1: 0.0, 0.4: 9.0}, 0.1, 1.0, 1)
+        assert rate is not None
+        assert 0.1 < rate < 0.4

@@ -9,11 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pipeline.statistics import MOST_SEEDS, Verdicts, looks, seeds_needed, verdicts
+from pipeline.statistics import MOST_SEEDS, Verdicts, looks, seeds_needed, spent_at, verdicts
+
+SIXTEENTHS = st.integers(1, 80).map(lambda count: count / 16)
+"""Losses whose sums and differences have no rounding errors."""
 
 
 def words(found: Verdicts) -> dict[str, str]:
-    """Give each candidate's verdict."""
+    """Return the verdict of each candidate."""
     return {name: row.verdict for name, row in found.rows.items()}
 
 
@@ -91,17 +94,15 @@ class TestVerdicts:
         with pytest.raises(ValueError, match="same seeds"):
             verdicts(losses)
 
-    @given(st.dictionaries(st.sampled_from("abcde"), st.lists(st.floats(0.01, 5), min_size=3, max_size=3), min_size=1))
+    @given(st.dictionaries(st.sampled_from("abcde"), st.lists(SIXTEENTHS, min_size=3, max_size=3), min_size=1))
     def test_verdicts_agree_with_each_other(self, losses: dict[str, list[float]]) -> None:
-        """At most one winner, which is the best; a winner leaves no tie; the lowest mean is never "worse"."""
+        """The lowest mean is the best; it is the only winner, or tied with all others that are not beaten."""
         found = verdicts(losses)
-        said = words(found)
-        lowest = min(losses, key=lambda name: float(np.mean(losses[name])))
         assert found.best is not None
-        assert said[found.best] in ("winner", "tie")
-        assert said[lowest] != "worse" or np.mean(losses[lowest]) == np.mean(losses[found.best])
-        assert [name for name, word in said.items() if word == "winner"] in ([], [found.best])
-        assert said[found.best] == "tie" or "tie" not in said.values()
+        assert np.mean(losses[found.best]) == min(np.mean(values) for values in losses.values())
+        assert found.best in found.still_in
+        word = "winner" if len(found.still_in) == 1 else "tie"
+        assert words(found) == {name: word if name in found.still_in else "worse" for name in losses}
         assert all(row.behind.low <= max(row.behind.mean, 0.0) <= row.behind.high + 1e-9 for row in found.rows.values())
 
 
@@ -163,6 +164,53 @@ class TestSeedsNeeded:
         expected = next(n for n in range(2, 100) if np.sqrt(n) > stats.t.ppf(0.975, n - 1))
         assert seeds_needed([1.0, 2.0, 0.0], [0.0, 0.0, 0.0]) == expected
 
-    def test_equal_candidates_are_never_parted(self) -> None:
+    def test_equal_candidates_are_never_distinguished(self) -> None:
         """No number of seeds shows a difference of nothing."""
         assert seeds_needed([0.1, 0.2], [0.2, 0.1]) == MOST_SEEDS + 1
+
+
+class TestLooks:
+    @pytest.mark.parametrize(
+        ("limit", "expected"),
+        [
+            (1, (1,)),
+            (2, (2,)),
+            (4, (4,)),
+            (5, (3, 5)),
+            (6, (3, 6)),
+            (8, (3, 8)),
+            (10, (3, 6, 10)),
+            (30, (3, 6, 12, 30)),
+        ],
+    )
+    def test_batches_double_until_the_limit_is_near(self, limit: int, expected: tuple[int, ...]) -> None:
+        """The first look is at three seeds; none comes just before the last."""
+        assert looks(limit) == expected
+
+    @given(st.integers(1, 1000))
+    def test_the_whole_error_is_spent_by_the_last_look(self, limit: int) -> None:
+        """Looks ascend to the limit; what is spent up to a look is the square of its share of the seeds."""
+        schedule = looks(limit)
+        assert list(schedule) == sorted(set(schedule))
+        assert schedule[-1] == limit
+        spent = np.cumsum([spent_at(look, schedule) for look in schedule])
+        assert spent == pytest.approx((np.array(schedule) / limit) ** 2)
+
+    def test_what_was_not_planned_is_refused(self) -> None:
+        """A look that is not in the schedule has nothing to spend; without seeds there is nothing to look at."""
+        with pytest.raises(ValueError, match="no look at 4 seeds, only at 3, 6"):
+            spent_at(4, (3, 6))
+        with pytest.raises(ValueError, match="received 0"):
+            looks(0)
+
+    @pytest.mark.parametrize("limit", [5, 12])
+    def test_looking_often_does_not_inflate_the_error(self, limit: int) -> None:
+        """Of 20,000 series of noise at most 5% are ever called a difference; a plain t test at each look calls more."""
+        schedule, noise = looks(limit), np.random.default_rng(1).normal(size=(20_000, limit))
+        called, plainly = np.zeros(20_000, bool), np.zeros(20_000, bool)
+        for look in schedule:
+            p = stats.ttest_1samp(noise[:, :look], 0, axis=1).pvalue
+            called |= p < 0.05 * spent_at(look, schedule)
+            plainly |= p < 0.05
+        assert 0.035 < called.mean() < 0.0535  # 5% and two standard errors of it
+        assert plainly.mean() > 0.07

@@ -1,76 +1,74 @@
-"""Figures of trainings: the rate and the loss of one, and the curves of several together."""
+"""Figures of trainings: the rates and losses of one training, and the curves of several together."""
 
-import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from pipeline.evaluation import Evaluation, Training
 from pipeline.reporting import style, wording
 from pipeline.reporting.style import DASHES, INK, MUTED, WIDE, Mark, Marks
+from pipeline.schedules import Array
 
 Role = Literal["winner", "finalist", "baseline", "trial"]
 
-_SEED = re.compile(r"\s*seed=\d+$")
 _ORDER: dict[Role, int] = {"winner": 0, "finalist": 1, "baseline": 2, "trial": 3}
 
 
 @dataclass(frozen=True)
-class Training:
-    """One training as it went.
-
-    `lr` and `batch_loss` hold one number an optimizer update, `batch_loss` fewer where the training diverged.
-    `history` maps `loss`, `val_loss`, and `accuracy`, `val_accuracy` or `mae`, `val_mae` to one number an epoch.
-    """
+class NamedTraining:
+    """A training with what figures need to label and group it; `name` ends in its seed: `cosine lr=0.03 seed=0`."""
 
     name: str
     scheme: str
     seed: int
     role: Role
-    lr: npt.NDArray[np.float64]
-    batch_loss: npt.NDArray[np.float64]
-    history: Mapping[str, Sequence[float]]
-    steps_per_epoch: int
+    training: Training
 
     @property
     def series(self) -> str:
-        """The name without its seed: trainings that differ in nothing else are drawn as one."""
-        return _SEED.sub("", self.name)
+        """The name without the seed: trainings that differ in their seed only are drawn as one series."""
+        return self.name.removesuffix(f" seed={self.seed}")
 
 
 @dataclass(frozen=True)
 class _Series:
-    """Trainings that differ in their seed only, and how they are drawn."""
+    """Trainings that differ in their seed only, and the mark to draw them with."""
 
     label: str
     role: Role
     mark: Mark
-    trainings: tuple[Training, ...]
+    trainings: tuple[NamedTraining, ...]
+
+    @property
+    def rates(self) -> Array:
+        """The rate of each update, on the first seed."""
+        return self.trainings[0].training.rates.astype(np.float64)
 
 
-def lr_curve(training: Training, *, width: float = WIDE) -> Figure:
+def lr_curve(evaluation: Evaluation, training: Training, *, width: float = WIDE) -> Figure:
     """Draw the learning rate of each update above the batch loss, raw and smoothed, against epochs.
 
-    Every training logs this figure, so it is kept quick to draw.
+    Every training logs this figure, so it must be quick to draw.
     """
     figure, (rate, loss) = style.canvas(width, 4.6, 2, fitted=False, sharex=True)
     figure.subplots_adjust(left=0.85 / width, right=0.98, bottom=0.1, top=0.93, hspace=0.12)
     color = style.PALETTE["blue"]
-    epochs = np.arange(training.lr.size) / training.steps_per_epoch
-    rate.plot(*style.thin(epochs, training.lr), color=color, linewidth=2)
+    rates, losses = training.rates.astype(np.float64), training.losses.astype(np.float64)
+    epochs = np.arange(rates.size) / training.steps_per_epoch
+    rate.plot(*style.thin(epochs, rates), color=color, linewidth=2)
     rate.set_ylim(bottom=0)
     rate.yaxis.set_major_locator(MaxNLocator(4))  # half the time goes into ticks and their labels
     rate.xaxis.set_major_locator(MaxNLocator(5))
-    style.label(rate, y="learning rate", title=training.name)
+    style.label(rate, y="learning rate", title=evaluation.name)
 
-    finite = np.isfinite(training.batch_loss)
-    seen, raw = np.flatnonzero(finite) / training.steps_per_epoch, training.batch_loss[finite]
+    finite = np.isfinite(losses)
+    seen, raw = np.flatnonzero(finite) / training.steps_per_epoch, losses[finite]
     loss.plot(*style.thin(seen, raw), color=MUTED, alpha=0.35, linewidth=0.8, label="each batch")
     loss.plot(*style.thin(seen, style.smooth(raw, raw.size // 40)), color=color, linewidth=2, label="smoothed")
     if raw.size:
@@ -80,17 +78,16 @@ def lr_curve(training: Training, *, width: float = WIDE) -> Figure:
     return figure
 
 
-def lr_curves(trainings: Sequence[Training], *, marks: Marks | None = None, width: float = WIDE) -> Figure:
-    """Draw the learning rate against epochs of the winner, the finalists and the baselines, one line each."""
+def lr_curves(trainings: Sequence[NamedTraining], *, marks: Marks | None = None, width: float = WIDE) -> Figure:
+    """Draw the learning rate against epochs of the winner, the finalists and the baselines, one line per series."""
     figure, (axes,) = style.canvas(width, 4.2 if width >= WIDE else 4.0)
     drawn = _series(trainings, marks)
     for series in drawn:
-        first = series.trainings[0]
-        epochs = np.arange(first.lr.size) / first.steps_per_epoch
-        # A cosine ends at zero, which a logarithmic axis cannot show: the line leaves through the bottom instead.
-        rates = np.where(first.lr > 0, first.lr, np.nan)
-        _line(axes, series, *style.thin(epochs, rates))
-    low, high = _visible([series.trainings[0].lr for series in drawn])
+        rates = series.rates
+        epochs = np.arange(rates.size) / series.trainings[0].training.steps_per_epoch
+        # A logarithmic axis cannot show the zero at which a cosine ends: the line leaves through the bottom instead.
+        _line(axes, series, *style.thin(epochs, np.where(rates > 0, rates, np.nan)))
+    low, high = _visible([series.rates for series in drawn])
     style.log_or_linear(axes.yaxis, low, high)
     axes.set_ylim(low, high * 1.3)
     axes.set_xlim(left=0)
@@ -99,8 +96,8 @@ def lr_curves(trainings: Sequence[Training], *, marks: Marks | None = None, widt
     return figure
 
 
-def loss_curves(trainings: Sequence[Training], *, marks: Marks | None = None, width: float = WIDE) -> Figure:
-    """Draw training and validation loss per epoch: mean over seeds, band from the lowest to the highest."""
+def loss_curves(trainings: Sequence[NamedTraining], *, marks: Marks | None = None, width: float = WIDE) -> Figure:
+    """Draw training and validation loss per epoch: the mean over seeds, and a band from the lowest to the highest."""
     panels = (1, 2) if width >= WIDE else (2, 1)
     figure, grid = style.canvas(width, 4.2 if width >= WIDE else 6.4, *panels, sharey=True, sharex=True)
     drawn = _series(trainings, marks)
@@ -124,7 +121,7 @@ def loss_curves(trainings: Sequence[Training], *, marks: Marks | None = None, wi
     return figure
 
 
-def _line(axes: Axes, series: _Series, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> None:
+def _line(axes: Axes, series: _Series, x: Array, y: Array) -> None:
     label = wording.scheme(f"{series.label} (winner)" if series.role == "winner" else series.label)
     axes.plot(
         x,
@@ -140,9 +137,9 @@ def _line(axes: Axes, series: _Series, x: npt.NDArray[np.float64], y: npt.NDArra
     )
 
 
-def _series(trainings: Sequence[Training], marks: Marks | None) -> list[_Series]:
-    """Group trainings by name: schemes in colour, baselines in grey, a scheme's second series dashed."""
-    groups: dict[tuple[str, Role], list[Training]] = {}
+def _series(trainings: Sequence[NamedTraining], marks: Marks | None) -> list[_Series]:
+    """Group trainings into series: schemes in colour, baselines in grey, further series of a scheme dashed."""
+    groups: dict[tuple[str, Role], list[NamedTraining]] = {}
     for training in sorted(trainings, key=lambda t: _ORDER[t.role]):
         if training.role != "trial":
             groups.setdefault((training.series, training.role), []).append(training)
@@ -162,15 +159,15 @@ def _mark(kind: str, role: Role, earlier: int, marks: Marks) -> Mark:
     return replace(marks[kind], dash=DASHES[earlier % len(DASHES)])
 
 
-def _per_epoch(series: _Series, key: str) -> npt.NDArray[np.float64]:
-    """Stack losses to shape (seeds, epochs), up to the last epoch that every seed reached with finite losses."""
-    rows = [np.asarray(t.history.get(key, ()), dtype=np.float64) for t in series.trainings]
+def _per_epoch(series: _Series, key: str) -> Array:
+    """Return losses of shape (seeds, epochs), up to the last epoch that every seed reached with finite losses."""
+    rows = [np.asarray(t.training.history.get(key, ()), dtype=np.float64) for t in series.trainings]
     reached = min(int(np.argmin(np.append(np.isfinite(row), False))) for row in rows)
     return np.stack([row[:reached] for row in rows])
 
 
-def _visible(curves: Sequence[npt.NDArray[np.float64]]) -> tuple[float, float]:
-    """Choose the bounds of a rate axis: every peak is on it, and what falls far below the lowest peak leaves it."""
+def _visible(curves: Sequence[Array]) -> tuple[float, float]:
+    """Return the bounds of a rate axis: they include every peak, but not rates far below the lowest peak."""
     peaks = [float(curve.max()) for curve in curves if curve.max(initial=0.0) > 0]
     if not peaks:
         return 0.0, 1.0

@@ -1,0 +1,172 @@
+"""The report as one self-contained HTML page, with all its figures."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from matplotlib.figure import Figure
+
+from pipeline.evaluation import setting_prefix
+from pipeline.reporting import board, range_test_figures, search_figures, style, svg, training_figures, wording
+from pipeline.reporting.answer import compose, transferred
+from pipeline.reporting.report_inputs import Report
+from pipeline.reporting.style import Marks
+from pipeline.reporting.svg import Drawing
+
+_Planned = Iterator[tuple[str, str, Callable[[float], Figure]]]
+"""Figures as the name, the description and the function that draws one at a width."""
+
+_FILTERS = {
+    "basin": wording.basin,
+    "behind": wording.behind,
+    "count": wording.count,
+    "level": wording.level,
+    "loss": wording.loss,
+    "number": wording.number,
+    "optimizer": wording.optimizer,
+    "params": wording.params,
+    "percent": wording.percent,
+    "scheme": wording.scheme,
+    "seconds": wording.seconds,
+    "span": wording.span,
+    "setting": setting_prefix,
+}
+
+_BEST_TRIALS = 30
+
+
+def render(report: Report) -> str:
+    """Return the page, which loads nothing from outside. The same report always gives the same text."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(_FILTERS)
+    return environment.get_template("report.html.j2").render(
+        report=report,
+        answer=compose(report),
+        board=board.entries(report.search) if report.search else (),
+        drawings=_draw(report),
+        transferred=transferred(report.search) if report.search else [],
+        sections=_sections(report),
+        best_trials=_best_trials(report),
+        longest=max([seconds for _, seconds, _ in report.costs] + [1e-9]),
+    )
+
+
+def _sections(report: Report) -> list[tuple[str, str]]:
+    """Return the anchors and titles of the sections that follow the answer."""
+    curves = [("rates", "Learning-rate curves"), ("losses", "Loss curves")]
+    return [
+        *([("range-test", "Range test")] if report.range_test else []),
+        *(curves if any(training.role != "trial" for training in report.trainings) else []),
+        *([("leaderboard", "Leaderboard")] if report.search else []),
+        *([("transfer", "Other budgets and batch sizes")] if report.search and report.search.transfer else []),
+        *([("basins", "How much the initial rate matters")] if report.search and report.search.basin.rates else []),
+        *([("trials", "Trials")] if report.search else []),
+        *([("audits", "Trust")] if report.search and report.search.audits else []),
+        ("test", "Test results"),
+        ("costs", "Costs"),
+        ("reproduce", "How to reproduce"),
+        ("glossary", "How to read this"),
+    ]
+
+
+def _best_trials(report: Report) -> list[dict[str, Any]]:
+    """Return the trials at the highest budget that are best in the objective, as rows of a table."""
+    if report.search is None or report.trials is None:
+        return []
+    metric, ascending = report.search.objective.metric, report.search.objective.direction == "min"
+    highest = report.trials["budget"] == report.trials["budget"].max()
+    finite = report.trials[highest & np.isfinite(report.trials[metric].astype(float))]
+    best = finite.sort_values(metric, kind="stable", ascending=ascending).head(_BEST_TRIALS)
+    rows = [{str(name): value for name, value in row.items()} for row in best.to_dict("records")]
+    return [row | {"setting": _setting(row, report)} for row in rows]
+
+
+def _setting(trial: Mapping[str, Any], report: Report) -> str:
+    """Return the optimizer and batch size of a trial, as far as the search compared several."""
+    spaces = report.search.spaces if report.search else ()
+    own = (trial["optimizer"], trial["batch_size"])
+    return next((setting_prefix(space, spaces) for space in spaces if (space.optimizer, space.batch_size) == own), "")
+
+
+def _draw(report: Report) -> dict[str, Drawing]:
+    """Draw every figure that `report` has data for; the names are those that the template uses."""
+    marks = style.marks(_schemes(report))
+    planned = (*_range_test(report), *_refinement(report), *_curves(report, marks), *_search(report, marks))
+    return {name: svg.drawing(name, description, make) for name, description, make in planned}
+
+
+def _range_test(report: Report) -> _Planned:
+    sweep, result = report.sweep, report.range_test
+    if sweep is None or result is None:
+        return
+    curves = {"median": sweep.median, "band_low": sweep.band_low, "band_high": sweep.band_high}
+
+    def make(width: float) -> Figure:
+        return range_test_figures.range_test(sweep.rates, sweep.losses, result, **curves, width=width)
+
+    yield "range_test", "Training loss against learning rate in the range test", make
+
+
+def _refinement(report: Report) -> _Planned:
+    result = report.range_test
+    if result is None or result.refinement is None:
+        return
+    what = "Validation loss against initial learning rate of the trainings that refined the range test"
+    yield "refinement", what, lambda width: range_test_figures.refinement(result, width=width)
+
+
+def _curves(report: Report, marks: Marks) -> _Planned:
+    compared = [training for training in report.trainings if training.role != "trial"]
+    if not compared:
+        return
+    who = "of the winner, the finalists and the baselines"
+    yield (
+        "lr_curves",
+        f"Learning rate against epochs {who}",
+        lambda width: training_figures.lr_curves(compared, marks=marks, width=width),
+    )
+    yield (
+        "loss_curves",
+        f"Training and validation loss per epoch {who}",
+        lambda width: training_figures.loss_curves(compared, marks=marks, width=width),
+    )
+
+
+def _search(report: Report, marks: Marks) -> _Planned:
+    search, trials = report.search, report.trials
+    if search is None:
+        return
+    measure = search.objective.label
+    yield (
+        "leaderboard",
+        f"Mean {measure} of each finalist and baseline with its interval, as in the table that follows",
+        lambda width: search_figures.leaderboard(search, marks=marks, width=width),
+    )
+    if any(row.basin for row in search.leaderboard):
+        yield (
+            "basins",
+            f"The {measure} against initial learning rate of each finalist, with the noise as a band",
+            lambda width: search_figures.basins(search, marks=marks, width=width),
+        )
+    if trials is not None and len(trials):
+        yield (
+            "trials",
+            f"The {measure} against initial learning rate of every trial",
+            lambda width: search_figures.trials(trials, search.objective, marks=marks, width=width),
+        )
+
+
+def _schemes(report: Report) -> list[str]:
+    """Return every scheme of the report, the best first, so that all figures use the same colours for each."""
+    ranked = [row.scheme for row in report.search.leaderboard] if report.search else []
+    trained = [training.scheme for training in report.trainings]
+    tried = sorted(set(report.trials["scheme"].astype(str))) if report.trials is not None else []
+    return [report.train.winner.scheme, *ranked, *trained, *tried]
