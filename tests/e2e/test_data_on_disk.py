@@ -1,6 +1,7 @@
 """The chain on data that are not held in memory."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline import datasets
-from tests.e2e.project import Project
+from tests.e2e.project import Project, command
 
 pytestmark = pytest.mark.slow
 
@@ -21,6 +22,18 @@ def load():
         whole = tf.data.Dataset.from_tensor_slices((data["x_train"], data["y_train"]))
     return whole.take(1400).batch(32), whole.skip(1400).batch(32)
 """
+AUDIT = """
+import sys, os
+
+def note(event, arguments):
+    if event == "open" and str(arguments[0]).endswith("digits.npz"):
+        line = f"{os.getpid()}\\n".encode()
+        os.write(os.open(os.environ["OPENED"], os.O_APPEND | os.O_CREAT | os.O_WRONLY), line)
+
+sys.addaudithook(note)
+"""
+"""Makes every process note that it opens the data's source."""
+
 SCHEME: dict[str, Any] = {"scheme": "cosine", "initial_lr": 0.05, "seeds": 1, "epochs": 3}
 
 
@@ -61,3 +74,16 @@ def test_a_function_s_data_sets_are_read_in_passes(folder: Project) -> None:
     assert result["test_accuracy"] > 0.7
     with np.load(rows) as left:
         assert set(left.files) == {"meta", "labels", "train", "val", "labels_test"}
+
+
+def test_the_source_is_digested_once_and_loaded_once(folder: Project, tmp_path: Path) -> None:
+    """By the process of the command and by that of `prepare`; training reads the prepared data."""
+    (tmp_path / "sitecustomize.py").write_text(AUDIT)
+    opened = tmp_path / "opened.txt"
+    variables = {"PYTHONPATH": str(tmp_path), "OPENED": str(opened)}
+    folder.run(*command("train", data="digits.npz", **SCHEME, seed=7), **variables)
+    by_process = Counter(opened.read_text().split())
+    digesting, loading = sorted(by_process.values())
+    folder.run(*command("prepare", data="digits.npz", seed=7), **variables)  # reused: it digests, and no more
+    assert Counter(opened.read_text().split()).total() == digesting + loading + digesting
+    assert digesting == 1
