@@ -74,7 +74,7 @@ def _trainings(context: Context[ReportOptions]) -> Iterator[NamedTraining]:
 
 
 def _named(evaluation: Evaluation, training: Training, search: SearchResult | None) -> NamedTraining:
-    """Return a training with its name and role in the search; the only place that reads an evaluation's fields."""
+    """Return a training with the name and the role that it has in the search."""
     candidate, seed, name = evaluation, evaluation.seed, evaluation.name
     if search is None:
         return NamedTraining(name, candidate.scheme, seed, "winner", training)

@@ -35,7 +35,7 @@ def test_experiment_of_article_a() -> None:
 
 
 def test_printed_rates_are_those_of_keras() -> None:
-    """To the last digit, at the start of each of 15 epochs of 1,875 updates, and at the end, as the article prints it."""
+    """To the last digit, at the start of each of 15 epochs of 1,875 updates, and at the end, as the article prints."""
     decay = keras.optimizers.schedules.ExponentialDecay(0.1, decay_steps=1000, decay_rate=0.96, staircase=True)
     assert printed_rates() == tuple(float(decay(epoch * 1875)) for epoch in range(16))
     assert printed_rates()[-1] == LAST_PRINTED == 0.031885575503110886
