@@ -1,4 +1,4 @@
-"""Who validates on what."""
+"""The articles' splits of the data."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from pipeline.results import PrepareResult, Scaling, Task
 
 @pytest.fixture
 def official() -> Raw:
-    """Give 63 training and 20 test images of 4x4 pixels, each example told by its first pixel."""
+    """Return 63 training and 20 test images of 4x4 pixels; the first pixel is the number of the example."""
     x = np.zeros((83, 4, 4), np.uint8)
     x[:, 0, 0] = np.arange(83)
     x[:, 3, 3] = 255
@@ -21,7 +21,7 @@ def official() -> Raw:
 
 
 def examples(x: np.ndarray) -> list[int]:
-    """Say which examples these are."""
+    """Return the numbers of the examples."""
     return [int(pixel) for pixel in x[:, 0, 0, 0]]
 
 
@@ -44,14 +44,14 @@ def test_article_b_holds_out_the_last_fifth(official: Raw) -> None:
 
 
 def test_without_a_test_set_the_ordinary_split_serves() -> None:
-    """There is none to validate on."""
+    """Article a would have nothing to validate on."""
     raw = load("digits")
     assert not as_published(raw)
     np.testing.assert_array_equal(split_as_articles(raw, "a", 3).x_val, split(raw, 3).x_val)
 
 
 def prepared(task: Task, *shape: int) -> PrepareResult:
-    """Give what `prepare` says of data of this kind."""
+    """Return the result of `prepare` for data of this kind."""
     return PrepareResult(
         data="own",
         task=task,

@@ -35,7 +35,7 @@ def test_experiment_of_article_a() -> None:
 
 
 def test_printed_rates_are_those_of_keras() -> None:
-    """In every digit, at the start of each of 15 epochs of 1,875 updates, and at the end, which the article shows."""
+    """To the last digit, at the start of each of 15 epochs of 1,875 updates, and at the end, as the article prints."""
     decay = keras.optimizers.schedules.ExponentialDecay(0.1, decay_steps=1000, decay_rate=0.96, staircase=True)
     assert printed_rates() == tuple(float(decay(epoch * 1875)) for epoch in range(16))
     assert printed_rates()[-1] == LAST_PRINTED == 0.031885575503110886
@@ -49,7 +49,7 @@ def test_training_uses_the_printed_rates() -> None:
 
 
 def test_every_scheme_is_one_of_ours_with_parameters_it_knows() -> None:
-    """What the table says can be trained."""
+    """Every row can be trained."""
     for row in EXPERIMENTS.values():
         if row.scheme:
             validate(row.scheme, row.params)
@@ -68,7 +68,7 @@ def test_both_articles_schemes_are_all_trained() -> None:
 
 
 def test_options_choose_experiments() -> None:
-    """By article, and with or without what takes a search; the articles' own need none."""
+    """By article, and with or without answers; the articles' own experiments need no search."""
     everything = chosen(ReproduceOptions())
     assert everything == tuple(EXPERIMENTS.values())
     assert {row.article for row in chosen(ReproduceOptions(article="a"))} == {"a"}

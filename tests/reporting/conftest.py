@@ -1,4 +1,4 @@
-"""Results as the stages hand them over, small but complete."""
+"""Results of all stages, small but complete, and reports of them."""
 
 from collections.abc import Callable
 from math import inf
@@ -44,7 +44,7 @@ def _rates(scheme: str, initial_lr: float) -> Array:
 def make_training(
     name: str, scheme: str, role: Role, initial_lr: float, floor: float, seed: int, metric: str = "accuracy"
 ) -> NamedTraining:
-    """A training whose losses fall to about `floor`, with the noise of `seed`."""
+    """Return a training whose losses fall to about `floor`, with the noise of `seed`."""
     noise = np.random.default_rng(seed)
     step = np.arange(UPDATES)
     batch_loss = (2.3 * np.exp(-step / 45) + floor) * np.exp(noise.normal(0, 0.25, UPDATES))
@@ -65,7 +65,7 @@ def make_training(
 
 
 def make_trainings(metric: str = "accuracy") -> list[NamedTraining]:
-    """Three seeds of the winner, two finalists and two baselines."""
+    """Return three seeds of the winner, two finalists and two baselines."""
     series: list[tuple[str, str, Role, float, float]] = [
         ("cosine lr=0.0562", "cosine", "winner", 0.0562, 0.052),
         ("one_cycle lr=0.1", "one_cycle", "finalist", 0.1, 0.055),
@@ -77,7 +77,7 @@ def make_trainings(metric: str = "accuracy") -> list[NamedTraining]:
 
 
 def make_sweep() -> Sweep:
-    """A loss that stays, falls from a rate of 0.002 on, and explodes past 0.6."""
+    """Return a loss that is constant at first, falls from a rate of 0.002 on, and explodes above 0.6."""
     rates = np.geomspace(1e-5, 3, 240)
     position = np.log10(rates)
     clean = 0.35 + 1.95 / (1 + np.exp(4 * (position + 1.9))) + np.exp(13 * (position + 0.05))
@@ -89,7 +89,7 @@ def make_sweep() -> Sweep:
 
 
 def make_refinement() -> Refinement:
-    """Three short trainings, one of which diverged, and three whole ones whose best lies at 0.0562."""
+    """Return three short trainings, one of them diverged, and three whole ones with the best at 0.0562."""
     short = [(0.178, 0.6), (0.0562, 0.8), (0.562, inf)]
     whole = [(0.178, 0.44), (0.0562, 0.36), (0.0178, 0.43)]
     return Refinement(
@@ -109,7 +109,7 @@ def make_refinement() -> Refinement:
 
 
 def make_range_test() -> RangeTestResult:
-    """A range test that suggests 0.0562."""
+    """Return a range test that suggests 0.0562."""
     return RangeTestResult(
         verdict="ok",
         reason="The loss falls from 0.0032 and is lowest at 0.32.",
@@ -130,7 +130,7 @@ def make_range_test() -> RangeTestResult:
 
 
 def make_report(**changes: object) -> Report:
-    """A whole classification report; `changes` replaces its fields."""
+    """Return a whole classification report; `changes` replaces its fields."""
     search = make_search()
     scores = [(0, 0.0561, 0.0498, 0.9842), (1, 0.0588, 0.0523, 0.9828), (2, 0.0579, 0.0507, 0.9856)]
     fields: dict[str, object] = {
@@ -177,7 +177,7 @@ def make_report(**changes: object) -> Report:
 
 
 def make_regression() -> Report:
-    """A regression: losses only, and the mean absolute error of each training."""
+    """Return a regression report: losses only, and the mean absolute error of each training."""
     report = make_report()
     assert report.search is not None
     seeds = tuple(score.model_copy(update={"test_accuracy": None}) for score in report.train.seeds)
@@ -195,7 +195,7 @@ def make_regression() -> Report:
 
 
 def make_maximised() -> Report:
-    """The report of a search for the highest gain, which is 1 less the loss; two trials of it diverged."""
+    """Return the report of a search for the highest gain, 1 minus the loss; two of its trials diverged."""
     report = make_report()
     assert report.search is not None
     assert report.trials is not None
@@ -215,14 +215,14 @@ def make_maximised() -> Report:
 
 
 def make_given() -> Report:
-    """A training with a scheme given by the user: no range test, no search."""
+    """Return the report of a scheme given by the user: no range test, no search."""
     winners = [training for training in make_trainings() if training.role == "winner"]
     return make_report(range_test=None, range_tests=[], search=None, sweep=None, trials=None, trainings=winners)
 
 
 @pytest.fixture
 def report() -> Report:
-    """A whole classification report."""
+    """Return a whole classification report."""
     return make_report()
 
 
@@ -234,29 +234,29 @@ def rendered() -> str:
 
 @pytest.fixture
 def change() -> Callable[..., Report]:
-    """Build a report with fields of your own."""
+    """Return a function that builds a report with other fields."""
     return make_report
 
 
 @pytest.fixture
 def regression() -> Report:
-    """A whole regression report."""
+    """Return a whole regression report."""
     return make_regression()
 
 
 @pytest.fixture
 def transferred() -> Report:
-    """A report of a search that looked at other budgets."""
+    """Return the report of a search that tried other budgets."""
     return make_report(search=make_transfer())
 
 
 @pytest.fixture
 def maximised() -> Report:
-    """A whole report whose objective is a gain, to be maximised."""
+    """Return a whole report whose objective is a gain, to be maximised."""
     return make_maximised()
 
 
 @pytest.fixture
 def given() -> Report:
-    """A report of a training with a scheme given by the user."""
+    """Return the report of a scheme given by the user."""
     return make_given()

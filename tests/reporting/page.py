@@ -1,4 +1,4 @@
-"""An HTML page or an SVG drawing, taken apart for the tests."""
+"""An HTML page or an SVG drawing, parsed for the tests."""
 
 from collections.abc import Iterator
 from html.parser import HTMLParser

@@ -1,4 +1,4 @@
-"""Results of a search as its stage hands them over, small but complete."""
+"""Results of a search, small but complete."""
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ SEEDS = (100, 101, 102)
 
 
 def make_row(scheme: str, initial_lr: float, mean: float, verdict: str, **fields: object) -> LeaderboardRow:
-    """A row whose interval is a tenth of its mean to either side, `difference` counted from 0.0571."""
+    """Return a row whose interval extends a tenth of its mean to either side; `difference` is that to 0.0571."""
     values: dict[str, object] = {
         "scheme": scheme,
         "initial_lr": initial_lr,
@@ -41,7 +41,7 @@ def make_row(scheme: str, initial_lr: float, mean: float, verdict: str, **fields
 
 
 def make_basin(centre: float, width: float) -> Basin:
-    """A parabola round `centre` that is within noise for `width` decades in all, tried at five rates."""
+    """Return a parabola around `centre`, within noise for `width` decades in total, tried at five rates."""
     distances = np.array([-0.6, -0.3, 0.0, 0.3, 0.6])
     return Basin(
         lr_low=centre * 10 ** (-width / 2),
@@ -54,7 +54,7 @@ def make_basin(centre: float, width: float) -> Basin:
 
 
 def make_search() -> SearchResult:
-    """Cosine wins in a tie with one_cycle; Adam at 0.001 is beaten, SGD at 0.01 is not."""
+    """Return a search that cosine wins in a tie with one_cycle; Adam at 0.001 is beaten, SGD at 0.01 is not."""
     adam = make_row("constant", 0.001, 0.0853, "worse", optimizer="adam")
     sgd = make_row("constant", 0.01, 0.0602, "tie")
     return SearchResult(
@@ -117,7 +117,7 @@ def make_search() -> SearchResult:
 
 
 def make_transfer() -> SearchResult:
-    """A search whose winner is tied at half the budget and beaten at double."""
+    """Return a search whose winner is tied at half the budget and beaten at double."""
     names = ("cosine", "one_cycle", "SGD at 0.01")
     loss, level = Interval(mean=0.08, low=0.07, high=0.09), 0.975
     half = Transfer(
@@ -139,7 +139,7 @@ def make_transfer() -> SearchResult:
 
 
 def make_trials() -> pd.DataFrame:
-    """Twenty trials of five schemes, two of them diverged."""
+    """Return twenty trials of five schemes, two of them diverged."""
     chance = np.random.default_rng(3)
     schemes = ["cosine", "one_cycle", "exponential", "step", "constant"] * 4
     rates = 10 ** chance.uniform(-2.5, -0.5, 20)

@@ -25,7 +25,7 @@ def _baseline(report: Report, **changes: object) -> Baseline:
 
 
 def test_the_whole_answer(report: Report) -> None:
-    """What to use, what qualifies it, how good it is, and how sure each comparison is."""
+    """What to use, what qualifies it, how good it is, and how certain each comparison is."""
     assert answer(report) == [
         "Train SGD with the cosine scheme and an initial learning rate of 0.0562.",
         "Parameters of the scheme: final_fraction=0.01.",
@@ -104,13 +104,13 @@ def test_regression_speaks_of_losses_and_mean_absolute_error(regression: Report)
 
 
 def test_one_seed_has_no_interval(report: Report, change: Callable[..., Report]) -> None:
-    """A single training shows no spread, and none is made up."""
+    """A single training shows no spread, and none is invented."""
     train = report.train.model_copy(update={"seeds": report.train.seeds[:1]})
     assert compose(change(train=train)).score.startswith("Test accuracy 98.42% (1 seed, so its spread is unknown)")
 
 
 def test_an_accuracy_interval_ends_at_one_hundred_percent(report: Report, change: Callable[..., Report]) -> None:
-    """The t interval knows no bounds; accuracies do."""
+    """The t interval is not limited to 100%, an accuracy is."""
     accuracies = (0.999, 0.98, 1.0)
     seeds = tuple(
         score.model_copy(update={"test_accuracy": a}) for score, a in zip(report.train.seeds, accuracies, strict=True)
@@ -182,8 +182,8 @@ def test_the_answer_at_other_budgets(
     assert "With double the epochs (12) it is beaten: the best is one cycle." in lines
 
 
-def test_another_objective_is_named_and_its_sign_told(maximised: Report) -> None:
-    """A gain over a baseline is a gain, told as a difference: a percent of it would mean nothing."""
+def test_another_objective_is_named_with_its_direction(maximised: Report) -> None:
+    """A gain over a baseline is shown as a difference: percent of it would be meaningless."""
     composed = compose(maximised)
     lines = composed.lines()
     assert "This is judged by validation gain; higher is better." in lines
@@ -196,8 +196,8 @@ def test_another_objective_is_named_and_its_sign_told(maximised: Report) -> None
     assert not any("validation loss" in line for line in lines)
 
 
-def test_a_better_baseline_is_told_in_the_objective(maximised: Report, change: Callable[..., Report]) -> None:
-    """Also where more is better."""
+def test_a_better_baseline_is_compared_by_the_objective(maximised: Report, change: Callable[..., Report]) -> None:
+    """Also if higher is better."""
     behind = Interval(mean=-0.09, low=-0.12, high=-0.06)
     baseline = _baseline(maximised, gain=behind)
     composed = compose(change(search=_search(maximised, baselines=(baseline,))))
@@ -205,7 +205,7 @@ def test_a_better_baseline_is_told_in_the_objective(maximised: Report, change: C
     assert composed.gains[0].tile.value == "-0.09"
 
 
-def test_accuracy_as_the_objective_is_told_once(report: Report, change: Callable[..., Report]) -> None:
+def test_accuracy_as_the_objective_is_mentioned_once(report: Report, change: Callable[..., Report]) -> None:
     """Not again in points."""
     (gain, _) = compose(change(search=_search(report, objective=Objective("val_accuracy", "max")))).gains
     assert "in validation accuracy" in gain.text

@@ -23,7 +23,7 @@ from pipeline.statistics import mean_interval
 
 
 def history(seeds: int = 2, epochs: int = 3) -> pd.DataFrame:
-    """Give falling losses."""
+    """Return falling losses."""
     rows = [
         {"seed": seed, "epoch": epoch, "loss": 1 / epoch + seed / 10, "val_loss": 1.1 / epoch + seed / 10}
         for seed in range(seeds)
@@ -33,7 +33,7 @@ def history(seeds: int = 2, epochs: int = 3) -> pd.DataFrame:
 
 
 def claim(name: str, losses: Sequence[float], remark: str = "a remark") -> ClaimResult:
-    """Give the row of an experiment with one loss a seed."""
+    """Return the row of an experiment with one loss per seed."""
     row = EXPERIMENTS[name]
     scores = tuple(
         SeedScore(seed=seed, val_loss=loss, test_loss=loss, test_accuracy=0.98 + seed / 1000, train_seconds=30.0)
@@ -61,7 +61,7 @@ def claim(name: str, losses: Sequence[float], remark: str = "a remark") -> Claim
 
 @pytest.fixture
 def page() -> Articles:
-    """Give a page with an experiment of each fate: trained, diverged on a seed, not run."""
+    """Return a page with three experiments: one trained, one diverged on a seed, one not run."""
     rows = (claim("A0", (0.08, 0.09)), claim("B2", (2.3, inf)), claim("B16", (), "no <interval>"))
     result = ReproduceResult(
         data="digits",
@@ -125,7 +125,7 @@ def test_page_says_that_verdicts_are_adjusted_and_intervals_are_not(
 
 
 def test_optimizers_stand_side_by_side(page: Articles) -> None:
-    """Where several were run: in a table, and in one figure with the other solutions; goals are no article's claims."""
+    """If several were run: in a table, and in one figure with the other solutions; goals are counted separately."""
     losses = (0.03, 0.031)
     rows = tuple(claim(name, losses) for name in ("B1", "B14", "B16", "S2"))
     panels = {row.id: Panel(row.id, history()) for row in rows}
@@ -154,7 +154,7 @@ def test_html_escapes_and_loads_nothing_from_outside(page: Articles) -> None:
 
 
 def test_markdown_shows_the_pictures_beside_it(page: Articles) -> None:
-    """By the names under which the stage saves them; each table row stays a line."""
+    """By the names under which the stage saves them; each table row is one line."""
     text = articles_page.markdown(page)
     names = [picture.name for picture in articles_page.pictures(page)]
     assert names == ["schemes_a", "losses_fixed"]
@@ -167,7 +167,7 @@ def test_markdown_shows_the_pictures_beside_it(page: Articles) -> None:
 
 @pytest.mark.parametrize("width", [WIDE, NARROW])
 def test_losses_are_drawn_one_panel_an_experiment(width: float) -> None:
-    """Each seed thin, their mean thick, for training and validation; a spare place in the grid stays empty."""
+    """Each seed thin, their mean thick, for training and validation; a spare panel of the grid stays empty."""
     figure = article_figures.losses([Panel(f"B{i}", history()) for i in range(1, 5)], width=width)
     visible = [axes for axes in figure.axes if axes.axison]
     assert [axes.get_title(loc="left") for axes in visible] == ["B1", "B2", "B3", "B4"]

@@ -5,7 +5,7 @@ from pipeline.reporting.report_inputs import Report
 from pipeline.results import Interval
 
 
-def test_each_candidate_stands_once_in_the_order_of_its_loss(report: Report) -> None:
+def test_each_candidate_is_listed_once_in_order_of_its_loss(report: Report) -> None:
     """Baselines that the search also ranked appear under their own names only."""
     assert report.search is not None
     assert [(entry.label, entry.role, entry.standing) for entry in entries(report.search)] == [
@@ -44,8 +44,8 @@ def test_a_winner_that_is_itself_a_baseline_stays_the_winner(report: Report) -> 
     assert [(e.label, e.role) for e in entries(search)] == [("constant 0.01", "winner"), ("Adam at 0.001", "baseline")]
 
 
-def test_what_was_combined_with_a_scheme_is_named(report: Report) -> None:
-    """Where there were several batch sizes; two finalists that differ in nothing else are two lines."""
+def test_the_batch_size_of_a_scheme_is_named(report: Report) -> None:
+    """If there were several batch sizes; finalists that differ in nothing else are separate lines."""
     assert report.search is not None
     first, *others = report.search.leaderboard
     twin = first.model_copy(update={"batch_size": 128})
@@ -56,7 +56,7 @@ def test_what_was_combined_with_a_scheme_is_named(report: Report) -> None:
 
 
 def test_where_more_is_better_the_highest_comes_first(report: Report, maximised: Report) -> None:
-    """The same order as by the loss that the gain is the opposite of."""
+    """In the same order as by the loss, of which the gain is the opposite."""
     assert report.search is not None
     assert maximised.search is not None
     labels, means = zip(*((e.label, e.row.objective.mean) for e in entries(maximised.search)), strict=True)

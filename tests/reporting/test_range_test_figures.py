@@ -115,7 +115,7 @@ def test_refinement_draws_whatever_came_out(report: Report, loss: float, width: 
 
 @pytest.mark.parametrize("width", [WIDE, NARROW])
 def test_labels_of_suggestions_do_not_overlap(report: Report, width: float) -> None:
-    """Nor does one label stand in the way of another's line."""
+    """Nor does a label cover the line of another."""
     assert report.range_test is not None
     near = {"a": 0.05, "b": 0.052, "c": 0.054, "steepest_descent": 0.2, "d": 0.3}
     figure = _range_test(report, report.range_test.model_copy(update={"suggestions": near}), width)

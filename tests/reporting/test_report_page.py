@@ -64,7 +64,7 @@ def test_it_is_one_moderate_document(report: Report) -> None:
 
 
 def test_the_same_report_gives_the_same_bytes(report: Report, rendered: str) -> None:
-    """Nothing of the time or the process gets in."""
+    """Neither the time nor the process changes it."""
     assert render(report) == rendered
 
 
@@ -82,7 +82,7 @@ def test_accessible(rendered: str) -> None:
     assert all(attributes["tabindex"] == "0" and attributes["aria-label"] for attributes in boxes)
 
 
-def test_hostile_names_are_shown_not_obeyed(report: Report) -> None:
+def test_hostile_names_are_shown_as_text(report: Report) -> None:
     """Whatever the user's data, options and classes are called."""
     bad = '<script>alert("x")</script><img src=x onerror=alert(1)>'
     first = report.trainings[0]
@@ -130,7 +130,7 @@ def test_a_refused_range_test_says_why(report: Report) -> None:
 
 
 def test_a_given_scheme_leaves_the_search_out(given: Report) -> None:
-    """Headings, navigation and figures of what was not done are absent; the rest stands."""
+    """Headings, navigation and figures of skipped stages are absent; the rest is there."""
     page = Page(render(given))
     assert page.text("h2") == [
         "Learning-rate curves",
@@ -190,8 +190,8 @@ def test_no_stages_cost_anything(given: Report) -> None:
     assert "All 0.0 s 0" in Page(render(replace(given, costs=[], trainings=()))).visible
 
 
-def test_audits_are_told(report: Report) -> None:
-    """Agreement of budgets, noise, divergence, importance, costs and a bound that moved; nothing where none are."""
+def test_audits_are_shown(report: Report) -> None:
+    """Agreement of budgets, noise, divergence, importance, costs and a bound that moved; without audits, nothing."""
     shown = Page(render(report)).visible
     for text in (
         "Ranking at 0.556 epochs",
@@ -210,8 +210,8 @@ def test_audits_are_told(report: Report) -> None:
     assert "What the search measured about itself" not in render(bare)
 
 
-def test_several_batch_sizes_are_setting_prefix(report: Report, rendered: str) -> None:
-    """In headline, leaderboard, trials and range tests; with one, nothing of the kind is said."""
+def test_several_batch_sizes_are_distinguished(report: Report, rendered: str) -> None:
+    """In headline, leaderboard, trials and range tests; with one batch size, nowhere."""
     assert report.search is not None
     assert report.range_test is not None
     assert report.trials is not None
@@ -234,7 +234,7 @@ def test_several_batch_sizes_are_setting_prefix(report: Report, rendered: str) -
 
 
 def test_other_budgets_and_batch_sizes(transferred: Report, rendered: str) -> None:
-    """What became of the winner in a sentence and a table; a rate that was only calculated is called that."""
+    """The verdicts on the winner in a sentence and a table; a rate that was only calculated is labelled as such."""
     shown = Page(render(transferred)).visible
     for words in (
         "With half the epochs (3) it may still be the best, but cannot be told apart from one cycle and SGD at 0.01 "
@@ -249,7 +249,7 @@ def test_other_budgets_and_batch_sizes(transferred: Report, rendered: str) -> No
 
 
 def test_another_objective_is_shown_wherever_the_search_is(maximised: Report) -> None:
-    """In tables, captions and axes, the validation loss beside it; the best trial has the most of it."""
+    """In tables, captions and axes, next to the validation loss; the best trial has the highest value."""
     shown = Page(render(maximised)).visible
     assert "Scheme Initial rate Validation gain Validation loss Behind the best" in shown
     assert "one cycle SGD 0.1 0.9416 0.936 to 0.947 0.0584 0.0013 at most 0.0063" in shown

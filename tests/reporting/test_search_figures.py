@@ -16,7 +16,7 @@ def _legend(figure: Figure) -> list[str]:
 
 
 def test_leaderboard_is_a_forest_plot(report: Report) -> None:
-    """Best at the top, each interval from end to end, standing in words."""
+    """The best at the top, each interval from end to end, and the verdict in words."""
     assert report.search is not None
     figure = leaderboard(report.search)
     (axes,) = figure.axes
@@ -82,7 +82,7 @@ def test_a_basin_for_each_finalist(report: Report, width: float) -> None:
 
 
 def test_rates_of_a_basin_that_diverged_are_crosses(report: Report) -> None:
-    """At the top edge; the rest is drawn as ever."""
+    """At the top edge; the other rates are drawn as usual."""
     assert report.search is not None
     best, *rest = report.search.leaderboard
     assert best.basin is not None
@@ -127,7 +127,7 @@ def test_trials_that_all_diverged_are_crosses(report: Report, state: str, loss: 
 
 @pytest.mark.parametrize("width", [WIDE, NARROW])
 def test_trials_of_each_optimizer_and_batch_size_have_a_panel(report: Report, width: float) -> None:
-    """With one legend and the same axes; every trial is in the panel of its own."""
+    """With one legend and the same axes; every trial is in its own panel."""
     assert report.trials is not None
     several = report.trials.assign(optimizer=["sgd", "adam"] * 10, batch_size=[50] * 10 + [128] * 10)
     figure = trials(several, width=width)
@@ -141,7 +141,7 @@ def test_trials_of_each_optimizer_and_batch_size_have_a_panel(report: Report, wi
     assert len({axes.get_ylim() for axes in figure.axes}) == 1
 
 
-def test_long_names_of_basins_stand_above_their_width(report: Report) -> None:
+def test_long_names_of_basins_are_above_their_width(report: Report) -> None:
     """So that neighbouring titles do not run into each other."""
     assert report.search is not None
     spaces = tuple(report.search.spaces[0].model_copy(update={"batch_size": size}) for size in (50, 128))
@@ -154,7 +154,7 @@ def test_long_names_of_basins_stand_above_their_width(report: Report) -> None:
 
 
 def test_figures_of_the_search_show_the_objective(maximised: Report) -> None:
-    """By its name and in its sign; what diverged stands at the bottom edge, where the worst is."""
+    """By its name and with its sign; diverged trials are at the bottom edge, where the worst values are."""
     assert maximised.search is not None
     assert maximised.trials is not None
     (board,) = leaderboard(maximised.search).axes

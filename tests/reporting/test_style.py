@@ -34,7 +34,7 @@ def test_what_is_not_finite_is_left_out() -> None:
 
 @pytest.mark.parametrize(("window", "expected"), [(1, [0, 3, 6, 3]), (3, [1.5, 3, 4, 4.5])])
 def test_smoothing_averages_neighbours_and_fewer_at_the_ends(window: int, expected: list[float]) -> None:
-    """The ends are means of what there is, not pulled towards zero."""
+    """The ends are means of fewer points, not pulled towards zero."""
     assert style.smooth(np.array([0.0, 3.0, 6.0, 3.0]), window) == pytest.approx(expected)
 
 
@@ -44,7 +44,7 @@ def test_smoothing_nothing_gives_nothing() -> None:
 
 
 def test_forty_two_schemes_look_different() -> None:
-    """Colour and marker together tell more schemes apart than there are."""
+    """Colour and marker together distinguish more schemes than there are."""
     looks = style.marks(f"scheme {i}" for i in range(42)).values()
     assert len({(mark.color, mark.marker) for mark in looks}) == 42
 

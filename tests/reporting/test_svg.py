@@ -40,7 +40,7 @@ def test_two_figures_share_no_id_and_every_reference_is_found() -> None:
 
 
 def test_nothing_takes_space_for_nothing() -> None:
-    """Every id is referred to, every group says something of what is in it, and no line is indented."""
+    """Every id is referred to, every group has attributes, and no line is indented."""
     drawn = svg.inline(_figure(), "a", "words")
     tags = Page(drawn).tags
     assert all(f"#{attributes['id']}" in drawn for _, attributes in tags if "id" in attributes)
@@ -72,7 +72,7 @@ def test_the_same_figure_gives_the_same_text() -> None:
 
 @pytest.mark.parametrize("title", ["<script>alert(1)</script>", 'x" onload="alert(1)', "&amp;"])
 def test_text_stays_text(title: str) -> None:
-    """What looks like markup is shown, not obeyed."""
+    """Text that looks like markup is shown as text."""
     parsed = Page(svg.inline(_figure(title), "a", "words"))
     assert title in parsed.visible
     assert "script" not in {tag for tag, _ in parsed.tags}

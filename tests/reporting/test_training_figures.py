@@ -107,7 +107,7 @@ def test_two_rates_of_one_scheme_differ_in_their_dashes(report: Report) -> None:
 
 
 def test_trials_are_left_out_of_the_comparison(report: Report) -> None:
-    """Their budget is another."""
+    """They have another budget."""
     trial = replace(report.trainings[0], role="trial")
     assert not lr_curves([trial]).axes[0].get_lines()
     assert not loss_curves([trial]).axes[0].get_lines()

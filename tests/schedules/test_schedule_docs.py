@@ -1,4 +1,4 @@
-"""The page about the schemes says what the table in the code says."""
+"""The page about the schemes agrees with the table in the code."""
 
 import runpy
 from pathlib import Path
@@ -16,7 +16,7 @@ def test_the_page_has_the_tables_of_the_code() -> None:
 
 
 def test_the_experiments_parameters_on_the_page_are_those_of_the_code() -> None:
-    """What the page says to type for an article's experiment is the form in the code."""
+    """Typed as on the page, they give the same curve as the form in the code."""
     for text, form in (
         ("unit=step,decay_length=1000,decay_rate=0.96,staircase=true", "geeksforgeeks_experiment"),
         ("decrement=0.00001,offset=1", "machinecurve_linear"),

@@ -1,4 +1,4 @@
-"""The stand-alone files: run where this project is not, they give the very rates of the curve."""
+"""The stand-alone files: run without this project, they give exactly the rates of the curve."""
 
 import json
 import os
@@ -73,7 +73,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, li
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_keras_trains_with_the_very_rates(case: str, trained: dict[str, tuple[str, list[float]]]) -> None:
+def test_keras_trains_with_exactly_the_rates(case: str, trained: dict[str, tuple[str, list[float]]]) -> None:
     """Bit for bit in float32 at every update, after a round trip through its config; the last rate stays."""
     scheme, params = CASES[case]
     rates = curve(scheme, params=params, **TRAINING).astype(np.float32)
@@ -81,7 +81,7 @@ def test_keras_trains_with_the_very_rates(case: str, trained: dict[str, tuple[st
 
 
 def test_keras_trains_with_the_rates_a_reactive_scheme_used(trained: dict[str, tuple[str, list[float]]]) -> None:
-    """What the validation losses made of the curve is in the file."""
+    """The file contains the curve as rewritten by the validation losses."""
     assert_array_equal(trained["rewritten"][1], [*REWRITTEN.astype(np.float32), *[np.float32(0.009)] * 8])
 
 
@@ -110,7 +110,7 @@ def test_torch_files_print_the_first_and_the_last_rate(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_files_are_short_and_need_nothing_of_the_project(case: str) -> None:
-    """A file has the formula, not its values."""
+    """A file contains the formula, not its values."""
     scheme, params = CASES[case]
     for source in (keras_source, torch_source):
         text = source(scheme, **{**TRAINING, "steps": 100_000}, params=params)
@@ -121,6 +121,6 @@ def test_files_are_short_and_need_nothing_of_the_project(case: str) -> None:
 
 
 def test_rates_of_another_length_are_refused() -> None:
-    """A file of a training must be of that training."""
+    """The rates must be those of the training that the file describes."""
     with pytest.raises(InputError, match=r"rates must be one for each of 24 updates; received the shape \(5,\)"):
         keras_source("reduce_on_plateau", rates=np.ones(5), **TRAINING)

@@ -18,7 +18,7 @@ def rates_of_training(losses: list[float], epochs: int, params: dict[str, Value]
     return rates
 
 
-def test_patience_is_a_part_of_the_training() -> None:
+def test_patience_is_a_fraction_of_the_training() -> None:
     """A tenth of 20 epochs is 2 validations, of 40 epochs 4; less than one counts as one."""
     half: dict[str, Value] = {"factor": 0.5, "patience": 0.1}
     for epochs, patience in ((20, 2), (40, 4), (4, 1)):
@@ -27,7 +27,7 @@ def test_patience_is_a_part_of_the_training() -> None:
         assert_allclose(per_epoch, 0.1 * 0.5 ** (np.maximum(epoch - 2, 0) // patience))
 
 
-def test_what_is_past_is_not_rewritten() -> None:
+def test_past_rates_are_not_rewritten() -> None:
     """Only rates from the given update on change, in a new array."""
     rates = curve("reduce_on_plateau", steps=100, steps_per_epoch=10, initial_lr=0.1)
     rewrite = rewriter("reduce_on_plateau", {"factor": 0.5, "patience": 1, "unit": "epoch"})

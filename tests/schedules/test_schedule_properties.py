@@ -1,4 +1,4 @@
-"""What every scheme of the table must satisfy, at its defaults and at any accepted parameters."""
+"""Properties of every scheme of the table, at its defaults and at any accepted parameters."""
 
 import math
 import subprocess
@@ -77,7 +77,7 @@ def accepted_params(draw: st.DrawFn, name: str) -> Params:
 @given(data=st.data())
 @settings(max_examples=60)
 def test_any_accepted_parameters_give_a_curve(name: str, data: st.DataObject) -> None:
-    """One finite rate per update, never negative, never above the peak, never rising where it says so."""
+    """One finite rate per update, never negative, never above the peak, never rising if the scheme is monotone."""
     params = data.draw(accepted_params(name))
     steps = data.draw(st.integers(1, 300))
     rates = curve(name, steps=steps, steps_per_epoch=data.draw(st.integers(1, 50)), initial_lr=0.1, params=params)
@@ -143,7 +143,7 @@ def test_a_smaller_budget_has_the_same_curve_compressed(name: str, data: st.Data
 
 
 def searched(parameter: Parameter) -> st.SearchStrategy[Value]:
-    """Draw what a search may try."""
+    """Draw a value that a search may try."""
     space = parameter.search
     if isinstance(space, Choice):
         return st.sampled_from(space.options)

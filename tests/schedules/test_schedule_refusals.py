@@ -1,4 +1,4 @@
-"""What is refused, with the value received and what would be accepted; and parameters as text."""
+"""Refused parameters, with the value received and the accepted ones; and parameters as text."""
 
 import re
 from typing import Any
@@ -89,7 +89,7 @@ def test_impossible_warm_ups_are_refused(steps: Any, start: float) -> None:
 
 
 def test_numbers_of_other_types_are_taken() -> None:
-    """What JSON, NumPy and a search hand over for a number is that number."""
+    """Numbers from JSON, NumPy and a search are converted to the parameter's type."""
     checked = validate("step", {"drops": 3.0, "drop_rate": np.float64(0.5), "step_size": 0})
     assert checked["drops"] == 3
     assert type(checked["drops"]) is int
@@ -116,7 +116,7 @@ def test_only_reactive_schemes_have_a_rewriter() -> None:
     ],
 )
 def test_text_becomes_typed_parameters(text: str, params: dict[str, Value]) -> None:
-    """Whole numbers, numbers, truth and text are told apart."""
+    """Whole numbers, other numbers, booleans and text are distinguished."""
     parsed = parse_params(text)
     assert parsed == params
     assert [type(value) for value in parsed.values()] == [type(value) for value in params.values()]
@@ -131,7 +131,7 @@ def test_bad_text_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("value", ["a,b", "a=b", "", "a b"])
 def test_text_that_could_not_be_read_back_is_refused(value: str) -> None:
-    """Nothing is written that would be read as something else."""
+    """Nothing is written that would be read back differently."""
     with pytest.raises(InputError, match="received"):
         format_params({"name": value})
 
@@ -152,5 +152,5 @@ def test_parameters_survive_the_way_through_text(params: dict[str, Value]) -> No
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_defaults_survive_the_way_through_text(scheme: str) -> None:
-    """What a scheme says of itself can be given back on the command line."""
+    """The defaults of a scheme can be passed on the command line."""
     assert validate(scheme, parse_params(format_params(validate(scheme)))) == validate(scheme)

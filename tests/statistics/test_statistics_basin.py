@@ -1,4 +1,4 @@
-"""The basin of an initial rate, and where one more training tells most about it."""
+"""The basin of an initial rate, and the rate to try next to find its edges."""
 
 from collections.abc import Callable
 from math import inf, log10
@@ -30,7 +30,7 @@ class TestBasin:
         assert basin({0.01: 2.0, 0.1: 0.0, 1.0: 4.0}, 0.1, 1.0) == pytest.approx((10**-1.5, 10**-0.75))
 
     def test_a_second_valley_is_not_part_of_it(self) -> None:
-        """The range is contiguous round the centre."""
+        """The range is contiguous around the centre."""
         assert basin({0.001: 0.0, 0.01: 9.0, 0.1: 0.0, 1.0: 9.0}, 0.1, 0.0) == pytest.approx((0.1, 0.1))
 
     def test_it_is_measured_from_the_best_rate_but_always_holds_the_centre(self) -> None:
@@ -71,7 +71,7 @@ class TestBasin:
 
 
 def explore(loss: Callable[[float], float], noise: float, runs: int, centre: float = 0.1) -> tuple[float, float]:
-    """Try as many rates on each side as told, and give the edges in decades from the centre."""
+    """Try `runs` rates on each side, and return the edges in decades from the centre."""
     losses = {centre: loss(centre)}
     for side in (-1, 1):
         for _ in range(runs):
@@ -86,7 +86,7 @@ def explore(loss: Callable[[float], float], noise: float, runs: int, centre: flo
 class TestNextRate:
     @pytest.mark.parametrize("width", [0.1, 0.25, 0.4, 0.8, 1.2])
     def test_three_trainings_find_the_edge_of_a_parabola(self, width: float) -> None:
-        """To a tenth of a decade on either side, be it near or far."""
+        """To a tenth of a decade on either side, near or far."""
         assert explore(parabola, width**2, 3) == pytest.approx((width, width), abs=0.1)
 
     def test_an_edge_at_divergence_is_bisected(self) -> None:
@@ -96,7 +96,7 @@ class TestNextRate:
         assert low == pytest.approx(1.2)
 
     def test_it_stops_where_it_is_wide_enough(self) -> None:
-        """Nobody looks beyond one and a half decades."""
+        """No rate is tried beyond one and a half decades."""
         losses = {0.1: 0.0}
         tried = []
         while (rate := next_rate(losses, 0.1, 1.0, 1)) is not None:
@@ -105,12 +105,12 @@ class TestNextRate:
         assert tried == pytest.approx([0.3, 0.6, 1.2, 1.5])
 
     def test_it_stops_where_the_edge_is_known(self) -> None:
-        """Between two rates less than a tenth of a decade apart nothing more is asked; the other side still is."""
+        """Between two rates less than a tenth of a decade apart no rate is tried; on the other side one still is."""
         losses = {0.1: 0.0, 0.12: 9.0}
         assert next_rate(losses, 0.1, 1.0, 1) is None
         assert next_rate(losses, 0.1, 1.0, -1) == pytest.approx(0.1 * 10**-0.3)
 
-    def test_known_trainings_are_made_use_of(self) -> None:
+    def test_known_trainings_are_used(self) -> None:
         """With a bad rate known, the next one lies between it and the centre."""
         rate = next_rate({0.1: 0.0, 0.4: 9.0}, 0.1, 1.0, 1)
         assert rate is not None

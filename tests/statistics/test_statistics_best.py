@@ -50,14 +50,14 @@ class TestVerdicts:
         assert behind.mean == pytest.approx(np.subtract(losses["c"], losses["a"]).mean())
 
     def test_one_tie_leaves_no_winner(self) -> None:
-        """The best by mean is only a tie when any other cannot be told from it, and it may be behind that."""
+        """The best by mean is only tied if another may be better, and it may be behind that one."""
         found = verdicts({"a": [0.10, 0.11, 0.12], "b": [0.11, 0.10, 0.13], "c": [0.50, 0.51, 0.53]})
         assert found.best == "a"
         assert words(found) == {"a": "tie", "b": "tie", "c": "worse"}
         assert found.ties == ("b",)
         assert found.rows["a"].behind.mean == 0 < found.rows["a"].behind.high < found.rows["b"].behind.high
 
-    def test_who_is_beaten_leaves_the_error_to_the_others(self) -> None:
+    def test_a_beaten_candidate_leaves_its_error_to_the_others(self) -> None:
         """Two that differ at 98% are a tie among five, but not once the other three are out."""
         a = np.array([0.10, 0.11, 0.12, 0.13])
         close = {"a": a, "b": a + np.array([0.010, 0.020, 0.012, 0.003])}
@@ -68,7 +68,7 @@ class TestVerdicts:
         assert words(verdicts(close | far)) == {"a": "winner", **dict.fromkeys("bcde", "worse")}
         assert words(verdicts(close | near)) == dict.fromkeys("abcde", "tie")
 
-    def test_one_seed_tells_nothing(self) -> None:
+    def test_one_seed_shows_nothing(self) -> None:
         """However far apart, single trainings are ties without a bound."""
         found = verdicts({"a": [0.1], "b": [5.0]})
         assert words(found) == {"a": "tie", "b": "tie"}
@@ -82,7 +82,7 @@ class TestVerdicts:
         assert found.rows["a"].behind.mean == inf
 
     def test_all_diverged_has_no_best(self) -> None:
-        """Nothing is named."""
+        """No candidate is named."""
         found = verdicts({"a": [inf, 1.0], "b": [float("nan"), 1.0]})
         assert (found.best, found.still_in) == (None, ())
         assert words(found) == {"a": "diverged", "b": "diverged"}
@@ -107,8 +107,8 @@ class TestVerdicts:
 
 
 class TestSeveralLooks:
-    def test_who_was_beaten_early_stays_beaten(self) -> None:
-        """Also where later seeds blur it; the bound is that of all seeds."""
+    def test_a_candidate_beaten_early_stays_beaten(self) -> None:
+        """Also if later seeds blur the difference; the bound is that of all seeds."""
         schedule = looks(6)
         a = [0.100, 0.110, 0.120, 0.105, 0.115, 0.125]
         blurred = [1.10, 1.11, 1.12, -3.0, 9.0, 0.1]
@@ -118,7 +118,7 @@ class TestSeveralLooks:
         assert found.rows["blurred"].behind.high > 5
 
     def test_an_early_look_asks_for_more(self) -> None:
-        """What is clear enough when it is all there will be is not yet at a first look."""
+        """A difference that decides on three seeds of three does not yet decide at the first look of thirty seeds."""
         losses = {"a": [0.10, 0.12, 0.11], "b": [0.15, 0.18, 0.16]}
         assert words(verdicts(losses))["a"] == "winner"
         assert words(verdicts(losses, (3, 30)))["a"] == "tie"
@@ -138,19 +138,19 @@ def confirmed(means: Sequence[float], limit: int, rng: np.random.Generator) -> V
 class TestSimulations:
     @pytest.mark.parametrize(("means", "limit"), [([0, 0], 6), ([0, 0, 8, 9, 9], 6), ([0, 0, 0], 10)])
     def test_a_tie_is_seldom_called_a_win(self, means: list[float], limit: int) -> None:
-        """Whoever ties at the top, a winner is named in at most 5% of searches (and two standard errors of 600)."""
+        """With ties at the top a winner is named in at most 5% of searches (plus two standard errors of 600)."""
         rng = np.random.default_rng(3)
         wins = [len(confirmed(means, limit, rng).still_in) == 1 for _ in range(600)]
         assert np.mean(wins) < 0.068
 
     def test_a_real_difference_is_found(self) -> None:
-        """One and a half deviations apart with ten seeds: most searches name the better, so ties are no dodge."""
+        """One and a half deviations apart with ten seeds: most searches name the better one rather than a tie."""
         rng = np.random.default_rng(4)
         found = [confirmed([0.0, 2.0], 10, rng) for _ in range(200)]
         assert np.mean([one.rows["0"].verdict == "winner" for one in found]) > 0.8
 
     def test_the_bounds_hold(self) -> None:
-        """The truly best is among those still in, and nobody is further behind it than said, 19 times of 20."""
+        """The truly best is among those still in, and nobody is further behind it than its bound, 19 times of 20."""
         rng, means = np.random.default_rng(5), [0.0, 0.5, 1.0, 4.0]
         found = [confirmed(means, 6, rng) for _ in range(400)]
         assert np.mean(["0" in one.still_in for one in found]) > 0.93

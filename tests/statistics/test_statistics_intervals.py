@@ -144,7 +144,7 @@ class TestHolm:
         assert holm([]).size == 0
 
     def test_the_error_of_the_whole_table_is_held(self) -> None:
-        """Of 4,000 tables of ten true hypotheses about 5% have any rejected; unadjusted, most of the time one is."""
+        """Of 4,000 tables of ten true hypotheses about 5% have any rejected; unadjusted, about 40% have."""
         samples = np.random.default_rng(11).normal(size=(4_000, 10, 4))
         tables = stats.ttest_1samp(samples, 0.0, axis=2).pvalue
         wrong = [(holm(table) < 0.05).any() for table in tables]
@@ -164,7 +164,7 @@ class TestSeedNoise:
         assert seed_noise([[0.0, 1.0], [500.0]]) == pytest.approx(sqrt(0.5))
 
     def test_divergence_is_left_out(self) -> None:
-        """A diverged training tells nothing about the noise among the sound ones."""
+        """A diverged training says nothing about the noise among the others."""
         assert seed_noise([[0.0, 1.0, inf, float("nan")]]) == pytest.approx(sqrt(0.5))
 
     @pytest.mark.parametrize("groups", [[], [[1.0]], [[1.0, inf]]])
