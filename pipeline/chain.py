@@ -192,7 +192,7 @@ STAGES: dict[str, Stage] = {
 def run_main(options: config.MainOptions) -> ReportResult:
     """Run the whole chain; every stage becomes a child of this run, reused or not."""
     main, store = STAGES["main"], Store(options.experiment_name)
-    store.sweep()
+    store.end_dead_runs()
     with store.stage_run("main", main.titled(options), _params(options)) as run:
         runs = _obtain_all(main, options, store, run)
         store.copy_metrics(runs["train"], run.run_id)
@@ -205,7 +205,7 @@ def run_main(options: config.MainOptions) -> ReportResult:
 def run_stage(name: str, options: PrepareOptions) -> None:
     """Run one stage in this process, after the stages it builds upon where these have no finished run."""
     stage, store = STAGES[name], Store(options.experiment_name)
-    store.sweep()
+    store.end_dead_runs()
     with store.stage_run(name, stage.titled(options), _params(options)) as run:
         handed = _handed(store)
         runs, key = handed or (_obtain_all(stage, options, store, run), "")

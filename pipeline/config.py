@@ -1,7 +1,7 @@
 """The options of every stage: names, types, defaults and limits. The only place that validates options.
 
-A stage's options extend those of the stage before it, because a stage started alone must be able to
-find, or to run, all that it builds upon.
+A stage's options extend those of the stage before it: a stage that is started alone must be able to find, or to run,
+the stages it builds upon.
 """
 
 import re
@@ -31,12 +31,12 @@ _MODULE_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 def _none_if_empty(value: object) -> object:
-    """MLproject parameters cannot be absent, so an empty one means "not given"."""
+    """Read an empty value as "not given": parameters of MLproject cannot be absent."""
     return None if value == "" else value
 
 
 def _text(value: object) -> object:
-    """A single number is a list of one."""
+    """Write a single number as text, which is a list of one."""
     return str(value) if isinstance(value, int) else value
 
 
@@ -172,13 +172,13 @@ class SearchOptions(RangeTestOptions):
         return value
 
     def scheme_names(self) -> tuple[str, ...]:
-        """The schemes to choose from, in the table's order."""
+        """Return the schemes to choose from, in the order of the table."""
         wanted = self.schemes.split(",")
         return tuple(n for n, scheme in SCHEMES.items() if scheme.searchable and (wanted == ["all"] or n in wanted))
 
 
 class TrainOptions(SearchOptions):
-    """Options of `train`. A given scheme is trained as it is; otherwise the search's winner is."""
+    """Options of `train`, which trains the search's winner unless a scheme is given."""
 
     scheme: Annotated[str | None, BeforeValidator(_none_if_empty)] = Field(
         None, description="scheme to train; default: the search's winner"

@@ -65,9 +65,9 @@ def training_key(inputs: Mapping[str, str], conditions: Mapping[str, str]) -> st
 
 
 def machine_kind() -> str:
-    """Return what decides how a stage trains: a GPU, a processor that computes in bfloat16, or another one.
+    """Return the kind of machine, which decides the numbers of trainings: GPU, processor with bfloat16, or processor.
 
-    Known without TensorFlow, which finding a finished stage does not wait for.
+    It is found without TensorFlow, since looking for a finished stage must not take seconds.
     """
     if any(Path("/dev").glob("nvidia[0-9]*")):
         return "GPU"
@@ -82,9 +82,9 @@ def code_digest(module: str) -> str:
 
 
 def code_files(module: str) -> list[Path]:
-    """Return a module, all that it imports, directly or not, and files beside them that they name, such as templates.
+    """Return the files of a module and of all it imports, and the files beside them that they name, such as templates.
 
-    What only passes on, shows or stores what others compute is left out, with what is imported through it alone.
+    Modules that only pass on, show or store what others compute are left out, and what only they import.
     """
     modules = {module, *_imports().find_upstream_modules(module)}
     packages = {name.rsplit(".", depth)[0] for name in modules for depth in range(1, name.count(".") + 1)}
@@ -110,7 +110,7 @@ def _imports() -> grimp.ImportGraph:
 
 
 def _files(module: str) -> list[Path]:
-    """A module's source; where it names a file that lies beside it and is no module, such as a template, all those."""
+    """Return the source of a module, and all files beside it that are no modules if it names one of them."""
     path = _PACKAGE.parent.joinpath(*module.split("."))
     source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     beside = [file for file in source.parent.iterdir() if file.is_file() and file.suffix != ".py"]

@@ -1,4 +1,4 @@
-"""What a stage is given to work with."""
+"""The inputs of a stage: its options, the earlier stages, and the run to write to."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -59,20 +59,20 @@ class Upstream:
         return TrainResult.model_validate_json(self.runs["train"].result)
 
     def behind(self, answer: str) -> tuple[RangeTestResult, SearchResult]:
-        """The range test and the search that `reproduce` builds an answer upon."""
+        """Return the range test and the search on which `reproduce` builds an answer."""
         found, searched = self.runs[f"{answer}/range_test"].result, self.runs[f"{answer}/search"].result
         return RangeTestResult.model_validate_json(found), SearchResult.model_validate_json(searched)
 
     def folder(self, stage: str) -> Path:
-        """The artifacts of a stage."""
+        """Return the folder with the artifacts of a stage."""
         return self.runs[stage].folder
 
 
 @dataclass(frozen=True)
 class Context(Generic[Options]):
-    """Options, what came before, and where to put what comes out.
+    """The options of a stage, the stages before it, and the run that takes the results.
 
-    `fingerprint` identifies the work: the same one always means the same result.
+    `fingerprint` identifies the work: equal fingerprints mean equal results.
     """
 
     options: Options

@@ -1,4 +1,4 @@
-"""How `reproduce` conducts one experiment: a run with a training for each seed below it, or one done before."""
+"""How `reproduce` conducts an experiment: in a run with a training for each seed below it, or by reusing one."""
 
 import math
 from collections.abc import Sequence
@@ -113,7 +113,7 @@ class Laboratory:
         return Conducted(experiment, result, history)
 
     def _asking(self, experiment: Experiment, settings: RangeTestOptions, run: StageRun) -> Asking:
-        """Share the executor with all experiments that have the same network and data."""
+        """Set up the asking for an experiment; experiments with the same network and data share an executor."""
         same = f"{settings.model} {settings.momentum} {experiment.article}"
         if same not in self._executors:
             self._executors[same] = executor_for(settings, self.splits(experiment.article))
@@ -123,7 +123,7 @@ class Laboratory:
         return Asking(executor, log, lambda one: Label("reproduce", one.name, "experiment"), self._context.status, cost)
 
     def _digests(self, experiment: Experiment) -> dict[str, str]:
-        """Return the digests of what an experiment trains on, and of the code of its network."""
+        """Return the digests of the data and of the network of an experiment."""
         model = f"{experiment.model} {user_code_digest(experiment.model)}"
         return {**datasets.digests(self.splits(experiment.article)), "model": model}
 
@@ -146,7 +146,7 @@ class Laboratory:
 
 
 def _evaluations(experiment: Experiment, candidate: Candidate, settings: RangeTestOptions) -> list[Evaluation]:
-    """Return a training for each seed. The articles' trainings go on to their end, whatever becomes of them."""
+    """Return the question for each seed. As in the articles, no training is stopped because its loss is too high."""
     return [
         Evaluation(
             candidate,
@@ -162,7 +162,7 @@ def _evaluations(experiment: Experiment, candidate: Candidate, settings: RangeTe
 
 
 def _score(evaluation: Evaluation, training: Training) -> SeedScore:
-    """Return the scores of one seed; the losses of one that ended in NaN are infinite."""
+    """Return the scores of one seed; a loss of NaN counts as infinite."""
     val_loss, test = training.best("val_loss") if evaluation.patience else training.final("val_loss"), training.test
     assert test is not None
     return SeedScore(

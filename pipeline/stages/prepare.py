@@ -8,14 +8,14 @@ from pipeline.tracking.store import log_dataset
 
 
 def summary(result: PrepareResult) -> str:
-    """What came out, in one line."""
+    """Return the result in one line."""
     counts = f"{result.train_examples:,} / {result.validation_examples:,} / {result.test_examples:,}"
     kind = f"{result.num_outputs} classes" if result.task == "classification" else "regression"
     return f"{result.data}: {counts} train / validation / test examples of shape {result.input_shape}, {kind}"
 
 
 def run(context: Context[PrepareOptions]) -> PrepareResult:
-    """Split the data and log the splits."""
+    """Load and split the data, write the splits and log them."""
     options = context.options
     context.status.begin(f"loading {options.data}")
     raw = datasets.load(options.data, options.target, options.in_memory_mb * 2**20)

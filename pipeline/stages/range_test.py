@@ -1,4 +1,4 @@
-"""Stage `range_test`: sweep the rate over several seeds, refine what was read off by trainings, or refuse."""
+"""Stage `range_test`: sweep the rate on several seeds, refine the suggested rate by trainings, or refuse."""
 
 import numpy as np
 import pandas as pd
@@ -17,14 +17,14 @@ _USUAL_TRAININGS = 6  # three short ones, two or more whole ones
 
 
 def summary(result: RangeTestResult) -> str:
-    """Say in one line what came out."""
+    """Return the result in one line."""
     if result.verdict == "refused":
         return f"refused: {result.reason}"
     return f"suggests {result.suggested_lr:.3g}, interval {result.lr_low:.3g} to {result.lr_high:.3g}"
 
 
 def run(context: Context[RangeTestOptions]) -> RangeTestResult:
-    """Ask for sweeps and trainings, and write what they showed."""
+    """Ask for sweeps and trainings, and write the curves and the figures."""
     options = context.options
     context.status.expect(options.seeds + (0 if options.refine == REFINE_OFF else _USUAL_TRAININGS))
     asked = asking(context, _label)

@@ -21,7 +21,7 @@ from pipeline.tracking import Label
 
 
 def summary(result: SearchResult) -> str:
-    """Say in one line what came out."""
+    """Return the result in one line."""
     winner = result.winner
     tie = f", tied with {', '.join(result.ties)}" if result.ties else ""
     by = "" if result.objective == VAL_LOSS else f" by {result.objective.metric}"
@@ -48,13 +48,13 @@ def run(context: Context[SearchOptions]) -> SearchResult:
 
 
 def _warning(plan: Plan) -> str:
-    """Say what the trials do not suffice for."""
+    """Say which schemes get no trial."""
     untried = f"up to {min(plan.enough - plan.trials, plan.races - 1)} of {plan.races} {plan.noun}"
     return f"warning: {untried} get no trial; trials={plan.enough} are sure to try each once"
 
 
 def _with_range_test(result: SearchResult, context: Context[SearchOptions]) -> SearchResult:
-    """Put what the range tests cost at the head of the ledger."""
+    """Add the cost of the range tests to the ledger, in first place."""
     tests, audits = tuple(context.upstream.range_tests.values()), result.audits
     if audits is None:
         return result
@@ -147,7 +147,7 @@ def _objective_columns(row: LeaderboardRow, metric: str) -> dict[str, float]:
 
 
 def trials_frame(trials: list[Trial], objective: Objective) -> pd.DataFrame:
-    """One row a training; the objective and the loss of one that diverged are empty, and `diverged` says why."""
+    """Return one row for each training; objective and loss are empty where it diverged, and `diverged` says why."""
     rows = [
         {
             "number": trial.number,

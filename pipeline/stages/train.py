@@ -18,13 +18,13 @@ from pipeline.tracking.models import log_model, register_if_better
 
 
 def summary(result: TrainResult) -> str:
-    """Say in one line what came out."""
+    """Return the result in one line."""
     accuracy = "" if result.test_accuracy is None else f"test accuracy {result.test_accuracy:.2%}, "
     return f"{accuracy}test loss {result.test_loss:.4f} over {len(result.seeds)} seeds"
 
 
 def run(context: Context[TrainOptions]) -> TrainResult:
-    """Train, test, log the best seed's model, and register it if it beats the incumbent."""
+    """Train and test on every seed, then log and register the model of the best seed."""
     options, upstream, winner = context.options, context.upstream, _winner(context)
     seeds = range(options.seed, options.seed + options.seeds)
     asked = [Evaluation(winner, options.epochs, seed, test=True, weights=True) for seed in seeds]

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and a manifest that shows they have not changed since."""
+"""Files that are either whole or absent, and a manifest that shows whether they have changed."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ MANIFEST = "manifest.json"
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file so that a crash leaves the old one or the new one, never half of it."""
+    """Write a file so that a crash leaves either the old content or the new, never half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -24,7 +24,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file's content."""
+    """Return the SHA-256 of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -37,7 +37,7 @@ def write_manifest(folder: Path) -> None:
 
 
 def is_intact(folder: Path) -> bool:
-    """Whether every file of the manifest is there, unchanged."""
+    """Return whether every file of the manifest is there and unchanged."""
     try:
         digests = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         return all(sha256(folder / name) == digest for name, digest in digests.items())

@@ -1,4 +1,4 @@
-"""Runs of stages in the MLflow tracking store: begun, ended, found again."""
+"""The runs of stages in the MLflow tracking store: how they begin and end, and how they are found again."""
 
 import os
 import tempfile
@@ -48,7 +48,7 @@ _CLOCK_STEP = 2.0
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished run of a stage whose artifacts were verified."""
+    """A finished run of a stage, with artifacts that are known to be whole."""
 
     run_id: str
     folder: Path
@@ -57,13 +57,13 @@ class Finished:
 
     @property
     def result(self) -> str:
-        """The text of its `result.json`."""
+        """The text of `result.json`."""
         return (self.folder / RESULT).read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
 class StageRun:
-    """The run of the stage at work. What is written to `folder` becomes its artifacts when it ends well."""
+    """The run of the stage at work; the files in `folder` become its artifacts when the stage ends well."""
 
     run_id: str
     experiment_id: str
@@ -71,7 +71,7 @@ class StageRun:
 
 
 class Store:
-    """The tracking store, seen from one process."""
+    """The tracking store, as one process uses it."""
 
     def __init__(self, experiment_name: str) -> None:
         self.client = MlflowClient()
@@ -79,7 +79,7 @@ class Store:
 
     @contextmanager
     def stage_run(self, stage: str, name: str, params: Mapping[str, object]) -> Iterator[StageRun]:
-        """The run that `mlflow run` began for this process, or else a new one.
+        """Continue the run that `mlflow run` began for this process, or begin a new one.
 
         It ends FINISHED, with its artifacts; KILLED when interrupted; FAILED on any other error.
         """
@@ -135,7 +135,7 @@ class Store:
             self.client.set_terminated(run_id, status)
 
     def find(self, stage: str, fingerprint: str) -> Finished | None:
-        """The newest finished run of a stage with this fingerprint whose artifacts are intact."""
+        """Return the newest finished run of a stage with this fingerprint and intact artifacts, if there is one."""
         for run in self._search(stage, fingerprint, _FINISHED):
             if _CACHED not in run.data.tags and (finished := self._verified(run)):
                 return finished
@@ -146,7 +146,7 @@ class Store:
         return self._verified(self.client.get_run(run_id))
 
     def find_child(self, parent: StageRun, stage: str) -> Finished | None:
-        """The newest finished run of a stage below this one; what it reused, where it reused."""
+        """Return the newest finished run of a stage below this one, or the run that it reused."""
         for run in self._pages(f"{_below(parent.run_id, stage)} and {_FINISHED}"):
             source = run.data.tags.get(_CACHED)
             return self._verified(self.client.get_run(source) if source else run)
@@ -163,15 +163,15 @@ class Store:
         return Finished(run.info.run_id, folder, tags["pipeline.fingerprint"], tags.get(_NOTE, ""))
 
     def folder(self, run_id: str) -> Path:
-        """A local folder with a run's artifacts; the store's own one where that is local."""
+        """Return a local folder with the artifacts of a run: the store's own folder if the store is local."""
         return Path(mlflow.artifacts.download_artifacts(run_id=run_id))
 
     def set_fingerprint(self, run: StageRun, fingerprint: str) -> None:
-        """Tag a run with what it can be found by."""
+        """Tag a run with the fingerprint by which it can be found."""
         self.client.set_tag(run.run_id, "pipeline.fingerprint", fingerprint)
 
     def summarise(self, run: StageRun, summary: str) -> None:
-        """Describe in the UI what came out of a run."""
+        """Show the result of a run in the UI, in a sentence."""
         self.client.set_tag(run.run_id, _NOTE, summary)
 
     def rename(self, finished: Finished, name: str) -> None:
@@ -192,12 +192,12 @@ class Store:
         self.client.log_batch(run_id, score_metrics(self.client.get_run(source.run_id).data.metrics))
 
     def mark_reused(self, run: StageRun, source: Finished) -> None:
-        """Let the run of the stage at work stand for another one: the same result, and a tag that names it."""
+        """Let the run of the stage at work stand for another run, with its result and a tag that names it."""
         self._refer(run.run_id, source)
         integrity.write_text(run.folder / RESULT, source.result)
 
     def log_reuse(self, name: str, source: Finished, parent: StageRun) -> None:
-        """Write a child run that stands for another one, and can be told from others by the same tags."""
+        """Write a child run that stands for another run, with the tags that identify it."""
         known = self.client.get_run(source.run_id).data.tags
         run_id = self.create_child(name, parent, {key: known[key] for key in _IDENTIFYING if key in known})
         self._refer(run_id, source)
@@ -209,15 +209,15 @@ class Store:
         self.client.set_tag(run_id, _NOTE, source.summary)
         self.copy_metrics(source, run_id)
 
-    def sweep(self) -> None:
-        """Mark runs KILLED whose process on this machine is gone: MLflow has no heartbeat to tell."""
+    def end_dead_runs(self) -> None:
+        """Mark the runs KILLED whose process on this machine is gone: MLflow has no heartbeat."""
         for run in self._pages("attributes.status = 'RUNNING'"):
             process = self._process(run)
             if process and not _is_alive(process):
                 self.client.set_terminated(run.info.run_id, "KILLED")
 
     def _process(self, run: Run) -> str:
-        """The process at work on a run; of one that has not begun to say so, the process that started it."""
+        """Return the process that works on a run; before that process has named itself, the one that started it."""
         parent = run.data.tags.get("mlflow.parentRunId")
         if _PROCESS in run.data.tags or parent is None:
             return str(run.data.tags.get(_PROCESS, ""))
@@ -232,7 +232,7 @@ class Store:
         return found
 
     def children(self, run_id: str, stage: str) -> list[Run]:
-        """Finished child runs of a stage, oldest first."""
+        """Return the finished child runs of a stage, oldest first."""
         finished = self._pages(f"{_below(run_id, stage)} and {_FINISHED}")
         return sorted(finished, key=lambda run: int(run.info.start_time))
 
@@ -251,7 +251,7 @@ class Store:
         return self._pages(f"{tags} and {condition}")
 
     def _pages(self, query: str) -> list[Run]:
-        """All runs of all experiments that match, newest first."""
+        """Return the matching runs of all experiments, newest first."""
         experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
         found: list[Run] = []
         token = None

@@ -186,8 +186,8 @@ def test_sweep_ends_what_dead_processes_left_running(store: Store) -> None:
             begin(**{"mlflow.parentRunId": of_dead}): "KILLED",
             begin(): "RUNNING",
         }
-        store.sweep()
-        store.sweep()
+        store.end_dead_runs()
+        store.end_dead_runs()
         assert {run_id: store.client.get_run(run_id).info.status for run_id in expected} == expected
         for run_id in expected:
             store.client.set_terminated(run_id)
@@ -201,7 +201,7 @@ def test_sweep_leaves_the_own_runs_alone(store: Store) -> None:
     """The stage at work and the training that it is writing."""
     with store.stage_run("search", "search", {}) as parent:
         child = store.create_child("child", parent, {})
-        store.sweep()
+        store.end_dead_runs()
         for run_id in (parent.run_id, child):
             assert store.client.get_run(run_id).info.status == "RUNNING"
         store.client.set_terminated(child)
