@@ -20,7 +20,7 @@ from pipeline.config import (
     validated,
 )
 from pipeline.errors import InputError
-from pipeline.interruption import raise_when_interrupted
+from pipeline.interruption import take, watch_signals
 from pipeline.loading import quick_imports
 
 COMMANDS: dict[str, tuple[type[PrepareOptions], str]] = {
@@ -37,6 +37,8 @@ COMMANDS: dict[str, tuple[type[PrepareOptions], str]] = {
 DONE, FAILED, WRONG_INPUT = 0, 1, 2
 _BY_SIGNAL = 128
 _WATCH_EVERY = 0.5  # seconds
+_PATIENCE = 5.0
+"""Seconds until a command whose parent is gone is ended wherever it is."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -48,7 +50,7 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    received = raise_when_interrupted()
+    watch_signals()
     try:
         if "MLFLOW_RUN_ID" in os.environ:
             _end_with_parent()
@@ -61,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return WRONG_INPUT
     except KeyboardInterrupt:
         print("lr-pipeline: interrupted; the same command continues", file=sys.stderr)
-        return _BY_SIGNAL + (received[0] if received else signal.SIGINT)
+        return _BY_SIGNAL + (take() or signal.SIGINT)
 
 
 def _dispatch(command: str, options: PrepareOptions) -> int:
@@ -123,6 +125,8 @@ def _end_with_parent() -> None:
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(_WATCH_EVERY)
-        os.kill(os.getpid(), signal.SIGTERM)
+        while True:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(_PATIENCE)
 
     threading.Thread(target=watch, daemon=True).start()

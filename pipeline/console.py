@@ -21,6 +21,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from pipeline import interruption
+
 _WIDTH = 11  # of the longest stage's name
 
 
@@ -61,14 +63,17 @@ class Status:
 
     def begin(self, what: str) -> None:
         """Say what is being done now."""
+        interruption.check()
         self._progress.update(self._task, description=what)
 
     def advance(self, steps: int = 1) -> None:
         """Some steps are done."""
+        interruption.check()
         self._progress.update(self._task, advance=steps)
 
     def note(self, what: str) -> None:
         """Say in a line that stays what has been done so far."""
+        interruption.check()
         self._console.print(f"  {escape(what)}")
 
     def done(self, summary: str, reused: bool = False) -> None:

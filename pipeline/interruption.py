@@ -1,45 +1,109 @@
-"""Interruption by signals: SIGTERM ends a command as Ctrl-C does, where the command can be left."""
+"""Interruption by signals: the first sets a flag, which is looked at where a command can be left; a second one raises.
+
+An exception raised wherever a signal happens to arrive would be lost in a finalizer, leave the tracking store locked in
+the midst of a transaction, and turn into another one in compiled code.
+"""
 
 import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
-_AGAIN = 0.02
-"""Seconds until an interruption that was put off is tried again."""
+import psutil
 
-_DELICATE = ("sqlalchemy", "alembic", "matplotlib", "weakref", "_weakrefset")
-"""Packages not to be left half-way: a database stays locked, and compiled drawing code and callbacks of weak references
-turn the exception into another one or lose it."""
+_ONE = 1.0
+"""Seconds within which signals count as one: a terminal and a parent process may both send theirs."""
+
+_LOOK_EVERY = 0.1  # seconds
 
 
-def raise_when_interrupted() -> list[int]:
-    """Let SIGTERM and SIGINT raise KeyboardInterrupt in the main thread; returns the list of signals received.
+class _State:
+    """What has been received, and whether signals raise at once."""
 
-    Python's own handler raises wherever the thread happens to be. In a finalizer that exception is lost and the command
-    goes on; in the midst of a transaction it leaves the tracking store locked for what has to be written then. So there
-    it is put off by moments.
-    """
-    received: list[int] = []
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self.since = 0.0
+        self.at_once = False
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        if number != signal.SIGALRM:
-            received.append(number)
-        if _is_delicate(frame):
-            signal.signal(signal.SIGALRM, interrupt)
-            signal.setitimer(signal.ITIMER_REAL, _AGAIN)
-            return
-        signal.setitimer(signal.ITIMER_REAL, 0)
+
+_state = _State()
+
+
+def watch_signals() -> None:
+    """Handle SIGTERM and SIGINT from now on; SIGINT stays ignored where it is, as in a background job."""
+    _state.number = None
+    signal.signal(signal.SIGTERM, _receive)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _receive)
+
+
+def received() -> int | None:
+    """Return the number of the first signal, None where none has arrived."""
+    return _state.number
+
+
+def take() -> int | None:
+    """Return the number of the first signal and forget it, since the command has ended."""
+    number, _state.number = _state.number, None
+    return number
+
+
+def check() -> None:
+    """Raise KeyboardInterrupt if a signal has arrived; to be called wherever the command can be left."""
+    if _state.number is not None:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, interrupt)
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in a background job
-        signal.signal(signal.SIGINT, interrupt)
-    return received
+
+@contextmanager
+def at_once() -> Iterator[None]:
+    """Let the first signal raise where it arrives: for long work that can be left anywhere, such as reading data."""
+    check()
+    before, _state.at_once = _state.at_once, True
+    try:
+        yield
+    finally:
+        _state.at_once = before
 
 
-def _is_delicate(frame: FrameType | None) -> bool:
-    while frame is not None:
-        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-        if frame.f_code.co_name == "__del__" or package in _DELICATE:
-            return True
-        frame = frame.f_back
-    return False
+@contextmanager
+def passed_on() -> Iterator[None]:
+    """Pass a signal on to the processes that this one has started, while it waits for them and looks at no flag."""
+    check()
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(_LOOK_EVERY):
+            if _state.number is not None and _terminate_children():
+                return
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _terminate_children() -> bool:
+    """Send SIGTERM to all processes below this one; return whether there were any."""
+    children = psutil.Process().children(recursive=True)
+    for child in children:
+        try:
+            child.terminate()
+        except psutil.NoSuchProcess:
+            continue
+    return bool(children)
+
+
+def _receive(number: int, frame: FrameType | None) -> None:
+    now = time.monotonic()
+    if _state.number is None:
+        _state.number, _state.since = number, now
+        if not _state.at_once:
+            return
+    elif now - _state.since < _ONE:
+        return
+    raise KeyboardInterrupt

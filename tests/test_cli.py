@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import cli
+from pipeline import cli, interruption
 from pipeline.config import MainOptions
 from pipeline.console import Status
 
@@ -136,6 +136,7 @@ def test_signal_ends_a_command_with_its_code(
 
     def interrupted(command: str, options: MainOptions) -> int:
         signal.raise_signal(number)
+        interruption.check()
         return cli.DONE
 
     monkeypatch.setattr(cli, "_dispatch", interrupted)
@@ -152,7 +153,7 @@ STARTED_BY_MLFLOW = '''
 import subprocess, sys
 child = """
 import time, sys
-from pipeline import cli
+from pipeline import cli, interruption
 cli._dispatch = lambda *_: print("at work", flush=True) or time.sleep(60) or 0
 sys.exit(cli.main(["main"]))
 """

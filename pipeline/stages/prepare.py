@@ -1,6 +1,6 @@
 """Stage `prepare`: load, check, split, write."""
 
-from pipeline import datasets
+from pipeline import datasets, interruption
 from pipeline.config import PrepareOptions
 from pipeline.results import PrepareResult
 from pipeline.stages.context import SPLITS, Context
@@ -18,8 +18,9 @@ def run(context: Context[PrepareOptions]) -> PrepareResult:
     """Load and split the data, write the splits and log them."""
     options = context.options
     context.status.begin(f"loading {options.data}")
-    raw = datasets.load(options.data, options.target, options.in_memory_mb * 2**20)
-    splits = datasets.split(raw, options.seed)
+    with interruption.at_once():  # reading may take minutes
+        raw = datasets.load(options.data, options.target, options.in_memory_mb * 2**20)
+        splits = datasets.split(raw, options.seed)
     context.status.begin("writing the splits")
     datasets.save(splits, context.run.folder / SPLITS, options.data, options.target)
     digests = datasets.digests(splits)

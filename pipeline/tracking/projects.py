@@ -8,6 +8,8 @@ from pathlib import Path
 import mlflow
 from mlflow.exceptions import ExecutionException
 
+from pipeline import interruption
+
 EXIT_CODE = "pipeline.exit_code"
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -32,14 +34,18 @@ def launch(stage: str, parameters: Mapping[str, object], experiment_id: str) -> 
     if not os.environ["PATH"].startswith(binaries):
         os.environ["PATH"] = f"{binaries}{os.pathsep}{os.environ['PATH']}"
     try:
-        mlflow.projects.run(
-            str(PROJECT),
-            stage,
-            parameters={name: "" if value is None else str(value) for name, value in parameters.items()},
-            experiment_id=experiment_id,
-            env_manager="local",
-        )
+        with interruption.passed_on():
+            mlflow.projects.run(
+                str(PROJECT),
+                stage,
+                parameters={name: "" if value is None else str(value) for name, value in parameters.items()},
+                experiment_id=experiment_id,
+                env_manager="local",
+            )
     except ExecutionException as error:
+        if interruption.received() is not None:
+            _mark_killed(experiment_id)
+            raise KeyboardInterrupt from error
         raise StageFailedError(stage, _exit_code(stage)) from error
     except KeyboardInterrupt:
         _mark_killed(experiment_id)

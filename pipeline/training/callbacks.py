@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from pipeline import interruption
 from pipeline.evaluation import DIVERGED_AT
 from pipeline.training.feed import Feed
 
@@ -50,8 +51,13 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]
         self.updates = 0
         self.diverged = ""
 
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Leave a validation where the command was interrupted."""
+        interruption.check()
+
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Look at the losses of the last compiled call."""
+        interruption.check()
         done = int(self._step)
         recent = self._losses[self.updates : done].numpy()
         first, self.updates = self.updates, done
