@@ -6,6 +6,7 @@ from math import inf, isnan, nan
 import pytest
 from pydantic import ValidationError
 
+from pipeline.evaluation import Candidate
 from pipeline.results import (
     Baseline,
     Basin,
@@ -17,14 +18,13 @@ from pipeline.results import (
     ReportResult,
     Result,
     Scaling,
-    Space,
     SearchResult,
     SeedScore,
+    Space,
     TrainResult,
-    Winner,
 )
 
-WINNER = Winner(
+WINNER = Candidate(
     scheme="step",
     initial_lr=0.1,
     optimizer="sgd",
@@ -65,6 +65,8 @@ RESULTS: list[Result] = [
         seeds=(0, 1),
         optimizer="sgd",
         batch_size=32,
+        lr_min=1e-5,
+        lr_max=10.0,
         updates=500,
         seconds=1.5,
     ),

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from pipeline import statistics
-from pipeline.evaluation import Evaluation
 from pipeline.results import Basin
 from pipeline.search.choice import Evidence, choose, explain
+from tests.search.surface import make_evaluation
 
 A = [0.10, 0.12, 0.11, 0.13]
 B = [0.11, 0.11, 0.12, 0.125]
@@ -16,7 +16,7 @@ WORSE = [0.50, 0.53, 0.51, 0.54]
 
 def evidence(losses: Mapping[str, Sequence[float]], widths: Mapping[str, float]) -> Evidence:
     """Give what is known of finalists, those with a width of basin, and of baselines, the others."""
-    finalists = {name: Evaluation("sgd", name, 0.1, {}, 2, 0, 32) for name in widths}
+    finalists = {name: make_evaluation(name) for name in widths}
     basins = {
         name: Basin(lr_low=0.1, lr_high=0.1 * 10**width, decades=width, noise=0.01, rates=(0.1,), values=(0.2,))
         for name, width in widths.items()
@@ -48,7 +48,7 @@ def test_of_ties_the_widest_basin_then_the_simplest_then_the_lowest_mean(
     assert why in reason
     assert reason.startswith(f"4 seeds do not tell {chosen} from {names[1 - names.index(chosen)]}; ")
     assert "behind the best by at most 0.0" in reason
-    assert f"seeds would part {names[0]} from {names[1]}" in reason
+    assert f"seeds would tell {names[0]} from {names[1]}" in reason
 
 
 def test_a_wide_basin_does_not_save_who_is_worse() -> None:
