@@ -229,6 +229,11 @@ Ask = Callable[[Sequence[Evaluation]], Iterator[tuple[Evaluation, Training]]]
 
 def answers(ask: Ask, evaluations: Sequence[Evaluation]) -> list[Training]:
     """Ask, wait for all, and return the trainings in the order of the questions; equal questions are asked once."""
-    wanted = {evaluation.digest: evaluation for evaluation in evaluations}
+    wanted: dict[str, Evaluation] = {}
+    for evaluation in evaluations:
+        same = wanted.get(evaluation.digest, evaluation)
+        wanted[evaluation.digest] = replace(
+            same, test=same.test or evaluation.test, weights=same.weights or evaluation.weights
+        )
     found = {evaluation.digest: training for evaluation, training in ask(list(wanted.values()))}
     return [found[evaluation.digest] for evaluation in evaluations]
