@@ -66,10 +66,12 @@ DISORDERLY = (late, reversed_order, shuffled, threaded)
 class Descent:
     """Sweeps fall round `centre` and stop at `breaks_at`; trainings are best at `best` and diverge above 10 times it.
 
-    A seed in `shifted` has its centre so many times higher. `batches` is what was asked at once.
+    A seed in `shifted` has its centre so many times higher; without a `fall` nothing is learned at any rate. `batches`
+    is what was asked at once.
     """
 
     centre: float = 1e-2
+    fall: float = 2.0
     breaks_at: float = 1.0
     best: float = 3e-3
     shifted: Mapping[int, float] = field(default_factory=dict)
@@ -87,7 +89,7 @@ class Descent:
 
     def _sweep(self, rates: np.ndarray, seed: int) -> Training:
         centre = self.centre * self.shifted.get(seed, 1.0)
-        losses = 0.3 + 2.0 / (1 + np.exp(4 * np.log10(rates / centre)))
+        losses = 0.3 + self.fall / (1 + np.exp(4 * np.log10(rates / centre)))
         losses += np.random.default_rng(seed).normal(0, 0.01, rates.size)
         kept = losses[rates < self.breaks_at]
         return _training(rates[: kept.size], kept, "loss is nan" if kept.size < rates.size else "")
