@@ -3,13 +3,16 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf, log10
+from typing import get_args
 
 import numpy as np
 
+from pipeline.config import SamplerName
 from pipeline.evaluation import Candidate, Evaluation, Training, answers
 from pipeline.objective import VAL_LOSS
 from pipeline.results import Space
-from pipeline.search import Outcome, Plan
+from pipeline.schedules import SCHEMES as SCHEME_TABLE
+from pipeline.search import Outcome, Plan, Trial, allocation
 from pipeline.search.plan import first_bounds
 
 OPTIMUM = 0.05
@@ -21,6 +24,9 @@ BASELINE = {"adam": 0.6, "sgd": 0.5}
 
 SPACE = Space(optimizer="sgd", batch_size=32, suggested_lr=0.1, lr_low=0.002, lr_high=2.0)
 BOUNDS = first_bounds(SPACE)
+
+SEARCHABLE = tuple(name for name, scheme in SCHEME_TABLE.items() if scheme.searchable)
+SAMPLERS: tuple[SamplerName, ...] = get_args(SamplerName)
 
 _STEPS_PER_EPOCH = 90
 _DIVERGED = "loss is nan at update 3"
@@ -136,3 +142,9 @@ def make_plan(**changes: object) -> Plan:
         "seed": 0,
     }
     return Plan(**(fields | changes))  # type: ignore[arg-type]
+
+
+def run_trials(plan: Plan, surface: Surface) -> list[Trial]:
+    """Return all trials in the order in which they were asked."""
+    trials = [trial for study in allocation.run_trials(plan, surface.evaluate) for trial in study.trials]
+    return sorted(trials, key=lambda trial: trial.number)

@@ -5,12 +5,9 @@ from statistics import mean
 
 import pytest
 
-from pipeline.schedules import SCHEMES
 from pipeline.search import allocation, conduct
 from pipeline.search.audits import importance
-from tests.search.surface import FULL, Surface, make_plan
-
-SEARCHABLE = tuple(name for name, scheme in SCHEMES.items() if scheme.searchable)
+from tests.search.surface import FULL, SEARCHABLE, Surface, make_plan
 
 
 def test_budgets_that_rank_alike_agree() -> None:
