@@ -1,4 +1,4 @@
-"""The audits: what is said of the search is what happened in it."""
+"""The audits: what a search says about itself is what happened in it."""
 
 from math import inf
 from statistics import mean
@@ -19,7 +19,7 @@ def test_budgets_that_rank_alike_agree() -> None:
 
 
 def test_budget_that_ranks_otherwise_does_not_agree() -> None:
-    """A winner that starts behind every other."""
+    """The winner starts behind all others."""
     plan, surface = make_plan(top_k=3), Surface(slow=("cosine",), floor={"constant": 0.3, "cosine": -0.5, "step": 0.2})
     result, _ = conduct(plan, surface)
     assert result.winner.scheme == "cosine"
@@ -28,14 +28,14 @@ def test_budget_that_ranks_otherwise_does_not_agree() -> None:
 
 
 def test_noise_is_that_between_seeds() -> None:
-    """Of the finalists, close to what the surface has."""
+    """Of the finalists; close to the noise of the surface."""
     result, _ = conduct(make_plan(confirm_seeds=40), Surface(noise=0.03))
     assert result.audits is not None
     assert result.audits.seed_noise == pytest.approx(0.03, rel=0.4)
 
 
 def test_share_of_diverged_trials() -> None:
-    """Of all their trainings."""
+    """Each training of a trial counts."""
     result, trials = conduct(make_plan(trials=20), Surface(diverges_above=0.07))
     assert result.audits is not None
     assert result.audits.diverged_share == mean(trial.outcome.loss == inf for trial in trials) > 0
@@ -55,7 +55,7 @@ def test_ledger_holds_what_each_part_cost() -> None:
 
 
 def test_what_decides_the_loss_is_important() -> None:
-    """The scheme where only floors differ, the rate where only it does; shares sum to 1."""
+    """The scheme where floors differ much, the rate where they do not; shares sum to 1."""
     plan = make_plan(trials=40, schemes=("constant", "cosine"))
     by_rate = Surface(floor={"constant": 0.1, "cosine": 0.1})
     by_scheme = Surface(floor={"constant": 90.0, "cosine": 0.1})
@@ -68,7 +68,7 @@ def test_what_decides_the_loss_is_important() -> None:
 
 
 def test_importance_covers_every_scheme() -> None:
-    """Parameters that belong to one scheme alone count together; few trials tell nothing."""
+    """The parameters of all schemes count together; few trials give no importance."""
     plan = make_plan(trials=len(SEARCHABLE) + 9, schemes=SEARCHABLE)
     surface = Surface(floor={scheme: 0.01 * at for at, scheme in enumerate(SEARCHABLE)})
     trials = [trial for study in allocation.run_trials(plan, surface.evaluate) for trial in study.at(FULL)]

@@ -1,4 +1,4 @@
-"""The confirmation: who is compared, on which seeds, and what is said of the outcome."""
+"""The confirmation: what is compared, on which seeds, and with what result."""
 
 from dataclasses import replace
 from math import inf
@@ -13,19 +13,19 @@ from tests.search.surface import SCHEMES, SPACE, Surface, make_outcome, make_pla
 
 
 def make_trials(*rows: tuple[str, float, float]) -> list[Trial]:
-    """Give trials of scheme, rate and loss."""
+    """Return trials with these schemes, rates and losses."""
     plan = make_plan()
     asked = [(plan.trial(SPACE, scheme, rate, {}), loss) for scheme, rate, loss in rows]
     return [Trial(at, evaluation, make_outcome(loss)) for at, (evaluation, loss) in enumerate(asked)]
 
 
 def confirmations(plan: Plan, surface: Surface) -> list[Evaluation]:
-    """Give the evaluations at seeds of the confirmation."""
+    """Return the evaluations at seeds of the confirmation."""
     return [evaluation for evaluation in surface.asked if evaluation.seed >= plan.seed + 20_000]
 
 
 def test_finalists_are_the_best_of_distinct_schemes() -> None:
-    """One a scheme, its best, the better scheme first; no more than asked for."""
+    """The best trial of each scheme, better schemes first; no more than asked for."""
     trials = make_trials(
         ("constant", 0.1, 0.5),
         ("cosine", 0.1, 0.4),
@@ -41,7 +41,7 @@ def test_finalists_are_the_best_of_distinct_schemes() -> None:
 
 
 def test_of_equal_losses_the_simpler_scheme_leads() -> None:
-    """A constant rate before a decay; of one scheme the earlier trial."""
+    """A constant rate comes before a decay; within one scheme the earlier trial comes first."""
     trials = make_trials(("cosine", 0.1, 0.2), ("constant", 0.2, 0.2), ("constant", 0.1, 0.2))
     assert [(f.candidate.scheme, f.candidate.initial_lr) for f in choose_finalists(trials, 2)] == [
         ("constant", 0.2),
@@ -50,7 +50,7 @@ def test_of_equal_losses_the_simpler_scheme_leads() -> None:
 
 
 def test_confirmation_uses_fresh_seeds_the_same_for_all() -> None:
-    """Full budget, seeds that no trial used, every candidate on each of them once."""
+    """Every candidate is trained once on each seed, at the full budget."""
     plan, surface = make_plan(seed=5), Surface(noise=0.01)
     result, trials = conduct(plan, surface)
     asked = confirmations(plan, surface)
@@ -63,8 +63,8 @@ def test_confirmation_uses_fresh_seeds_the_same_for_all() -> None:
     assert {row.seeds for row in result.leaderboard} == {(20_005, 20_006, 20_007)}
 
 
-def test_seeds_are_added_while_nothing_is_clear() -> None:
-    """Up to the limit, and each candidate gets every batch."""
+def test_seeds_are_added_while_the_result_is_unclear() -> None:
+    """Up to the limit, for all candidates."""
     equal = dict.fromkeys(SCHEMES, 0.1)
     plan = make_plan(top_k=3, confirm_seeds=10)
     surface = Surface(noise=0.1, floor=equal, baseline={"adam": 0.1, "sgd": 0.1})
@@ -73,7 +73,7 @@ def test_seeds_are_added_while_nothing_is_clear() -> None:
     assert len(confirmations(plan, surface)) == 10 * 5
 
 
-def test_no_seed_is_added_once_it_is_clear() -> None:
+def test_no_seed_is_added_once_the_result_is_clear() -> None:
     """The first look is at three seeds; a clear winner there ends the confirmation."""
     plan, surface = make_plan(top_k=3, confirm_seeds=10), Surface(noise=1e-4)
     result, _ = conduct(plan, surface)
@@ -82,8 +82,8 @@ def test_no_seed_is_added_once_it_is_clear() -> None:
     assert "on 3 seeds" in result.reason
 
 
-def test_every_finalist_has_a_basin_and_no_baseline() -> None:
-    """The winner's is the answer's; its noise is that of trials on several seeds."""
+def test_every_finalist_has_a_basin_but_no_baseline() -> None:
+    """The basin of the result is the winner's; its noise comes from trials on several seeds."""
     plan, surface = make_plan(top_k=3), Surface(noise=0.02)
     result, _ = conduct(plan, surface)
     rates = set(BASELINES.values())
@@ -95,8 +95,8 @@ def test_every_finalist_has_a_basin_and_no_baseline() -> None:
     assert 0.01 < result.basin.noise < 0.12
 
 
-def test_a_gain_allows_for_having_chosen_the_winner() -> None:
-    """Its interval is the paired one of SciPy, at 5% over both baselines and every finalist that may be the best."""
+def test_gain_allows_for_the_choice_of_the_winner() -> None:
+    """Its interval is SciPy's paired one, with 5% divided among baselines and finalists that may be the best."""
     plan, surface = make_plan(top_k=3, confirm_seeds=4), Surface(noise=0.1, floor=dict.fromkeys(SCHEMES, 0.1))
     result, _ = conduct(plan, surface)
     losses: dict[tuple[str, float], list[float]] = {}
@@ -115,7 +115,7 @@ def test_a_gain_allows_for_having_chosen_the_winner() -> None:
 
 
 def test_baselines_are_the_usual_constant_rates() -> None:
-    """Adam at 0.001 and SGD at 0.01, whatever optimizer is searched."""
+    """Adam at 0.001 and SGD at 0.01, whichever optimizer is searched."""
     plan, surface = make_plan(spaces=(SPACE.model_copy(update={"optimizer": "rmsprop"}),)), Surface()
     surface.baseline = {"adam": 0.6, "sgd": 0.5, "rmsprop": 0.4}
     result, _ = conduct(plan, surface)
@@ -130,7 +130,7 @@ def test_baselines_are_the_usual_constant_rates() -> None:
 
 
 def test_gain_is_positive_where_the_winner_is_better() -> None:
-    """In loss as baseline minus winner, in accuracy as winner minus baseline."""
+    """The loss of the baseline minus that of the winner; for accuracy the reverse."""
     result, _ = conduct(make_plan(), Surface())
     best = result.leaderboard[0].val_loss.mean
     for baseline, loss in zip(result.baselines, (0.6, 0.5), strict=True):
@@ -146,12 +146,12 @@ def test_gain_is_negative_where_the_baseline_is_better() -> None:
     adam, sgd = result.baselines
     assert adam.gain.mean < 0 < sgd.gain.mean
     assert result.winner.scheme == "cosine"
-    assert result.reason.startswith("every scheme found is worse in validation loss than Adam at 0.001; cosine is the")
+    assert result.reason.startswith("every scheme is worse in validation loss than Adam at 0.001; cosine is the best")
     assert {row.verdict for row in result.leaderboard[1:]} == {"worse"}
 
 
 def test_clear_winner_is_called_so() -> None:
-    """Far apart with little noise: one winner, the others worse, no ties, differences to the winner positive."""
+    """Large differences and little noise: one winner, no ties, and all others behind it."""
     result, _ = conduct(make_plan(top_k=3), Surface(noise=1e-4))
     words = {(row.scheme, row.optimizer, row.initial_lr): row.verdict for row in result.leaderboard}
     assert list(words.values()) == ["winner", "worse", "worse", "worse", "worse"]
@@ -164,18 +164,18 @@ def test_clear_winner_is_called_so() -> None:
     assert [row.val_loss.mean for row in result.leaderboard] == sorted(row.val_loss.mean for row in result.leaderboard)
 
 
-def test_what_the_seeds_do_not_tell_apart_is_a_tie() -> None:
-    """Equal floors under much noise: no winner, the others named as ties, and the reason says it."""
+def test_schemes_that_the_seeds_do_not_distinguish_are_tied() -> None:
+    """Equal floors and much noise: no winner, and the reason says so."""
     surface = Surface(noise=0.1, floor={"constant": 0.1, "cosine": 0.1, "step": 0.1})
     result, _ = conduct(make_plan(top_k=3), surface)
     verdicts = {row.scheme: row.verdict for row in result.leaderboard if row.initial_lr not in (0.001, 0.01)}
     assert set(verdicts.values()) == {"tie"}
     assert set(result.ties) == set(verdicts) - {result.winner.scheme}
-    assert result.reason.startswith(f"3 seeds do not tell {result.winner.scheme} from ")
+    assert result.reason.startswith(f"3 seeds do not distinguish {result.winner.scheme} from ")
 
 
 def test_finalist_that_diverges_on_a_seed_loses() -> None:
-    """However good its trial was."""
+    """Even if its trial was the best."""
 
     class Unlucky(Surface):
         def train(self, evaluation: Evaluation) -> Training:
@@ -191,7 +191,7 @@ def test_finalist_that_diverges_on_a_seed_loses() -> None:
 
 
 def test_search_in_which_everything_diverges_still_ends() -> None:
-    """It says so; the simplest scheme stands in, with a basin of its own rate."""
+    """The reason says so; the winner is the simplest scheme, and its basin has no width."""
     result, _ = conduct(make_plan(trials=8), Surface(diverges_above=0.0))
     assert result.diverged == result.trials == 8
     assert result.reason == "every finalist diverged on some seed"
@@ -201,7 +201,7 @@ def test_search_in_which_everything_diverges_still_ends() -> None:
 
 
 def test_costs_are_the_sum_over_all_evaluations() -> None:
-    """Of trials, confirmation and basins; what diverged counts as far as it came."""
+    """Trials, confirmation and basins; a diverged training counts for the epochs that it ran."""
     plan, surface = make_plan(trials=20), Surface(diverges_above=0.07)
     result, _ = conduct(plan, surface)
     assert result.cost.epochs == sum(training.epochs for training in surface.answered())

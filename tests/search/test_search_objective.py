@@ -1,4 +1,4 @@
-"""Another objective than validation loss: everything is decided by it, and told in its own sign."""
+"""Objectives other than validation loss: they decide everything, and are reported in their own sign."""
 
 from dataclasses import replace
 from math import inf
@@ -13,11 +13,11 @@ from tests.search.surface import SCHEMES, Surface, make_plan, make_training
 
 ACCURACY = Objective("val_accuracy", "max")
 SHIFT = 3.0
-"""What the gain below is at a loss of zero."""
+"""The gain below at a loss of zero."""
 
 
 class Gain(Surface):
-    """A surface whose objective is a gain: the higher the lower the loss is. Validation loss itself says nothing."""
+    """A surface with a gain as its objective, higher where the loss is lower; validation loss is constant."""
 
     def train(self, evaluation: Evaluation) -> Training:
         """Return a training that ends with the gain, or diverges."""
@@ -26,14 +26,14 @@ class Gain(Surface):
 
 
 def both(**surface: object) -> tuple[tuple[SearchResult, list[Trial]], tuple[SearchResult, list[Trial]]]:
-    """Give the search that minimises the loss, and the one that maximises the gain."""
+    """Return a search that minimises the loss, and one that maximises the gain."""
     plan = make_plan(trials=16, top_k=3)
     minimised = conduct(plan, Surface(**surface))  # type: ignore[arg-type]
     return minimised, conduct(replace(plan, objective=Objective("val_gain", "max")), Gain(**surface))  # type: ignore[arg-type]
 
 
-def test_maximising_is_minimising_in_a_mirror() -> None:
-    """The same trials, verdicts and gains over the baselines; means and intervals are turned over."""
+def test_maximising_mirrors_minimising() -> None:
+    """The same trials, verdicts and gains over the baselines; means and intervals are mirrored."""
     (one, trials), (other, mirrored) = both(noise=0.05, optimum=1.0, diverges_above=2.5)
     assert [trial.evaluation for trial in mirrored] == [trial.evaluation for trial in trials]
     assert (other.winner, other.ties, other.widened, other.diverged) == (
@@ -60,7 +60,7 @@ def test_maximising_is_minimising_in_a_mirror() -> None:
 
 
 def test_the_best_comes_first() -> None:
-    """Where more is better that is the highest mean."""
+    """Where more is better, the highest mean."""
     _, (result, _) = both(noise=1e-4)
     means = [row.objective.mean for row in result.leaderboard]
     assert means == sorted(means, reverse=True)
@@ -91,7 +91,7 @@ def test_the_objective_decides_where_validation_loss_disagrees() -> None:
 
 
 def test_what_diverged_is_worst_in_either_direction() -> None:
-    """Minus infinity where more is better, and it wins nothing."""
+    """Minus infinity where more is better; it cannot win."""
     result, _ = conduct(make_plan(trials=4, objective=ACCURACY), Surface(diverges_above=0.0))
     assert {row.verdict for row in result.leaderboard} == {"diverged"}
     assert {row.objective.mean for row in result.leaderboard} == {-inf}

@@ -1,4 +1,4 @@
-"""The proposals: rates and parameters of each scheme, within bounds that move."""
+"""The proposals: which rates and parameters are tried, and how bounds move."""
 
 from dataclasses import replace
 from itertools import combinations
@@ -17,7 +17,7 @@ from tests.search.surface import BOUNDS, FULL, OPTIMUM, SAMPLERS, SEARCHABLE, SP
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_samplers_agree_where_to_start_and_stay_within_bounds(sampler: SamplerName) -> None:
-    """Warm starts are the same for all; what follows differs, and no training is proposed twice."""
+    """The first trials are the same for all; no training is proposed twice."""
     plan = make_plan(trials=15, schemes=("triangular",), sampler=sampler)
     trials = run_trials(plan, Surface(floor={"triangular": 0}))
     rates = {trial.number: trial.evaluation.candidate.initial_lr for trial in trials}
@@ -27,7 +27,7 @@ def test_samplers_agree_where_to_start_and_stay_within_bounds(sampler: SamplerNa
 
 
 def test_tpe_looks_nearer_to_the_optimum_than_chance() -> None:
-    """In the median over what they propose after the same first trials."""
+    """By the median distance of proposals after the first trials."""
     distances = {}
     for name in ("tpe", "random"):
         trials = run_trials(make_plan(trials=60, schemes=("cosine",), sampler=name), Surface())
@@ -37,7 +37,7 @@ def test_tpe_looks_nearer_to_the_optimum_than_chance() -> None:
 
 
 def test_grid_visits_every_point_once() -> None:
-    """Ten rates with every other level, in no order, then goes on at random."""
+    """Ten rates in random order; further proposals are random."""
     trials = run_trials(make_plan(trials=15, schemes=("constant",), sampler="grid"), Surface())
     rates = {trial.number: trial.evaluation.candidate.initial_lr for trial in trials}
     visited = [rates[number] for number in range(4, 14)]
@@ -47,7 +47,7 @@ def test_grid_visits_every_point_once() -> None:
 
 @pytest.mark.parametrize("scheme", SEARCHABLE)
 def test_every_scheme_starts_with_its_defaults(scheme: str) -> None:
-    """And with nothing that the search does not vary; a proposal varies all that it does."""
+    """With those of the parameters that the search varies; a proposal varies all of these, within their domains."""
     trials = run_trials(make_plan(schemes=(scheme,), trials=5), Surface(floor={scheme: 0.1}))
     searched = {p.name: p for p in SCHEMES[scheme].parameters if p.search is not None}
     chosen = {trial.number: trial.evaluation.candidate.params for trial in trials}
@@ -66,7 +66,7 @@ def test_every_scheme_starts_with_its_defaults(scheme: str) -> None:
 
 @pytest.mark.parametrize(("optimum", "side"), [(20.0, "high"), (2e-4, "low")])
 def test_bound_with_the_optimum_beyond_is_widened(optimum: float, side: str) -> None:
-    """Until the best rate lies more than a third of a decade inside, which `trials` alone does not allow for."""
+    """Until the best rate is a third of a decade away from it, with more trials than planned."""
     plan = make_plan(trials=7, schemes=("cosine",))
     result, trials = conduct(plan, Surface(optimum=optimum, diverges_above=1e9))
     assert result.trials > 7
@@ -80,8 +80,8 @@ def test_bound_with_the_optimum_beyond_is_widened(optimum: float, side: str) -> 
     assert max(trial.evaluation.candidate.initial_lr for trial in trials) <= result.lr_high
 
 
-def test_bound_stays_where_the_optimum_is_inside() -> None:
-    """And no trial is added."""
+def test_bounds_stay_where_the_optimum_is_inside() -> None:
+    """No trial is added."""
     result, _ = conduct(make_plan(trials=20), Surface())
     assert result.widened == ()
     assert result.trials == 20
@@ -90,7 +90,7 @@ def test_bound_stays_where_the_optimum_is_inside() -> None:
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "quasi-random"])
 def test_batch_sizes_of_one_optimizer_get_proposals_of_their_own(sampler: SamplerName) -> None:
-    """So do optimizers, schemes and seeds; a study made anew proposes the same."""
+    """As do optimizers, schemes and seeds; a new study with the same of each proposes the same."""
     larger, adam = (SPACE.model_copy(update=change) for change in ({"batch_size": 64}, {"optimizer": "adam"}))
     plan = make_plan(sampler=sampler, spaces=(SPACE, larger, adam))
     proposed = [
@@ -105,7 +105,7 @@ def test_batch_sizes_of_one_optimizer_get_proposals_of_their_own(sampler: Sample
 
 
 def test_samplers_propose_differently() -> None:
-    """After the warm starts, which are the same."""
+    """After the first trials, which are the same for all."""
     plan = make_plan(trials=10, schemes=("triangular",))
     rates = {
         sampler: {

@@ -1,4 +1,4 @@
-"""A search asked again: the same one, one that was interrupted, and one with more trials or batch sizes."""
+"""A search that is repeated: unchanged, after an interruption, and with more trials or batch sizes."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from tests.search.surface import OPTIMUM, SAMPLERS, SPACE, Surface, make_plan, r
 
 
 def test_same_seed_gives_the_same_search() -> None:
-    """Every rate and parameter; another seed looks elsewhere after the warm starts."""
+    """Every rate and parameter; another seed gives other proposals."""
     plan = make_plan(trials=16, schemes=("cosine",))
     same, again, other = (run_trials(replace(plan, seed=seed), Surface(noise=0.01)) for seed in (0, 0, 50))
     assert same == again
@@ -19,10 +19,10 @@ def test_same_seed_gives_the_same_search() -> None:
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize(("error", "stop_at"), [(KeyboardInterrupt, 1), (RuntimeError, 5), (KeyboardInterrupt, 14)])
-def test_interrupted_search_goes_on_as_it_would_have(
+def test_interrupted_search_continues_as_if_it_had_not_stopped(
     sampler: SamplerName, error: type[BaseException], stop_at: int
 ) -> None:
-    """The same trials with the same numbers as one that never stopped, and no finished training asked again."""
+    """The same trials with the same numbers, and no finished training is repeated."""
     plan, whole = make_plan(trials=12, sampler=sampler), Surface(noise=0.01)
     expected = run_trials(plan, whole)
     surface = Surface(noise=0.01, stop_at=stop_at, error=error)
@@ -35,7 +35,7 @@ def test_interrupted_search_goes_on_as_it_would_have(
 @pytest.mark.parametrize("optimum", [OPTIMUM, 8.0])
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_larger_number_of_trials_extends_the_search(sampler: SamplerName, optimum: float) -> None:
-    """As if it had been asked for at once, also where it had to widen a bound; nothing is trained twice."""
+    """As if all trials had been planned at once, also where a bound was widened; nothing is trained twice."""
     plan, surface = make_plan(trials=4, sampler=sampler), Surface(noise=0.01, optimum=optimum, diverges_above=1e9)
     first = run_trials(plan, surface)
     more = run_trials(replace(plan, trials=25), surface)
@@ -43,8 +43,8 @@ def test_larger_number_of_trials_extends_the_search(sampler: SamplerName, optimu
     assert len(surface.asked) == len(more)
 
 
-def test_one_batch_size_more_asks_the_same_again() -> None:
-    """What a search with the first alone had trained is answered: luck and proposals do not depend on its company."""
+def test_another_batch_size_leaves_the_first_as_it_was() -> None:
+    """All trainings of the search with the first alone are recalled."""
     surface = Surface(noise=0.01)
     alone = run_trials(make_plan(trials=3), surface)
     asked = len(surface.asked)

@@ -1,4 +1,4 @@
-"""The transfer: the winner at other budgets on the same seeds, and rates for other batch sizes that are only scaled."""
+"""The transfer: the winner at other budgets on the same seeds, and scaled rates for other batch sizes."""
 
 from dataclasses import dataclass, replace
 from math import sqrt
@@ -20,13 +20,13 @@ class Turning(Surface):
     late: float = 0.0
 
     def loss(self, evaluation: Evaluation) -> float:
-        """As on any surface, but for that."""
+        """Add the loss at double the budget."""
         turned = self.late if evaluation.candidate.scheme == "cosine" and evaluation.epochs > FULL else 0.0
         return super().loss(evaluation) + turned
 
 
-def test_without_being_asked_nothing_is_trained_for_it() -> None:
-    """The search is the same, and says nothing of other budgets."""
+def test_transfer_is_trained_only_on_request() -> None:
+    """Without it the search is the same, and its result has nothing on other budgets."""
     with_it, without = Surface(noise=0.01), Surface(noise=0.01)
     result, _ = conduct(make_plan(), without)
     more, _ = conduct(PLAN, with_it)
@@ -37,7 +37,7 @@ def test_without_being_asked_nothing_is_trained_for_it() -> None:
 
 
 def test_winner_that_wins_everywhere() -> None:
-    """At half and at double the budget, on the seeds of the confirmation, the same for all that are compared."""
+    """At half and double the budget, on the seeds of the confirmation, the same for all candidates."""
     surface = Surface(noise=0.002)
     result, _ = conduct(PLAN, surface)
     assert [(row.factor, row.epochs, row.verdict) for row in result.transfer] == [
@@ -58,7 +58,7 @@ def test_winner_that_wins_everywhere() -> None:
 
 @pytest.mark.parametrize(("late", "verdict"), [(0.5, "worse"), (0.1, "tie")])
 def test_winner_that_does_not_transfer(late: float, verdict: str) -> None:
-    """Beaten by more than noise, or no longer to be told apart; who may be the best there is named."""
+    """Clearly beaten, or tied; the rivals that may be the best there are named."""
     result, _ = conduct(PLAN, Turning(noise=0.01, late=late))
     assert result.winner.scheme == "cosine"
     half, double = result.transfer
@@ -69,7 +69,7 @@ def test_winner_that_does_not_transfer(late: float, verdict: str) -> None:
 
 
 def test_winner_that_diverges_in_longer_trainings() -> None:
-    """It is called that, and the best of the others is named."""
+    """The verdict says so, and the rival that may be the best is named."""
 
     class Unstable(Surface):
         def train(self, evaluation: Evaluation) -> Training:
@@ -80,15 +80,15 @@ def test_winner_that_diverges_in_longer_trainings() -> None:
     assert (result.transfer[1].verdict, result.transfer[1].rivals) == ("diverged", ("step",))
 
 
-def test_a_single_finalist_is_compared_with_the_baselines() -> None:
-    """There is nothing else to compare it with."""
+def test_single_finalist_is_compared_with_the_baselines() -> None:
+    """There is no other finalist to compare it with."""
     alone, _ = conduct(replace(PLAN, top_k=1), Surface(noise=0.002))
     assert alone.transfer[0].candidates == ("cosine", "Adam at 0.001", "SGD at 0.01")
     assert [row.verdict for row in alone.transfer] == ["winner", "winner"]
 
 
-def test_what_it_cost_is_in_the_ledger() -> None:
-    """Under a name of its own; the parts still sum to the whole."""
+def test_ledger_holds_its_cost() -> None:
+    """As a part of its own; all parts sum to the whole."""
     result, _ = conduct(PLAN, Surface(noise=0.002))
     assert result.audits is not None
     ledger = result.audits.ledger
@@ -108,7 +108,7 @@ def test_what_it_cost_is_in_the_ledger() -> None:
     ],
 )
 def test_rates_for_other_batch_sizes(optimizer: str, batch_size: int, expected: dict[int, float]) -> None:
-    """In proportion for SGD, by the square root for the others; labelled, and within what can be asked for."""
+    """Proportional for SGD, by the square root for others; labelled, and within the range of the option."""
     plan = make_plan(spaces=(SPACE.model_copy(update={"optimizer": optimizer, "batch_size": batch_size}),))
     winner = make_evaluation(initial_lr=0.1, optimizer=optimizer, batch_size=batch_size).candidate
     found = suggest_rates(plan, winner)
@@ -116,8 +116,8 @@ def test_rates_for_other_batch_sizes(optimizer: str, batch_size: int, expected: 
     assert {one.note for one in found} == {"a suggestion, not measured"}
 
 
-def test_batch_sizes_that_were_searched_need_no_suggestion() -> None:
-    """They are measured."""
+def test_batch_sizes_that_were_searched_get_no_suggestion() -> None:
+    """They were measured."""
     plan = make_plan(spaces=(SPACE, SPACE.model_copy(update={"batch_size": 64})))
     found = suggest_rates(plan, make_evaluation().candidate)
     assert [one.batch_size for one in found] == [16, 128]

@@ -22,12 +22,12 @@ from tests.search.surface import FULL, OPTIMUM, SPACE, Surface, make_plan, run_t
     ],
 )
 def test_budgets_are_thirds_of_thirds(epochs: int, steps_per_epoch: int, expected: tuple[float, ...]) -> None:
-    """Three at most, none below 100 updates but the highest, which always is a third of the full one."""
+    """Three at most; only the highest, always a third of the full one, may have fewer than 100 updates."""
     assert budgets(epochs, steps_per_epoch) == pytest.approx(expected)
 
 
 def test_search_finds_the_neighbourhood_of_the_optimum() -> None:
-    """Of the scheme with the lowest floor, within a quarter of a decade of the best rate, in spite of noise."""
+    """The scheme with the lowest floor, within a quarter of a decade of the best rate, despite noise."""
     result, trials = conduct(make_plan(trials=30), Surface(noise=0.01))
     assert result.winner.scheme == "cosine"
     assert abs(log10(result.winner.initial_lr / OPTIMUM)) < 0.25
@@ -36,7 +36,7 @@ def test_search_finds_the_neighbourhood_of_the_optimum() -> None:
 
 
 def test_first_scheme_brackets_the_best_rate_at_the_full_budget() -> None:
-    """From the suggested rate in steps of 0.4 decades, larger ones first; the others start where that was best."""
+    """From the suggested rate in steps of 0.4 decades, larger ones first; the others start at the best of these."""
     trials = run_trials(make_plan(trials=6), Surface())
     first = [trial.evaluation for trial in trials if trial.number < 4]
     assert {(asked.candidate.scheme, asked.epochs) for asked in first} == {("cosine", FULL)}
@@ -48,8 +48,8 @@ def test_first_scheme_brackets_the_best_rate_at_the_full_budget() -> None:
     assert all(abs(log10(asked.candidate.initial_lr / OPTIMUM)) < 0.15 for asked in others)
 
 
-def test_suggested_rate_far_off_is_left_behind() -> None:
-    """More than a decade, by every scheme."""
+def test_search_moves_away_from_a_wrong_suggestion() -> None:
+    """The suggested rate is more than a decade too low; every scheme moves away from it."""
     space = SPACE.model_copy(update={"suggested_lr": 0.004})
     result, trials = conduct(make_plan(spaces=(space,), trials=12, schemes=("constant", "cosine", "step")), Surface())
     assert abs(log10(result.winner.initial_lr / OPTIMUM)) < 0.15
@@ -60,7 +60,7 @@ def test_suggested_rate_far_off_is_left_behind() -> None:
 
 
 def test_every_scheme_climbs_to_the_highest_budget_of_trials() -> None:
-    """The known good ones first, each once however slowly it starts; all at one seed."""
+    """Each once, however slowly it starts, and all with one seed."""
     plan = make_plan(trials=6)
     result, trials = conduct(plan, Surface(slow=("constant",)))
     asked = [(t.evaluation.candidate.scheme, t.evaluation.epochs) for t in trials if t.number >= 4]
@@ -70,7 +70,7 @@ def test_every_scheme_climbs_to_the_highest_budget_of_trials() -> None:
 
 
 def test_full_budget_is_for_the_best_at_the_highest_of_trials() -> None:
-    """A scheme that is behind as many as are confirmed goes no further."""
+    """A scheme with `top_k` better ones goes no further."""
     schemes = ("cosine", "step", "constant", "exponential")
     floor = {"cosine": 0.1, "step": 0.3, "constant": 0.2, "exponential": 0.4}
     trials = run_trials(make_plan(schemes=schemes, trials=7, top_k=1), Surface(floor=floor))
@@ -82,7 +82,7 @@ def test_full_budget_is_for_the_best_at_the_highest_of_trials() -> None:
 
 
 def test_slow_starter_is_not_dropped() -> None:
-    """Behind all others at a ninth of the budget by far, and the winner at the whole of it."""
+    """It is far behind all others at a ninth of the budget, and wins at the full one."""
     floor = {"constant": 0.1, "cosine": 0.2, "step": -2.0}
     result, trials = conduct(make_plan(top_k=1), Surface(slow=("step",), floor=floor))
     lowest = {trial.evaluation.candidate.scheme: trial.outcome.loss for trial in trials if trial.evaluation.epochs < 1}
@@ -91,7 +91,7 @@ def test_slow_starter_is_not_dropped() -> None:
 
 
 def test_about_a_third_of_the_trials_climb() -> None:
-    """A trial climbs when it is among the best third of its scheme so far; the best trial of each has."""
+    """Those among the best third of their scheme so far, including the best of each scheme."""
     _, trials = conduct(make_plan(trials=60, schemes=("cosine", "step")), Surface(noise=0.02))
     climbed = [trial for trial in trials if trial.evaluation.epochs == FULL / 3]
     assert 10 <= len(climbed) <= 35
@@ -101,7 +101,7 @@ def test_about_a_third_of_the_trials_climb() -> None:
 
 
 def test_better_schemes_get_more_trials_and_none_starves() -> None:
-    """In the order of what they have come to."""
+    """The lower its loss, the more trials a scheme gets."""
     _, trials = conduct(make_plan(trials=40), Surface())
     numbers = Counter({(trial.number, trial.evaluation.candidate.scheme) for trial in trials})
     count = Counter(scheme for _, scheme in numbers)
@@ -110,7 +110,7 @@ def test_better_schemes_get_more_trials_and_none_starves() -> None:
 
 
 def test_fewer_trials_than_schemes_try_the_first() -> None:
-    """The rest of the table is not tried, and the answer is among what was."""
+    """The others are named as untried, and the winner is one of those tried."""
     result, trials = conduct(make_plan(trials=5), Surface())
     assert next(trial.evaluation.candidate.scheme for trial in trials if trial.number == 4) == "constant"
     assert result.untried == ("step",)
@@ -119,7 +119,7 @@ def test_fewer_trials_than_schemes_try_the_first() -> None:
 
 
 def test_diverged_trials_are_kept_with_their_reason() -> None:
-    """They count as trials and as diverged, their loss is infinite, they climb no further and win nothing."""
+    """They count as trials, have an infinite loss, get no further budget and cannot win."""
     result, trials = conduct(make_plan(trials=20), Surface(diverges_above=0.07))
     diverged = [trial for trial in trials if trial.outcome.diverged]
     assert {trial.outcome.diverged for trial in diverged} == {"loss is nan at update 3"}
@@ -131,7 +131,7 @@ def test_diverged_trials_are_kept_with_their_reason() -> None:
 
 
 def test_several_optimizers_are_searched_together() -> None:
-    """Each scheme with each of them, from its own rate and within its own bounds; the leaderboard compares them all."""
+    """Each has its own starting rate and bounds; the leaderboard compares them all."""
     adam = SPACE.model_copy(update={"optimizer": "adam", "suggested_lr": 0.03, "lr_low": 0.01, "lr_high": 0.1})
     plan = make_plan(spaces=(SPACE, adam), trials=16, top_k=4)
     result, trials = conduct(plan, Surface(noise=0.02))
@@ -153,7 +153,7 @@ def test_several_optimizers_are_searched_together() -> None:
 
 
 def test_several_batch_sizes_are_searched_together() -> None:
-    """Each with each optimizer, from its own rate; names, winner and rows say which; baselines have the first."""
+    """With each optimizer, from their own rates; names show the batch size, and baselines have the first one."""
     spaces = tuple(
         SPACE.model_copy(update={"optimizer": optimizer, "batch_size": size, "suggested_lr": rate})
         for optimizer, size, rate in (("sgd", 32, 0.1), ("sgd", 128, 0.3), ("adam", 32, 0.03), ("adam", 128, 0.05))
@@ -176,13 +176,13 @@ def test_several_batch_sizes_are_searched_together() -> None:
     assert result.audits.importance["batch size"] > 0
 
 
-def test_what_gets_no_trial_is_named() -> None:
+def test_untried_schemes_are_named() -> None:
     """In the result and in its reason."""
     plan = make_plan(trials=10, spaces=(SPACE, SPACE.model_copy(update={"batch_size": 64})))
     result, _ = conduct(plan, Surface())
     assert result.untried == ("batch=32 step", "batch=64 step")
     assert result.reason.endswith(
-        "; 2 of 6 combinations of scheme, optimizer and batch size got no trial, so nothing is known of them"
+        "; 2 of 6 combinations of scheme, optimizer and batch size got no trial, so nothing is known about them"
     )
 
 
