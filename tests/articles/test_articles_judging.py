@@ -1,4 +1,4 @@
-"""Verdicts on claims: what the seeds say, and that noise says nothing."""
+"""Verdicts on the articles' claims, and that noise supports none."""
 
 from math import inf
 
@@ -12,7 +12,7 @@ CHANCE = 2.302585
 
 
 def scores(*losses: float, accuracy: float = 0.99) -> tuple[SeedScore, ...]:
-    """Give a score a seed."""
+    """Return one score per seed."""
     return tuple(
         SeedScore(seed=seed, val_loss=loss, test_loss=loss, test_accuracy=accuracy + seed * 1e-4, train_seconds=1.0)
         for seed, loss in enumerate(losses)
@@ -47,7 +47,7 @@ def test_verdict_follows_from_the_losses(name: str, own: tuple[float, ...], verd
 
 @pytest.mark.parametrize(("accuracy", "verdict"), [(0.9940, "supported"), (0.992, "not supported")])
 def test_goal_must_be_cleared_by_the_whole_interval(accuracy: float, verdict: str) -> None:
-    """Seeds lie 0.01 points apart here."""
+    """Here the accuracies of seeds differ by 0.01 percentage points."""
     own = scores(0.02, 0.02, 0.02, accuracy=accuracy)
     found, remark = judge(EXPERIMENTS["S2"], {"S2": own}, 10)
     assert found == verdict
@@ -55,17 +55,17 @@ def test_goal_must_be_cleared_by_the_whole_interval(accuracy: float, verdict: st
 
 
 def test_one_seed_shows_nothing() -> None:
-    """However good it looks."""
+    """However good its result is."""
     assert judge(EXPERIMENTS["S2"], {"S2": scores(0.02, accuracy=0.999)}, 10)[0] == "within noise"
 
 
-def test_comparison_without_the_other_is_not_made() -> None:
-    """With `article=a` nothing is known of article b's baseline."""
+def test_comparison_needs_both_experiments() -> None:
+    """With `article=a` article b's baseline is not trained."""
     assert judge(EXPERIMENTS["B6"], {"B6": BASELINE}, 10)[0] == "not run"
 
 
 def test_comparison_stands_beside_other_verdicts() -> None:
-    """A goal is reached or not, and how far the baseline is away is said too."""
+    """The verdict is on the goal; the remark also gives the difference from the baseline."""
     own = {"S2": scores(0.02, 0.0205, 0.02, accuracy=0.994), "B1": BASELINE}
     verdict, remark = judge(EXPERIMENTS["S2"], own, 10)
     assert verdict == "supported"
@@ -74,7 +74,7 @@ def test_comparison_stands_beside_other_verdicts() -> None:
 
 
 def test_differences_are_paired_on_common_seeds() -> None:
-    """Answers have more seeds than what they are compared with."""
+    """Only these count, although answers have more seeds than the baseline."""
     difference = loss_difference(scores(0.020, 0.021, 0.019, 9.0, 9.0), BASELINE)
     assert difference.mean == pytest.approx(-0.01)
     assert difference.low == pytest.approx(difference.high)

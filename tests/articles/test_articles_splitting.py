@@ -1,4 +1,4 @@
-"""Who validates on what."""
+"""The articles' splits: which examples are for training, validation and test."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from pipeline.results import PrepareResult, Scaling, Task
 
 @pytest.fixture
 def official() -> Raw:
-    """Give 63 training and 20 test images of 4x4 pixels, each example told by its first pixel."""
+    """Return 63 training and 20 test images of 4x4 pixels, numbered by their first pixel."""
     x = np.zeros((83, 4, 4), np.uint8)
     x[:, 0, 0] = np.arange(83)
     x[:, 3, 3] = 255
@@ -21,12 +21,12 @@ def official() -> Raw:
 
 
 def examples(x: np.ndarray) -> list[int]:
-    """Say which examples these are."""
+    """Return the numbers of these examples."""
     return [int(pixel) for pixel in x[:, 0, 0, 0]]
 
 
 def test_article_a_trains_on_everything_and_validates_on_the_test_set(official: Raw) -> None:
-    """In the order of the source, labels as codes, pixels by 255."""
+    """In the order of the source, with labels as codes and pixels divided by 255."""
     splits = split_as_articles(official, "a", seed=1)
     assert examples(splits.x_train) == list(range(63))
     assert examples(splits.x_val) == examples(splits.x_test) == list(range(63, 83))
@@ -36,22 +36,22 @@ def test_article_a_trains_on_everything_and_validates_on_the_test_set(official: 
 
 
 def test_article_b_holds_out_the_last_fifth(official: Raw) -> None:
-    """As Keras' `validation_split=0.2`, which rounds what is kept down: 50 of 63."""
+    """Like Keras' `validation_split=0.2`, which rounds the training part down: 50 of 63."""
     splits = split_as_articles(official, "b", seed=1)
     assert examples(splits.x_train) == list(range(50))
     assert examples(splits.x_val) == list(range(50, 63))
     assert examples(splits.x_test) == list(range(63, 83))
 
 
-def test_without_a_test_set_the_ordinary_split_serves() -> None:
-    """There is none to validate on."""
+def test_without_an_official_test_set_the_usual_split_is_used() -> None:
+    """Article a cannot validate on a test set that does not exist."""
     raw = load("digits")
     assert not as_published(raw)
     np.testing.assert_array_equal(split_as_articles(raw, "a", 3).x_val, split(raw, 3).x_val)
 
 
 def prepared(task: Task, *shape: int) -> PrepareResult:
-    """Give what `prepare` says of data of this kind."""
+    """Return the result of `prepare` for such data."""
     return PrepareResult(
         data="own",
         task=task,

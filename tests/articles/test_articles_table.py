@@ -1,4 +1,4 @@
-"""The experiments are the articles', to the letter."""
+"""The experiments are exactly those of the articles."""
 
 import keras
 import numpy as np
@@ -20,7 +20,7 @@ FIXED_B = {
 
 @pytest.mark.parametrize("name", FIXED_B)
 def test_fixed_rates_of_article_b(name: str) -> None:
-    """Rate and figures as printed, the rest the same for all five."""
+    """The rates and results as printed; everything else is the same for all five."""
     row = EXPERIMENTS[name]
     assert row.published is not None
     assert (row.initial_lr, row.published.test_loss, row.published.test_accuracy) == FIXED_B[name]
@@ -36,7 +36,7 @@ def test_experiment_of_article_a() -> None:
 
 
 def test_printed_rates_are_those_of_keras() -> None:
-    """In every digit, at the start of each of 15 epochs of 1,875 updates, and at the end, which the article shows."""
+    """To the last digit, at the start of each of 15 epochs of 1,875 updates, and at the end."""
     decay = keras.optimizers.schedules.ExponentialDecay(0.1, decay_steps=1000, decay_rate=0.96, staircase=True)
     assert printed_rates() == tuple(float(decay(epoch * 1875)) for epoch in range(16))
     assert printed_rates()[-1] == LAST_PRINTED == 0.031885575503110886
@@ -50,7 +50,7 @@ def test_training_uses_the_printed_rates() -> None:
 
 
 def test_every_scheme_is_one_of_ours_with_parameters_it_knows() -> None:
-    """What the table says can be trained."""
+    """Every row can be trained, and refers only to other rows."""
     for row in EXPERIMENTS.values():
         if row.scheme:
             validate(row.scheme, row.params)
@@ -60,7 +60,7 @@ def test_every_scheme_is_one_of_ours_with_parameters_it_knows() -> None:
 
 
 def test_both_articles_schemes_are_all_trained() -> None:
-    """Article a's five and its experiment; on article b's network its four and article a's, where they differ."""
+    """Article a's five and its experiment; on article b's network its own four and article a's others."""
     decays = [row.id for row in EXPERIMENTS.values() if row.group == "decay"]
     assert decays == [*(f"A{i}" for i in range(1, 7)), *(f"B{i}" for i in range(6, 14))]
     of_b = [(row.scheme, row.params) for row in EXPERIMENTS.values() if row.group == "decay" and row.article == "b"]
@@ -69,7 +69,7 @@ def test_both_articles_schemes_are_all_trained() -> None:
 
 
 def test_options_choose_experiments() -> None:
-    """By article, and with or without what takes a search; the articles' own need none."""
+    """By article, and without those that need a search; the articles' own need none."""
     everything = chosen(ReproduceOptions())
     assert everything == tuple(EXPERIMENTS.values())
     assert {row.article for row in chosen(ReproduceOptions(article="a"))} == {"a"}
@@ -79,7 +79,7 @@ def test_options_choose_experiments() -> None:
 
 
 def test_options_shorten_and_never_lengthen() -> None:
-    """The articles' epochs at most; answers, and what they are compared with, get two seeds more."""
+    """At most the articles' epochs; answers and the experiments they are compared with get two more seeds."""
     options = ReproduceOptions(epochs=12, seeds=2)
     assert epochs_of(EXPERIMENTS["B1"], options) == 12
     assert epochs_of(EXPERIMENTS["S3"], options) == 10
@@ -92,7 +92,7 @@ def test_options_shorten_and_never_lengthen() -> None:
 
 
 def test_each_answer_has_a_search_with_its_network_and_budget() -> None:
-    """The cyclical training shares the search on article b's network."""
+    """With the network, epochs, batch size and momentum of its article."""
     found = searches(ReproduceOptions(data="digits", seed=5))
     assert {name: (s.model, s.epochs, s.batch_size, s.momentum) for name, s in found.items()} == {
         "S1": ("mlp", 15, "32", 0.0),
