@@ -18,9 +18,9 @@ class Result(BaseModel):
 
 
 class Scaling(Result):
-    """How raw inputs become network inputs: `(x - offset) / scale`, from statistics of the training set.
+    """How raw inputs become network inputs: `(x - offset) / scale`, by training statistics.
 
-    `offset` and `scale` hold one number for images, and one number per feature for tables.
+    `offset` and `scale` hold one number (images) or one number a feature (tables).
     """
 
     offset: tuple[float, ...]
@@ -28,10 +28,10 @@ class Scaling(Result):
 
 
 InputShape = tuple[int, ...] | dict[str, tuple[int, ...]]
-"""The shape of one example without the batch axis, or the shape of each input by name."""
+"""The shape of one example without the batch axis; of each input by name where there are several."""
 
 Scalings = Scaling | dict[str, Scaling]
-"""One scaling, or the scaling of each input by name."""
+"""One scaling, or one of each input by name."""
 
 
 class PrepareResult(Result):
@@ -49,7 +49,7 @@ class PrepareResult(Result):
     digests: dict[str, str]
 
     def steps_per_epoch(self, batch_size: int) -> int:
-        """Return the number of updates in a pass over the training set."""
+        """Return the updates in a pass over the training set."""
         return -(-self.train_examples // batch_size)
 
 
@@ -70,17 +70,11 @@ class Valley(Result):
 
 
 class Refinement(Result):
-    """The rate that trainings found, starting from the rate of a sweep.
+    """The rate that trainings with `scheme` found, starting from the rate of a sweep, `start_lr`.
 
-    Attributes:
-        scheme: the scheme of the trainings.
-        start_lr: the rate of the sweep.
-        tried: the trainings, in the order in which they were made.
-        fit: None where there are fewer than three points, or they show no valley.
-        suggested_lr: the best rate; like `lr_low` and `lr_high` None where all full trainings diverged.
-        cost: the length of all trainings together, in full trainings.
-        updates: the updates of all trainings, which those of the range test include; so do its `seconds`.
-
+    `tried` holds the trainings in their order, and `cost` their length in full trainings. `fit` is None where they show
+    no valley; `suggested_lr` and its bounds are None where all full trainings diverged. The range test's `updates` and
+    `seconds` include these.
     """
 
     scheme: str
@@ -99,12 +93,8 @@ class Refinement(Result):
 class RangeTestResult(Result):
     """A learning-rate range test: a rate and an interval, or a refusal with its reason.
 
-    Attributes:
-        suggestions: the rate that each method suggests.
-        divergence_lr: the rate at which sweeps diverged; None where none did.
-        lr_min: the lower bound of the last sweep, after every widening; `lr_max` is the upper one.
-        updates: the updates of all seeds and sweeps, and of the refinement.
-
+    `suggestions` maps each method to its rate. `divergence_lr` is None where no sweep diverged. `lr_min` and `lr_max`
+    are the bounds of the last sweep, after every widening. `updates` counts all seeds, sweeps and refinements.
     """
 
     verdict: Literal["ok", "refused"]
@@ -136,12 +126,8 @@ class Interval(Result):
 class Basin(Result):
     """The initial rates of a scheme at which short trainings come within `noise` of the best objective.
 
-    Attributes:
-        decades: log10(lr_high / lr_low).
-        noise: twice the standard deviation between seeds of such trainings.
-        rates: the rates tried, in ascending order.
-        values: the objective at each rate, infinite where the training diverged.
-
+    `noise` is twice the standard deviation between seeds, and `decades` is log10(lr_high / lr_low). `rates` are those
+    tried, ascending, and `values` the objective at each, infinite where the training diverged.
     """
 
     lr_low: float
@@ -153,16 +139,11 @@ class Basin(Result):
 
 
 class LeaderboardRow(Candidate):
-    """A finalist or baseline at the full budget, on the confirmation seeds.
+    """A finalist or baseline at the full budget, on the confirmation seeds; a baseline has no basin.
 
-    Attributes:
-        objective: the mean with its own 95% interval.
-        val_loss: likewise.
-        difference: how far the row is behind the best in the objective, positive where it is worse. The mean is the
-            paired difference to the best mean among those that may be the best; the bounds hold for whichever is truly
-            the best, at 95% over all rows and looks.
-        basin: None for a baseline.
-
+    `objective` and `val_loss` are means with their own 95% intervals. `difference` is how far the row is behind the
+    best in the objective, positive where it is worse: its mean is the paired difference to the best mean among those
+    that may be the best, and its bounds hold for the truly best one, at 95% over all rows and looks.
     """
 
     objective: Interval
@@ -234,15 +215,10 @@ class Agreement(Result):
 class Audits(Result):
     """How far to trust a search, by its own measurements.
 
-    Attributes:
-        agreement: how each lower budget agrees with the full one.
-        seed_noise: the standard deviation of the finalists' objective between seeds at the full budget.
-        diverged_share: the share of the trials' trainings that diverged.
-        importance: the share of the objective's variance explained by rate, scheme and parameters; empty where there
-            are too few trials.
-        ledger: the cost of each part of the search and, for comparison, of one training at the full budget and of a
-            search that trains every trial in full.
-
+    `seed_noise` is the standard deviation of the finalists' objective between seeds at the full budget, and
+    `diverged_share` the share of the trials' trainings that diverged. `importance` is the share of the objective's
+    variance explained by rate, scheme and parameters, empty with few trials. `ledger` holds the cost of each part and,
+    for comparison, of one training at the full budget and of a search that trains every trial in full.
     """
 
     agreement: tuple[Agreement, ...]
@@ -255,11 +231,8 @@ class Audits(Result):
 class Transfer(Result):
     """The winner against the other finalists at another budget, `factor` times the full one.
 
-    Attributes:
-        rivals: the other `candidates` that may be the best at this budget.
-        objective: the winner's mean.
-        difference: how far it is behind the best, as in the leaderboard. All budgets together hold at 95%.
-
+    `objective` is its mean, and `difference` how far it is behind the best, as in the leaderboard. `rivals` are the
+    other `candidates` that may be the best at this budget. All budgets together hold at 95%.
     """
 
     factor: float
@@ -284,14 +257,9 @@ class RateSuggestion(Result):
 class SearchResult(Result):
     """The answer: the best scheme and initial rate by the `objective`, and how certain that is.
 
-    Attributes:
-        lr_low: the lower bound of the initial rates searched, after every widening; `lr_high` is the upper one.
-        trials: the number of configurations tried.
-        diverged: the number of their trainings that diverged.
-        untried: the schemes that got no trial, as there were too few.
-        transfer: results at other budgets, if asked for.
-        suggestions: rates for other batch sizes, if asked for.
-
+    `lr_low` and `lr_high` bound the initial rates searched, after every widening. Of the `trials`, `diverged` counts
+    the trainings that diverged; `untried` names the schemes that got no trial. `transfer`, to other budgets, and
+    `suggestions`, for other batch sizes, are filled on request.
     """
 
     objective: Objective = VAL_LOSS
@@ -373,12 +341,9 @@ class ClaimResult(Result):
 
 
 class ReproduceResult(Result):
-    """The articles' experiments.
+    """The articles' experiments; `as_published` says whether data and epochs are those of the articles.
 
-    Attributes:
-        as_published: whether data and epochs are those of the articles.
-        printed_rates: the rates that article a prints, at the start of each epoch and at the end.
-
+    `printed_rates` are the rates that article a prints, at the start of each epoch and at the end.
     """
 
     data: str
