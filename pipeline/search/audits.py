@@ -23,7 +23,7 @@ _TREES = 8
 """Instead of Optuna's 64: with all schemes of the table, each tree takes a quarter of a second."""
 
 Full = Mapping[str, Sequence[Outcome]]
-"""The outcomes of each candidate at the full budget, one a seed."""
+"""The outcomes of each candidate at the full budget, one per seed."""
 
 
 def audit(
@@ -92,9 +92,8 @@ def importance(plan: Plan, trials: Sequence[Trial]) -> dict[str, float]:
     if len(known) < _FEWEST or len({trial.outcome.loss for trial in known}) == 1:
         return {}
     columns = [_columns(plan, trial) for trial in known]
-    constant = {
-        name for name in columns[0] if len({row[name] for row in columns}) == 1
-    }  # slow, and their share is zero
+    # Constant columns are slow, and their share is zero.
+    constant = {name for name in columns[0] if len({row[name] for row in columns}) == 1}
     distributions = {name: kind for name, kind in _distributions(plan, known).items() if name not in constant}
     study = optuna.create_study()
     for row, trial in zip(columns, known, strict=True):

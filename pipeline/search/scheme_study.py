@@ -19,7 +19,7 @@ from pipeline.schedules import SCHEMES, Choice, Float, Parameter, Value
 from pipeline.search.plan import ETA, Evaluate, Outcome, Plan, Trial, first_bounds
 
 EDGE = 1 / 3
-"""Decades from a bound within which the optimum may lie beyond it; bound and next trial then move as far."""
+"""Where the best rate is within this many decades of a bound, the bound and the next trial move as far beyond."""
 
 _MOST_WIDENINGS = 8
 
