@@ -1,4 +1,4 @@
-"""An evaluation is a pure question, a training the whole answer to it, and `Ask` how questions are put."""
+"""The question, its answer, and how it is asked: `Evaluation`, `Training` and `Ask`."""
 
 import hashlib
 import json
@@ -15,21 +15,21 @@ from pipeline.objective import Objective, usual_direction
 from pipeline.schedules import Value, curve, format_params, sweep
 
 STRICT = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
-"""How stored values are read: immutable, and unknown fields are refused.
+"""How stored values are validated: they are immutable, and unknown fields are refused.
 
-JSON has no infinite numbers, so they are the strings "Infinity", "-Infinity" and "NaN", which `float` of most languages
-reads.
+JSON has no infinite numbers. They are written as the strings "Infinity", "-Infinity" and "NaN", which most languages
+can parse.
 """
 
 DIVERGED_AT = 4.0
-"""A training has diverged once its loss is this many times what it was at the start."""
+"""A training has diverged once its loss is this many times its loss at the start."""
 
 SWEEP = "sweep"
-"""What stands in the place of a scheme for the growing rates of a range test; no scheme of the table."""
+"""The name used instead of a scheme for the growing rates of a range test; no scheme of the table is called so."""
 
 
 class Candidate(BaseModel):
-    """What can be trained with: optimizer, batch size, learning-rate scheme, initial rate, parameters of the scheme."""
+    """What to train with: optimizer, batch size, learning-rate scheme, initial rate and parameters of the scheme."""
 
     model_config = STRICT
 
@@ -41,18 +41,18 @@ class Candidate(BaseModel):
 
     @property
     def name(self) -> str:
-        """Scheme, rate and parameters, as a person reads them: `step lr=0.03 drops=3`."""
+        """Scheme, rate and parameters for people to read: `step lr=0.03 drops=3`."""
         extra = f" {format_params(self.params)}" if self.params else ""
         return f"{self.scheme} lr={self.initial_lr:.3g}{extra}"
 
     @property
     def only(self) -> "Candidate":
-        """The candidate alone, without what a row of a table adds to it."""
+        """The candidate without the columns that a row of a table adds to it."""
         return Candidate.model_validate({name: getattr(self, name) for name in Candidate.model_fields})
 
 
 class Setting(Protocol):
-    """What a search may compare beside schemes and rates."""
+    """Anything with an optimizer and a batch size, which a search may vary."""
 
     @property
     def optimizer(self) -> str:
@@ -60,11 +60,11 @@ class Setting(Protocol):
 
     @property
     def batch_size(self) -> int:
-        """Examples in an update."""
+        """The number of examples in an update."""
 
 
 def setting_prefix(one: Setting, among: Collection[Setting]) -> str:
-    """Return what to write before a name where settings differ: `adam batch=64 `, or "" where all are the same."""
+    """Return a prefix for names, such as `adam batch=64 `, with only what differs among the settings; maybe ""."""
     several = len({other.optimizer for other in among}) > 1, len({other.batch_size for other in among}) > 1
     parts = (one.optimizer, f"batch={one.batch_size}")
     return "".join(f"{part} " for part, differs in zip(parts, several, strict=True) if differs)
@@ -72,19 +72,21 @@ def setting_prefix(one: Setting, among: Collection[Setting]) -> str:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Train a candidate for this long, from this seed.
+    """The question what happens when a candidate is trained for this long, from this seed.
 
     Attributes:
-        epochs: the budget in passes over the training set, whole or not. The whole curve is compressed into it: a
-            shorter budget is never a longer one cut short, since short horizons favour small rates and early decay
-            (Wu et al. 2018, arXiv:1803.02021).
-        validations: in how many equal parts the training is validated; None for one a pass, or as near to that as
-            divides the updates.
-        patience: the share of the validations without a better one after which the training stops early, and keeps
-            its best weights; 0 trains to the end.
-        diverged_at: the training stops once its loss is this many times what it was at the start.
-        test: whether the answer holds scores on the test set.
-        weights: whether the answer holds the final weights.
+        candidate: what to train with.
+        epochs: the budget in passes over the training set, not necessarily a whole number. The schedule is always
+            compressed into the budget, never cut off, since short horizons favour small rates and early decay (Wu et
+            al. 2018, arXiv:1803.02021).
+        seed: fixes the initial weights, the order of the examples, and dropout.
+        validations: the number of validations, at equal distances; None for one a pass, or the next lower number that
+            divides the updates; 0 for none.
+        patience: stop early after this share of the validations without an improvement, and keep the best weights;
+            0 trains to the end.
+        diverged_at: stop once the loss is this many times the loss at the start.
+        test: whether the answer must hold the scores on the test set.
+        weights: whether the answer must hold the final weights.
 
     """
 
@@ -99,28 +101,28 @@ class Evaluation:
 
     @property
     def name(self) -> str:
-        """A name among trainings with the same budget: `cosine lr=0.03 seed=0`."""
+        """A name that is unique among trainings of one budget: `cosine lr=0.03 seed=0`."""
         return f"{self.candidate.name} seed={self.seed}"
 
     @property
     def name_with_budget(self) -> str:
-        """A name among trainings with different budgets: `cosine lr=0.03 epochs=1.67 seed=0`."""
+        """A name that includes the budget: `cosine lr=0.03 epochs=1.67 seed=0`."""
         return f"{self.candidate.name} epochs={self.epochs:.3g} seed={self.seed}"
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all that decides the numbers; what the answer is to hold besides them does not."""
+        """The SHA-256 of every field that affects the numbers: all but `test` and `weights`."""
         own = {name: value for name, value in vars(self).items() if name not in ("candidate", "test", "weights")}
         fields = {**self.candidate.model_dump(), **own, "epochs": float(self.epochs)}
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
     @property
     def is_sweep(self) -> bool:
-        """Whether it trains with the growing rates of a range test."""
+        """Whether this is a sweep of a range test, with growing rates."""
         return self.candidate.scheme == SWEEP
 
     def trying(self, **changes: Any) -> Self:
-        """Return the same question of a candidate with these fields changed."""
+        """Return the same question with these fields of the candidate changed."""
         return replace(self, candidate=self.candidate.model_copy(update=changes))
 
     def updates(self, steps_per_epoch: int) -> int:
@@ -128,7 +130,7 @@ class Evaluation:
         return max(1, round(self.epochs * steps_per_epoch))
 
     def parts(self, steps_per_epoch: int) -> int:
-        """Return in how many equal parts the training is validated."""
+        """Return the number of validations, which divides the updates."""
         if self.validations is not None:
             return self.validations
         updates = self.updates(steps_per_epoch)
@@ -150,19 +152,19 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Training:
-    """What happened in one training.
+    """The whole answer to an evaluation: what happened in one training.
 
     Attributes:
-        rates: float32 (updates,), the rate that each update used.
-        losses: float32 (updates,), the loss of each batch, with regularisation, before its update.
-        history: one value per validation for `loss`, `val_loss`, `accuracy`, ... as Keras has them.
+        rates: float32 (updates,), the rate used by each update.
+        losses: float32 (updates,), the loss of each batch before its update, with regularisation.
+        history: one value per validation for `loss`, `val_loss`, `accuracy` and so on, named as in Keras.
         steps_per_epoch: updates per pass over the training set.
         validation_steps: updates between validations.
-        diverged: why the training stopped itself, or "" where it did not.
+        diverged: why the training stopped itself; "" where it did not.
         seconds: wall time.
         examples: training examples processed.
-        test: scores on the test set by Keras' names, `loss` and so on, where they were asked for.
-        weights: the network's weights at the end, in Keras' order, where they were asked for.
+        test: scores on the test set by their names in Keras, if asked for.
+        weights: the final weights in Keras' order, if asked for.
 
     """
 
@@ -178,19 +180,19 @@ class Training:
     weights: Sequence[NDArray[Any]] | None = None
 
     def answers(self, evaluation: Evaluation) -> bool:
-        """Return whether it holds all that the evaluation asks for."""
+        """Return whether the training holds everything that the evaluation asks for."""
         tested, weighed = self.test is not None, self.weights is not None
         return tested >= evaluation.test and weighed >= evaluation.weights
 
     @property
     def epochs(self) -> float:
-        """Passes over the training set that were made."""
+        """The passes over the training set that were made."""
         return len(self.rates) / self.steps_per_epoch
 
     def best(self, metric: str) -> float | None:
         """Return the best value of a validation metric over the training.
 
-        None where there is no finite one, or where the metric's name does not say which is better.
+        None where no value is finite, or where the metric's name does not say whether more or less is better.
         """
         values = [value for value in self.history.get(metric, ()) if np.isfinite(value)]
         direction = usual_direction(metric)
@@ -199,18 +201,18 @@ class Training:
         return max(values) if direction == "max" else min(values)
 
     def final(self, metric: str) -> float | None:
-        """Return the value of a validation metric at the end; None where the training diverged."""
+        """Return the final value of a validation metric; None where the training diverged."""
         values = self.history.get(metric, ())
         return values[-1] if values and not self.diverged and np.isfinite(values[-1]) else None
 
     @property
     def val_loss(self) -> float:
-        """The validation loss at the end; inf where the training diverged."""
+        """The final validation loss; inf where the training diverged."""
         value = self.final("val_loss")
         return np.inf if value is None else value
 
     def loss_by(self, objective: Objective) -> float:
-        """Return the objective at the end, negated where more is better; inf where the training diverged.
+        """Return the final value of the objective, negated if more is better; inf where the training diverged.
 
         Raises:
             InputError: if the model has no such metric.
@@ -224,11 +226,16 @@ class Training:
 
 
 Ask = Callable[[Sequence[Evaluation]], Iterator[tuple[Evaluation, Training]]]
-"""Put questions that do not depend on each other; gives each with its training as it finishes, in any order."""
+"""Ask evaluations that do not depend on each other. Yields each with its training as it finishes, in any order."""
 
 
 def answers(ask: Ask, evaluations: Sequence[Evaluation]) -> list[Training]:
-    """Ask, wait for all, and return the trainings in the order of the questions; equal questions are asked once."""
-    wanted = {evaluation.digest: evaluation for evaluation in evaluations}
+    """Ask, wait for all, and return the trainings in the order of the evaluations; equal ones are asked only once."""
+    wanted: dict[str, Evaluation] = {}
+    for evaluation in evaluations:
+        same = wanted.get(evaluation.digest, evaluation)
+        wanted[evaluation.digest] = replace(
+            same, test=same.test or evaluation.test, weights=same.weights or evaluation.weights
+        )
     found = {evaluation.digest: training for evaluation, training in ask(list(wanted.values()))}
     return [found[evaluation.digest] for evaluation in evaluations]

@@ -1,4 +1,4 @@
-"""The objective: which validation metric a search judges by, and whether less or more of it is better."""
+"""The objective: the validation metric that a search optimises, and whether less or more of it is better."""
 
 import re
 from dataclasses import dataclass
@@ -19,14 +19,19 @@ _BETTER_LOW = re.compile(
 
 @dataclass(frozen=True)
 class Objective:
-    """A validation metric by the name that Keras logs it under, and its better direction."""
+    """A validation metric, by its name in Keras' logs, and its better direction."""
 
     metric: str
     direction: Direction
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `val_auc`, or `max:val_gain` where the name does not tell the direction; else raise ValueError."""
+        """Read `val_auc`, or `max:val_gain` where the name does not show the direction.
+
+        Raises:
+            ValueError: if it names no validation metric, or the direction is unknown.
+
+        """
         written = _WRITTEN.fullmatch(text)
         if written is None:
             raise ValueError("expected val_loss, val_accuracy, or val_ and the name of a metric of the model")
@@ -35,7 +40,7 @@ class Objective:
         if written[1]:
             direction = "min" if written[1] == "min" else "max"
         if direction is None:
-            raise ValueError(f"expected max:{metric} or min:{metric}, as the name does not tell which is better")
+            raise ValueError(f"expected max:{metric} or min:{metric}, as the name does not show which is better")
         return cls(metric, direction)
 
     @property
@@ -44,16 +49,16 @@ class Objective:
         return self.metric.replace("val_", "validation ", 1).replace("_", " ")
 
     def oriented(self, value: float) -> float:
-        """The value so signed that less is better: as it is, or its negative; applied again it is undone."""
+        """Return the value, negated where more is better, so that less always is; a second call undoes the first."""
         return value if self.direction == "min" else -value
 
 
 VAL_LOSS = Objective("val_loss", "min")
-"""What is judged by unless something else is asked for."""
+"""The default objective."""
 
 
 def usual_direction(metric: str) -> Direction | None:
-    """The better direction by a word of the metric's name, None where it has no such word, or two that disagree."""
+    """Return the better direction by a word of the metric's name; None without one, or with two that disagree."""
     high, low = _BETTER_HIGH.search(metric), _BETTER_LOW.search(metric)
     if (high is None) == (low is None):
         return None

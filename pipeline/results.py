@@ -1,4 +1,4 @@
-"""What stages hand each other: the models behind every `result.json`."""
+"""The results of all stages: the models behind every `result.json`."""
 
 from typing import Literal
 
@@ -54,7 +54,7 @@ class PrepareResult(Result):
 
 
 class Tried(Result):
-    """A rate with its mean validation loss, inf where it diverged; `share` is the training's length in whole ones."""
+    """A rate and its mean validation loss, inf where it diverged; `share` is the length in full trainings."""
 
     lr: float
     share: float
@@ -62,7 +62,7 @@ class Tried(Result):
 
 
 class Valley(Result):
-    """A parabola through trainings: log loss is `log(val_loss) + curvature * log10(rate / lr) ** 2`."""
+    """A parabola fitted to trainings: log loss is `log(val_loss) + curvature * log10(rate / lr) ** 2`."""
 
     lr: float
     val_loss: float
@@ -70,12 +70,11 @@ class Valley(Result):
 
 
 class Refinement(Result):
-    """What trainings made of the rate of a sweep.
+    """The rate that trainings with `scheme` found, starting from the rate of a sweep, `start_lr`.
 
-    They used `scheme` and started from the rate `start_lr`; `tried` holds them in the order in which they were made.
-    `suggested_lr`, `lr_low` and `lr_high` are None where all whole ones diverged. `fit` is None where fewer than three
-    points, or their shape, allow none. `cost` is the length of all together, in whole trainings; `updates` and
-    `seconds` are part of those of the range test.
+    `tried` holds the trainings in their order, and `cost` their length in full trainings. `fit` is None where they show
+    no valley; `suggested_lr` and its bounds are None where all full trainings diverged. The range test's `updates` and
+    `seconds` include these.
     """
 
     scheme: str
@@ -94,9 +93,8 @@ class Refinement(Result):
 class RangeTestResult(Result):
     """A learning-rate range test: a rate and an interval, or a refusal with its reason.
 
-    `suggestions` maps each method to its rate; `divergence_lr` is where sweeps diverged, None where none did. `lr_min`
-    and `lr_max` are the bounds of the last sweep, after all that was widened.
-    `updates` counts those of all seeds and sweeps, and of the refinement where there was one.
+    `suggestions` maps each method to its rate. `divergence_lr` is None where no sweep diverged. `lr_min` and `lr_max`
+    are the bounds of the last sweep, after every widening. `updates` counts all seeds, sweeps and refinements.
     """
 
     verdict: Literal["ok", "refused"]
@@ -126,11 +124,10 @@ class Interval(Result):
 
 
 class Basin(Result):
-    """Initial rates of a scheme whose objective is within `noise` of the best, from short trainings.
+    """The initial rates of a scheme at which short trainings come within `noise` of the best objective.
 
-    `noise` is twice the standard deviation between seeds of such trainings.
-    `decades` is log10(lr_high / lr_low); `rates` are those tried, ascending, and `values` what each led to, infinite
-    where it diverged.
+    `noise` is twice the standard deviation between seeds, and `decades` is log10(lr_high / lr_low). `rates` are those
+    tried, ascending, and `values` the objective at each, infinite where the training diverged.
     """
 
     lr_low: float
@@ -142,11 +139,11 @@ class Basin(Result):
 
 
 class LeaderboardRow(Candidate):
-    """One finalist or baseline at the full budget, on the confirmation seeds.
+    """A finalist or baseline at the full budget, on the confirmation seeds; a baseline has no basin.
 
-    `objective` and `val_loss` are means with their own 95% intervals. `difference` is how far it is behind the best in
-    the objective, positive where it is worse: the paired difference to the best mean among those that may be the best,
-    and bounds that hold for the truly best, at 95% for all rows and looks together. A baseline has no basin.
+    `objective` and `val_loss` are means with their own 95% intervals. `difference` is how far the row is behind the
+    best in the objective, positive where it is worse: its mean is the paired difference to the best mean among those
+    that may be the best, and its bounds hold for the truly best one, at 95% over all rows and looks.
     """
 
     objective: Interval
@@ -161,8 +158,8 @@ class LeaderboardRow(Candidate):
 class Baseline(Result):
     """A constant rate at the same budget and on the same seeds as the winner.
 
-    `gain` is by how much the winner is better in the objective, paired by seed (negative: it is worse). Its interval
-    holds at 95% for all baselines and looks together, whichever finalist was chosen on these seeds.
+    `gain` is how much better the winner is in the objective, paired by seed; negative where it is worse. Its interval
+    holds at 95% over all baselines and looks, whichever finalist was chosen on these seeds.
     """
 
     name: str
@@ -172,7 +169,7 @@ class Baseline(Result):
 
 
 class Widening(Result):
-    """A bound of the initial rate that moved, because the best rate of a scheme lay at it."""
+    """A bound of the initial rate that was moved because the best rate of a scheme was close to it."""
 
     optimizer: str
     batch_size: int
@@ -183,9 +180,9 @@ class Widening(Result):
 
 
 class Space(Result):
-    """An optimizer and batch size that every scheme was combined with, and what the range test said of its rates.
+    """An optimizer and a batch size, with which every scheme is tried, and the rates that the range test found.
 
-    Without a suggestion, since the range test refused, the bounds are those of its sweep.
+    Where the range test refused, the bounds are those of its last sweep and the rate is their geometric mean.
     """
 
     optimizer: str
@@ -196,7 +193,7 @@ class Space(Result):
 
 
 class Cost(Result):
-    """What was spent: wall seconds, passes over the training set, and examples seen."""
+    """The cost in wall-clock seconds, passes over the training set, and examples processed."""
 
     seconds: float
     epochs: float
@@ -204,10 +201,10 @@ class Cost(Result):
 
 
 class Agreement(Result):
-    """Whether a lower budget ranks as the full one does.
+    """Whether a lower budget ranks candidates as the full one does.
 
-    `correlation` is Spearman's, of the objective of so many `candidates` at `epochs` passes and of their means at the
-    full budget; None where it is not defined.
+    `correlation` is Spearman's rank correlation between the objective of the `candidates` after `epochs` passes and
+    their means at the full budget; None where it is undefined.
     """
 
     epochs: float
@@ -216,12 +213,12 @@ class Agreement(Result):
 
 
 class Audits(Result):
-    """How far to trust a search, from what it measured itself.
+    """How far to trust a search, by its own measurements.
 
-    `seed_noise` is the standard deviation of the finalists' objective between seeds at the full budget,
-    `diverged_share` that of the trials' trainings, `importance` the share of the variance of the objective that rate,
-    scheme and parameters explain (empty with few trials). `ledger` holds what each part cost, and for comparison what
-    one training at the full budget and a blind search of as many would.
+    `seed_noise` is the standard deviation of the finalists' objective between seeds at the full budget, and
+    `diverged_share` the share of the trials' trainings that diverged. `importance` is the share of the objective's
+    variance explained by rate, scheme and parameters, empty with few trials. `ledger` holds the cost of each part and,
+    for comparison, of one training at the full budget and of a search that trains every trial in full.
     """
 
     agreement: tuple[Agreement, ...]
@@ -232,10 +229,10 @@ class Audits(Result):
 
 
 class Transfer(Result):
-    """How the winner does at another budget, `factor` times the full one, against the other finalists.
+    """The winner against the other finalists at another budget, `factor` times the full one.
 
-    `objective` is its mean, `difference` how far it is behind the best, as in the leaderboard. `rivals` are those
-    of the `candidates` that may be the best there too, or instead. What is said of all budgets together holds at 95%.
+    `objective` is its mean, and `difference` how far it is behind the best, as in the leaderboard. `rivals` are the
+    other `candidates` that may be the best at this budget. All budgets together hold at 95%.
     """
 
     factor: float
@@ -249,7 +246,7 @@ class Transfer(Result):
 
 
 class RateSuggestion(Result):
-    """The winner's rate scaled to another batch size by a rule of thumb; nothing was trained with it."""
+    """The winner's rate, scaled to another batch size by a rule of thumb; not measured."""
 
     batch_size: int
     initial_lr: float
@@ -258,11 +255,11 @@ class RateSuggestion(Result):
 
 
 class SearchResult(Result):
-    """The answer: which scheme and initial rate by the `objective`, and how sure that is.
+    """The answer: the best scheme and initial rate by the `objective`, and how certain that is.
 
-    `lr_low` and `lr_high` bound the initial rates that were looked at, after all that was `widened`; of `trials`
-    configurations so many `diverged`. `untried` names what `trials` did not suffice for. `transfer` and
-    `suggestions`, for other budgets and batch sizes, are there where they were asked for.
+    `lr_low` and `lr_high` bound the initial rates searched, after every widening. Of the `trials`, `diverged` counts
+    the trainings that diverged; `untried` names the schemes that got no trial. `transfer`, to other budgets, and
+    `suggestions`, for other batch sizes, are filled on request.
     """
 
     objective: Objective = VAL_LOSS
@@ -296,7 +293,7 @@ class SeedScore(Result):
 
 
 class TrainResult(Result):
-    """The final trainings. Each loss and accuracy is the mean over seeds."""
+    """The final trainings; losses and accuracy are means over the seeds."""
 
     test_loss: float
     test_accuracy: float | None
@@ -307,14 +304,14 @@ class TrainResult(Result):
 
 
 class ReportResult(Result):
-    """Where the report is, relative to the working directory, and the answer in a few lines."""
+    """The path of the report, relative to the working directory, and the answer in a few lines."""
 
     report: str
     answer: tuple[str, ...]
 
 
 class ExperimentResult(Result):
-    """One experiment of the articles. Without `candidate` it was not run, for the `reason` given."""
+    """One experiment of the articles; `candidate` is None where it was not run, for the `reason` given."""
 
     id: str
     candidate: Candidate | None
@@ -324,9 +321,9 @@ class ExperimentResult(Result):
 
 
 class ClaimResult(Result):
-    """What an article claims and reports of one training, and what ours, one a seed, say to it.
+    """An article's claim about one training, with its published numbers, and our verdict from a training per seed.
 
-    `difference` is our test loss minus that of the experiment `compared_with`, paired by seed (positive: worse).
+    `difference` is our test loss minus that of the experiment `compared_with`, paired by seed; positive is worse.
     """
 
     id: str
@@ -344,9 +341,9 @@ class ClaimResult(Result):
 
 
 class ReproduceResult(Result):
-    """The articles' experiments. `as_published` says whether data and epochs are those of the articles.
+    """The articles' experiments; `as_published` says whether data and epochs are those of the articles.
 
-    `printed_rates` are article a's: at the start of each epoch, and at the end.
+    `printed_rates` are the rates that article a prints, at the start of each epoch and at the end.
     """
 
     data: str

@@ -1,4 +1,4 @@
-"""The objective: what may be asked for, which direction a name tells, and the sign that the search works with."""
+"""The objective: how it is read, which direction a name implies, and the sign that the search works with."""
 
 import pytest
 
@@ -18,20 +18,20 @@ from pipeline.objective import VAL_LOSS, Objective, usual_direction
     ],
 )
 def test_an_objective_is_read(text: str, metric: str, direction: str) -> None:
-    """The user's word counts for more than the name's."""
+    """A direction given by the user overrides the one implied by the name."""
     objective = Objective.parse(text)
     assert (objective.metric, objective.direction) == (metric, direction)
 
 
 @pytest.mark.parametrize("text", ["", "accuracy", "val_", "max:", "max:loss", "best:val_loss", "min:max:val_loss"])
-def test_what_is_no_validation_metric_is_refused(text: str) -> None:
-    """The message says what would be one."""
+def test_anything_but_a_validation_metric_is_refused(text: str) -> None:
+    """The message says what is expected."""
     with pytest.raises(ValueError, match="expected val_loss, val_accuracy, or val_ and the name of a metric"):
         Objective.parse(text)
 
 
-def test_an_unknown_direction_must_be_said() -> None:
-    """A guess would search for the worst."""
+def test_unknown_direction_must_be_given() -> None:
+    """A wrong guess would search for the worst."""
     with pytest.raises(ValueError, match="expected max:val_gain or min:val_gain"):
         Objective.parse("val_gain")
 
@@ -55,13 +55,13 @@ def test_an_unknown_direction_must_be_said() -> None:
         (None, "gain cosine_similarity true_positives accuracy_loss lossy precise sum"),
     ],
 )
-def test_names_tell_the_direction(direction: str | None, names: str) -> None:
-    """By whole words; none or two that disagree tell nothing."""
+def test_names_imply_the_direction(direction: str | None, names: str) -> None:
+    """By whole words; no such word, or two that disagree, imply nothing."""
     assert {name: usual_direction(f"val_{name}") for name in names.split()} == dict.fromkeys(names.split(), direction)
 
 
-def test_oriented_values_are_to_be_minimised_and_back() -> None:
-    """And the label is for people."""
+def test_oriented_values_are_minimised() -> None:
+    """Orienting twice gives the value back; the label is for people."""
     gain = Objective("val_mean_gain", "max")
     assert gain.oriented(0.25) == -0.25
     assert gain.oriented(gain.oriented(0.25)) == VAL_LOSS.oriented(0.25) == 0.25

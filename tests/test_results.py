@@ -1,4 +1,4 @@
-"""Results go through JSON unchanged, refuse what they do not know, and cannot be changed."""
+"""Results survive JSON unchanged, refuse unknown fields, and are immutable."""
 
 import json
 from math import inf, isnan, nan
@@ -6,25 +6,36 @@ from math import inf, isnan, nan
 import pytest
 from pydantic import ValidationError
 
+from pipeline.evaluation import Candidate
 from pipeline.results import (
+    Agreement,
+    Audits,
     Baseline,
     Basin,
+    ClaimResult,
     Cost,
+    ExperimentResult,
     Interval,
     LeaderboardRow,
     PrepareResult,
     RangeTestResult,
+    RateSuggestion,
+    Refinement,
     ReportResult,
+    ReproduceResult,
     Result,
     Scaling,
-    Space,
     SearchResult,
     SeedScore,
+    Space,
     TrainResult,
-    Winner,
+    Transfer,
+    Tried,
+    Valley,
+    Widening,
 )
 
-WINNER = Winner(
+WINNER = Candidate(
     scheme="step",
     initial_lr=0.1,
     optimizer="sgd",
@@ -42,6 +53,7 @@ ROW = LeaderboardRow(
     verdict="diverged",
     basin=BASIN,
 )
+SCORE = SeedScore(seed=0, val_loss=0.3, test_loss=0.25, test_accuracy=0.9, train_seconds=1.0)
 RESULTS: list[Result] = [
     PrepareResult(
         data="digits",
@@ -65,8 +77,18 @@ RESULTS: list[Result] = [
         seeds=(0, 1),
         optimizer="sgd",
         batch_size=32,
+        lr_min=1e-5,
+        lr_max=10.0,
         updates=500,
         seconds=1.5,
+        refinement=Refinement(
+            scheme="cosine",
+            start_lr=0.01,
+            seeds=(0,),
+            tried=(Tried(lr=0.01, share=0.125, val_loss=0.5), Tried(lr=0.1, share=1.0, val_loss=inf)),
+            fit=Valley(lr=0.01, val_loss=0.4, curvature=2.0),
+            cost=1.125,
+        ),
     ),
     SearchResult(
         winner=WINNER,
@@ -83,32 +105,73 @@ RESULTS: list[Result] = [
         trials=3,
         spaces=(Space(optimizer="sgd", batch_size=32, suggested_lr=0.1, lr_low=0.02, lr_high=0.5),),
         diverged=1,
+        widened=(Widening(optimizer="sgd", batch_size=32, scheme="step", side="high", before=0.5, after=1.0),),
+        transfer=(
+            Transfer(
+                factor=0.5,
+                epochs=1.5,
+                verdict="tie",
+                rivals=("cosine",),
+                objective=Interval(mean=0.5, low=-inf, high=inf),
+                difference=Interval(mean=0.0, low=0.0, high=inf),
+                candidates=("step", "cosine"),
+                seeds=(1, 2),
+            ),
+        ),
+        suggestions=(RateSuggestion(batch_size=64, initial_lr=0.2, rule="linear"),),
+        audits=Audits(
+            agreement=(Agreement(epochs=1.0, candidates=2, correlation=None),),
+            seed_noise=None,
+            diverged_share=0.25,
+            importance={"rate": 1.0},
+            ledger={"trials": Cost(seconds=1.0, epochs=2.0, examples=3)},
+        ),
     ),
     TrainResult(
         test_loss=0.25,
         test_accuracy=0.9,
         val_loss=0.1 + 0.2,
-        seeds=(SeedScore(seed=0, val_loss=0.3, test_loss=0.25, test_accuracy=0.9, train_seconds=1.0),),
+        seeds=(SCORE,),
         winner=WINNER,
         registered=None,
     ),
     ReportResult(report="reports/report.html", answer=("one", "two")),
+    ReproduceResult(
+        data="mnist",
+        train_examples=60_000,
+        as_published=True,
+        experiments=(
+            ClaimResult(
+                id="B1",
+                title="Adam at 0.001",
+                claim="It learns.",
+                published_accuracy=0.99,
+                published_loss=None,
+                test_accuracy=None,
+                test_loss=Interval(mean=0.03, low=0.02, high=0.04),
+                compared_with="",
+                difference=None,
+                verdict="supported",
+                remark="",
+                trained=ExperimentResult(id="B1", candidate=WINNER, epochs=25, scores=(SCORE,)),
+            ),
+        ),
+        printed_rates=(0.1, 0.031885575503110886),
+    ),
 ]
 every = pytest.mark.parametrize("result", RESULTS, ids=lambda result: type(result).__name__)
 
 
 @every
 def test_json_gives_the_same_result_back(result: Result) -> None:
-    """Numbers to the last bit, infinite bounds, text in any script, and the types of parameters."""
+    """Numbers to the last bit, infinite bounds, and text in any script."""
     back = type(result).model_validate_json(result.model_dump_json(indent=2))
     assert back == result
-    if isinstance(back, TrainResult):
-        assert [type(value) for value in back.winner.params.values()] == [float, int, bool, str]
 
 
 @every
 def test_python_reads_the_json(result: Result) -> None:
-    """A user's script needs nothing of this project, in any language: numbers that JSON has not are strings."""
+    """So can scripts in any language, without this project: numbers that JSON lacks are strings."""
 
     def refuse(constant: str) -> None:
         raise AssertionError(f"not JSON: {constant}")
@@ -119,28 +182,35 @@ def test_python_reads_the_json(result: Result) -> None:
 
 @every
 def test_unknown_fields_are_refused(result: Result) -> None:
-    """A result of another version is not half read."""
+    """So a result of another version is never read in part."""
     with pytest.raises(ValidationError, match="surprise"):
         type(result).model_validate({**result.model_dump(), "surprise": 1})
 
 
 @every
 def test_results_cannot_be_changed(result: Result) -> None:
-    """What one stage hands to the next stays as it was."""
+    """A later stage cannot change the result of an earlier one."""
     name = next(iter(type(result).model_fields))
     with pytest.raises(ValidationError, match="frozen"):
         setattr(result, name, getattr(result, name))
 
 
-def test_unknown_mean_stays_unknown() -> None:
-    """The difference of two that both diverged is NaN, before and after."""
+def test_nan_survives_json() -> None:
+    """As in the difference of two candidates that both diverged."""
     back = Interval.model_validate_json(Interval(mean=nan, low=-inf, high=inf).model_dump_json())
     assert isnan(back.mean)
     assert (back.low, back.high, back.level) == (-inf, inf, 0.95)
 
 
+def test_parameters_keep_their_types() -> None:
+    """Wherever a candidate is part of a result."""
+    (trained,) = [result for result in RESULTS if isinstance(result, TrainResult)]
+    back = TrainResult.model_validate_json(trained.model_dump_json())
+    assert [type(value) for value in back.winner.params.values()] == [float, int, bool, str]
+
+
 @pytest.mark.parametrize(("model", "field", "value"), [(ROW, "verdict", "best"), (RESULTS[1], "verdict", "maybe")])
 def test_verdicts_are_among_the_published(model: Result, field: str, value: str) -> None:
-    """Other words are refused."""
+    """Any other word is refused."""
     with pytest.raises(ValidationError, match=field):
         type(model).model_validate({**model.model_dump(), field: value})

@@ -1,7 +1,8 @@
-"""The search: Optuna proposes, the caller trains, paired seeds decide.
+"""The search: Optuna proposes, the caller trains, and comparisons on paired seeds decide.
 
-Knows nothing of Keras or MLflow. Trials, from compressed budgets up to the full one, choose a finalist for each scheme
-(`allocation`); the best finalists and the constant-rate baselines are then trained in full on seeds that no trial saw.
+It knows neither Keras nor MLflow. Trials, at compressed budgets and at the full one, find the best candidate of each
+scheme (`allocation`). The best of these and the constant-rate baselines are then trained in full on seeds that no trial
+has used (`confirmation`).
 """
 
 from pipeline.search.basins import BASIN_RUNS

@@ -1,4 +1,4 @@
-"""Which schemes get the next trials, at which rates, and at which budgets."""
+"""Which schemes get the next trials, at which rates and budgets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,35 +14,34 @@ from pipeline.search.plan import BRACKET, Evaluate, Plan, Trial
 from pipeline.search.scheme_study import Attempt, Point, SchemeStudy, run_attempts
 
 FIRST = ("linear", "one_cycle", "cosine", "warmup_stable_decay", "rex")
-"""Tried before the others, since comparisons find them good nearly everywhere: linear decay no worse than any common
-one on ten problems (Defazio et al. 2023, arXiv:2310.07831), rex (Chen et al. 2021, arXiv:2107.04197), the trapezoid on
-a par with cosine (Haegele et al. 2024, arXiv:2405.18392). An order only: every scheme is tried."""
+"""Tried before the others, since published comparisons find them good nearly everywhere: linear decay as good as any
+common schedule on ten problems (Defazio et al. 2023, arXiv:2310.07831), rex (Chen et al. 2021, arXiv:2107.04197), the
+trapezoid as good as cosine (Haegele et al. 2024, arXiv:2405.18392). This is only an order: every scheme is tried."""
 
 _MULTIPLES = (1.0, 10**-0.2, 10**0.2)
-"""The first trials of a scheme have the scheme's default parameters, at these multiples of the common rate: the smaller
-first, since beyond the best rate losses become noisy and soon diverge."""
+"""The first trials of a scheme have its default parameters, at these multiples of the common rate. Smaller rates come
+first, since above the best rate losses become noisy and soon diverge."""
 
 _EVENNESS = 2
-"""Added to each rank when further trials are shared out: ranks from one training each are not to be relied on."""
-
+"""Added to each rank when further trials are shared out, since ranks from one training each are unreliable."""
 
 STEP = 0.4
 """Decades between the rates of a bracket."""
 
 _NEAR = 2.0
-"""Losses further above the lowest are no part of a parabola any more. All losses are measured in their mean excess over
-the lowest, so that neither the unit of an objective nor its zero matters."""
+"""Losses further above the lowest do not enter the parabola. The unit is the mean excess over the lowest loss, so that
+neither the unit of an objective nor its zero matters."""
 
 _NOISE, _APART = 0.25, 0.5
-"""What is expected before the first trial: the noise of a loss, and how far schemes lie apart."""
+"""Prior standard deviations: of the noise of a loss, and of the levels of schemes."""
 
 _CURVATURE, _FLATTEST = 3.0, 0.3
-"""The rise to a decade from the bottom, which may well be off by as much, and the least that is believed."""
+"""The prior mean of the rise one decade from the minimum, also its standard deviation; and the smallest rise used."""
 
 
 @dataclass(frozen=True)
 class _Ask:
-    """A trial to make: `point` is what to try, None where the sampler proposes; beyond those asked for if `extra`."""
+    """A trial to run at `point`, or where the sampler proposes if None; `extra` ones are not limited by the plan."""
 
     study: SchemeStudy
     budgets: Sequence[float]
@@ -51,13 +50,17 @@ class _Ask:
 
 
 def run_trials(plan: Plan, evaluate: Evaluate) -> list[SchemeStudy]:
-    """Run `plan.trials` trials, and a few more where the best rate lies at a bound; one study a scheme and space.
+    """Run `plan.trials` trials, and a few more where the best rate is close to a bound.
 
-    1. The first scheme looks for the best rate, at the full budget, from the suggested one on.
-    2. All other schemes are tried once at the rate that was best for it: at the budgets of trials, and on to the full
-       one where they are among the best there.
-    3. Further trials go to the schemes with the lowest losses: next to the rate that is best for all, at the full
-       budget, then as the sampler proposes.
+    1. The first scheme looks for the best rate at the full budget, starting from the suggested one.
+    2. All other schemes are tried once at the rate that was best for the first: at the lower budgets, and at the full
+       one if they are among the best there.
+    3. Further trials go to the schemes with the lowest losses: first near the rate that is best for all schemes, at
+       the full budget, then where the sampler proposes.
+
+    Returns:
+        One study for each scheme in each space.
+
     """
     schemes = sorted(plan.schemes, key=lambda scheme: FIRST.index(scheme) if scheme in FIRST else len(FIRST))
     studies = [SchemeStudy(plan, space, scheme) for scheme, space in product(schemes, plan.spaces)]
@@ -78,15 +81,15 @@ def _attempt(plan: Plan, studies: Sequence[SchemeStudy], number: int, ask: _Ask)
 
 
 def _leads(plan: Plan, others: Sequence[SchemeStudy], loss: float) -> bool:
-    """Return whether a loss at the highest budget of trials is among the lowest of as many schemes as are confirmed."""
+    """Return whether this loss at `trial_epochs` is among those of the `top_k` best schemes."""
     lowest = [min((t.outcome.loss for t in study.at(plan.trial_epochs)), default=inf) for study in others]
     return sum(other < loss for other in lowest) < plan.top_k
 
 
 def _next(plan: Plan, studies: Sequence[SchemeStudy]) -> list[_Ask]:
-    """Return the next trials, all that do not depend on each other.
+    """Return the next trials, as many as do not depend on each other.
 
-    They depend on the trials so far alone, never on how many there will be.
+    They depend on earlier trials only, never on how many are planned.
     """
     whole, climbing = (plan.epochs,), (*plan.budgets, plan.epochs)
     firsts = sorted(studies[: len(plan.spaces)], key=lambda study: study.length)
@@ -112,7 +115,7 @@ def _next(plan: Plan, studies: Sequence[SchemeStudy]) -> list[_Ask]:
 
 
 def _bracket(plan: Plan, studies: Sequence[SchemeStudy], first: SchemeStudy) -> float | None:
-    """Return the next rate of the first scheme; None when the best is known, or other schemes have begun."""
+    """Return the next rate for the first scheme; None once the best is known or other schemes have begun."""
     if any(study.length for study in studies if study.space == first.space and study is not first):
         return None
     tried = {trial.evaluation.candidate.initial_lr: trial.outcome.loss for trial in first.at(plan.epochs)}
@@ -126,15 +129,15 @@ def _common(plan: Plan, studies: Sequence[SchemeStudy], space: Space) -> float:
 
 
 def _loss(study: SchemeStudy) -> tuple[float, float]:
-    """Return the budget and loss it has come to, as a key to sort by; one whose trials all diverged comes first."""
+    """Return a sort key: the highest budget reached and the loss there; studies without a finite loss come first."""
     best = study.best
     return (-best.evaluation.epochs, best.outcome.loss) if best else (-inf, -inf)
 
 
 def next_in_bracket(losses: Mapping[float, float], start: float) -> float | None:
-    """Give the rate to try after those in `losses`, from `start` on, until the best lies between two others; then None.
+    """Return the next rate to try, from `start` on, or None once the best of `losses` lies between two others.
 
-    Larger ones first: where they diverge, that costs little.
+    Larger rates come first: where they diverge, they cost little.
     """
     if not losses:
         return start
@@ -147,11 +150,11 @@ def next_in_bracket(losses: Mapping[float, float], start: float) -> float | None
 
 
 def common_rate(trials: Sequence[Trial], start: float) -> float:
-    """Give the rate at which trials of several schemes at the same budget are best; `start` where all diverged.
+    """Return the rate that is best for several schemes at the same budget; `start` where all trials diverged.
 
-    The loss is taken for a level by scheme plus one parabola over log rate for all: a linear model with a normal prior,
-    so that schemes with one trial and rates on one side of the bottom count for what they tell. Its lowest point holds
-    within the rates tried, half-way at most to one above that diverged.
+    The model is a level for each scheme plus one parabola over log rate for all. It is linear with a normal prior, so
+    that schemes with one trial and rates on one side of the minimum contribute too. The minimum is clipped to the rates
+    tried, and to half-way towards the lowest rate above them that diverged.
     """
     sound = [trial for trial in trials if trial.outcome.loss < inf]
     if not sound:
@@ -168,11 +171,11 @@ def common_rate(trials: Sequence[Trial], start: float) -> float:
     beyond = [rate for rate in _decades([trial for trial in trials if trial not in sound]) if rate > highest]
     top = min([highest, *[(highest + rate) / 2 for rate in beyond]])
     rate = 10 ** np.clip(centre - slope / (2 * max(curvature, _FLATTEST)), rates.min(), top)
-    return float(f"{rate:.3g}")  # known no better, and so the same whatever the last digits of the losses
+    return float(f"{rate:.3g}")  # not known more precisely; this way the last digits of the losses do not matter
 
 
 def _parabola(rates: Array, losses: Array, schemes: Array) -> tuple[float, float]:
-    """The most probable slope at 0 and curvature; `schemes` holds a column of zeros and ones for each."""
+    """Return the most probable slope at 0 and curvature; `schemes` is the one-hot matrix of schemes."""
     design = np.column_stack([np.ones_like(rates), rates, rates**2, schemes])
     expected = np.array([0.0, 0.0, _CURVATURE, *[0.0] * schemes.shape[1]])
     certainty = np.array([0.0, 0.0, _CURVATURE**-2, *[_APART**-2] * schemes.shape[1]])

@@ -1,4 +1,4 @@
-"""The audits: what the search itself shows of how far to trust it."""
+"""The audits: how far to trust the search, by its own measurements."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,13 +17,13 @@ from pipeline.search.plan import Evaluate, Outcome, Plan, Trial
 from pipeline.search.scheme_study import searched
 
 _FEWEST = 8
-"""Trials below which an importance would be a guess."""
+"""With fewer trials an importance would be a guess."""
 
 _TREES = 8
-"""Of Optuna's usual 64 each costs a quarter of a second where there are as many schemes as in the table."""
+"""Instead of Optuna's 64: with all schemes of the table, each tree takes a quarter of a second."""
 
 Full = Mapping[str, Sequence[Outcome]]
-"""The outcomes of each candidate at the full budget, one a seed."""
+"""The outcomes of each candidate at the full budget, one per seed."""
 
 
 def audit(
@@ -34,11 +34,18 @@ def audit(
     full: Full,
     evaluate: Evaluate,
 ) -> Audits:
-    """Measure how budgets agree, how much seeds differ, what diverged and what mattered.
+    """Measure how budgets agree, how much seeds differ, how much diverged, and what mattered.
 
-    `trials` are all trainings of trials, `full` those of finalists and baselines at the full budget on fresh seeds.
+    Args:
+        plan: the plan of the search.
+        trials: all trainings of trials.
+        finalists: by name, at the highest budget of trials.
+        baselines: by name.
+        full: the outcomes of finalists and baselines at the full budget on fresh seeds.
+        evaluate: trains what the agreement of budgets needs.
+
     """
-    compared = plan.epochs, plan.trial_epochs  # of the importance, whichever first has trials enough
+    compared = plan.epochs, plan.trial_epochs  # the first with enough trials gives the importance
     noise = statistics.seed_noise([[o.loss for o in full[name]] for name in finalists])
     return Audits(
         agreement=_agreements(plan, {**finalists, **baselines}, full, evaluate),
@@ -55,7 +62,7 @@ def _at(trials: Sequence[Trial], budget: float) -> list[Trial]:
 def _agreements(
     plan: Plan, candidates: Mapping[str, Evaluation], full: Full, evaluate: Evaluate
 ) -> tuple[Agreement, ...]:
-    """Rank the candidates at each budget and at the full one. The baselines are trained for it, as no trial did."""
+    """Compare the ranks at each lower budget with those at the full one; baselines are trained for this alone."""
     asked = [
         replace(candidate, epochs=budget, seed=plan.trial_seed)
         for budget in plan.budgets
@@ -76,16 +83,17 @@ def _agreement(budget: float, low: Mapping[str, float], full: Full) -> Agreement
 
 
 def importance(plan: Plan, trials: Sequence[Trial]) -> dict[str, float]:
-    """Shares of the variance of the objective, by fANOVA (Hutter et al. 2014) as Optuna has it; empty with few trials.
+    """Return shares of the objective's variance by Optuna's fANOVA (Hutter et al. 2014); empty with few trials.
 
-    `rate`, `scheme`, `parameters` for all parameters of schemes together, and `optimizer` and `batch size` where there
-    are several. A parameter of another scheme than a trial's stands at its default.
+    The names are `rate`, `scheme`, `parameters` (of all schemes together), and `optimizer` and `batch size` where there
+    are several. In each trial the parameters of other schemes have their default values.
     """
     known = [trial for trial in trials if trial.outcome.loss < inf]
     if len(known) < _FEWEST or len({trial.outcome.loss for trial in known}) == 1:
         return {}
     columns = [_columns(plan, trial) for trial in known]
-    constant = {name for name in columns[0] if len({row[name] for row in columns}) == 1}  # slow, and without a share
+    # Constant columns are slow, and their share is zero.
+    constant = {name for name in columns[0] if len({row[name] for row in columns}) == 1}
     distributions = {name: kind for name, kind in _distributions(plan, known).items() if name not in constant}
     study = optuna.create_study()
     for row, trial in zip(columns, known, strict=True):

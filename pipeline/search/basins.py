@@ -1,4 +1,4 @@
-"""The basins: how far the initial rate of a finalist may be off, from a few more trainings at a trial's budget."""
+"""The basins: how far the initial rate of a finalist may be off, by a few more trainings at a trial's budget."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -12,22 +12,22 @@ from pipeline.results import Basin
 from pipeline.search.plan import Evaluate, Trial
 
 EDGE_RUNS = 3
-"""Most trainings for each of the two edges of a basin."""
+"""The most trainings for each of the two edges of a basin."""
 
 NOISE_RUNS = 2
-"""Trainings of each finalist on further seeds, which tell how noisy a training at a trial's budget is."""
+"""Trainings of each finalist on further seeds, to measure the noise at a trial's budget."""
 
 BASIN_RUNS = EDGE_RUNS + NOISE_RUNS // 2
-"""Most trainings for each side of a basin, all in all."""
+"""The most trainings for each side of a basin, including half of those for the noise."""
 
 _DEVIATIONS = 2.0
-"""How many standard deviations above the best are still within noise: the best of a few is low by chance itself."""
+"""Standard deviations above the best that count as noise; the best of a few is itself low by chance."""
 
 
 def measure_noise(finalists: Iterable[Evaluation], evaluate: Evaluate) -> float:
-    """Return how far above the best a loss at a trial's budget may lie by chance: two standard deviations of seeds.
+    """Return how far above the best a loss at a trial's budget may be by chance: two standard deviations over seeds.
 
-    Brief trainings are noisier than whole ones, so those of the confirmation say nothing of it.
+    Short trainings are noisier than full ones, so the seeds of the confirmation do not show this.
     """
     groups = [[replace(finalist, seed=finalist.seed + at) for at in range(NOISE_RUNS + 1)] for finalist in finalists]
     outcomes = iter(evaluate([asked for group in groups for asked in group]))
@@ -42,10 +42,10 @@ def measure_basins(
     noise: float,
     objective: Objective = VAL_LOSS,
 ) -> dict[str, Basin]:
-    """Find the rates round that of each centre, all else equal, whose loss is within `noise` of the best.
+    """Find the rates around each centre whose loss is within `noise` of the best, all else being equal.
 
-    Trials that differ from a centre only in their rate are made use of; up to `EDGE_RUNS` trainings for each edge are
-    added where they say most. Both edges of all basins are looked for at once.
+    Trials that differ from a centre only in their rate are used. Up to `EDGE_RUNS` trainings are added for each edge,
+    where they are most informative. Both edges of all basins are trained at once.
     """
     losses = {name: _known(centre, trials) for name, centre in centres.items()}
     unknown = [name for name, centre in centres.items() if centre.candidate.initial_lr not in losses[name]]
@@ -67,7 +67,7 @@ def measure_basins(
 
 
 def _known(centre: Evaluation, trials: Sequence[Trial]) -> dict[float, float]:
-    """Return the losses of trials that differ from the centre in nothing but the rate, by their rates."""
+    """Return the losses of trials that differ from the centre only in the rate, by rate."""
     own = centre.candidate.initial_lr
     alike = [trial for trial in trials if trial.evaluation.trying(initial_lr=own) == centre]
     return {trial.evaluation.candidate.initial_lr: trial.outcome.loss for trial in alike}

@@ -14,7 +14,7 @@ from pipeline.search.plan import Outcome, Plan, Trial
 
 @dataclass
 class _Ledger:
-    """Asks, and adds up what it costs: each evaluation once, for the part of the search that asked it first."""
+    """Asks, and adds up the cost: each evaluation once, for the part of the search that asked it first."""
 
     plan: Plan
     ask: Ask
@@ -28,12 +28,12 @@ class _Ledger:
         return [self.known[evaluation.digest][1] for evaluation in evaluations]
 
     def cost(self, seconds: float) -> Cost:
-        """The sum, over `seconds` of wall time, or more where an interrupted run did part of it."""
+        """Return the sum. Wall time is `seconds`, or more where an interrupted run did part of the work."""
         total = _sum([outcome for _, outcome in self.known.values()])
         return total.model_copy(update={"seconds": max(seconds, total.seconds)})
 
     def parts(self, plan: Plan, trials: int) -> dict[str, Cost]:
-        """The training alone of each part, one training at the full budget, and a blind search of `trials` such."""
+        """Return the cost of each part, of one training at the full budget, and of `trials` such trainings."""
         parts = dict.fromkeys(part for part, _ in self.known.values())
         spent = {part: _sum([outcome for asked, outcome in self.known.values() if asked == part]) for part in parts}
         measured = spent["confirmation"]
@@ -54,7 +54,10 @@ def _scaled(cost: Cost, by: float) -> Cost:
 
 
 def conduct(plan: Plan, ask: Ask) -> tuple[SearchResult, list[Trial]]:
-    """Search, and return the answer with all trainings of trials; what is asked next depends on the answers alone."""
+    """Search, and return the answer and all trainings of trials.
+
+    What is asked depends on earlier answers only, neither on their order nor on the time they take.
+    """
     started = time.perf_counter()
     ledger = _Ledger(plan, ask)
     studies = run_trials(plan, ledger)
@@ -103,5 +106,5 @@ def conduct(plan: Plan, ask: Ask) -> tuple[SearchResult, list[Trial]]:
 
 
 def _unknown(plan: Plan, untried: Sequence[str]) -> list[str]:
-    got_none = f"{len(untried)} of {plan.races} {plan.noun} got no trial, so nothing is known of them"
+    got_none = f"{len(untried)} of {plan.races} {plan.noun} got no trial, so nothing is known about them"
     return [got_none] if untried else []

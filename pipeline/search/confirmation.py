@@ -1,6 +1,6 @@
-"""The confirmation: finalists and baselines at the full budget on fresh seeds, compared pair by pair.
+"""The confirmation: finalists and baselines at the full budget on fresh seeds, compared in pairs.
 
-Seeds come in batches, the same for all, until one candidate has beaten all others or the seeds are used up.
+All candidates get the same seeds, in batches, until one has beaten all others or no seeds are left.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,20 +18,25 @@ from pipeline.search.choice import Evidence, choose, explain
 from pipeline.search.plan import Evaluate, Outcome, Trial
 
 BASELINES = {"Adam at 0.001": ("adam", 0.001), "SGD at 0.01": ("sgd", 0.01)}
-"""What people use without a search: a constant rate, Keras' default of each optimizer."""
+"""What people use without a search: Keras' default rate of each optimizer, kept constant."""
 
 Candidates = Mapping[str, Evaluation]
 Outcomes = Mapping[str, Sequence[Outcome]]
-"""The outcomes of each candidate, one a seed, in the same order of seeds."""
+"""The outcomes of each candidate, one per seed, in the order of the seeds."""
 
 
 @dataclass(frozen=True)
 class Confirmation:
-    """What the confirmation found.
+    """The result of the confirmation.
 
-    `winner` is the finalist to train with and `ties` the other finalists that may be just as good, by name; `reason`
-    says why. `rows` holds a line of the leaderboard for each candidate, `baselines` what the winner is worth against
-    each of them, and `outcomes` every training at the full budget.
+    Attributes:
+        winner: the name of the finalist to train with.
+        ties: the names of the other finalists that may be as good.
+        reason: why the winner was chosen.
+        rows: the leaderboard row of each candidate.
+        baselines: the winner's gain over each baseline.
+        outcomes: every training at the full budget.
+
     """
 
     winner: str
@@ -43,9 +48,9 @@ class Confirmation:
 
 
 def choose_finalists(trials: Sequence[Trial], top_k: int) -> list[Evaluation]:
-    """The best trial of each of the `top_k` best schemes, with each optimizer and batch size.
+    """Return the best trials of the `top_k` best combinations of scheme, optimizer and batch size.
 
-    Those that came to a higher budget go before the others. At least one, even if all diverged.
+    A trial at a higher budget goes before one at a lower budget. At least one is returned, even if all diverged.
     """
     best: dict[tuple[str, int, str], Trial] = {}
     for trial in sorted(trials, key=_order):
@@ -67,7 +72,7 @@ def _order(trial: Trial) -> tuple[bool, float, float, int, int]:
 
 
 def baselines(batch_size: int) -> dict[str, Evaluation]:
-    """Return the constant-rate baselines by name; budget and seed are set where they are trained."""
+    """Return the constant-rate baselines by name; their budget and seed are set when they are trained."""
     return {
         name: Evaluation(_constant(optimizer, rate, batch_size), epochs=1, seed=0)
         for name, (optimizer, rate) in BASELINES.items()
@@ -88,10 +93,17 @@ def confirm(
     trials: Sequence[Trial],
     objective: Objective = VAL_LOSS,
 ) -> Confirmation:
-    """Compare candidates, by name, at a budget of `epochs` on `seeds` that no trial has seen.
+    """Compare candidates in full trainings, and choose the finalist to train with.
 
-    The finalists are evaluations of the search, at a budget and seed of its trials: their basins are measured at that,
-    and `trials` of the same settings at other rates are made use of. `seeds` are the most that may be used.
+    Args:
+        finalists: by name, at the budget and seed of trials, at which their basins are measured.
+        baselines: by name.
+        evaluate: trains.
+        seeds: seeds that no trial has used; fewer are used where the result is clear.
+        epochs: the full budget.
+        trials: all trials; those of a finalist at other rates are used for its basin.
+        objective: what the losses stand for.
+
     """
     candidates = {**finalists, **baselines}
     outcomes = train_on_seeds(candidates, evaluate, seeds, epochs)
@@ -101,7 +113,7 @@ def confirm(
     basins = measure_basins(finalists, trials, evaluate, noise, objective)
     evidence = Evidence(finalists, losses, found, basins, objective)
     chosen = choose(evidence)
-    # Any finalist that may be the best could have been chosen on these seeds: each is a comparison with each baseline.
+    # Any finalist that may be the best could have been chosen on these seeds, so each is compared with each baseline.
     share = statistics.spent_at(len(losses[chosen]), schedule) / (max(len(evidence.tied), 1) * max(len(baselines), 1))
     rows = {
         name: _row(candidate, outcomes[name], found.rows[name], seeds, basins.get(name), objective)
@@ -120,7 +132,7 @@ def confirm(
 def train_on_seeds(
     candidates: Candidates, evaluate: Evaluate, seeds: Sequence[int], epochs: float, level: float = 0.95
 ) -> dict[str, list[Outcome]]:
-    """Train all on the same seeds, batch after batch, until at most one may be the best with this certainty."""
+    """Train all on the same seeds, in batches, until at most one may be the best at this level of confidence."""
     outcomes: dict[str, list[Outcome]] = {name: [] for name in candidates}
     schedule = statistics.looks(len(seeds))
     for done, look in pairwise((0, *schedule)):
@@ -159,7 +171,7 @@ def _row(
 def _against(
     name: str, row: LeaderboardRow, baseline: Sequence[Outcome], winner: Sequence[Outcome], share: float
 ) -> Baseline:
-    """What the winner is worth against a baseline, in the objective and in accuracy: positive where it is better."""
+    """Compare the winner with a baseline in the objective and in accuracy; gains are positive where it is better."""
     ours, theirs = ([o.val_accuracy for o in side if o.val_accuracy is not None] for side in (winner, baseline))
     known = len(ours) == len(theirs) == len(winner)
     return Baseline(
@@ -171,12 +183,12 @@ def _against(
 
 
 def losses_of(outcomes: Outcomes) -> dict[str, list[float]]:
-    """The losses of each candidate, one a seed."""
+    """Return the losses of each candidate, one per seed."""
     return {name: [outcome.loss for outcome in group] for name, group in outcomes.items()}
 
 
 def in_its_sign(interval: Interval, objective: Objective) -> Interval:
-    """The interval of the objective itself, from that of the losses."""
+    """Turn an interval of losses into one of the objective itself."""
     low, high = sorted(objective.oriented(bound) for bound in (interval.low, interval.high))
     return interval.model_copy(update={"mean": objective.oriented(interval.mean), "low": low, "high": high})
 

@@ -1,4 +1,4 @@
-"""What a search is asked, and what it needs to know of each training."""
+"""What to search, and what the search needs to know about each training."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,37 +11,37 @@ from pipeline.results import Space
 from pipeline.schedules import Value
 
 TRIAL_SEED, CONFIRM_SEED = 10_000, 20_000
-"""Added to `seed`, so that trials, confirmation and final training never share a seed."""
+"""Added to `seed`, so that trials, confirmation and final trainings share no seed."""
 
 WIDEN = 2.0
-"""The range test's interval is read off a sweep, not off trainings: the search may look this factor beyond it."""
+"""The search may go beyond the range test's interval by this factor, since a sweep shows it only roughly."""
 
 ETA = 3
-"""Each budget is this many times the one below it, and about one trial in so many climbs to it."""
+"""Each budget is this many times the next lower one, and about one trial in this many reaches it."""
 
 RUNGS = 3
-"""Most budgets below the full one."""
+"""The most budgets below the full one."""
 
 BRACKET = 5
-"""Most rates at which the first scheme looks for the best one."""
+"""The most rates at which the first scheme looks for the best one."""
 
 SMALLEST = 100
-"""No budget but the highest has fewer updates: after 33 of them the ranks of 18 trials on mnist-5k, three times as many
-updates later, were hardly known (Spearman's correlation 0.25)."""
+"""Fewest updates of a budget, except for the highest. With 33 updates, 18 trials on mnist-5k were ranked almost at
+random compared with their ranks after three times as many (Spearman's correlation 0.25)."""
 
 
 def budgets(epochs: float, steps_per_epoch: int) -> tuple[float, ...]:
-    """The budgets of trials in passes over the training set, lowest first: a third of the full one, a ninth, ...
+    """Return the budgets of trials below the full one, lowest first: a third of it, a ninth and so on.
 
-    The confirmation is the rung above. So the highest here is a third and not the whole: every scheme reaches it, and
-    the full budget is spent on few candidates with many seeds rather than on every scheme with one.
+    Every scheme reaches the highest of them. It is only a third, so that the full budget is spent on few candidates
+    with many seeds rather than on every scheme with one.
     """
     below = [epochs / ETA**rung for rung in range(RUNGS, 1, -1)]
     return (*(budget for budget in below if budget * steps_per_epoch >= SMALLEST), epochs / ETA)
 
 
 def first_bounds(space: Space) -> tuple[float, float]:
-    """Return where the initial rate is looked for at first."""
+    """Return the bounds of the initial rate before any widening."""
     return space.lr_low / WIDEN, space.lr_high * WIDEN
 
 
@@ -49,9 +49,19 @@ def first_bounds(space: Space) -> tuple[float, float]:
 class Plan:
     """What to search, and at what budgets.
 
-    `budgets` are those of a trial, lowest first, and `epochs` is the full one, in passes over the training set.
-    `trials` counts configurations: however many budgets one of them is trained at, it is one trial. With `transfer` the
-    winner is tried at other budgets too. `objective` is what the losses of outcomes stand for, for results to name.
+    Attributes:
+        spaces: optimizers and batch sizes, each with the rates that its range test found.
+        schemes: names from the table of schemes.
+        trials: the number of configurations; one that is trained at several budgets is still one trial.
+        budgets: the budgets of trials below the full one, in passes over the training set, lowest first.
+        epochs: the full budget.
+        top_k: the number of finalists.
+        confirm_seeds: the most seeds of the confirmation.
+        seed: all other seeds are derived from it.
+        sampler: what proposes configurations.
+        transfer: whether to try the winner at other budgets too.
+        objective: what to optimise.
+
     """
 
     spaces: Sequence[Space]
@@ -68,22 +78,22 @@ class Plan:
 
     @property
     def trial_epochs(self) -> float:
-        """The highest budget of a trial."""
+        """The highest budget below the full one, which every scheme reaches."""
         return self.budgets[-1]
 
     @property
     def races(self) -> int:
-        """How many schemes with an optimizer and batch size there are to try."""
+        """The number of combinations of scheme, optimizer and batch size."""
         return len(self.schemes) * len(self.spaces)
 
     @property
     def enough(self) -> int:
-        """So many trials try each of them once, however many the first scheme takes."""
+        """The number of trials with which each combination is certainly tried once."""
         return self.races + (BRACKET - 1) * len(self.spaces)
 
     @property
     def noun(self) -> str:
-        """What is tried, in the plural."""
+        """What the combinations are called, in the plural."""
         return "schemes" if len(self.spaces) == 1 else "combinations of scheme, optimizer and batch size"
 
     def name(self, setting: Setting, scheme: str) -> str:
@@ -92,16 +102,16 @@ class Plan:
 
     @property
     def trial_seed(self) -> int:
-        """The seed of all trials, so that luck is the same for all."""
+        """The seed of all trials, the same for all so that they are comparable."""
         return self.seed + TRIAL_SEED
 
     @property
     def fresh_seeds(self) -> tuple[int, ...]:
-        """Seeds for the confirmation, which no trial has seen."""
+        """The seeds of the confirmation, which no trial has used."""
         return tuple(self.seed + CONFIRM_SEED + i for i in range(self.confirm_seeds))
 
     def trial(self, space: Space, scheme: str, initial_lr: float, params: Mapping[str, Value]) -> Evaluation:
-        """Return a training at the highest budget of trials."""
+        """Return the evaluation of a configuration at the budget `trial_epochs`."""
         candidate = Candidate(
             scheme=scheme,
             initial_lr=initial_lr,
@@ -114,10 +124,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the search needs to know of one training.
+    """What the search needs to know about one training.
 
-    `loss` is the objective, so signed that less is better: all is decided by it. It and `val_loss` are infinite where
-    the training diverged.
+    `loss`, which decides everything, is the objective, negated where more is better. It and `val_loss` are infinite
+    where the training diverged.
     """
 
     loss: float
@@ -130,7 +140,7 @@ class Outcome:
 
     @classmethod
     def of(cls, training: Training, objective: Objective) -> Self:
-        """Read it off a training.
+        """Return the outcome of a training.
 
         Raises:
             InputError: if the model has no such metric.
@@ -148,12 +158,12 @@ class Outcome:
 
 
 Evaluate = Callable[[Sequence[Evaluation]], list[Outcome]]
-"""Answers questions that do not depend on each other, in their order, when all are known."""
+"""Return the outcomes of evaluations that do not depend on each other, in their order, once all are known."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One training at one of the lower budgets. Those of the same configuration have the same number."""
+    """One training of a trial; those of one configuration at several budgets share its number."""
 
     number: int
     evaluation: Evaluation

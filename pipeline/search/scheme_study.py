@@ -1,4 +1,4 @@
-"""The trials of one scheme with one optimizer and batch size, compared with each other only, and who proposes them."""
+"""The trials of one scheme with one optimizer and batch size, and the samplers that propose them."""
 
 import hashlib
 import warnings
@@ -19,27 +19,29 @@ from pipeline.schedules import SCHEMES, Choice, Float, Parameter, Value
 from pipeline.search.plan import ETA, Evaluate, Outcome, Plan, Trial, first_bounds
 
 EDGE = 1 / 3
-"""An optimum within so many decades of a bound may lie beyond it: the bound moves, and the next trial, by as much."""
+"""Where the best rate is within this many decades of a bound, the bound and the next trial move as far beyond."""
 
 _MOST_WIDENINGS = 8
 
 Point = Mapping[str, Value]
-"""A rate and parameters, by the keys they have in studies."""
+"""A rate and parameters, by their keys in studies."""
 
 
 class SchemeStudy:
-    """One scheme's trials: Optuna proposes within the scheme, and successive halving drops what falls behind.
+    """The trials of one scheme: Optuna proposes them, and successive halving stops those that fall behind.
 
-    Each scheme is an Optuna study of its own, for two reasons. TPE models only parameters that occur together. And
-    since a scheme competes only with itself for the next budget, none is dropped for being slow to start: the first
-    trial of each, and later the best, climb to the highest budget of trials, where schemes are compared, and on to the
-    full budget while the scheme is among the best. Halving is asynchronous (ASHA, Li et al. 2020, arXiv:1810.05934): a
-    trial climbs if it is among the best third so far, so that what happens depends on earlier trials only, and a search
-    that is extended goes on as one that had been longer from the start.
+    Each scheme has an Optuna study of its own, for two reasons. TPE models only parameters that occur together. And a
+    scheme that competes only with itself for the next budget is not dropped for being slow to start: its first trial,
+    and later its best ones, reach the budget `trial_epochs`, where schemes are compared, and the full budget while the
+    scheme is among the best.
+
+    Halving is asynchronous (ASHA, Li et al. 2020, arXiv:1810.05934): a trial goes on if it is among the best third so
+    far. So each step depends on earlier trials only, and extending a search gives the same trials as a search that was
+    longer from the start.
     """
 
     def __init__(self, plan: Plan, space: Space, scheme: str) -> None:
-        optuna.logging.set_verbosity(optuna.logging.WARNING)  # it has a line for every study and trial
+        optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would print a line for every study and trial
         self.space, self.scheme = space, scheme
         self.bounds = first_bounds(space)
         self.trials: list[Trial] = []
@@ -51,42 +53,46 @@ class SchemeStudy:
 
     @property
     def name(self) -> str:
-        """What tells it from the others."""
+        """A name that is unique in the search."""
         return self._plan.name(self.space, self.scheme)
 
     @property
     def length(self) -> int:
-        """How many configurations it has tried."""
+        """The number of configurations tried."""
         return len({trial.number for trial in self.trials})
 
     @property
     def best(self) -> Trial | None:
-        """The best trial at the highest budget that one has come to, None while that is below the highest of trials."""
+        """The best trial at the highest budget reached; None while no finite loss at `trial_epochs` is known."""
         reached = [trial for trial in self.trials if trial.evaluation.epochs >= self._plan.trial_epochs]
         finite = [trial for trial in reached if trial.outcome.loss < inf]
         return min(finite, key=lambda trial: (-trial.evaluation.epochs, trial.outcome.loss), default=None)
 
     def at(self, epochs: float) -> list[Trial]:
-        """Its trainings at a budget."""
+        """Return the trainings at a budget."""
         return [trial for trial in self.trials if trial.evaluation.epochs == epochs]
 
     def clipped(self, initial_lr: float) -> float:
-        """The rate within the bounds that is nearest."""
+        """Return the nearest rate within the bounds."""
         low, high = self.bounds
         return min(max(initial_lr, low), high)
 
     def defaults(self, initial_lr: float) -> Point:
-        """The scheme's default parameters, and a rate within the bounds."""
+        """Return the scheme's default parameters with a rate within the bounds."""
         return {"initial_lr": self.clipped(initial_lr), **{key: p.default for key, p in self._parameters.items()}}
 
     def attempt(
         self, budgets: Sequence[float], leads: Callable[[float], bool], point: Point | None = None
     ) -> Generator[Evaluation, Outcome, None]:
-        """Try one more configuration, at one budget after the other for as long as it keeps up.
+        """Try one more configuration, at one budget after the other until it falls behind.
 
-        It is `point`, unless that has been tried; without one the sampler proposes. Yields what to train next, and is
-        sent the outcome, which has been added to `trials` by then. `leads` says of a loss at the highest budget of
-        trials whether the full one is worth while.
+        Yields what to train next, and is sent the outcome, which the caller has added to `trials` by then.
+
+        Args:
+            budgets: what to train it at, lowest first.
+            leads: whether a loss at the budget `trial_epochs` is good enough for the full one.
+            point: the configuration, unless it was tried before; without one the sampler proposes.
+
         """
         if point is None and self._points:
             point = self._points.pop(0)
@@ -105,12 +111,12 @@ class SchemeStudy:
         self._study.tell(trial, outcome.loss)
 
     def _rung(self, budget: float) -> int:
-        """Return what Optuna takes for the step of a budget."""
+        """Return the step by which Optuna knows a budget."""
         rungs = (*self._plan.budgets, self._plan.epochs)
         return int(ETA ** rungs.index(budget))
 
     def widen(self) -> Point | None:
-        """Move a bound that the best rate lies at, and give what to try beyond; None if there was no such bound."""
+        """Move the bound that the best rate is close to, and return what to try beyond it; None without one."""
         best, (low, high) = self.best, self.bounds
         if best is None or len(self.widenings) == _MOST_WIDENINGS:
             return None
@@ -126,7 +132,7 @@ class SchemeStudy:
         return {"initial_lr": rate * 10 ** (direction * EDGE), **params}
 
     def _move(self, bounds: tuple[float, float], direction: int) -> None:
-        """Bound the rate anew, in the trials so far too: Optuna models together only what has the same bounds."""
+        """Change the bounds, for earlier trials too, since Optuna models only trials with the same bounds together."""
         side = (1 + direction) // 2
         self.widenings.append(
             Widening(
@@ -146,7 +152,7 @@ class SchemeStudy:
             self._study.add_trial(trial)
 
     def _new_study(self) -> optuna.Study:
-        """Return a study in memory: questions asked again are answered at once, so that nothing need be kept here."""
+        """Return a study in memory. Nothing needs to be stored, as trainings that are asked for again are recalled."""
         space = self.space
         identity = f"{self._plan.seed} {space.optimizer} {space.batch_size} {self.scheme} {len(self.widenings)}"
         seed = int(hashlib.sha256(identity.encode()).hexdigest()[:8], 16)
@@ -162,13 +168,13 @@ class SchemeStudy:
 
 
 def searched(scheme: str) -> Mapping[str, Parameter]:
-    """The parameters of a scheme that a search varies, by the keys they have in studies."""
+    """Return the parameters of a scheme that a search varies, by their keys in studies."""
     return {f"{scheme}.{p.name}": p for p in SCHEMES[scheme].parameters if p.search is not None}
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """A numbered trial of a scheme that is under way."""
+    """A numbered trial in progress."""
 
     number: int
     study: SchemeStudy
@@ -176,9 +182,9 @@ class Attempt:
 
 
 def run_attempts(attempts: Sequence[Attempt], evaluate: Evaluate) -> None:
-    """Run trials of different schemes together: what each asks for next is asked at once.
+    """Run trials of different schemes side by side, asking at once for the next training of each.
 
-    They are told their outcomes in their own order, whatever the order in which these came.
+    Outcomes are handed over in the order of the trials, not in that of the answers.
     """
     under_way = [(attempt, next(attempt.running)) for attempt in attempts]
     while under_way:
@@ -194,14 +200,14 @@ def run_attempts(attempts: Sequence[Attempt], evaluate: Evaluate) -> None:
 
 
 _STARTUP = 3
-"""Trials before TPE has something to model: those that start a race."""
+"""Random trials before TPE starts to model; those with default parameters count."""
 
 _RATES, _LEVELS = 10, 3
-"""Points of the grid: of the initial rate, and of each other number that varies continuously."""
+"""Points of the grid for the initial rate, and for each other continuous parameter."""
 
 
 def sampler(name: SamplerName, seed: int) -> optuna.samplers.BaseSampler:
-    """Give the sampler; for a grid, that for what comes after the last of its points."""
+    """Return the sampler; for a grid, the one that proposes after the last grid point."""
     if name in ("random", "grid"):
         return optuna.samplers.RandomSampler(seed=seed)
     if name == "quasi-random":
@@ -214,14 +220,14 @@ def sampler(name: SamplerName, seed: int) -> optuna.samplers.BaseSampler:
 
 
 def grid(bounds: tuple[float, float], parameters: Mapping[str, Parameter], seed: int) -> list[dict[str, Value]]:
-    """Give all points of the grid, shuffled, to be enqueued: Optuna's own sampler for grids needs its training loop."""
+    """Return all grid points, shuffled. Optuna's own grid sampler works only in its own training loop."""
     axes = {"initial_lr": _rates(bounds), **{key: _levels(parameter) for key, parameter in parameters.items()}}
     points = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
     return [points[at] for at in np.random.default_rng(seed).permutation(len(points))]
 
 
 def suggest(trial: optuna.Trial, key: str, parameter: Parameter) -> Value:
-    """Let a trial propose a parameter within where it is searched."""
+    """Let a trial propose a parameter within its domain."""
     domain = parameter.search
     if isinstance(domain, Float):
         return float(trial.suggest_float(key, domain.low, domain.high, log=domain.log))
@@ -235,7 +241,7 @@ def suggest(trial: optuna.Trial, key: str, parameter: Parameter) -> Value:
 def _rates(bounds: tuple[float, float]) -> list[Value]:
     low, high = bounds
     inner = [float(rate) for rate in np.geomspace(low, high, _RATES)[1:-1]]
-    return [low, *inner, high]  # the ends as they are: rounded, they would lie outside
+    return [low, *inner, high]  # exact ends: rounded ones could lie outside the bounds
 
 
 def _levels(parameter: Parameter) -> list[Value]:

@@ -1,4 +1,4 @@
-"""The transfer: whether the winner still wins at other budgets, and what to try at other batch sizes."""
+"""The transfer: whether the winner still wins at other budgets, and which rates to try at other batch sizes."""
 
 from collections.abc import Mapping
 
@@ -10,19 +10,19 @@ from pipeline.search.confirmation import in_its_sign, losses_of, train_on_seeds
 from pipeline.search.plan import Evaluate, Plan
 
 FACTORS = (0.5, 2.0)
-"""Budgets at which the winner is tried again, as multiples of the full one."""
+"""The budgets at which the winner is tried again, as multiples of the full one."""
 
 _LEVEL = 1 - 0.05 / len(FACTORS)
-"""What is said of one budget holds at this level, so that all that is said holds at 95%."""
+"""The confidence level at one budget, so that all budgets together hold at 95%."""
 
 _BATCHES = (0.5, 2.0, 4.0)
-"""Batch sizes for which a rate is suggested, as multiples of the winner's."""
+"""The batch sizes for which a rate is suggested, as multiples of the winner's."""
 
 
 def transfer(plan: Plan, winner: str, candidates: Mapping[str, Evaluation], evaluate: Evaluate) -> tuple[Transfer, ...]:
-    """Compare the candidates, by name, at other budgets: on the confirmation's seeds and by its statistics.
+    """Compare the candidates, by name, at other budgets, on the seeds of the confirmation and with its statistics.
 
-    That `winner` was chosen on these seeds does not flatter it: the bounds hold for every candidate at once.
+    It does not matter that `winner` was chosen on these seeds, since the bounds hold for all candidates at once.
     """
     return tuple(_at(factor, plan, winner, candidates, evaluate) for factor in FACTORS)
 
@@ -47,8 +47,8 @@ def _at(factor: float, plan: Plan, winner: str, candidates: Mapping[str, Evaluat
 def suggest_rates(plan: Plan, winner: Candidate) -> tuple[RateSuggestion, ...]:
     """Scale the winner's rate to batch sizes that were not searched, at the same number of epochs.
 
-    In proportion to the batch size for SGD (Goyal et al. 2017, arXiv:1706.02677), to its square root for the other
-    optimizers, which all divide by a measure of the gradients (Malladi et al. 2022, arXiv:2205.10287, for Adam and
+    The rate is proportional to the batch size for SGD (Goyal et al. 2017, arXiv:1706.02677), and to its square root for
+    the other optimizers, which all normalise the gradients (Malladi et al. 2022, arXiv:2205.10287, for Adam and
     RMSprop).
     """
     rule, power = ("linear", 1.0) if winner.optimizer == "sgd" else ("square root", 0.5)

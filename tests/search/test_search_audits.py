@@ -1,69 +1,66 @@
-"""The audits: what is said of the search is what happened in it."""
+"""The audits: what a search says about itself is what happened in it."""
 
 from math import inf
 from statistics import mean
 
 import pytest
 
-from pipeline.schedules import SCHEMES
+from pipeline.search import allocation, conduct
 from pipeline.search.audits import importance
-from pipeline.search.races import run_races
-from tests.search.conftest import FULL, Ask, Surface, make_plan
-
-SEARCHABLE = tuple(name for name, scheme in SCHEMES.items() if scheme.searchable)
+from tests.search.surface import FULL, SEARCHABLE, Surface, make_plan
 
 
-def test_budgets_that_rank_alike_agree(ask: Ask) -> None:
+def test_budgets_that_rank_alike_agree() -> None:
     """Without noise, every budget ranks finalists and baselines as the full one does."""
-    result, _ = ask(make_plan(), Surface())
+    result, _ = conduct(make_plan(), Surface())
     assert result.audits is not None
     assert [row.epochs for row in result.audits.agreement] == pytest.approx([FULL / 9, FULL / 3])
     assert [(row.correlation, row.candidates) for row in result.audits.agreement] == [(1.0, 4), (1.0, 4)]
 
 
-def test_budget_that_ranks_otherwise_does_not_agree(ask: Ask) -> None:
-    """A winner that starts behind every other."""
+def test_budget_that_ranks_otherwise_does_not_agree() -> None:
+    """The winner starts behind all others."""
     plan, surface = make_plan(top_k=3), Surface(slow=("cosine",), floor={"constant": 0.3, "cosine": -0.5, "step": 0.2})
-    result, _ = ask(plan, surface)
+    result, _ = conduct(plan, surface)
     assert result.winner.scheme == "cosine"
     assert result.audits is not None
     assert all(row.correlation is not None and row.correlation < 0.5 for row in result.audits.agreement)
 
 
-def test_noise_is_that_between_seeds(ask: Ask) -> None:
-    """Of the finalists, close to what the surface has."""
-    result, _ = ask(make_plan(confirm_seeds=40), Surface(noise=0.03))
+def test_noise_is_that_between_seeds() -> None:
+    """Of the finalists; close to the noise of the surface."""
+    result, _ = conduct(make_plan(confirm_seeds=40), Surface(noise=0.03))
     assert result.audits is not None
     assert result.audits.seed_noise == pytest.approx(0.03, rel=0.4)
 
 
-def test_share_of_diverged_trials(ask: Ask) -> None:
-    """Of all their trainings."""
-    result, trials = ask(make_plan(trials=20), Surface(diverges_above=0.07))
+def test_share_of_diverged_trials() -> None:
+    """Each training of a trial counts."""
+    result, trials = conduct(make_plan(trials=20), Surface(diverges_above=0.07))
     assert result.audits is not None
     assert result.audits.diverged_share == mean(trial.outcome.loss == inf for trial in trials) > 0
 
 
-def test_ledger_holds_what_each_part_cost(ask: Ask) -> None:
+def test_ledger_holds_what_each_part_cost() -> None:
     """The parts sum to the whole; a blind search costs as many full trainings as there were trials."""
     surface = Surface()
-    result, _ = ask(make_plan(trials=9), surface)
+    result, _ = conduct(make_plan(trials=9), surface)
     assert result.audits is not None
     ledger = result.audits.ledger
     assert list(ledger) == ["trials", "confirmation", "audits", "one training", "blind search"]
     parts = [ledger[name].epochs for name in ("trials", "confirmation", "audits")]
-    assert sum(parts) == pytest.approx(result.cost.epochs) == sum(answer.epochs for answer in surface.answers)
+    assert sum(parts) == pytest.approx(result.cost.epochs) == sum(training.epochs for training in surface.answered())
     assert ledger["one training"].epochs == pytest.approx(FULL)
     assert ledger["blind search"].epochs == pytest.approx(9 * FULL)
 
 
 def test_what_decides_the_loss_is_important() -> None:
-    """The scheme where only floors differ, the rate where only it does; shares sum to 1."""
+    """The scheme where floors differ much, the rate where they do not; shares sum to 1."""
     plan = make_plan(trials=40, schemes=("constant", "cosine"))
     by_rate = Surface(floor={"constant": 0.1, "cosine": 0.1})
     by_scheme = Surface(floor={"constant": 90.0, "cosine": 0.1})
     for surface, expected in ((by_rate, "rate"), (by_scheme, "scheme")):
-        trials = [trial for race in run_races(plan, surface) for trial in race.at(FULL)]
+        trials = [trial for study in allocation.run_trials(plan, surface.evaluate) for trial in study.at(FULL)]
         shares = importance(plan, trials)
         assert sum(shares.values()) == pytest.approx(1)
         assert max(shares, key=shares.__getitem__) == expected
@@ -71,9 +68,9 @@ def test_what_decides_the_loss_is_important() -> None:
 
 
 def test_importance_covers_every_scheme() -> None:
-    """Parameters that belong to one scheme alone count together; few trials tell nothing."""
+    """The parameters of all schemes count together; few trials give no importance."""
     plan = make_plan(trials=len(SEARCHABLE) + 9, schemes=SEARCHABLE)
     surface = Surface(floor={scheme: 0.01 * at for at, scheme in enumerate(SEARCHABLE)})
-    trials = [trial for race in run_races(plan, surface) for trial in race.at(FULL)]
+    trials = [trial for study in allocation.run_trials(plan, surface.evaluate) for trial in study.at(FULL)]
     assert set(importance(plan, trials)) >= {"rate", "scheme", "parameters"}
     assert importance(plan, trials[:5]) == {}

@@ -1,5 +1,6 @@
 """The basins: what is trained to find them, and what they hold."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import inf, log10
 
@@ -8,28 +9,32 @@ import pytest
 from scipy import stats
 
 from pipeline.evaluation import Evaluation
-from pipeline.search import BASIN_RUNS, Outcome, Trial
-from pipeline.search.basins import EDGE_RUNS, NOISE_RUNS, measure_basin, measure_noise
-from tests.search.conftest import OPTIMUM, Surface
+from pipeline.objective import VAL_LOSS, Objective
+from pipeline.results import Basin
+from pipeline.search import BASIN_RUNS, Evaluate, Outcome, Trial
+from pipeline.search.basins import EDGE_RUNS, NOISE_RUNS, measure_basins, measure_noise
+from tests.search.surface import OPTIMUM, Surface, make_evaluation, make_outcome
 
-CENTRE = Evaluation("sgd", "cosine", OPTIMUM, {}, 2, 10_000, 32)
-
-
-def outcome(val_loss: float) -> Outcome:
-    """Give an outcome with this loss."""
-    return Outcome(val_loss, val_loss, None, 1.0, 1.0, 10, "" if val_loss < inf else "loss is nan at update 0")
+CENTRE = make_evaluation()
 
 
-def trial(evaluation: Evaluation, surface: Surface) -> Trial:
-    """Give a trial with the surface's answer."""
-    return Trial(0, evaluation, outcome(surface.loss(evaluation)))
+def make_trial(evaluation: Evaluation, surface: Surface) -> Trial:
+    """Return a trial with the surface's answer."""
+    return Trial(0, evaluation, make_outcome(surface.loss(evaluation)))
+
+
+def basin_of(
+    centre: Evaluation, trials: Sequence[Trial], evaluate: Evaluate, noise: float, objective: Objective = VAL_LOSS
+) -> Basin:
+    """Return the basin of one centre."""
+    return measure_basins({"it": centre}, trials, evaluate, noise, objective)["it"]
 
 
 @pytest.mark.parametrize("width", [0.15, 0.4, 1.0])
-def test_the_basin_of_a_parabola(width: float) -> None:
+def test_basin_of_a_parabola(width: float) -> None:
     """A loss that rises by the square of the distance in decades is within noise for its root, on either side."""
     surface = Surface()
-    basin = measure_basin(CENTRE, [trial(CENTRE, surface)], surface, width**2)
+    basin = basin_of(CENTRE, [make_trial(CENTRE, surface)], surface.evaluate, width**2)
     assert log10(OPTIMUM / basin.lr_low) == pytest.approx(width, abs=0.12)
     assert log10(basin.lr_high / OPTIMUM) == pytest.approx(width, abs=0.12)
     assert basin.decades == pytest.approx(log10(basin.lr_high / basin.lr_low))
@@ -39,22 +44,40 @@ def test_the_basin_of_a_parabola(width: float) -> None:
 def test_its_cost_is_bounded_and_all_else_equal() -> None:
     """A few trainings for each edge, which differ from the finalist in their rate only; every one is reported."""
     surface = Surface()
-    basin = measure_basin(CENTRE, [trial(CENTRE, surface)], surface, 0.1)
+    basin = basin_of(CENTRE, [make_trial(CENTRE, surface)], surface.evaluate, 0.1)
     assert 0 < len(surface.asked) <= 2 * EDGE_RUNS
-    assert all(replace(asked, initial_lr=OPTIMUM) == CENTRE for asked in surface.asked)
-    assert list(basin.rates) == sorted({OPTIMUM, *(asked.initial_lr for asked in surface.asked)})
-    assert basin.values == tuple(surface.loss(replace(CENTRE, initial_lr=rate)) for rate in basin.rates)
+    assert all(asked.trying(initial_lr=OPTIMUM) == CENTRE for asked in surface.asked)
+    assert list(basin.rates) == sorted({OPTIMUM, *(asked.candidate.initial_lr for asked in surface.asked)})
+    assert basin.values == tuple(surface.loss(CENTRE.trying(initial_lr=rate)) for rate in basin.rates)
 
 
-def test_trials_at_other_rates_are_made_use_of() -> None:
+def test_both_sides_of_all_basins_are_trained_at_once() -> None:
+    """One rate a side and round, whatever is still unknown; no basin depends on the others."""
+    surface, centres = Surface(), {"cosine": CENTRE, "step": make_evaluation("step", 2 * OPTIMUM)}
+    basins = measure_basins(centres, [], surface.evaluate, 0.1)
+    assert surface.batches[0] == list(centres.values())
+    rounds = [[_side(centres, asked) for asked in batch] for batch in surface.batches[1:]]
+    assert rounds[0] == [("cosine", -1), ("cosine", 1), ("step", -1), ("step", 1)]
+    assert len(rounds) <= EDGE_RUNS
+    assert all(len(set(sides)) == len(sides) for sides in rounds)
+    assert basins == {name: basin_of(centre, [], Surface().evaluate, 0.1) for name, centre in centres.items()}
+
+
+def _side(centres: Mapping[str, Evaluation], asked: Evaluation) -> tuple[str, int]:
+    scheme, rate = asked.candidate.scheme, asked.candidate.initial_lr
+    return scheme, 1 if rate > centres[scheme].candidate.initial_lr else -1
+
+
+def test_trials_at_other_rates_are_used() -> None:
     """With both edges known nothing is trained; trials of another scheme or budget say nothing."""
     surface = Surface()
-    near = [replace(CENTRE, initial_lr=OPTIMUM * step) for step in (1.0, 1.1, 1.2, 0.9, 0.8)]
-    basin = measure_basin(CENTRE, [trial(one, surface) for one in near], surface, 0.004)
+    near = [CENTRE.trying(initial_lr=OPTIMUM * step) for step in (1.0, 1.1, 1.2, 0.9, 0.8)]
+    basin = basin_of(CENTRE, [make_trial(one, surface) for one in near], surface.evaluate, 0.004)
     assert surface.asked == []
-    assert basin.rates == tuple(sorted(one.initial_lr for one in near))
-    others = [trial(replace(one, epochs=4), surface) for one in near] + [trial(replace(CENTRE, scheme="step"), surface)]
-    measure_basin(CENTRE, others, surface, 0.004)
+    assert basin.rates == tuple(sorted(one.candidate.initial_lr for one in near))
+    others = [make_trial(replace(one, epochs=4), surface) for one in near]
+    others += [make_trial(one.trying(scheme="step"), surface) for one in near]
+    basin_of(CENTRE, others, surface.evaluate, 0.004)
     assert surface.asked[0] == CENTRE
     assert len(surface.asked) > 1
 
@@ -62,15 +85,15 @@ def test_trials_at_other_rates_are_made_use_of() -> None:
 def test_divergence_ends_a_basin() -> None:
     """It lies below the rates that diverge, and these are kept as infinite losses."""
     surface = Surface(diverges_above=0.08)
-    basin = measure_basin(CENTRE, [trial(CENTRE, surface)], surface, 1.0)
+    basin = basin_of(CENTRE, [make_trial(CENTRE, surface)], surface.evaluate, 1.0)
     assert OPTIMUM <= basin.lr_high <= 0.08
     assert basin.values[-1] == inf
 
 
-def test_without_a_sound_centre_there_is_none() -> None:
+def test_centre_that_diverged_has_no_basin() -> None:
     """Nothing is trained, and the basin is the rate itself."""
     surface = Surface()
-    basin = measure_basin(CENTRE, [Trial(0, CENTRE, outcome(inf))], surface, 0.1)
+    basin = basin_of(CENTRE, [Trial(0, CENTRE, make_outcome(inf))], surface.evaluate, 0.1)
     assert (basin.lr_low, basin.lr_high, basin.decades) == (OPTIMUM, OPTIMUM, 0.0)
     assert surface.asked == []
 
@@ -78,21 +101,31 @@ def test_without_a_sound_centre_there_is_none() -> None:
 def test_it_does_not_reach_over_a_hump() -> None:
     """A better rate beyond a worse one belongs to another basin."""
 
-    def evaluate(evaluation: Evaluation) -> Outcome:
-        distance = log10(OPTIMUM / evaluation.initial_lr)
-        return outcome(0.3 if distance < 0.2 else 0.9 if distance < 0.8 else 0.1)
+    def evaluate(evaluations: Sequence[Evaluation]) -> list[Outcome]:
+        distances = [log10(OPTIMUM / evaluation.candidate.initial_lr) for evaluation in evaluations]
+        return [make_outcome(0.3 if away < 0.2 else 0.9 if away < 0.8 else 0.1) for away in distances]
 
-    basin = measure_basin(CENTRE, [], evaluate, 0.05)
+    basin = basin_of(CENTRE, [], evaluate, 0.05)
     assert 0 < log10(OPTIMUM / basin.lr_low) < 0.3
 
 
-def test_noise_is_that_of_brief_trainings() -> None:
+def test_values_have_the_sign_of_the_objective() -> None:
+    """The rates and edges are those that the losses give."""
+    accuracy = Objective("val_accuracy", "max")
+    one, other = (basin_of(CENTRE, [], Surface().evaluate, 0.04, objective) for objective in (VAL_LOSS, accuracy))
+    assert other.values == tuple(-value for value in one.values)
+    assert other.model_copy(update={"values": one.values}) == one
+
+
+def test_noise_is_that_of_short_trainings() -> None:
     """Two pooled deviations between a few seeds of each finalist, at a trial's budget: SciPy has the deviations."""
     surface = Surface(noise=0.02)
-    finalists = [CENTRE, replace(CENTRE, scheme="step")]
-    noise = measure_noise(finalists, surface)
+    finalists = [CENTRE, CENTRE.trying(scheme="step")]
+    noise = measure_noise(finalists, surface.evaluate)
     assert all(asked.epochs == CENTRE.epochs for asked in surface.asked)
     assert 2 * EDGE_RUNS + NOISE_RUNS == 2 * BASIN_RUNS
-    assert len({(asked.scheme, asked.seed) for asked in surface.asked}) == len(surface.asked) == 2 * (NOISE_RUNS + 1)
+    (asked_at_once,) = surface.batches
+    seeds = {(asked.candidate.scheme, asked.seed) for asked in asked_at_once}
+    assert len(seeds) == len(surface.asked) == 2 * (NOISE_RUNS + 1)
     losses = np.array([surface.loss(asked) for asked in surface.asked]).reshape(2, -1)
     assert noise == pytest.approx(2 * stats.tstd(losses - losses.mean(1, keepdims=True), ddof=2, axis=None))

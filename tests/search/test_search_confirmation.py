@@ -1,4 +1,4 @@
-"""The confirmation: who is compared, on which seeds, and what is said of the outcome."""
+"""The confirmation: what is compared, on which seeds, and with what result."""
 
 from dataclasses import replace
 from math import inf
@@ -6,31 +6,26 @@ from math import inf
 import pytest
 from scipy import stats
 
-from pipeline.evaluation import Evaluation
-from pipeline.search import BASELINES, Outcome, Plan, Trial
+from pipeline.evaluation import Evaluation, Training
+from pipeline.search import BASELINES, Plan, Trial, conduct
 from pipeline.search.confirmation import choose_finalists
-from tests.search.conftest import SCHEMES, SPACE, Ask, Surface, make_plan
-
-
-def outcome(val_loss: float) -> Outcome:
-    """Give an outcome with this loss."""
-    return Outcome(val_loss, val_loss, None, 1.0, 1.0, 10, "" if val_loss < inf else "loss is nan at update 0")
+from tests.search.surface import SCHEMES, SPACE, Surface, make_outcome, make_plan, make_training
 
 
 def make_trials(*rows: tuple[str, float, float]) -> list[Trial]:
-    """Give trials of scheme, rate and loss."""
+    """Return trials with these schemes, rates and losses."""
     plan = make_plan()
     asked = [(plan.trial(SPACE, scheme, rate, {}), loss) for scheme, rate, loss in rows]
-    return [Trial(at, evaluation, outcome(loss)) for at, (evaluation, loss) in enumerate(asked)]
+    return [Trial(at, evaluation, make_outcome(loss)) for at, (evaluation, loss) in enumerate(asked)]
 
 
 def confirmations(plan: Plan, surface: Surface) -> list[Evaluation]:
-    """Give the evaluations at seeds of the confirmation."""
+    """Return the evaluations at seeds of the confirmation."""
     return [evaluation for evaluation in surface.asked if evaluation.seed >= plan.seed + 20_000]
 
 
 def test_finalists_are_the_best_of_distinct_schemes() -> None:
-    """One a scheme, its best, the better scheme first; no more than asked for."""
+    """The best trial of each scheme, better schemes first; no more than asked for."""
     trials = make_trials(
         ("constant", 0.1, 0.5),
         ("cosine", 0.1, 0.4),
@@ -40,21 +35,24 @@ def test_finalists_are_the_best_of_distinct_schemes() -> None:
         ("step", 0.2, inf),
         ("linear", 0.1, inf),
     )
-    chosen = [(finalist.scheme, finalist.initial_lr) for finalist in choose_finalists(trials, 10)]
+    chosen = [(finalist.candidate.scheme, finalist.candidate.initial_lr) for finalist in choose_finalists(trials, 10)]
     assert chosen == [("cosine", 0.2), ("step", 0.1), ("constant", 0.1)]
-    assert [finalist.scheme for finalist in choose_finalists(trials, 2)] == ["cosine", "step"]
+    assert [finalist.candidate.scheme for finalist in choose_finalists(trials, 2)] == ["cosine", "step"]
 
 
 def test_of_equal_losses_the_simpler_scheme_leads() -> None:
-    """A constant rate before a decay; of one scheme the earlier trial."""
+    """A constant rate comes before a decay; within one scheme the earlier trial comes first."""
     trials = make_trials(("cosine", 0.1, 0.2), ("constant", 0.2, 0.2), ("constant", 0.1, 0.2))
-    assert [(f.scheme, f.initial_lr) for f in choose_finalists(trials, 2)] == [("constant", 0.2), ("cosine", 0.1)]
+    assert [(f.candidate.scheme, f.candidate.initial_lr) for f in choose_finalists(trials, 2)] == [
+        ("constant", 0.2),
+        ("cosine", 0.1),
+    ]
 
 
-def test_confirmation_uses_fresh_seeds_the_same_for_all(ask: Ask) -> None:
-    """Full budget, seeds that no trial used, every candidate on each of them once."""
+def test_confirmation_uses_fresh_seeds_the_same_for_all() -> None:
+    """Every candidate is trained once on each seed, at the full budget."""
     plan, surface = make_plan(seed=5), Surface(noise=0.01)
-    result, trials = ask(plan, surface)
+    result, trials = conduct(plan, surface)
     asked = confirmations(plan, surface)
     assert {evaluation.seed for evaluation in asked} == {20_005, 20_006, 20_007}
     assert {trial.evaluation.seed for trial in trials} == {10_005}
@@ -65,29 +63,29 @@ def test_confirmation_uses_fresh_seeds_the_same_for_all(ask: Ask) -> None:
     assert {row.seeds for row in result.leaderboard} == {(20_005, 20_006, 20_007)}
 
 
-def test_seeds_are_added_while_nothing_is_clear(ask: Ask) -> None:
-    """Up to the limit, and each candidate gets every batch."""
+def test_seeds_are_added_while_the_result_is_unclear() -> None:
+    """Up to the limit, for all candidates."""
     equal = dict.fromkeys(SCHEMES, 0.1)
     plan = make_plan(top_k=3, confirm_seeds=10)
     surface = Surface(noise=0.1, floor=equal, baseline={"adam": 0.1, "sgd": 0.1})
-    result, _ = ask(plan, surface)
+    result, _ = conduct(plan, surface)
     assert {row.seeds for row in result.leaderboard} == {plan.fresh_seeds}
     assert len(confirmations(plan, surface)) == 10 * 5
 
 
-def test_no_seed_is_added_once_it_is_clear(ask: Ask) -> None:
+def test_no_seed_is_added_once_the_result_is_clear() -> None:
     """The first look is at three seeds; a clear winner there ends the confirmation."""
     plan, surface = make_plan(top_k=3, confirm_seeds=10), Surface(noise=1e-4)
-    result, _ = ask(plan, surface)
+    result, _ = conduct(plan, surface)
     assert {len(row.seeds) for row in result.leaderboard} == {3}
     assert result.leaderboard[0].verdict == "winner"
     assert "on 3 seeds" in result.reason
 
 
-def test_every_finalist_has_a_basin_and_no_baseline(ask: Ask) -> None:
-    """The winner's is the answer's; its noise is that of trials on several seeds."""
+def test_every_finalist_has_a_basin_but_no_baseline() -> None:
+    """The basin of the result is the winner's; its noise comes from trials on several seeds."""
     plan, surface = make_plan(top_k=3), Surface(noise=0.02)
-    result, _ = ask(plan, surface)
+    result, _ = conduct(plan, surface)
     rates = set(BASELINES.values())
     basins = {row.scheme: row.basin for row in result.leaderboard if (row.optimizer, row.initial_lr) not in rates}
     assert all(row.basin is None for row in result.leaderboard if (row.optimizer, row.initial_lr) in rates)
@@ -97,14 +95,16 @@ def test_every_finalist_has_a_basin_and_no_baseline(ask: Ask) -> None:
     assert 0.01 < result.basin.noise < 0.12
 
 
-def test_a_gain_allows_for_having_chosen_the_winner(ask: Ask) -> None:
-    """Its interval is the paired one of SciPy, at 5% over both baselines and every finalist that may be the best."""
+def test_gain_allows_for_the_choice_of_the_winner() -> None:
+    """Its interval is SciPy's paired one, with 5% divided among baselines and finalists that may be the best."""
     plan, surface = make_plan(top_k=3, confirm_seeds=4), Surface(noise=0.1, floor=dict.fromkeys(SCHEMES, 0.1))
-    result, _ = ask(plan, surface)
+    result, _ = conduct(plan, surface)
     losses: dict[tuple[str, float], list[float]] = {}
-    for evaluation, answer in zip(surface.asked, surface.answers, strict=True):
+    for evaluation, answer in zip(surface.asked, surface.answered(), strict=True):
         if evaluation.seed >= 20_000:
-            losses.setdefault((evaluation.scheme, evaluation.initial_lr), []).append(answer.val_loss)
+            losses.setdefault((evaluation.candidate.scheme, evaluation.candidate.initial_lr), []).append(
+                answer.val_loss
+            )
     may_win = len(result.ties) + 1
     assert may_win > 1
     ours = losses[result.winner.scheme, result.winner.initial_lr]
@@ -114,11 +114,11 @@ def test_a_gain_allows_for_having_chosen_the_winner(ask: Ask) -> None:
     assert (gain.low, gain.high, gain.level) == pytest.approx((expected.low, expected.high, 0.95), rel=1e-6)
 
 
-def test_baselines_are_the_usual_constant_rates(ask: Ask) -> None:
-    """Adam at 0.001 and SGD at 0.01, whatever optimizer is searched."""
-    plan, surface = make_plan(spaces=(replace(SPACE, optimizer="rmsprop"),)), Surface()
+def test_baselines_are_the_usual_constant_rates() -> None:
+    """Adam at 0.001 and SGD at 0.01, whichever optimizer is searched."""
+    plan, surface = make_plan(spaces=(SPACE.model_copy(update={"optimizer": "rmsprop"}),)), Surface()
     surface.baseline = {"adam": 0.6, "sgd": 0.5, "rmsprop": 0.4}
-    result, _ = ask(plan, surface)
+    result, _ = conduct(plan, surface)
     rows = {baseline.name: baseline.row for baseline in result.baselines}
     settings = {name: (row.optimizer, row.initial_lr, row.scheme, row.params) for name, row in rows.items()}
     assert settings == {
@@ -129,9 +129,9 @@ def test_baselines_are_the_usual_constant_rates(ask: Ask) -> None:
     assert all(row in result.leaderboard for row in rows.values())
 
 
-def test_gain_is_positive_where_the_winner_is_better(ask: Ask) -> None:
-    """In loss as baseline minus winner, in accuracy as winner minus baseline."""
-    result, _ = ask(make_plan(), Surface())
+def test_gain_is_positive_where_the_winner_is_better() -> None:
+    """The loss of the baseline minus that of the winner; for accuracy the reverse."""
+    result, _ = conduct(make_plan(), Surface())
     best = result.leaderboard[0].val_loss.mean
     for baseline, loss in zip(result.baselines, (0.6, 0.5), strict=True):
         assert baseline.gain.mean == pytest.approx(loss - best)
@@ -140,19 +140,19 @@ def test_gain_is_positive_where_the_winner_is_better(ask: Ask) -> None:
         assert baseline.accuracy_gain.mean == pytest.approx((loss - best) / 10)
 
 
-def test_gain_is_negative_where_the_baseline_is_better(ask: Ask) -> None:
+def test_gain_is_negative_where_the_baseline_is_better() -> None:
     """And the reason names the baseline; the winner is still the best scheme found."""
-    result, _ = ask(make_plan(), Surface(baseline={"adam": 0.01, "sgd": 0.9}))
+    result, _ = conduct(make_plan(), Surface(baseline={"adam": 0.01, "sgd": 0.9}))
     adam, sgd = result.baselines
     assert adam.gain.mean < 0 < sgd.gain.mean
     assert result.winner.scheme == "cosine"
-    assert result.reason.startswith("every scheme found is worse in validation loss than Adam at 0.001; cosine is the")
+    assert result.reason.startswith("every scheme is worse in validation loss than Adam at 0.001; cosine is the best")
     assert {row.verdict for row in result.leaderboard[1:]} == {"worse"}
 
 
-def test_clear_winner_is_called_so(ask: Ask) -> None:
-    """Far apart with little noise: one winner, the others worse, no ties, differences to the winner positive."""
-    result, _ = ask(make_plan(top_k=3), Surface(noise=1e-4))
+def test_clear_winner_is_called_so() -> None:
+    """Large differences and little noise: one winner, no ties, and all others behind it."""
+    result, _ = conduct(make_plan(top_k=3), Surface(noise=1e-4))
     words = {(row.scheme, row.optimizer, row.initial_lr): row.verdict for row in result.leaderboard}
     assert list(words.values()) == ["winner", "worse", "worse", "worse", "worse"]
     assert result.leaderboard[0].scheme == result.winner.scheme == "cosine"
@@ -164,28 +164,25 @@ def test_clear_winner_is_called_so(ask: Ask) -> None:
     assert [row.val_loss.mean for row in result.leaderboard] == sorted(row.val_loss.mean for row in result.leaderboard)
 
 
-def test_what_the_seeds_do_not_tell_apart_is_a_tie(ask: Ask) -> None:
-    """Equal floors under much noise: no winner, the others named as ties, and the reason says it."""
+def test_schemes_that_the_seeds_do_not_distinguish_are_tied() -> None:
+    """Equal floors and much noise: no winner, and the reason says so."""
     surface = Surface(noise=0.1, floor={"constant": 0.1, "cosine": 0.1, "step": 0.1})
-    result, _ = ask(make_plan(top_k=3), surface)
+    result, _ = conduct(make_plan(top_k=3), surface)
     verdicts = {row.scheme: row.verdict for row in result.leaderboard if row.initial_lr not in (0.001, 0.01)}
     assert set(verdicts.values()) == {"tie"}
     assert set(result.ties) == set(verdicts) - {result.winner.scheme}
-    assert result.reason.startswith(f"3 seeds do not tell {result.winner.scheme} from ")
+    assert result.reason.startswith(f"3 seeds do not distinguish {result.winner.scheme} from ")
 
 
-def test_finalist_that_diverges_on_a_seed_loses(ask: Ask) -> None:
-    """However good its trial was."""
-    surface = Surface()
-    answer = surface._answer
+def test_finalist_that_diverges_on_a_seed_loses() -> None:
+    """Even if its trial was the best."""
 
-    def sometimes(evaluation: Evaluation) -> Outcome:
-        unlucky = evaluation.scheme == "cosine" and evaluation.seed == 20_001
-        given = answer(evaluation)
-        return replace(given, loss=inf, val_loss=inf, val_accuracy=None, diverged="nan") if unlucky else given
+    class Unlucky(Surface):
+        def train(self, evaluation: Evaluation) -> Training:
+            unlucky = evaluation.candidate.scheme == "cosine" and evaluation.seed == 20_001
+            return make_training(evaluation) if unlucky else super().train(evaluation)
 
-    surface._answer = sometimes  # type: ignore[method-assign]
-    result, _ = ask(make_plan(), surface)
+    result, _ = conduct(make_plan(), Unlucky())
     assert result.winner.scheme == "step"
     (row,) = [row for row in result.leaderboard if row.scheme == "cosine"]
     assert row.verdict == "diverged"
@@ -193,9 +190,9 @@ def test_finalist_that_diverges_on_a_seed_loses(ask: Ask) -> None:
     assert row.val_accuracy is None
 
 
-def test_search_in_which_everything_diverges_still_ends(ask: Ask) -> None:
-    """It says so; the simplest scheme stands in, with a basin of its own rate."""
-    result, _ = ask(make_plan(trials=8), Surface(diverges_above=0.0))
+def test_search_in_which_everything_diverges_still_ends() -> None:
+    """The reason says so; the winner is the simplest scheme, and its basin has no width."""
+    result, _ = conduct(make_plan(trials=8), Surface(diverges_above=0.0))
     assert result.diverged == result.trials == 8
     assert result.reason == "every finalist diverged on some seed"
     assert {row.verdict for row in result.leaderboard} == {"diverged"}
@@ -203,11 +200,11 @@ def test_search_in_which_everything_diverges_still_ends(ask: Ask) -> None:
     assert result.winner.scheme == "constant"
 
 
-def test_costs_are_the_sum_over_all_evaluations(ask: Ask) -> None:
-    """Of trials, confirmation and basins; what diverged counts as far as it came."""
+def test_costs_are_the_sum_over_all_evaluations() -> None:
+    """Trials, confirmation and basins; a diverged training counts for the epochs that it ran."""
     plan, surface = make_plan(trials=20), Surface(diverges_above=0.07)
-    result, _ = ask(plan, surface)
-    assert result.cost.epochs == sum(answer.epochs for answer in surface.answers)
-    assert result.cost.examples == sum(answer.examples for answer in surface.answers)
+    result, _ = conduct(plan, surface)
+    assert result.cost.epochs == sum(training.epochs for training in surface.answered())
+    assert result.cost.examples == sum(training.examples for training in surface.answered())
     assert result.cost.epochs < sum(evaluation.epochs for evaluation in surface.asked)
-    assert result.cost.seconds >= sum(answer.seconds for answer in surface.answers)
+    assert result.cost.seconds >= sum(training.seconds for training in surface.answered())

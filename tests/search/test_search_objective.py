@@ -1,41 +1,40 @@
-"""Another objective than validation loss: everything is decided by it, and told in its own sign."""
+"""Objectives other than validation loss: they decide everything, and are reported in their own sign."""
 
 from dataclasses import replace
 from math import inf
 
 import pytest
 
-from pipeline.evaluation import Evaluation
-from pipeline.objective import VAL_LOSS, Objective
+from pipeline.evaluation import Evaluation, Training
+from pipeline.objective import Objective
 from pipeline.results import SearchResult
-from pipeline.search import Outcome, Trial
-from pipeline.search.basins import measure_basin
-from tests.search.conftest import OPTIMUM, SCHEMES, Ask, Surface, make_plan
+from pipeline.search import Trial, conduct
+from tests.search.surface import SCHEMES, Surface, make_plan, make_training
 
 ACCURACY = Objective("val_accuracy", "max")
 SHIFT = 3.0
-"""What the gain below is at a loss of zero."""
+"""The gain below at a loss of zero."""
 
 
 class Gain(Surface):
-    """A surface whose objective is a gain: the higher the lower the loss is. Validation loss itself says nothing."""
+    """A surface with a gain as its objective, higher where the loss is lower; validation loss is constant."""
 
-    def _answer(self, evaluation: Evaluation) -> Outcome:
-        given = super()._answer(evaluation)
-        useless = 1.0 if given.val_loss < inf else inf
-        return replace(given, loss=given.loss - SHIFT if given.loss < inf else inf, val_loss=useless)
+    def train(self, evaluation: Evaluation) -> Training:
+        """Return a training that ends with the gain, or diverges."""
+        given = super().train(evaluation)
+        return given if given.diverged else make_training(evaluation, val_loss=1.0, val_gain=SHIFT - given.val_loss)
 
 
-def both(ask: Ask, **surface: object) -> tuple[tuple[SearchResult, list[Trial]], tuple[SearchResult, list[Trial]]]:
-    """Give the search that minimises the loss, and the one that maximises the gain."""
+def both(**surface: object) -> tuple[tuple[SearchResult, list[Trial]], tuple[SearchResult, list[Trial]]]:
+    """Return a search that minimises the loss, and one that maximises the gain."""
     plan = make_plan(trials=16, top_k=3)
-    minimised = ask(plan, Surface(**surface))  # type: ignore[arg-type]
-    return minimised, ask(replace(plan, objective=Objective("val_gain", "max")), Gain(**surface))  # type: ignore[arg-type]
+    minimised = conduct(plan, Surface(**surface))  # type: ignore[arg-type]
+    return minimised, conduct(replace(plan, objective=Objective("val_gain", "max")), Gain(**surface))  # type: ignore[arg-type]
 
 
-def test_maximising_is_minimising_in_a_mirror(ask: Ask) -> None:
-    """The same trials, verdicts and gains over the baselines; means and intervals are turned over."""
-    (one, trials), (other, mirrored) = both(ask, noise=0.05, optimum=1.0, diverges_above=2.5)
+def test_maximising_mirrors_minimising() -> None:
+    """The same trials, verdicts and gains over the baselines; means and intervals are mirrored."""
+    (one, trials), (other, mirrored) = both(noise=0.05, optimum=1.0, diverges_above=2.5)
     assert [trial.evaluation for trial in mirrored] == [trial.evaluation for trial in trials]
     assert (other.winner, other.ties, other.widened, other.diverged) == (
         one.winner,
@@ -60,25 +59,25 @@ def test_maximising_is_minimising_in_a_mirror(ask: Ask) -> None:
     assert other.audits.seed_noise == pytest.approx(one.audits.seed_noise)
 
 
-def test_the_best_comes_first(ask: Ask) -> None:
-    """Where more is better that is the highest mean."""
-    _, (result, _) = both(ask, noise=1e-4)
+def test_the_best_comes_first() -> None:
+    """Where more is better, the highest mean."""
+    _, (result, _) = both(noise=1e-4)
     means = [row.objective.mean for row in result.leaderboard]
     assert means == sorted(means, reverse=True)
     assert result.leaderboard[0].verdict == "winner"
     assert all(baseline.gain.mean > 0 for baseline in result.baselines)
 
 
-def test_the_objective_decides_where_validation_loss_disagrees(ask: Ask) -> None:
+def test_the_objective_decides_where_validation_loss_disagrees() -> None:
     """The scheme with the lowest loss loses to the one with the highest accuracy."""
 
     class Contrary(Surface):
-        def _answer(self, evaluation: Evaluation) -> Outcome:
-            given = super()._answer(evaluation)
-            accuracy = 1 - (1.0 if evaluation.scheme == "cosine" else 0.1) * given.loss
-            return replace(given, loss=-accuracy, val_accuracy=accuracy)
+        def train(self, evaluation: Evaluation) -> Training:
+            given = super().train(evaluation)
+            accuracy = 1 - (1.0 if evaluation.candidate.scheme == "cosine" else 0.1) * given.val_loss
+            return given if given.diverged else replace(given, history={**given.history, "val_accuracy": (accuracy,)})
 
-    result, _ = ask(
+    result, _ = conduct(
         make_plan(top_k=3, objective=ACCURACY),
         Contrary(noise=1e-4, floor={**dict.fromkeys(SCHEMES, 0.3), "cosine": 0.1}),
     )
@@ -91,17 +90,9 @@ def test_the_objective_decides_where_validation_loss_disagrees(ask: Ask) -> None
         assert baseline.gain == baseline.accuracy_gain
 
 
-def test_a_basin_is_told_in_the_objective_s_sign() -> None:
-    """The rates and edges are those that the losses give."""
-    surface, centre = Surface(), Evaluation("sgd", "cosine", OPTIMUM, {}, 2, 10_000, 50)
-    one, other = (measure_basin(centre, [], surface, 0.04, objective) for objective in (VAL_LOSS, ACCURACY))
-    assert other.values == tuple(-value for value in one.values)
-    assert other.model_copy(update={"values": one.values}) == one
-
-
-def test_what_diverged_is_worst_in_either_direction(ask: Ask) -> None:
-    """Minus infinity where more is better, and it wins nothing."""
-    result, _ = ask(make_plan(trials=4, objective=ACCURACY), Surface(diverges_above=0.0))
+def test_what_diverged_is_worst_in_either_direction() -> None:
+    """Minus infinity where more is better; it cannot win."""
+    result, _ = conduct(make_plan(trials=4, objective=ACCURACY), Surface(diverges_above=0.0))
     assert {row.verdict for row in result.leaderboard} == {"diverged"}
     assert {row.objective.mean for row in result.leaderboard} == {-inf}
     assert set(result.basin.values) == {-inf}

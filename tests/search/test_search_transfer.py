@@ -1,14 +1,14 @@
-"""The transfer: the winner at other budgets on the same seeds, and rates for other batch sizes that are only scaled."""
+"""The transfer: the winner at other budgets on the same seeds, and scaled rates for other batch sizes."""
 
 from dataclasses import dataclass, replace
 from math import sqrt
 
 import pytest
 
-from pipeline.evaluation import Evaluation
-from pipeline.search import Outcome
+from pipeline.evaluation import Evaluation, Training
+from pipeline.search import conduct
 from pipeline.search.transfer import suggest_rates
-from tests.search.conftest import FULL, SPACE, Ask, Surface, make_plan
+from tests.search.surface import FULL, SPACE, Surface, make_evaluation, make_plan
 
 PLAN = make_plan(transfer=True)
 
@@ -20,26 +20,26 @@ class Turning(Surface):
     late: float = 0.0
 
     def loss(self, evaluation: Evaluation) -> float:
-        """As on any surface, but for that."""
-        turned = self.late if evaluation.scheme == "cosine" and evaluation.epochs > FULL else 0.0
+        """Add the loss at double the budget."""
+        turned = self.late if evaluation.candidate.scheme == "cosine" and evaluation.epochs > FULL else 0.0
         return super().loss(evaluation) + turned
 
 
-def test_without_being_asked_nothing_is_trained_for_it(ask: Ask) -> None:
-    """The search is the same, and says nothing of other budgets."""
+def test_transfer_is_trained_only_on_request() -> None:
+    """Without it the search is the same, and its result has nothing on other budgets."""
     with_it, without = Surface(noise=0.01), Surface(noise=0.01)
-    result, _ = ask(make_plan(), without)
-    more, _ = ask(PLAN, with_it)
+    result, _ = conduct(make_plan(), without)
+    more, _ = conduct(PLAN, with_it)
     assert (result.transfer, result.suggestions) == ((), ())
     assert with_it.asked[: len(without.asked)] == without.asked
     assert more.winner == result.winner
     assert {evaluation.epochs for evaluation in with_it.asked[len(without.asked) :]} == {FULL / 2, FULL * 2}
 
 
-def test_winner_that_wins_everywhere(ask: Ask) -> None:
-    """At half and at double the budget, on the seeds of the confirmation, the same for all that are compared."""
+def test_winner_that_wins_everywhere() -> None:
+    """At half and double the budget, on the seeds of the confirmation, the same for all candidates."""
     surface = Surface(noise=0.002)
-    result, _ = ask(PLAN, surface)
+    result, _ = conduct(PLAN, surface)
     assert [(row.factor, row.epochs, row.verdict) for row in result.transfer] == [
         (0.5, FULL / 2, "winner"),
         (2.0, FULL * 2, "winner"),
@@ -50,14 +50,16 @@ def test_winner_that_wins_everywhere(ask: Ask) -> None:
         assert row.rivals == ()
         assert row.difference.level == 0.975
         asked = [e for e in surface.asked if e.epochs == row.epochs]
-        assert {(e.scheme, e.seed) for e in asked} == {(name, seed) for name in row.candidates for seed in row.seeds}
+        assert {(e.candidate.scheme, e.seed) for e in asked} == {
+            (name, seed) for name in row.candidates for seed in row.seeds
+        }
         assert row.objective.mean < 0.2
 
 
 @pytest.mark.parametrize(("late", "verdict"), [(0.5, "worse"), (0.1, "tie")])
-def test_winner_that_does_not_transfer(ask: Ask, late: float, verdict: str) -> None:
-    """Beaten by more than noise, or no longer to be told apart; who may be the best there is named."""
-    result, _ = ask(PLAN, Turning(noise=0.01, late=late))
+def test_winner_that_does_not_transfer(late: float, verdict: str) -> None:
+    """Clearly beaten, or tied; the rivals that may be the best there are named."""
+    result, _ = conduct(PLAN, Turning(noise=0.01, late=late))
     assert result.winner.scheme == "cosine"
     half, double = result.transfer
     assert half.verdict == "winner"
@@ -66,28 +68,28 @@ def test_winner_that_does_not_transfer(ask: Ask, late: float, verdict: str) -> N
     assert double.difference.high > late - 0.11  # step was less than that behind
 
 
-def test_winner_that_diverges_in_longer_trainings(ask: Ask) -> None:
-    """It is called that, and the best of the others is named."""
+def test_winner_that_diverges_in_longer_trainings() -> None:
+    """The verdict says so, and the rival that may be the best is named."""
 
     class Unstable(Surface):
-        def _answer(self, evaluation: Evaluation) -> Outcome:
-            long = evaluation.scheme == "cosine" and evaluation.epochs > FULL
-            return Surface(diverges_above=0.0 if long else 1.0)._answer(evaluation)
+        def train(self, evaluation: Evaluation) -> Training:
+            long = evaluation.candidate.scheme == "cosine" and evaluation.epochs > FULL
+            return Surface(diverges_above=0.0 if long else 1.0).train(evaluation)
 
-    result, _ = ask(PLAN, Unstable())
+    result, _ = conduct(PLAN, Unstable())
     assert (result.transfer[1].verdict, result.transfer[1].rivals) == ("diverged", ("step",))
 
 
-def test_a_single_finalist_is_compared_with_the_baselines(ask: Ask) -> None:
-    """There is nothing else to compare it with."""
-    alone, _ = ask(replace(PLAN, top_k=1), Surface(noise=0.002))
+def test_single_finalist_is_compared_with_the_baselines() -> None:
+    """There is no other finalist to compare it with."""
+    alone, _ = conduct(replace(PLAN, top_k=1), Surface(noise=0.002))
     assert alone.transfer[0].candidates == ("cosine", "Adam at 0.001", "SGD at 0.01")
     assert [row.verdict for row in alone.transfer] == ["winner", "winner"]
 
 
-def test_what_it_cost_is_in_the_ledger(ask: Ask) -> None:
-    """Under a name of its own; the parts still sum to the whole."""
-    result, _ = ask(PLAN, Surface(noise=0.002))
+def test_ledger_holds_its_cost() -> None:
+    """As a part of its own; all parts sum to the whole."""
+    result, _ = conduct(PLAN, Surface(noise=0.002))
     assert result.audits is not None
     ledger = result.audits.ledger
     assert list(ledger) == ["trials", "confirmation", "audits", "transfer", "one training", "blind search"]
@@ -106,15 +108,16 @@ def test_what_it_cost_is_in_the_ledger(ask: Ask) -> None:
     ],
 )
 def test_rates_for_other_batch_sizes(optimizer: str, batch_size: int, expected: dict[int, float]) -> None:
-    """In proportion for SGD, by the square root for the others; labelled, and within what can be asked for."""
-    plan = make_plan(spaces=(replace(SPACE, optimizer=optimizer, batch_size=batch_size),))
-    found = suggest_rates(plan, Evaluation(optimizer, "cosine", 0.1, {}, FULL, 0, batch_size))
+    """Proportional for SGD, by the square root for others; labelled, and within the range of the option."""
+    plan = make_plan(spaces=(SPACE.model_copy(update={"optimizer": optimizer, "batch_size": batch_size}),))
+    winner = make_evaluation(initial_lr=0.1, optimizer=optimizer, batch_size=batch_size).candidate
+    found = suggest_rates(plan, winner)
     assert {one.batch_size: one.initial_lr for one in found} == pytest.approx(expected)
     assert {one.note for one in found} == {"a suggestion, not measured"}
 
 
-def test_batch_sizes_that_were_searched_need_no_suggestion() -> None:
-    """They are measured."""
-    plan = make_plan(spaces=(SPACE, replace(SPACE, batch_size=64)))
-    found = suggest_rates(plan, Evaluation("sgd", "cosine", 0.1, {}, FULL, 0, 32))
+def test_batch_sizes_that_were_searched_get_no_suggestion() -> None:
+    """They were measured."""
+    plan = make_plan(spaces=(SPACE, SPACE.model_copy(update={"batch_size": 64})))
+    found = suggest_rates(plan, make_evaluation().candidate)
     assert [one.batch_size for one in found] == [16, 128]

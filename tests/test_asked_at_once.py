@@ -1,0 +1,131 @@
+"""What does not depend on each other is asked at once, so that an executor may train it side by side."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from pipeline import range_test, search
+from pipeline.evaluation import Evaluation
+from pipeline.search import CONFIRM_SEED
+from pipeline.statistics import looks
+from tests.answering import PLAN, Descent
+from tests.search.surface import FULL, SCHEMES, SPACE, Surface, make_plan
+
+Batch = list[Evaluation]
+LARGER = SPACE.model_copy(update={"batch_size": 64, "suggested_lr": 0.2})
+
+
+def trial_batches(surface: Surface) -> list[Batch]:
+    """Return what was asked before the confirmation."""
+    first = next(at for at, batch in enumerate(surface.batches) if batch[0].seed >= CONFIRM_SEED)
+    return surface.batches[:first]
+
+
+def test_first_trials_of_all_schemes() -> None:
+    """At the rate that was best for the first scheme alone; those that go on to a higher budget, together too."""
+    surface = Surface(floor={"cosine": 0.1, "step": 0.2, "exponential": 0.4, "constant": 0.5})
+    plan = make_plan(schemes=tuple(surface.floor), trials=7, top_k=2)
+    search.conduct(plan, surface)
+    lowest, middle, full = trial_batches(surface)[-3:]
+    assert [asked.candidate.scheme for asked in lowest] == ["step", "exponential", "constant"]
+    assert len({asked.candidate.initial_lr for asked in lowest}) == 1
+    assert middle == [replace(asked, epochs=FULL / 3) for asked in lowest]
+    assert full == [replace(asked, epochs=FULL) for asked in lowest[:2]]
+    assert {asked.epochs for asked in lowest} == {plan.budgets[0]}
+
+
+def test_search_for_the_rate_in_all_spaces() -> None:
+    """Every optimizer and batch size looks for its best rate at the same time, and its schemes follow together."""
+    surface = Surface(optimum=0.06)
+    search.conduct(make_plan(spaces=(SPACE, LARGER), trials=14), surface)
+    batches = trial_batches(surface)
+    assert [(asked.candidate.batch_size, asked.candidate.initial_lr) for asked in batches[0]] == [(32, 0.1), (64, 0.2)]
+    assert [len(batch) for batch in batches[:3]] == [2, 2, 2]
+    first_trials = next(batch for batch in batches if batch[0].epochs < FULL)
+    asked = [(one.candidate.scheme, one.candidate.batch_size) for one in first_trials]
+    assert asked == [("constant", 32), ("constant", 64), ("step", 32), ("step", 64)]
+
+
+@pytest.fixture(scope="module")
+def confirmed() -> tuple[search.Plan, list[Batch]]:
+    """Return what is asked after the trials where nothing is clear, so that all seeds are used."""
+    plan = make_plan(top_k=3, confirm_seeds=10, transfer=True)
+    surface = Surface(noise=0.1, floor=dict.fromkeys(SCHEMES, 0.1), baseline={"adam": 0.1, "sgd": 0.1})
+    search.conduct(plan, surface)
+    return plan, surface.batches[len(trial_batches(surface)) :]
+
+
+def test_seeds_of_all_candidates_at_each_look(confirmed: tuple[search.Plan, list[Batch]]) -> None:
+    """Three finalists and two baselines: 3 seeds each, then 3 more, then the last 4."""
+    plan, batches = confirmed
+    for batch, (done, look) in zip(batches, pairwise((0, *looks(10))), strict=False):
+        assert len({asked.candidate.name for asked in batch}) == 5
+        assert {asked.epochs for asked in batch} == {FULL}
+        for asked in batch:
+            same = [other.seed for other in batch if other.candidate == asked.candidate]
+            assert same == list(plan.fresh_seeds[done:look])
+
+
+def test_noise_then_basins_then_budgets(confirmed: tuple[search.Plan, list[Batch]]) -> None:
+    """The further seeds of all finalists; the two sides of all basins; each lower budget of all candidates."""
+    plan, batches = confirmed
+    noise, first_sides, *others = batches[len(looks(10)) :]
+    finalists = {asked.candidate.scheme: asked.candidate for asked in noise}
+    assert set(finalists) == set(SCHEMES)
+    further = [(asked.candidate.scheme, asked.seed) for asked in noise if asked.seed != plan.trial_seed]
+    assert sorted(further) == [(scheme, plan.trial_seed + at) for scheme in sorted(SCHEMES) for at in (1, 2)]
+    assert {asked.epochs for asked in (*noise, *first_sides)} == {plan.trial_epochs}
+    sides = [
+        (asked.candidate.scheme, asked.candidate.initial_lr > finalists[asked.candidate.scheme].initial_lr)
+        for asked in first_sides
+    ]
+    assert sorted(sides) == [(scheme, side) for scheme in sorted(SCHEMES) for side in (False, True)]
+    agreement = next(batch for batch in others if plan.budgets[0] in {asked.epochs for asked in batch})
+    assert {asked.epochs for asked in agreement} == set(plan.budgets)
+    rates = {rate for _, rate in search.BASELINES.values()}
+    baselines = [
+        (asked.candidate.initial_lr, asked.epochs) for asked in agreement if asked.candidate.initial_lr in rates
+    ]
+    assert sorted(baselines) == [(rate, epochs) for rate in sorted(rates) for epochs in plan.budgets]
+
+
+def test_seeds_of_the_transfer(confirmed: tuple[search.Plan, list[Batch]]) -> None:
+    """At each budget the first look's seeds of all finalists."""
+    plan, batches = confirmed
+    half = next(batch for batch in batches if batch[0].epochs == FULL / 2)
+    assert sorted((asked.candidate.scheme, asked.seed) for asked in half) == [
+        (scheme, seed) for scheme in sorted(SCHEMES) for seed in plan.fresh_seeds[:3]
+    ]
+
+
+def test_sweeps_of_all_seeds() -> None:
+    """Those asked for; then, where these disagree, two more."""
+    network = Descent(shifted={1: 30.0, 2: 900.0})
+    range_test.conduct(PLAN, network)
+    first, more = network.batches[:2]
+    assert [(asked.is_sweep, asked.seed) for asked in first] == [(True, seed) for seed in PLAN.seeds]
+    assert [(asked.is_sweep, asked.seed) for asked in more] == [(True, 3), (True, 4)]
+
+
+def test_sweeps_between_wider_bounds() -> None:
+    """All seeds again."""
+    network = Descent(centre=1e-6, breaks_at=1e-4)
+    found = range_test.conduct(replace(PLAN, refine=None), network)
+    assert [[asked.seed for asked in batch] for batch in network.batches] == [list(PLAN.seeds)] * 2
+    assert network.batches[1][0].candidate.initial_lr == pytest.approx(found.result.lr_min)
+
+
+def test_first_short_and_first_whole_trainings_of_a_refinement() -> None:
+    """Three short ones round the rate of the sweep, then two whole ones; what follows depends on these."""
+    network = Descent()
+    found = range_test.conduct(PLAN, network).result.refinement
+    assert found is not None
+    trainings = [batch for batch in network.batches if not batch[0].is_sweep]
+    start = found.start_lr
+    rates = [asked.candidate.initial_lr for asked in trainings[0]]
+    assert rates == pytest.approx([start, start / 10**0.5, start * 10**0.5])
+    assert {asked.epochs for asked in trainings[0]} == {PLAN.epochs / 8}
+    whole = next(batch for batch in trainings if batch[0].epochs == PLAN.epochs)
+    assert len(whole) == 2
+    assert whole[1].candidate.initial_lr == pytest.approx(whole[0].candidate.initial_lr / 10**0.5)
