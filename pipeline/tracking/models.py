@@ -1,25 +1,68 @@
-"""The trained model, logged and registered."""
+"""The trained model: logged, registered, and compared with the champion of its data."""
 
 import hashlib
+import json
 import re
+import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from importlib.metadata import version
+from inspect import isclass, isfunction
 from io import StringIO
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import mlflow
 import mlflow.tensorflow
-from mlflow.models import infer_signature
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import get_model_info, infer_signature
 from mlflow.tracking import MlflowClient
 
+from pipeline.statistics import paired_difference
+
 ALIAS = "champion"
-_VAL_LOSS, _DATA = "val_loss", "data_digest"
+_LOSSES, _COMPARABLE, _REASON = "pipeline.losses", "pipeline.comparable", "pipeline.champion"
 
 
-def log_model(model: Any, example: Any) -> str:
-    """Log a Keras model of raw inputs on the active run, with signature and input example; returns its URI."""
+@dataclass(frozen=True)
+class Scores:
+    """What a model is compared by.
+
+    Attributes:
+        comparable: what must be the same for losses to be compared: the digests of the split data, the loss and the
+            objective. Two networks with the same loss on the same validation set compare; a loss with penalties of the
+            network's own compares with that network's only.
+        losses: the objective at the end of the training of each seed; less is better.
+
+    """
+
+    comparable: Mapping[str, str]
+    losses: Mapping[int, float]
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What is kept of it on a model version."""
+        text = json.dumps(dict(self.comparable), sort_keys=True)
+        losses = {str(seed): loss for seed, loss in self.losses.items()}
+        return {_COMPARABLE: hashlib.sha256(text.encode()).hexdigest(), _LOSSES: json.dumps(losses)}
+
+
+def log_model(model: Any, example: Any, modules: Sequence[ModuleType] = ()) -> str:
+    """Log a Keras model of raw inputs on the active run, with signature and input example.
+
+    Args:
+        model: uncompiled.
+        example: a few raw inputs.
+        modules: the user's own ones, which go with the model, so that it can be loaded where they are not installed.
+
+    Returns:
+        the URI of the logged model.
+
+    """
     signature = infer_signature(example, model.predict(example, verbose=0))
     with warnings.catch_warnings(), redirect_stdout(StringIO()):  # Keras draws a bar for each prediction
         warnings.simplefilter("ignore")  # it warns of integer columns, which an image rightly has
@@ -28,31 +71,85 @@ def log_model(model: Any, example: Any) -> str:
             name="model",
             signature=signature,
             input_example=example,
+            code_paths=_code_paths(modules) or None,
+            custom_objects=_custom_objects(modules) or None,
             pip_requirements=[f"{name}=={version(name)}" for name in ("keras", "tensorflow", "numpy")],
         )
     return str(info.model_uri)
 
 
-def register_if_better(model_uri: str, data: str, digests: Mapping[str, str], val_loss: float) -> str | None:
-    """Register the model, and point the alias at it, if no incumbent has a lower validation loss on the same data.
+def register(model_uri: str, data: str, scores: Scores) -> tuple[str, str]:
+    """Register a model, and make it the champion of its data where it is better than the present one.
 
-    Returns the registered name and version, or None where the incumbent stays.
+    It is better where the 95% interval of the paired difference of losses, on the seeds that both were trained on,
+    excludes zero. Where there is no champion, or it can no longer be loaded, the model becomes it. A champion whose
+    losses cannot be compared stays: which of the two to use is then for the user to say.
+
+    Args:
+        model_uri: that of the logged model.
+        data: the data's name; each has a registered model of its own.
+        scores: what the model is compared by.
+
+    Returns:
+        the registered name and version, and why it is the champion or not.
+
     """
-    client = MlflowClient()
-    name = f"lr-pipeline-{re.sub(r'[^A-Za-z0-9]+', '-', data).strip('-')}"
-    digest = hashlib.sha256("".join(sorted(digests.values())).encode()).hexdigest()
-    incumbent = _incumbent(client, name)
-    if incumbent.get(_DATA) == digest and float(incumbent[_VAL_LOSS]) <= val_loss:
-        return None
-    tags = {_VAL_LOSS: repr(val_loss), _DATA: digest}
+    client, name = MlflowClient(), f"lr-pipeline-{re.sub(r'[^A-Za-z0-9]+', '-', data).strip('-')}"
+    better, reason = _judge(_champion(client, name), scores)
     with redirect_stderr(StringIO()):  # MLflow announces every version there
-        registered = mlflow.register_model(model_uri, name, tags=tags)
-    client.set_registered_model_alias(name, ALIAS, registered.version)
-    return f"{name} version {registered.version}"
+        registered = mlflow.register_model(model_uri, name, tags={**scores.tags, _REASON: reason})
+    client.update_model_version(name, registered.version, description=f"{ALIAS if better else 'no ' + ALIAS}: {reason}")
+    if better:
+        client.set_registered_model_alias(name, ALIAS, registered.version)
+    return f"{name} version {registered.version}", reason
 
 
-def _incumbent(client: MlflowClient, name: str) -> dict[str, str]:
+def _code_paths(modules: Sequence[ModuleType]) -> list[str]:
+    """Return the files of modules, and the folders of whole packages."""
+    found = set()
+    for module in modules:
+        top = sys.modules[module.__name__.partition(".")[0]]
+        assert top.__file__ is not None
+        found.add(str(Path(top.__file__).parent if hasattr(top, "__path__") else top.__file__))
+    return sorted(found)
+
+
+def _custom_objects(modules: Sequence[ModuleType]) -> dict[str, Any]:
+    """Return the classes and functions that modules define, by the names that Keras looks for.
+
+    MLflow stores them by reference: loading imports them from the code that goes with the model.
+    """
+    return {
+        name: value
+        for module in modules
+        for name, value in vars(module).items()
+        if (isclass(value) or isfunction(value)) and value.__module__ == module.__name__
+    }
+
+
+def _judge(champion: ModelVersion | None, scores: Scores) -> tuple[bool, str]:
+    """Return whether a model with these scores becomes the champion, and why."""
+    if champion is None:
+        return True, "there was no champion that can be loaded"
+    tags, who = champion.tags, f"version {champion.version}"
+    if tags.get(_COMPARABLE) != scores.tags[_COMPARABLE]:
+        return False, f"{who} stays: it was trained on other data or by another loss, so that losses do not compare"
+    earlier = {int(seed): float(loss) for seed, loss in json.loads(tags[_LOSSES]).items()}
+    common = [seed for seed in scores.losses if seed in earlier]
+    if len(common) < 2:
+        return False, f"{who} stays: {len(common)} seeds in common are too few to compare"
+    gain = paired_difference([earlier[seed] for seed in common], [scores.losses[seed] for seed in common])
+    bounds = f"{gain.mean:.3g} (95% interval {gain.low:.3g} to {gain.high:.3g}) on {len(common)} paired seeds"
+    if gain.low > 0:
+        return True, f"better than {who} by {bounds}"
+    return False, f"{who} stays: the gain over it is {bounds}, which does not exclude zero"
+
+
+def _champion(client: MlflowClient, name: str) -> ModelVersion | None:
+    """Return the champion; None where there is none, or its files are gone."""
     try:
-        return dict(client.get_model_version_by_alias(name, ALIAS).tags)
-    except mlflow.exceptions.MlflowException:
-        return {}
+        champion = client.get_model_version_by_alias(name, ALIAS)
+        get_model_info(f"models:/{name}/{champion.version}")
+    except (MlflowException, OSError):
+        return None
+    return champion

@@ -1,4 +1,11 @@
-"""The registry: a better model takes the alias, a worse one is not registered."""
+"""Logged models, and which of them is the champion."""
+
+import importlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import keras
 import mlflow
@@ -6,12 +13,15 @@ import numpy as np
 import pytest
 
 from pipeline.tracking import Store
-from pipeline.tracking.models import ALIAS, log_model, register_if_better
+from pipeline.tracking.models import ALIAS, Scores, log_model, register
+
+COMPARABLE = {"x_val": "1" * 64, "loss": "crossentropy"}
+NAME = "lr-pipeline-a-folder-data-csv"
 
 
 @pytest.fixture(scope="module")
 def model_uri(store: Store) -> str:
-    """Give a tiny logged model."""
+    """Return a tiny logged model."""
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, activation="softmax")])
     with store.stage_run("train", "train", {}):
@@ -27,14 +37,81 @@ def test_logged_model_has_signature_and_example(model_uri: str) -> None:
     np.testing.assert_allclose(predicted.sum(axis=1), 1, rtol=1e-5)
 
 
-def test_only_a_better_model_on_the_same_data_replaces_the_champion(store: Store, model_uri: str) -> None:
-    """Whatever of the data changed, it is other data: its losses are not compared."""
-    digests = {"x_train": "1" * 64, "y_train": "2" * 64}
-    relabelled = {**digests, "y_train": "3" * 64}
-    answers = [
-        register_if_better(model_uri, "a folder/data.csv", given, loss)
-        for given, loss in ((digests, 0.5), (digests, 0.5), (digests, 0.6), (digests, 0.4), (relabelled, 0.9))
-    ]
-    name = "lr-pipeline-a-folder-data-csv"
-    assert answers == [f"{name} version 1", None, None, f"{name} version 2", f"{name} version 3"]
-    assert store.client.get_model_version_by_alias(name, ALIAS).version in (3, "3")
+@pytest.mark.parametrize(
+    ("losses", "comparable", "champion", "reason"),
+    [
+        ({0: 0.50, 1: 0.52, 2: 0.51}, COMPARABLE, "1", "there was no champion"),
+        ({0: 0.49, 1: 0.53, 2: 0.50}, COMPARABLE, "1", "does not exclude zero"),
+        ({0: 0.60, 1: 0.62, 2: 0.61}, COMPARABLE, "1", "does not exclude zero"),
+        ({7: 0.1, 8: 0.1, 2: 0.1}, COMPARABLE, "1", "1 seeds in common"),
+        ({0: 0.10, 1: 0.11, 2: 0.10}, {**COMPARABLE, "loss": "squared error"}, "1", "losses do not compare"),
+        ({0: 0.10, 1: 0.11, 2: 0.10}, {**COMPARABLE, "x_val": "2" * 64}, "1", "losses do not compare"),
+        ({0: 0.40, 1: 0.43, 2: 0.41}, COMPARABLE, "7", "better than version 1 by 0.0967 (95% interval 0.0823 to"),
+        ({0: float("inf"), 1: 0.4, 2: 0.4}, COMPARABLE, "7", "version 7 stays"),
+    ],
+)
+def test_the_champion_moves_only_to_what_is_surely_better(
+    losses: dict[int, float], comparable: dict[str, str], champion: str, reason: str, store: Store, model_uri: str
+) -> None:
+    """On paired seeds, like with like; every version says why it is the champion or not."""
+    registered, why = register(model_uri, "a folder/data.csv", Scores(comparable, losses))
+    assert reason in why
+    assert str(store.client.get_model_version_by_alias(NAME, ALIAS).version) == champion
+    version = store.client.get_model_version(NAME, registered.rpartition(" ")[2])
+    assert version.tags["pipeline.champion"] == why
+    assert version.description.startswith("champion: " if str(version.version) == champion else "no champion: ")
+
+
+def test_a_champion_that_cannot_be_loaded_is_replaced(store: Store) -> None:
+    """Its artifacts were deleted, and the registry knows nothing of it."""
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    with store.stage_run("train", "train", {}):
+        uris = [log_model(model, np.zeros((1, 2), np.float32)) for _ in range(2)]
+    register(uris[0], "lost", Scores(COMPARABLE, {0: 0.1, 1: 0.1}))
+    shutil.rmtree(mlflow.artifacts.download_artifacts(uris[0]))
+    _, why = register(uris[1], "lost", Scores(COMPARABLE, {0: 0.5, 1: 0.6}))
+    assert why == "there was no champion that can be loaded"
+    assert str(store.client.get_model_version_by_alias("lr-pipeline-lost", ALIAS).version) == "2"
+
+
+LAYERS = """
+import keras
+from scales import FACTOR
+
+class Scaled(keras.layers.Layer):
+    def call(self, inputs):
+        return FACTOR * inputs
+"""
+LOAD = """
+import sys, json, mlflow, numpy as np
+uri, example = sys.argv[1], np.array([[1.0, 2.0]], np.float32)
+whole = mlflow.pyfunc.load_model(uri).predict(example)
+network = mlflow.tensorflow.load_model(uri).predict(example, verbose=0)
+print(json.dumps([np.asarray(whole).tolist(), np.asarray(network).tolist()]))
+"""
+
+
+def test_a_users_own_layers_are_found_wherever_the_model_is_loaded(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a fresh process in another folder, which cannot import the module, nor what that imports."""
+    code, elsewhere = tmp_path / "code", tmp_path / "elsewhere"
+    code.mkdir()
+    elsewhere.mkdir()
+    (code / "own_layers.py").write_text(LAYERS, encoding="utf-8")
+    (code / "scales.py").write_text("FACTOR = 3.0\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(code))
+    modules = [importlib.import_module(name) for name in ("own_layers", "scales")]
+    model = keras.Sequential([keras.Input((2,)), modules[0].Scaled()])
+    with store.stage_run("train", "train", {}):
+        uri = log_model(model, np.ones((1, 2), np.float32), modules)
+    ended = subprocess.run(
+        [sys.executable, "-c", LOAD, uri],
+        cwd=elsewhere,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "MLFLOW_TRACKING_URI": mlflow.get_tracking_uri()},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    assert json.loads(ended.stdout.splitlines()[-1]) == [[[3.0, 6.0]], [[3.0, 6.0]]]

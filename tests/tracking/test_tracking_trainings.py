@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from pipeline.evaluation import Evaluation, Training
 from pipeline.tracking import Label, StageRun, Store, TrainingLog
 from pipeline.tracking.trainings import read_evaluation, read_training
-from tests.tracking.conftest import CANDIDATE, QUESTION, make_log, make_training
+from tests.tracking.conftest import QUESTION, make_log, make_training
 
 TRIAL = Label("trial", QUESTION.name, "trial")
 OTHER = QUESTION.trying(initial_lr=0.04)
