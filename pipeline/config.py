@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pipeline.errors import InputError
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.schedules import SCHEMES, Spacing, parse_params, validate
+from pipeline.user_code import is_function
 
 OptimizerName = Literal["sgd", "adam", "adamw", "adadelta", "adamax", "rmsprop", "nadam", "adagrad", "lion"]
 SamplerName = Literal["tpe", "random", "quasi-random", "grid"]
@@ -27,7 +28,6 @@ RUN_CONTROL = frozenset({"experiment_name", "fresh"})
 Options = TypeVar("Options", bound="PrepareOptions")
 
 _WHOLE = re.compile(r"[0-9]{1,9}")
-_MODULE_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 def _none_if_empty(value: object) -> object:
@@ -116,7 +116,7 @@ class RangeTestOptions(PrepareOptions):
     @field_validator("model")
     @classmethod
     def _known_model(cls, value: str) -> str:
-        if value in MODELS or _MODULE_FUNCTION.fullmatch(value):
+        if value in MODELS or is_function(value):
             return value
         raise ValueError(f"expected one of {', '.join(MODELS)}, or module:function")
 

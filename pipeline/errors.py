@@ -1,4 +1,12 @@
-"""The one error that means "the user's input is wrong"."""
+"""The error that means "the user's input is wrong", and how it is worded: what was wrong, received and accepted."""
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_TENSORFLOW_NODE = re.compile(r"\{\{.*?\}\}")
+"""The place in the graph, which TensorFlow puts before its message and which says nothing to a user."""
 
 
 class InputError(ValueError):
@@ -6,3 +14,38 @@ class InputError(ValueError):
 
     The message names what was wrong, what was received and what would be accepted.
     """
+
+
+def refusal(wrong: str, received: object, accepted: str) -> InputError:
+    """Return the error for one fault of the user's input, to be raised."""
+    return InputError(f"{wrong}: received {received}; accepted: {accepted}")
+
+
+def describe(error: BaseException, limit: int = 200) -> str:
+    """Return an exception's type and message in one line, the message cut at `limit` characters."""
+    message = " ".join(_TENSORFLOW_NODE.sub("", str(error)).split())
+    return f"{type(error).__name__}: {message[:limit]}" if message else type(error).__name__
+
+
+def listed(names: Iterable[object], limit: int = 20) -> str:
+    """Return names in quotes, separated by commas; those beyond `limit` only as their number."""
+    quoted = [repr(str(name)) for name in names]
+    more = f" and {len(quoted) - limit} more" if len(quoted) > limit else ""
+    return ", ".join(quoted[:limit]) + more
+
+
+@contextmanager
+def reading(path: Path, accepted: str) -> Iterator[None]:
+    """Turn whatever a reader raises about the file at `path` into an InputError that names what is `accepted`.
+
+    Every exception is caught: there is no list of what NumPy, zlib, pandas and Arrow raise on damaged bytes, and here
+    all of it means the same.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except FileNotFoundError as error:
+        raise refusal("no such file", path, accepted) from error
+    except Exception as error:
+        raise refusal(f"cannot read {path}", describe(error), accepted) from error

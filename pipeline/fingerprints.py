@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-import sys
+import uuid
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import version
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import grimp
 
+from pipeline import user_code
 from pipeline.config import RUN_CONTROL, PrepareOptions
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -91,14 +92,14 @@ def code_files(module: str) -> list[Path]:
     return sorted({file for name in modules | packages for file in _files(name)})
 
 
-def user_code_digest(model: str) -> str:
-    """SHA-256 of the file of a user's `module:function`, found as the import will find it; "" for the built-in ones."""
-    module, colon, _ = model.partition(":")
-    name = Path(*module.split("."))
-    folders = [Path.cwd(), *map(Path, sys.path)] if colon else []
-    files = [folder / form for folder in folders for form in (name / "__init__.py", name.with_suffix(".py"))]
-    found = [file for file in files if file.is_file()][:1]
-    return _digest(found) if found else ""
+def model_digest(model: str) -> str:
+    """Return the digest of a user's model, "" for a built-in one.
+
+    A model whose source is not to be had is another one every time: nothing that depends on it is ever reused.
+    """
+    if not user_code.is_function(model):
+        return ""
+    return user_code.digest(model) or f"unknown {uuid.uuid4()}"
 
 
 @cache

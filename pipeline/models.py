@@ -1,19 +1,14 @@
 """The networks: those of the two articles, adapted to the data's shape, and the user's own."""
 
-import importlib
 import re
-import sys
-import sysconfig
-import traceback
 import weakref
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import keras
 from keras import layers
 
-from pipeline.datasets.refusals import describe
+from pipeline import user_code
 from pipeline.errors import InputError
 from pipeline.results import InputShape, Task
 
@@ -97,13 +92,14 @@ def builder(model: str, input_shape: InputShape, num_outputs: int, task: Task) -
             received = f"{model!r} for inputs named {', '.join(input_shape)}"
             raise InputError(f"model: received {received}, expected one input, or a module:function that takes several")
         return lambda: BUILT_IN[model](input_shape, num_outputs, activation)
-    function = _import(model)
+    function = _load(model)
     returned: weakref.WeakSet[keras.Model] = weakref.WeakSet()
 
     def build() -> keras.Model:
         try:
-            made = function(input_shape, num_outputs)
-        except Exception as error:
+            with user_code.working_directory_importable():
+                made = function(input_shape, num_outputs)
+        except (Exception, SystemExit) as error:
             raise InputError(f"model: {model}({input_shape}, {num_outputs}) failed with {_in_a_line(error)}") from error
         if made in returned:
             raise InputError(f"model: {model} returned the same model again, expected a new one at every call")
@@ -114,20 +110,13 @@ def builder(model: str, input_shape: InputShape, num_outputs: int, task: Task) -
     return build
 
 
-def _import(model: str) -> Callable[[InputShape, int], object]:
-    module_name, _, function_name = model.partition(":")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
+def _load(model: str) -> Callable[..., object]:
+    if not user_code.is_function(model):
+        raise InputError(f"model: received {model!r}, expected {', '.join(BUILT_IN)}, or module:function")
     try:
-        function = getattr(importlib.import_module(module_name), function_name)
-    except (Exception, SystemExit) as error:  # importing runs the user's code, which may raise anything
-        raise InputError(
-            f"model: received {model!r}, expected {', '.join(BUILT_IN)}, or module:function found on PYTHONPATH"
-            f" or in the working directory ({_in_a_line(error)})"
-        ) from error
-    if not callable(function):
-        raise InputError(f"model: received {model!r}, which is not callable, expected a function")
-    return function  # type: ignore[no-any-return]
+        return user_code.load(model, "a function of (input_shape, num_outputs) that returns a Keras model")
+    except InputError as error:
+        raise InputError(f"model: {error}; or model={' or '.join(BUILT_IN)}") from error
 
 
 def _checked(name: str, model: object, input_shape: InputShape, num_outputs: int) -> keras.Model:
@@ -164,8 +153,5 @@ def _batched(input_shape: InputShape) -> Any:
 
 
 def _in_a_line(error: BaseException) -> str:
-    """The exception, without the bold type that Keras writes, and the line of the user's code it came through."""
-    message = _BOLD.sub("", describe(error))
-    foreign = (__file__, "<frozen ", *(sysconfig.get_path(kind) for kind in ("stdlib", "purelib", "platlib")))
-    own = [at for at in traceback.extract_tb(error.__traceback__) if not at.filename.startswith(foreign)]
-    return f"{message} at {Path(own[-1].filename).name}, line {own[-1].lineno}" if own else message
+    """Return an exception, without the bold type that Keras writes, and the line of the user's code it came through."""
+    return _BOLD.sub("", user_code.blamed(error))

@@ -301,6 +301,7 @@ class TrainResult(Result):
     seeds: tuple[SeedScore, ...]
     winner: Candidate
     registered: str | None
+    champion: str = ""
 
 
 class ReportResult(Result):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from pipeline.datasets.arrays import Array
-from pipeline.datasets.refusals import refusal
+from pipeline.errors import refusal
 
 _X_KINDS = "numbers or booleans, as [n, features], [n, height, width] or [n, height, width, channels]"
 _Y_KINDS = "integers, text or booleans (classification) or floats (regression)"

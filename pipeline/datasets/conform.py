@@ -15,8 +15,8 @@ from pipeline.datasets.checks import (
 )
 from pipeline.datasets.fields import pack
 from pipeline.datasets.large import Rows, as_inputs, with_channels
-from pipeline.datasets.refusals import listed, refusal
 from pipeline.datasets.streams import Reader, Stream
+from pipeline.errors import listed, refusal
 
 _Examples = tuple[Inputs, Array, Array | None]
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.datasets.arrays import Array, Raw
 from pipeline.datasets.mapping import NAMES, map_npz, raw_of_arrays, uncompressed_size
-from pipeline.datasets.refusals import reading, refusal
+from pipeline.errors import reading, refusal
 
 IDX_STEMS = {
     "x_train": "train-images",

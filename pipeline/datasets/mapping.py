@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from pipeline.datasets.arrays import Array, Raw
-from pipeline.datasets.refusals import reading, refusal
+from pipeline.errors import reading, refusal
 
 _LOCAL_HEADER = 30
 """Bytes of a zip member's own header, before its name and its extra field, whose lengths are the header's last four."""

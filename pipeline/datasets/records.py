@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.datasets.arrays import Raw
-from pipeline.datasets.refusals import listed, reading, refusal
 from pipeline.datasets.streams import read_datasets
+from pipeline.errors import listed, reading, refusal
 
 _ACCEPTED = (
     "tf.train.Example records with a feature `image` (one encoded PNG, JPEG, BMP or GIF image, all of one size) or `x`"

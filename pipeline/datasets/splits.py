@@ -8,8 +8,8 @@ from pipeline.datasets.arrays import Array, Index, Inputs, Raw, RowNumbers, Spli
 from pipeline.datasets.checks import label_kind
 from pipeline.datasets.conform import conform
 from pipeline.datasets.large import blocks, take
-from pipeline.datasets.refusals import listed, refusal
 from pipeline.datasets.streams import Stream
+from pipeline.errors import listed, refusal
 from pipeline.results import Scaling, Scalings
 
 

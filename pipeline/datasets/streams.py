@@ -9,7 +9,7 @@ import numpy.typing as npt
 from pipeline.datasets.arrays import Array, Raw, RowNumbers
 from pipeline.datasets.checks import is_one_hot, plain_labels
 from pipeline.datasets.large import as_inputs, block_length
-from pipeline.datasets.refusals import describe, listed, refusal
+from pipeline.errors import describe, listed, refusal
 
 Batch = tuple[Array, ...]
 """`(x, y)` or `(x, y, weights)`."""

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.datasets.arrays import Array, Raw
-from pipeline.datasets.refusals import listed, reading, refusal
+from pipeline.errors import listed, reading, refusal
 
 MAX_CATEGORIES = 255
 """A text column with more distinct values is refused: it is a name or an identifier, not a category."""

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from pipeline.config import PrepareOptions
 from pipeline.console import Status
 from pipeline.datasets import Splits, load_splits
-from pipeline.fingerprints import user_code_digest
+from pipeline.fingerprints import model_digest
 from pipeline.results import PrepareResult, RangeTestResult, SearchResult, TrainResult
 from pipeline.tracking import Finished, StageRun, Store
 
@@ -86,4 +86,4 @@ class Context(Generic[Options]):
 def inputs(options: PrepareOptions, runs: Mapping[str, Finished]) -> dict[str, str]:
     """Return the digests of the prepared data and of the user's model, where there are any."""
     data = PrepareResult.model_validate_json(runs["prepare"].result).digests if "prepare" in runs else {}
-    return {**data, "model": user_code_digest(getattr(options, "model", ""))}
+    return {**data, "model": model_digest(getattr(options, "model", ""))}

@@ -13,7 +13,7 @@ from pipeline.articles.splitting import split_as_articles
 from pipeline.config import RangeTestOptions, ReproduceOptions
 from pipeline.datasets import Raw, Splits
 from pipeline.evaluation import Candidate, Evaluation, Training, answers
-from pipeline.fingerprints import fingerprint, user_code_digest
+from pipeline.fingerprints import fingerprint, model_digest
 from pipeline.results import ExperimentResult, SeedScore
 from pipeline.stages.asking import Asking, executor_for, training_log
 from pipeline.stages.context import Context
@@ -124,7 +124,7 @@ class Laboratory:
 
     def _digests(self, experiment: Experiment) -> dict[str, str]:
         """Return the digests of the data and of the network of an experiment."""
-        model = f"{experiment.model} {user_code_digest(experiment.model)}"
+        model = f"{experiment.model} {model_digest(experiment.model)}"
         return {**datasets.digests(self.splits(experiment.article)), "model": model}
 
     def _settings(self, experiment: Experiment, candidate: Candidate, epochs: int, seeds: int) -> RangeTestOptions:

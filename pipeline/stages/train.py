@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 
+from pipeline import user_code
 from pipeline.config import TrainOptions
 from pipeline.datasets import head, named
 from pipeline.errors import InputError
@@ -14,7 +15,7 @@ from pipeline.stages.asking import asking
 from pipeline.stages.context import Context
 from pipeline.tracking import Label
 from pipeline.tracking.integrity import write_text
-from pipeline.tracking.models import log_model, register_if_better
+from pipeline.tracking.models import Scores, log_model, register
 
 
 def summary(result: TrainResult) -> str:
@@ -40,15 +41,19 @@ def run(context: Context[TrainOptions]) -> TrainResult:
     serving = trainer.executor.served(trainings[best])
     serving.save(context.run.folder / "model.keras")
     context.status.begin("logging the model")
-    model_uri = log_model(serving, named(head(upstream.splits.x_train, 5)))
-    data = upstream.prepare
+    modules = user_code.local_modules(options.model) if user_code.is_function(options.model) else []
+    model_uri = log_model(serving, named(head(upstream.splits.x_train, 5)), modules)
+    losses = {one.seed: training.loss_by(options.judged_by) for one, training in zip(asked, trainings, strict=True)}
+    comparable = {**upstream.prepare.digests, **trainer.executor.objective(winner), "by": options.objective}
+    registered, champion = register(model_uri, upstream.prepare.data, Scores(comparable, losses))
     return TrainResult(
         test_loss=means["test_loss"],
         test_accuracy=means.get("test_accuracy"),
         val_loss=means["val_loss"],
         seeds=tuple(scores),
         winner=winner,
-        registered=register_if_better(model_uri, data.data, data.digests, means["val_loss"]),
+        registered=registered,
+        champion=champion,
     )
 
 

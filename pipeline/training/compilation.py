@@ -7,8 +7,7 @@ from typing import Any
 import keras
 
 from pipeline import optimizers
-from pipeline.datasets.refusals import describe
-from pipeline.errors import InputError
+from pipeline.errors import InputError, describe
 from pipeline.results import Task
 from pipeline.training import keras_internals
 from pipeline.training.examples import Examples

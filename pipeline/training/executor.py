@@ -1,5 +1,6 @@
 """Trainings in this process: it owns the engines, and one copy of the data for all of them."""
 
+import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.datasets import Splits, Stream
-from pipeline.evaluation import Evaluation, Training
+from pipeline.evaluation import Candidate, Evaluation, Training
 from pipeline.models import Builder
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.schedules import rewriter
@@ -68,9 +69,19 @@ class InProcess:
 
         """
         if objective != VAL_LOSS:
-            engine = self._engine(evaluation)
+            engine = self._engine(evaluation.candidate)
             short = evaluation.curve(engine.steps_per_epoch)[:1]
             engine.train(short, evaluation.seed, validations=1).loss_by(objective)
+
+    def objective(self, candidate: Candidate) -> dict[str, str]:
+        """Return what losses stand for: equal for two networks whose losses on the same examples can be compared.
+
+        That is the loss function; and where the network adds penalties of its own, these, hence the network too.
+        """
+        model = self._engine(candidate).model
+        loss = model.loss if isinstance(model.loss, str) else keras.saving.serialize_keras_object(model.loss)
+        weights = [variable.path for variable in model.trainable_variables] if model.losses else []
+        return {"loss": json.dumps(loss, sort_keys=True, default=str), "penalised": json.dumps(weights)}
 
     def served(self, training: Training) -> keras.Model:
         """Return a model of raw inputs with the final weights of a training that holds them."""
@@ -83,8 +94,8 @@ class InProcess:
     def _network(self) -> Network:
         return Network(self._problem.build, self._problem.precision)
 
-    def _engine(self, evaluation: Evaluation) -> Trainer:
-        key = optimizer, batch_size = evaluation.candidate.optimizer, evaluation.candidate.batch_size
+    def _engine(self, candidate: Candidate) -> Trainer:
+        key = optimizer, batch_size = candidate.optimizer, candidate.batch_size
         if key not in self._engines:
             self._engines[key] = shared_engine(
                 self._network,
@@ -96,7 +107,7 @@ class InProcess:
         return self._engines[key]
 
     def _train(self, evaluation: Evaluation) -> Training:
-        return train(self._engine(evaluation), evaluation)
+        return train(self._engine(evaluation.candidate), evaluation)
 
 
 def train(

@@ -1,0 +1,228 @@
+"""The user's own code, named as `module:function`: found, digested, imported and, where it fails, blamed.
+
+One place for models and data alike, so that what is digested is what will be imported.
+"""
+
+import ast
+import hashlib
+import importlib
+import importlib.machinery
+import sys
+import sysconfig
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pipeline.errors import InputError, describe, listed, refusal
+
+_INSTALLED = tuple(sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib"))
+_PLACE = "a module on PYTHONPATH or in the working directory"
+
+
+class _NoSourceError(Exception):
+    """A module has no source that could be digested."""
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A local module: its name, its file, and whether it is a package."""
+
+    name: str
+    file: Path
+    is_package: bool
+
+
+def is_function(reference: str) -> bool:
+    """Return whether a text has the form `module:function`; the module's name may have dots."""
+    module, colon, function = reference.partition(":")
+    return bool(colon) and function.isidentifier() and all(part.isidentifier() for part in module.split("."))
+
+
+def digest(reference: str) -> str | None:
+    """Return the SHA-256 of the source of a `module:function`, with the local modules that it imports in turn.
+
+    No code of the user's is run. None where there is no source to read, as behind an import hook, of a built-in or of a
+    compiled module: then nobody can know whether it is still the same, and nothing that depends on it may be reused.
+    """
+    try:
+        sources = _sources(reference)
+    except _NoSourceError:
+        return None
+    parts = [f"{source.name} {hashlib.sha256(source.file.read_bytes()).hexdigest()}" for source in sources]
+    return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()
+
+
+def local_modules(reference: str) -> list[ModuleType]:
+    """Return the modules behind a `module:function`, local ones only, as far as they have been imported."""
+    try:
+        sources = _sources(reference)
+    except _NoSourceError:
+        return []
+    own = __name__.partition(".")[0]
+    names = [source.name for source in sources if source.name.partition(".")[0] != own]
+    return [sys.modules[name] for name in names if name in sys.modules]
+
+
+def load(reference: str, accepted: str) -> Callable[..., Any]:
+    """Import a `module:function`, found on PYTHONPATH or in the working directory.
+
+    Args:
+        reference: the text that the user gave.
+        accepted: what the function would have to be, in words.
+
+    Raises:
+        InputError: if there is no such module or function, or the module raises something.
+
+    """
+    name, _, attribute = reference.partition(":")
+    module: ModuleType | None = None
+    with working_directory_importable(), blaming(f"module {name}", accepted):
+        try:
+            module = importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            # Only the named module or a parent of it: an import that fails inside it is the module's own fault.
+            if not f"{name}.".startswith(f"{error.name}."):
+                raise
+    if module is None:
+        raise refusal("no such module", reference, f"{_PLACE}{_nearest(name, _neighbours())}")
+    function = getattr(module, attribute, None)
+    if not callable(function):
+        public = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        known = f"a function of {name}, which has {listed(public) or 'none'}{_nearest(attribute, public)}"
+        raise refusal("no such function", reference, known)
+    return function  # type: ignore[no-any-return]
+
+
+@contextmanager
+def working_directory_importable() -> Iterator[None]:
+    """Let imports fall back on the working directory; last, so that its files replace no installed module."""
+    entry = str(Path.cwd())
+    if entry in sys.path:
+        yield
+        return
+    sys.path.append(entry)
+    try:
+        yield
+    finally:
+        sys.path.remove(entry)
+
+
+@contextmanager
+def blaming(what: str, accepted: str) -> Iterator[None]:
+    """Report whatever the user's code raises, SystemExit included, with the line of it that it comes from.
+
+    Raises:
+        InputError: which names `what` failed and what would be accepted.
+
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise refusal(f"{what} failed", blamed(error), accepted) from error
+
+
+def blamed(error: BaseException) -> str:
+    """Return an exception in a line, with the last line of the user's own code that it passed through, if any."""
+    foreign = (str(Path(__file__).parent), "<frozen ", *_INSTALLED)
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(foreign)]
+    place = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
+    return describe(error) + place
+
+
+def _sources(reference: str) -> list[_Source]:
+    """Return the named module, and the local modules that it imports, directly or not."""
+    found: dict[str, _Source] = {}
+    with working_directory_importable():
+        waiting = _with_packages(reference.partition(":")[0])
+        required = set(waiting)
+        while waiting:
+            name = waiting.pop()
+            if name in found:
+                continue
+            source = _source(name, required=name in required)
+            if source is not None:
+                found[name] = source
+                waiting += [one for imported in _imported(source) for one in _with_packages(imported)]
+    return list(found.values())
+
+
+def _with_packages(name: str) -> list[str]:
+    """Return a dotted name and those of the packages it lies in, which an import runs too."""
+    parts = name.split(".")
+    return [".".join(parts[: depth + 1]) for depth in range(len(parts))]
+
+
+def _source(name: str, *, required: bool) -> _Source | None:
+    """Return where a local module lies; None for an installed one, or a name that is no module."""
+    spec = _spec(name)
+    if spec is None or spec.origin in ("built-in", "frozen"):
+        if required:
+            raise _NoSourceError(name)
+        return None
+    if spec.origin is None and spec.loader is None:
+        return None  # a namespace package, which has no code
+    if spec.origin is None:
+        raise _NoSourceError(name)
+    if not required and spec.origin.startswith(_INSTALLED):
+        return None
+    if not isinstance(spec.loader, importlib.machinery.SourceFileLoader):
+        raise _NoSourceError(name)
+    return _Source(name, Path(spec.origin), spec.submodule_search_locations is not None)
+
+
+def _spec(name: str) -> ModuleSpec | None:
+    """Find a module as the import will, without importing the packages it lies in."""
+    path: Any = None
+    spec: ModuleSpec | None = None
+    for package in _with_packages(name):
+        spec = next(filter(None, (_asked(finder, package, path) for finder in sys.meta_path)), None)
+        if spec is None:
+            return None
+        path = spec.submodule_search_locations or []
+    return spec
+
+
+def _asked(finder: Any, name: str, path: Any) -> ModuleSpec | None:
+    spec: ModuleSpec | None = finder.find_spec(name, path) if hasattr(finder, "find_spec") else None
+    return spec
+
+
+def _imported(source: _Source) -> Iterator[str]:
+    """Yield the names that a module imports, wherever in it; a name that is imported from a module may be one too."""
+    try:
+        tree = ast.parse(source.file.read_bytes())
+    except SyntaxError:  # importing it will say so
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = _absolute(source, node)
+            yield from (name for name in (base, *(f"{base}.{alias.name}" for alias in node.names)) if name)
+
+
+def _absolute(source: _Source, node: ast.ImportFrom) -> str:
+    """Return the absolute name of what an import takes names from."""
+    if not node.level:
+        return node.module or ""
+    above = source.name.split(".")
+    package = above[: len(above) - node.level + source.is_package]
+    return ".".join([*package, *([node.module] if node.module else [])])
+
+
+def _neighbours() -> list[str]:
+    return [file.stem for file in Path.cwd().glob("*.py")]
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    """Return a hint at the nearest known name, or ""."""
+    close = get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""

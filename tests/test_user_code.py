@@ -1,0 +1,158 @@
+"""User code: found as the import finds it, digested with what it imports, and blamed for what it does."""
+
+import importlib.abc
+import importlib.machinery
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from pipeline import user_code
+from pipeline.errors import InputError
+from pipeline.fingerprints import model_digest
+
+FILES = {
+    "networks.py": "import numpy\nfrom blocks import dense\n\ndef build(shape, outputs):\n    import late\n",
+    "blocks.py": "import deep.inner as inner\nfrom deep import named\n\ndense = inner.WIDTH\n",
+    "late.py": "A = 1\n",
+    "unrelated.py": "A = 1\n",
+    "deep/__init__.py": "",
+    "deep/inner.py": "from .beside import WIDTH\n",
+    "deep/beside.py": "WIDTH = 8\n",
+    "deep/named.py": "A = 1\n",
+    "deep/unused.py": "A = 1\n",
+    "spaced/loading.py": "from spaced import more\n",
+    "spaced/more.py": "A = 1\n",
+}
+"""A user's folder. Its `networks` imports everything but `unrelated`, `deep.unused` and the folder `spaced`."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Make the folder the working directory; forget its modules afterwards."""
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    known, path = set(sys.modules), list(sys.path)
+    yield tmp_path
+    assert sys.path == path
+    for name in set(sys.modules) - known:
+        del sys.modules[name]
+
+
+def edited(folder: Path, file: str) -> None:
+    """Change a file without changing what it does."""
+    with (folder / file).open("a", encoding="utf-8") as text:
+        text.write("# edited\n")
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["networks.py", "blocks.py", "late.py", "deep/__init__.py", "deep/inner.py", "deep/beside.py", "deep/named.py"],
+)
+def test_an_edit_of_what_it_imports_changes_the_digest(folder: Path, file: str) -> None:
+    """Directly or in turn, at the top or in a function, by absolute or relative names."""
+    before = user_code.digest("networks:build")
+    assert before is not None
+    edited(folder, file)
+    assert user_code.digest("networks:build") != before
+
+
+@pytest.mark.parametrize("file", ["unrelated.py", "deep/unused.py", "spaced/loading.py"])
+def test_an_edit_of_anything_else_does_not(folder: Path, file: str) -> None:
+    """Nor does the folder that the code lies in."""
+    before = user_code.digest("networks:build")
+    edited(folder, file)
+    assert user_code.digest("networks:build") == before
+
+
+def test_nothing_of_it_is_run(folder: Path) -> None:
+    """A module with side effects is digested without them."""
+    (folder / "networks.py").write_text("raise SystemExit('run')\n", encoding="utf-8")
+    assert user_code.digest("networks:build") is not None
+    assert "networks" not in sys.modules
+
+
+def test_packages_without_init_are_found(folder: Path) -> None:
+    """As the import finds them."""
+    before = user_code.digest("spaced.loading:load")
+    assert before is not None
+    edited(folder, "spaced/more.py")
+    assert user_code.digest("spaced.loading:load") != before
+
+
+def test_unfinished_code_is_digested_too(folder: Path) -> None:
+    """What is wrong with it is said when it is imported."""
+    (folder / "networks.py").write_text("def build(:\n", encoding="utf-8")
+    assert user_code.digest("networks:build") is not None
+    with pytest.raises(InputError, match="module networks failed: received SyntaxError"):
+        user_code.load("networks:build", "a function")
+
+
+def test_the_working_directory_comes_last(folder: Path) -> None:
+    """A file named like an installed module replaces it neither in the digest nor in the import."""
+    (folder / "keras.py").write_text("raise RuntimeError('shadowed')\n", encoding="utf-8")
+    before = user_code.digest("keras:Sequential")
+    edited(folder, "keras.py")
+    assert user_code.digest("keras:Sequential") == before
+    assert user_code.load("keras:Sequential", "a class").__module__.startswith("keras.")
+
+
+class Hook(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """An import hook that makes a module `woven` out of nothing."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Find `woven` alone."""
+        return importlib.machinery.ModuleSpec(name, self, origin="woven") if name == "woven" else None
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        """Leave that to Python."""
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Give it a function."""
+        vars(module)["build"] = lambda shape, outputs: None
+
+
+@pytest.mark.parametrize("reference", ["woven:build", "weaver:build", "math:sqrt", "nowhere:build"])
+def test_code_without_source_has_no_digest(folder: Path, monkeypatch: pytest.MonkeyPatch, reference: str) -> None:
+    """From an import hook, directly or in turn, or built in: its key is never the same, so that nothing is reused."""
+    (folder / "weaver.py").write_text("from woven import build\n", encoding="utf-8")
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Hook()])
+    assert user_code.digest(reference) is None
+    assert model_digest(reference) != model_digest(reference)
+    assert callable(user_code.load("woven:build", "a function"))
+
+
+def test_built_in_models_have_nothing_to_digest() -> None:
+    """And one of this project's own, by its module, has a digest."""
+    assert model_digest("cnn") == model_digest("mlp") == ""
+    assert model_digest("pipeline.models:keras_example") == model_digest("pipeline.models:keras_example") != ""
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("netwroks:build", "no such module: received netwroks:build; .* did you mean 'networks'?"),
+        ("networks:biuld", "no such function: received networks:biuld; .* which has .*'build'; did you mean 'build'?"),
+        ("unrelated:A", "no such function: received unrelated:A; accepted: a function of unrelated, which has none"),
+    ],
+)
+def test_a_wrong_name_shows_the_nearest(folder: Path, reference: str, message: str) -> None:
+    """In one line, with what was received."""
+    with pytest.raises(InputError, match=message.replace("?", r"\?")):
+        user_code.load(reference, "a function")
+
+
+def test_modules_behind_a_reference_are_listed_once_imported(folder: Path) -> None:
+    """Local ones only: they go with a model that is sent elsewhere."""
+    assert user_code.local_modules("networks:build") == []
+    user_code.load("networks:build", "a function")
+    names = sorted(module.__name__ for module in user_code.local_modules("networks:build"))
+    assert names == ["blocks", "deep", "deep.beside", "deep.inner", "deep.named", "networks"]
+    assert user_code.local_modules("pipeline.models:cnn") == []
