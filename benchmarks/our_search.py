@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+from pipeline.range_test.result import summarize, with_refinement
 
 from pipeline import search
 from pipeline.config import REFINE_OFF, SearchOptions
 from pipeline.evaluation import Evaluation
 from pipeline.range_test import bounds, explore, updates_for
 from pipeline.range_test.refinement import refine, short_share, starting_rate
-from pipeline.range_test.result import summarize, with_refinement
 from pipeline.results import RangeTestResult, SearchResult
 from pipeline.search import Evaluate, Plan, Space, budgets
 

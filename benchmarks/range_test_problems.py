@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_diabetes
 
 from pipeline import datasets, schedules
-from pipeline.datasets import Splits
+from pipeline.datasets import Scaling, Splits
 from pipeline.models import Builder, builder
-from pipeline.results import Scaling
 from pipeline.training import Trainer
 
 Floats = NDArray[np.float64]

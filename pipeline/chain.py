@@ -18,9 +18,10 @@ from pipeline.articles.splitting import refuse_unusable
 from pipeline.articles.table import searches
 from pipeline.config import PrepareOptions, ReproduceOptions, SearchOptions, TrainOptions
 from pipeline.console import Status, native_messages_hidden
+from pipeline.datasets import PrepareResult
 from pipeline.fingerprints import fingerprint
 from pipeline.loading import quick_imports
-from pipeline.results import PrepareResult, ReportResult
+from pipeline.results import ReportResult
 from pipeline.stages.context import ARTICLES, REPORTS, Context, Upstream, inputs
 from pipeline.tracking import Finished, StageRun, Store
 from pipeline.tracking.integrity import write_text

@@ -9,8 +9,8 @@ import keras
 from keras import layers
 
 from pipeline import user_code
+from pipeline.datasets import InputShape, Task
 from pipeline.errors import InputError
-from pipeline.results import InputShape, Task
 
 Builder = Callable[[], keras.Model]
 

@@ -7,7 +7,6 @@ from pydantic import BaseModel
 from pipeline.evaluation import STRICT, Candidate
 from pipeline.objective import VAL_LOSS, Objective
 
-Task = Literal["classification", "regression"]
 ClaimVerdict = Literal["supported", "not supported", "within noise", "not run"]
 
 
@@ -15,42 +14,6 @@ class Result(BaseModel):
     """Base of all results: immutable, and unknown fields are refused."""
 
     model_config = STRICT
-
-
-class Scaling(Result):
-    """How raw inputs become network inputs: `(x - offset) / scale`, by training statistics.
-
-    `offset` and `scale` hold one number (images) or one number a feature (tables).
-    """
-
-    offset: tuple[float, ...]
-    scale: tuple[float, ...]
-
-
-InputShape = tuple[int, ...] | dict[str, tuple[int, ...]]
-"""The shape of one example without the batch axis; of each input by name where there are several."""
-
-Scalings = Scaling | dict[str, Scaling]
-"""One scaling, or one of each input by name."""
-
-
-class PrepareResult(Result):
-    """The data after splitting. `digests` maps each artifact to its SHA-256."""
-
-    data: str
-    task: Task
-    input_shape: InputShape
-    num_outputs: int
-    classes: tuple[str, ...]
-    train_examples: int
-    validation_examples: int
-    test_examples: int
-    scaling: Scalings
-    digests: dict[str, str]
-
-    def steps_per_epoch(self, batch_size: int) -> int:
-        """Return the updates in a pass over the training set."""
-        return -(-self.train_examples // batch_size)
 
 
 class Tried(Result):

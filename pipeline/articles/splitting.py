@@ -5,10 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.articles.experiment import Article
-from pipeline.datasets import Raw, Splits, split
+from pipeline.datasets import PrepareResult, Raw, Splits, split
 from pipeline.datasets.splits import assemble
 from pipeline.errors import InputError
-from pipeline.results import PrepareResult
 
 _KEPT = 0.8
 """The fraction that article b trains on; its `validation_split` holds out the rest."""

@@ -5,21 +5,36 @@ file. Everything a user can get wrong ends in one `InputError`. pandas, scikit-l
 where they are used, so importing this package is cheap.
 """
 
-from pipeline.datasets.arrays import Inputs, Raw, Splits
-from pipeline.datasets.fields import input_shape, named
-from pipeline.datasets.files import file_digest
+from pipeline.datasets.arrays import (
+    Inputs,
+    InputShape,
+    PrepareResult,
+    Raw,
+    Scaling,
+    Scalings,
+    Splits,
+    Task,
+    input_shape,
+    named,
+)
 from pipeline.datasets.large import Rows, blocks, head
+from pipeline.datasets.npy import file_digest
 from pipeline.datasets.sources import load, source_digest
 from pipeline.datasets.splits import split
 from pipeline.datasets.storage import digests, load_splits, save
 from pipeline.datasets.streams import Stream
 
 __all__ = [
+    "InputShape",
     "Inputs",
+    "PrepareResult",
     "Raw",
     "Rows",
+    "Scaling",
+    "Scalings",
     "Splits",
     "Stream",
+    "Task",
     "blocks",
     "digests",
     "file_digest",

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from pipeline.datasets.arrays import Array, Inputs, Raw
+from pipeline.datasets.arrays import Array, Inputs, Raw, pack
 from pipeline.datasets.checks import (
     are_bytes,
     check_inputs,
@@ -13,7 +13,6 @@ from pipeline.datasets.checks import (
     plain_labels,
     plain_weights,
 )
-from pipeline.datasets.fields import pack
 from pipeline.datasets.large import Rows, as_inputs, with_channels
 from pipeline.datasets.streams import Reader, Stream
 from pipeline.errors import listed, refusal

@@ -11,9 +11,9 @@ import numpy as np
 
 from pipeline.datasets.arrays import Raw
 from pipeline.datasets.conform import conform
-from pipeline.datasets.files import file_digest, idx_files, read_idx_folder, read_npz
 from pipeline.datasets.functions import read_function
-from pipeline.datasets.mapping import is_npy_folder, npy_files, read_npy_folder
+from pipeline.datasets.idx import idx_files, read_idx_folder
+from pipeline.datasets.npy import file_digest, is_npy_folder, npy_files, read_npy_folder, read_npz
 from pipeline.datasets.records import read_records, record_files
 from pipeline.datasets.tables import read_csv, read_parquet
 from pipeline.errors import describe, refusal

@@ -4,13 +4,12 @@ import math
 
 import numpy as np
 
-from pipeline.datasets.arrays import Array, Index, Inputs, Raw, RowNumbers, Splits
+from pipeline.datasets.arrays import Array, Index, Inputs, Raw, RowNumbers, Scaling, Scalings, Splits
 from pipeline.datasets.checks import label_kind
 from pipeline.datasets.conform import conform
 from pipeline.datasets.large import blocks, take
 from pipeline.datasets.streams import Stream
 from pipeline.errors import listed, refusal
-from pipeline.results import Scaling, Scalings
 
 
 def split(raw: Raw, seed: int, validation_fraction: float = 0.2, test_fraction: float = 0.2) -> Splits:

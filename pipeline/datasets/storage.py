@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from pipeline.datasets.arrays import Array, Index, Inputs, Raw, Splits
+from pipeline.datasets.arrays import Array, Index, Inputs, Raw, Scalings, Splits
 from pipeline.datasets.checks import plain_labels
-from pipeline.datasets.files import open_npz
 from pipeline.datasets.large import Rows, as_inputs, blocks, with_channels
+from pipeline.datasets.npy import open_npz
 from pipeline.datasets.sources import read
 from pipeline.datasets.splits import assemble
 from pipeline.datasets.streams import Reader, Stream
 from pipeline.errors import reading, refusal
-from pipeline.results import Scalings
 
 _ARRAYS = ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test")
 _SCALINGS: TypeAdapter[Scalings] = TypeAdapter(Scalings)

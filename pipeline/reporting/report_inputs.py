@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.datasets.arrays import PrepareResult
 from pipeline.reporting.training_figures import NamedTraining
-from pipeline.results import PrepareResult, RangeTestResult, SearchResult, TrainResult
+from pipeline.results import RangeTestResult, SearchResult, TrainResult
 from pipeline.schedules import Array
 
 

@@ -8,9 +8,9 @@ from typing import Generic, TypeVar
 
 from pipeline.config import PrepareOptions
 from pipeline.console import Status
-from pipeline.datasets import Splits, load_splits
+from pipeline.datasets import PrepareResult, Splits, load_splits
 from pipeline.fingerprints import model_digest
-from pipeline.results import PrepareResult, RangeTestResult, SearchResult, TrainResult
+from pipeline.results import RangeTestResult, SearchResult, TrainResult
 from pipeline.tracking import Finished, StageRun, Store
 
 Options = TypeVar("Options", bound=PrepareOptions)

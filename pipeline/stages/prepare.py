@@ -2,7 +2,7 @@
 
 from pipeline import datasets, interruption
 from pipeline.config import PrepareOptions
-from pipeline.results import PrepareResult
+from pipeline.datasets import PrepareResult
 from pipeline.stages.context import SPLITS, Context
 from pipeline.tracking.store import log_dataset
 

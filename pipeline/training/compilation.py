@@ -7,8 +7,8 @@ from typing import Any
 import keras
 
 from pipeline import optimizers
+from pipeline.datasets import Task
 from pipeline.errors import InputError, describe
-from pipeline.results import Task
 from pipeline.training import keras_internals
 from pipeline.training.examples import Examples
 

@@ -12,9 +12,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from pipeline.datasets import Splits, input_shape
+from pipeline.datasets import Scaling, Splits, input_shape
 from pipeline.models import Builder, symbolic
-from pipeline.results import Scaling
 from pipeline.training import keras_internals
 from pipeline.training.compilation import uncompiled
 

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from pipeline.articles.splitting import as_published, refuse_unusable, split_as_articles
-from pipeline.datasets import Raw, load, split
+from pipeline.datasets import PrepareResult, Raw, Scaling, Task, load, split
 from pipeline.datasets.conform import conform
 from pipeline.errors import InputError
-from pipeline.results import PrepareResult, Scaling, Task
 
 
 @pytest.fixture

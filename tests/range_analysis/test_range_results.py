@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from pipeline.range_test.result import summarize, with_refinement
 
 from pipeline.range_test import explore
 from pipeline.range_test.refinement import Refinement, Train, refine, starting_rate
-from pipeline.range_test.result import summarize, with_refinement
 from pipeline.results import RangeTestResult
 from tests.range_analysis.curves import Array, descent
 

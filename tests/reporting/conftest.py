@@ -6,6 +6,7 @@ from math import inf
 import numpy as np
 import pytest
 
+from pipeline.datasets import PrepareResult, Scaling
 from pipeline.evaluation import Training
 from pipeline.objective import Objective
 from pipeline.reporting.report_inputs import Report, Sweep
@@ -14,10 +15,8 @@ from pipeline.reporting.training_figures import NamedTraining, Role
 from pipeline.results import (
     Interval,
     LeaderboardRow,
-    PrepareResult,
     RangeTestResult,
     Refinement,
-    Scaling,
     SeedScore,
     TrainResult,
     Tried,

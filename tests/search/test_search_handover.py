@@ -10,8 +10,9 @@ import pytest
 
 from pipeline import range_test
 from pipeline.config import SearchOptions, TrainOptions
+from pipeline.datasets import PrepareResult, Scaling
 from pipeline.evaluation import Candidate
-from pipeline.results import PrepareResult, RangeTestResult, Scaling
+from pipeline.results import RangeTestResult
 from pipeline.search import Plan, conduct
 from pipeline.search.plan import WIDEN, first_bounds
 from pipeline.stages import search as stage

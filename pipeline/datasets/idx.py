@@ -1,15 +1,12 @@
-"""Reading `.npz` files and folders of IDX files."""
+"""Reading IDX files, the format of MNIST's distribution."""
 
 import gzip
-import hashlib
 import math
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.datasets.arrays import Array, Raw
-from pipeline.datasets.mapping import NAMES, map_npz, raw_of_arrays, uncompressed_size
 from pipeline.errors import reading, refusal
 
 IDX_STEMS = {
@@ -21,50 +18,6 @@ IDX_STEMS = {
 _IDX_RANKS = {"x_train": 3, "y_train": 1, "x_test": 3, "y_test": 1}
 _IDX_UINT8 = 0x08
 _GZIP_MAGIC = b"\x1f\x8b"
-
-
-def file_digest(path: str | Path) -> str:
-    """Give the SHA-256 of a file's content, in hexadecimal.
-
-    Raises:
-        InputError: if there is no such file or it cannot be read.
-
-    """
-    path = Path(path)
-    with reading(path, "a readable file"), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def read_npz(path: Path, limit: int) -> Raw:
-    """Read an `.npz` with arrays x_train, y_train and, optionally, x_test and y_test. Pickles are refused.
-
-    Weights of the examples may stand beside them, as w_train and w_test. Beyond `limit` bytes the inputs are mapped.
-
-    Raises:
-        InputError: if it is missing, damaged, no `.npz`, holds pickles, or lacks x_train or y_train.
-
-    """
-    accepted = "an .npz without pickles, with arrays x_train, y_train and, optionally, x_test, y_test"
-    with reading(path, accepted), open_npz(path, accepted) as archive:
-        missing = [name for name in ("x_train", "y_train") if name not in archive.files]
-        if missing:
-            raise refusal(f"{path} lacks {' and '.join(missing)}", ", ".join(archive.files) or "no arrays", accepted)
-        if uncompressed_size(path) > limit:
-            return raw_of_arrays(map_npz(path), limit)
-        return raw_of_arrays({name: archive[name] for name in NAMES if name in archive.files}, limit)
-
-
-def open_npz(path: Path, accepted: str) -> np.lib.npyio.NpzFile:
-    """Open an `.npz` without allowing pickles, which would run code from the file.
-
-    Raises:
-        InputError: if it is no zip archive; NumPy would take it for a pickle and advise to allow those.
-
-    """
-    if path.exists() and not zipfile.is_zipfile(path):
-        raise refusal(f"{path} is no .npz", "no zip archive, or one cut short", accepted)
-    archive: np.lib.npyio.NpzFile = np.load(path, allow_pickle=False)
-    return archive
 
 
 def idx_files(folder: Path) -> dict[str, Path]:
