@@ -68,6 +68,7 @@ def take_over(
     """Put an optimizer in the place of a compiled model's; `first` are a few examples for its loss and metrics."""
     model.optimizer = optimizer
     model.steps_per_execution, model.jit_compile = steps_per_execution, False
+    model.train_function = model.test_function = None  # made by the model's former trainings
     _build_loss_and_metrics(model, first)
     model.optimizer.build(model.trainable_variables)
     return model.optimizer

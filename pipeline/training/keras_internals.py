@@ -8,6 +8,7 @@ import keras
 from keras.src.backend.common import global_state
 from keras.src.models.functional import Functional
 from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
+from keras.src.trainers.compile_utils import CompileLoss
 
 
 def draw_unseeded_from(generator: keras.random.SeedGenerator) -> None:
@@ -55,3 +56,17 @@ def global_generator_kept() -> Iterator[None]:
 def forget_losses(model: keras.Model) -> None:
     """Drop the penalties that layers hold since their last call, maybe tensors that live in a program only."""
     model._clear_losses()
+
+
+def measure_loss_alone(model: keras.Model) -> None:
+    """Take the metrics out of a compiled model, and give it the same loss anew, which was never called.
+
+    Keras builds metrics and loss at their first call. Those that compiling made stay as they are, and so do metrics
+    that the user holds. Keras' tracking of attributes is passed by, so that putting the attributes back is enough.
+    """
+    loss, attributes = model._compile_loss, vars(model)
+    attributes["_compile_metrics"] = None
+    if loss is not None:
+        attributes["_compile_loss"] = CompileLoss(
+            loss._user_loss, loss._user_loss_weights, output_names=loss.output_names
+        )

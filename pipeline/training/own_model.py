@@ -50,6 +50,7 @@ class OwnModel:
     def __init__(
         self, model: keras.Model, data: Any, *, batch_size: int, validation_data: Any = None, reinitialize: bool
     ) -> None:
+        keras_internals.measure_loss_alone(model)
         self.accumulated = gradient_accumulation(model)
         order = _order(data, batch_size)
         self.steps_per_epoch = -(-order.steps_per_epoch // self.accumulated)
