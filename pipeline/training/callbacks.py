@@ -8,7 +8,6 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from pipeline.evaluation import DIVERGED_AT
 from pipeline.training.feed import Feed
 
 _START = 32
@@ -36,27 +35,36 @@ class Reorder(keras.callbacks.Callback):  # type: ignore[misc]
 class Watch(keras.callbacks.Callback):  # type: ignore[misc]
     """Stops a training that diverged: NaN, inf, or a loss far above its start.
 
-    Reads the losses of all updates since the last call, so nothing is missed between calls.
+    It judges a stretch of updates at a time, however many of them a call of the program does, so that the same training
+    stops at the same update wherever it runs.
+
+    Attributes:
+        updates: how many have been done.
+        diverged: why the training was stopped, or "".
+
     """
 
     def __init__(
-        self, losses: tf.Variable, step: tf.Variable, batch_size: int, diverged_at: float = DIVERGED_AT
+        self, losses: tf.Variable, step: tf.Variable, *, batch_size: int, part: int, stretch: int, diverged_at: float
     ) -> None:
+        """Watch a training whose parts have `part` updates each; a stretch ends with its part at the latest."""
         super().__init__()
         self._losses, self._step = losses, step
-        self._diverged_at = diverged_at
+        self._part, self._stretch, self._diverged_at = part, stretch, diverged_at
         self._start_updates = -(-_START // batch_size)
         self._start: float | None = None
+        self._judged = 0
         self.updates = 0
         self.diverged = ""
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Look at the losses of the last compiled call."""
-        done = int(self._step)
-        recent = self._losses[self.updates : done].numpy()
-        first, self.updates = self.updates, done
-        if not recent.size:
-            return
+        """Judge the losses since the last time where a stretch is complete."""
+        self.updates = int(self._step)
+        if self.updates - self._judged >= self._stretch or self.updates % self._part == 0:
+            first, self._judged = self._judged, self.updates
+            self._judge(self._losses[first : self.updates].numpy(), first)
+
+    def _judge(self, recent: NDArray[np.float32], first: int) -> None:
         finite = np.isfinite(recent)
         if not finite.all():
             self._stop(f"loss is {recent[~finite][0]} at update {first + int(np.argmin(finite))}")

@@ -20,7 +20,7 @@ from pipeline.training import keras_internals
 from pipeline.training.callbacks import Reorder, Rewrite, Rewriter, Validate, Watch
 from pipeline.training.compilation import Compile, check_callbacks, compiled_for
 from pipeline.training.examples import Examples, users_errors, weighted
-from pipeline.training.feed import BatchOrder, Feed
+from pipeline.training.feed import UPDATES_PER_CALL, BatchOrder, Feed
 from pipeline.training.network import Network, assign
 from pipeline.training.program import Program
 
@@ -47,10 +47,18 @@ class Start(Protocol):
 class Trainer:
     """One model with its optimizer, batch size and data, ready to be trained any number of times."""
 
-    def __init__(self, model: keras.Model, start: Start, source: Source, feed: Feed, order: BatchOrder) -> None:
-        """Set up nothing yet: `compile_with` traces the program."""
+    def __init__(
+        self,
+        model: keras.Model,
+        start: Start,
+        source: Source,
+        feed: Feed,
+        order: BatchOrder,
+        watched: int = UPDATES_PER_CALL,
+    ) -> None:
+        """Set up nothing yet, `compile_with` does; divergence is looked for after every `watched` batches."""
         self.model, self._start, self._source = model, start, source
-        self._feed, self._order = feed, order
+        self._feed, self._order, self._watched = feed, order, watched
         self._unseeded_draws = keras.random.SeedGenerator(0)
         self.steps_per_epoch = order.steps_per_epoch
 
@@ -98,6 +106,7 @@ class Trainer:
 
         """
         parts = max(validations, 1)
+        part = len(curve) // parts
         if not len(curve) or len(curve) % parts:
             raise ValueError(f"validations: received {parts}, expected a divisor of the {len(curve)} updates")
         if not validations and (rewrite is not None or patience is not None or keep_best):
@@ -105,8 +114,15 @@ class Trainer:
         check_callbacks(callbacks)
         self._reset(seed, curve)
         program = self._program
-        watch = Watch(program.losses, program.step, self._order.batch_size, diverged_at)
-        own: list[keras.callbacks.Callback] = [Reorder(self._feed, seed, len(curve) // parts), watch]
+        watch = Watch(
+            program.losses,
+            program.step,
+            batch_size=self._order.batch_size,
+            part=part,
+            stretch=self._watched,
+            diverged_at=diverged_at,
+        )
+        own: list[keras.callbacks.Callback] = [Reorder(self._feed, seed, part), watch]
         if rewrite is not None:
             own.append(Rewriter(program.curve, program.step, curve, rewrite))
         if patience is not None or keep_best:
@@ -114,10 +130,10 @@ class Trainer:
         measured = Validate(self._validation_loss, watch, validate_every)
         if validate_every and not validations:
             own.append(measured)
-        self._feed.arrange(seed, 0, len(curve) // parts)
+        self._feed.arrange(seed, 0, part)
         started = time.perf_counter()
         history = self.model.fit(
-            self._feed.dataset(len(curve) // parts),
+            self._feed.dataset(part),
             epochs=parts,
             shuffle=False,
             verbose=0,
@@ -132,7 +148,7 @@ class Trainer:
             losses=program.losses.numpy()[:updates],
             history={name: [float(value) for value in values] for name, values in seen.items()},
             steps_per_epoch=self.steps_per_epoch,
-            validation_steps=validate_every or len(curve) // parts,
+            validation_steps=validate_every or part,
             diverged=watch.diverged,
             seconds=seconds,
             examples=self._order.examples(updates),

@@ -57,7 +57,8 @@ class OwnModel:
         self._validated = validation_data is not None
         per_call = (VALIDATE_EVERY if self._validated else UPDATES_PER_CALL) * self.accumulated
         source = _Validation(None if validation_data is None else sample(validation_data))
-        trainer = Trainer(model, _OwnStart(model, reinitialize), source, _feed(model, data, order, per_call), order)
+        feed, watched = _feed(model, data, order, per_call), UPDATES_PER_CALL * self.accumulated
+        trainer = Trainer(model, _OwnStart(model, reinitialize), source, feed, order, watched)
         first = sample(data, count=2)
         self._trainer = trainer.compile_with(
             lambda model, rates, steps: take_over(model, _fresh(model.optimizer, rates), steps, first)
