@@ -12,8 +12,8 @@ import tensorflow as tf
 from matplotlib.figure import Figure
 
 from pipeline.optimizers import OPTIMIZERS
-from pipeline.range_test.exploration import BOUNDS
 from pipeline.range_test import range_test
+from pipeline.range_test.exploration import BOUNDS
 from tests.range_test.networks import SHORT, network, state
 
 ROOT = Path(__file__).parent.parent.parent
