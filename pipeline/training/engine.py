@@ -26,7 +26,7 @@ from pipeline.training.program import Program
 
 
 class Source(Protocol):
-    """What an engine asks of the data beside the batches to train on: data sets in their own order."""
+    """The data sets that an engine validates and tests on."""
 
     @property
     def validation(self) -> tf.data.Dataset:
@@ -38,10 +38,10 @@ class Source(Protocol):
 
 
 class Start(Protocol):
-    """What an engine asks of a network: the state that a training begins with."""
+    """The state that a training begins with."""
 
     def initial_state(self, seed: int) -> Sequence[NDArray[Any]]:
-        """Return what the variables of the model hold at the start, in their order."""
+        """Return the initial values of the model's variables, in their order."""
 
 
 class Trainer:
@@ -56,7 +56,7 @@ class Trainer:
         order: BatchOrder,
         watched: int = UPDATES_PER_CALL,
     ) -> None:
-        """Set up nothing yet, `compile_with` does; divergence is looked for after every `watched` batches."""
+        """Keep the parts, which `compile_with` completes; divergence is looked for after every `watched` batches."""
         self.model, self._start, self._source = model, start, source
         self._feed, self._order, self._watched = feed, order, watched
         self._unseeded_draws = keras.random.SeedGenerator(0)
@@ -98,11 +98,11 @@ class Trainer:
                 which are then the `val_loss` of the history; 0 measures none.
             test: give scores on the test set with the training.
             weights: give the final weights with the training.
-            callbacks: Keras callbacks; those at batch level see every call of `UPDATES_PER_CALL` updates.
+            callbacks: Keras callbacks; those at batch level are called once for every call of the program.
 
         Raises:
-            ValueError: if `validations` does not divide the curve, or is 0 where something waits for them.
-            InputError: if the network's own `train_step` leaves no loss to record, or a callback sets the rate.
+            ValueError: if `validations` does not divide the curve, or is 0 with `rewrite`, `patience` or `keep_best`.
+            InputError: if the network's own `train_step` computes no loss to record, or a callback sets the rate.
 
         """
         parts = max(validations, 1)
@@ -157,11 +157,11 @@ class Trainer:
         )
 
     def traces(self) -> int:
-        """Return how often the training program has been traced; 1 however many trainings have run."""
+        """Return how often the program has been traced: once, however many trainings have run."""
         return self._program.traces
 
     def _scores(self) -> dict[str, float]:
-        """Return loss and metrics of the model as it stands, on the test set."""
+        """Return loss and metrics of the model on the test set."""
         measured = self.model.evaluate(self._source.test, verbose=0, return_dict=True)
         return {name: float(value) for name, value in measured.items()}
 
@@ -169,7 +169,7 @@ class Trainer:
         return float(self.model.evaluate(self._source.validation, verbose=0, return_dict=True)["loss"])
 
     def _reset(self, seed: int, curve: NDArray[np.float64]) -> None:
-        """Set the state that building the network anew with this seed would give, without tracing again."""
+        """Give the model the state of one built anew with this seed, without tracing again."""
         assign(self.model.variables, self._start.initial_state(seed))
         self._unseeded_draws.state.assign([seed, 0])
         keras_internals.draw_unseeded_from(self._unseeded_draws)
@@ -177,7 +177,7 @@ class Trainer:
 
 
 def shared_engine(network: Network, examples: Examples, *, optimizer: str, momentum: float, batch_size: int) -> Trainer:
-    """Return an engine on a network and data that other engines may share; each has a model of its own."""
+    """Return an engine that may share network and data with others, but has a model of its own."""
     order = BatchOrder(len(examples), batch_size)
     trainer = Trainer(network.model(), network, examples, examples.feed(order), order)
     return trainer.compile_with(compiled_for(examples, optimizer, momentum))
@@ -193,7 +193,7 @@ def engine(
     precision: str,
     class_weight: Mapping[int, float] | None = None,
 ) -> Trainer:
-    """Return an engine on a network and data of its own.
+    """Return an engine with a network and data of its own.
 
     Args:
         build: builds the network anew at each call.
