@@ -16,23 +16,28 @@ OPTIMIZERS: dict[str, Callable[[Any, float], optimizers.Optimizer]] = {
     "adagrad": lambda rate, _: optimizers.Adagrad(rate),
     "lion": lambda rate, _: optimizers.Lion(rate),
 }
-"""Name -> `(learning_rate, momentum)` -> optimizer; everything else as Keras has it by default."""
+"""Name -> function of learning rate and momentum that makes the optimizer, with Keras' defaults otherwise."""
 
 
 SHARED = (
     "weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "use_ema", "ema_momentum", "ema_overwrite_frequency",
     "loss_scale_factor", "gradient_accumulation_steps",
 )  # fmt: skip
-"""What every Keras optimizer can be told."""
+"""Settings that every Keras optimizer has."""
 
 
 def create(
     name: str, learning_rate: Any, momentum: float, compiled: optimizers.Optimizer | None = None
 ) -> optimizers.Optimizer:
-    """An optimizer by name; `learning_rate` is a rate or a Keras schedule.
+    """Return an optimizer by name.
 
-    `compiled` is what the user compiled the model with. If it is of that name, it is what is returned, as it is but for
-    the rate, its own momentum included. Otherwise the settings that all optimizers share are taken from it.
+    Args:
+        name: one in `OPTIMIZERS`.
+        learning_rate: a rate or a Keras schedule.
+        momentum: that of SGD; others ignore it.
+        compiled: the optimizer that the user compiled the model with. One of that name is returned itself, with the
+            rate replaced but its own momentum; from another one, the settings that all optimizers share are taken.
+
     """
     made = OPTIMIZERS[name](learning_rate, momentum)
     if compiled is None:
@@ -46,6 +51,6 @@ def create(
 
 
 def _named(optimizer: optimizers.Optimizer) -> str | None:
-    """The name of an optimizer's class, or of the one that a user's own class extends."""
+    """Return the name of an optimizer's class, or of the class that a user's own extends; None for others."""
     classes = {type(make(1.0, 0.0)): name for name, make in OPTIMIZERS.items()}
     return next((classes[kind] for kind in type(optimizer).__mro__ if kind in classes), None)

@@ -21,7 +21,7 @@ from sklearn.datasets import load_digits
 
 from pipeline.range_test import sweep
 
-FOLDER = Path(__file__).parent.parent / "tests" / "range_analysis" / "recorded"
+FOLDER = Path(__file__).parent.parent / "tests" / "range_test" / "recorded"
 SEEDS = (0, 1, 2)
 
 Images = npt.NDArray[np.float32]

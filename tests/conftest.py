@@ -13,6 +13,7 @@ _TESTS = Path(__file__).parent
 
 GROUPS = {
     "tensorflow": ("training", "range_test", "test_models.py", "test_optimizers.py"),
+    "store": ("tracking",),
     "chain": ("e2e/test_chain.py", "e2e/test_interruptions.py"),
     "reproduce": ("e2e/test_reproduce.py",),
     "on disk": ("e2e/test_data_on_disk.py",),
@@ -20,6 +21,7 @@ GROUPS = {
 """Tests that share a process, where several are at work: loading TensorFlow, or running a whole chain, is dear."""
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep tests together that share what is slow to set up."""
     for item in items:

@@ -4,6 +4,8 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -28,7 +30,7 @@ EDITS: dict[str, tuple[set[str], bool]] = {
     "pipeline/schedules/decays.py": ({*TRAINING, "report"}, True),
     "pipeline/datasets/splits.py": ({*TRAINING, "prepare"}, True),
     "pipeline/datasets/__init__.py": ({*TRAINING, "prepare", "report"}, True),
-    "pipeline/user_code.py": (set(STAGES), True),
+    "pipeline/user_code.py": ({*TRAINING, "prepare"}, True),
     "pipeline/__init__.py": (set(STAGES), True),
     "pipeline/results.py": (set(STAGES) - {"prepare"}, False),
     "pipeline/search/plan.py": ({"search"}, False),
@@ -68,8 +70,16 @@ print(json.dumps({{"before": before, "after": after}}))
 """
 
 
+@dataclass(frozen=True)
+class Keys:
+    """The keys of a project as it is, and after an edit of each file."""
+
+    before: dict[str, str]
+    after: dict[str, dict[str, str]]
+
+
 @pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, dict[str, str]]]:
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
     """Give the keys of a copied project as it is, and after an edit of each of the files."""
     folder = tmp_path_factory.mktemp("copy")
     shutil.copytree(ROOT / "pipeline", folder / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
@@ -77,14 +87,14 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, dict[s
     ended = subprocess.run(
         [sys.executable, "-c", PRINT], cwd=folder, capture_output=True, text=True, timeout=120, check=True
     )
-    answer: dict[str, dict[str, dict[str, str]]] = json.loads(ended.stdout)
-    return answer
+    found = json.loads(ended.stdout)
+    return Keys(found["before"], found["after"])
 
 
 @pytest.mark.parametrize("file", EDITS)
-def test_an_edit_runs_again_what_it_changes(file: str, keys: dict[str, dict[str, dict[str, str]]]) -> None:
+def test_an_edit_runs_again_what_it_changes(file: str, keys: Keys) -> None:
     """The stages that import or read the file, directly or not, and trainings where it decides their numbers."""
-    before, after = keys["before"], keys["after"][file]
+    before, after = keys.before, keys.after[file]
     stages, trainings = EDITS[file]
     assert {stage for stage in STAGES if after[stage] != before[stage]} == stages
     assert (after["trainings"] != before["trainings"]) is trainings
@@ -96,9 +106,9 @@ def test_every_package_is_edited_above() -> None:
     assert packages <= {Path(file).parent.name for file in EDITS}
 
 
-def test_copies_have_the_same_fingerprints(keys: dict[str, dict[str, dict[str, str]]]) -> None:
+def test_copies_have_the_same_fingerprints(keys: Keys) -> None:
     """Content counts, not the folder it lies in; no two stages share one."""
-    before = keys["before"]
+    before = keys.before
     assert before["prepare"] == fingerprint("prepare", PrepareOptions(), INPUTS)
     assert before["trainings"] == training_key(INPUTS, CONDITIONS)
     assert len(set(before.values())) == len(STAGES) + 1
@@ -113,11 +123,11 @@ def test_trainings_under_other_conditions_are_others(changed: str) -> None:
 @pytest.mark.parametrize("package", ["tensorflow", "keras", "numpy"])
 def test_other_versions_give_other_trainings(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The installed ones count, whatever the lock file says; that of another package decides nothing."""
-    before, installed = training_key(INPUTS, CONDITIONS), fingerprints.version
-    monkeypatch.setattr(fingerprints, "version", lambda name: "0.0" if name == package else installed(name))
+    before = training_key(INPUTS, CONDITIONS)
+    monkeypatch.setattr(fingerprints, "version", lambda name: "0.0" if name == package else version(name))
     assert training_key(INPUTS, CONDITIONS) != before
     assert fingerprint("search", TrainOptions(), INPUTS) != ""
-    monkeypatch.setattr(fingerprints, "version", lambda name: "0.0" if name == "mlflow" else installed(name))
+    monkeypatch.setattr(fingerprints, "version", lambda name: "0.0" if name == "mlflow" else version(name))
     assert training_key(INPUTS, CONDITIONS) == before
 
 

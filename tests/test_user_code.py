@@ -14,10 +14,10 @@ from pipeline.errors import InputError
 from pipeline.fingerprints import model_digest
 
 FILES = {
-    "networks.py": "import numpy\nfrom blocks import dense\n\ndef build(shape, outputs):\n    import late\n",
-    "blocks.py": "import deep.inner as inner\nfrom deep import named\n\ndense = inner.WIDTH\n",
-    "late.py": "A = 1\n",
-    "unrelated.py": "A = 1\n",
+    "own_networks.py": "import numpy\nfrom own_blocks import dense\n\ndef build(shape, n):\n    import own_late\n",
+    "own_blocks.py": "import deep.inner as inner\nfrom deep import named\n\ndense = inner.WIDTH\n",
+    "own_late.py": "A = 1\n",
+    "own_unrelated.py": "A = 1\n",
     "deep/__init__.py": "",
     "deep/inner.py": "from .beside import WIDTH\n",
     "deep/beside.py": "WIDTH = 8\n",
@@ -26,7 +26,8 @@ FILES = {
     "spaced/loading.py": "from spaced import more\n",
     "spaced/more.py": "A = 1\n",
 }
-"""A user's folder. Its `networks` imports everything but `unrelated`, `deep.unused` and the folder `spaced`."""
+UNUSED = ("own_unrelated.py", "deep/unused.py", "spaced/loading.py", "spaced/more.py")
+"""A user's folder. Its `own_networks` imports everything but `own_unrelated`, `deep.unused` and the folder `spaced`."""
 
 
 @pytest.fixture
@@ -51,29 +52,37 @@ def edited(folder: Path, file: str) -> None:
 
 @pytest.mark.parametrize(
     "file",
-    ["networks.py", "blocks.py", "late.py", "deep/__init__.py", "deep/inner.py", "deep/beside.py", "deep/named.py"],
+    [
+        "own_networks.py",
+        "own_blocks.py",
+        "own_late.py",
+        "deep/__init__.py",
+        "deep/inner.py",
+        "deep/beside.py",
+        "deep/named.py",
+    ],
 )
 def test_an_edit_of_what_it_imports_changes_the_digest(folder: Path, file: str) -> None:
     """Directly or in turn, at the top or in a function, by absolute or relative names."""
-    before = user_code.digest("networks:build")
+    before = user_code.digest("own_networks:build")
     assert before is not None
     edited(folder, file)
-    assert user_code.digest("networks:build") != before
+    assert user_code.digest("own_networks:build") != before
 
 
-@pytest.mark.parametrize("file", ["unrelated.py", "deep/unused.py", "spaced/loading.py"])
+@pytest.mark.parametrize("file", UNUSED)
 def test_an_edit_of_anything_else_does_not(folder: Path, file: str) -> None:
     """Nor does the folder that the code lies in."""
-    before = user_code.digest("networks:build")
+    before = user_code.digest("own_networks:build")
     edited(folder, file)
-    assert user_code.digest("networks:build") == before
+    assert user_code.digest("own_networks:build") == before
 
 
 def test_nothing_of_it_is_run(folder: Path) -> None:
     """A module with side effects is digested without them."""
-    (folder / "networks.py").write_text("raise SystemExit('run')\n", encoding="utf-8")
-    assert user_code.digest("networks:build") is not None
-    assert "networks" not in sys.modules
+    (folder / "own_networks.py").write_text("raise SystemExit('run')\n", encoding="utf-8")
+    assert user_code.digest("own_networks:build") is not None
+    assert "own_networks" not in sys.modules
 
 
 def test_packages_without_init_are_found(folder: Path) -> None:
@@ -86,10 +95,10 @@ def test_packages_without_init_are_found(folder: Path) -> None:
 
 def test_unfinished_code_is_digested_too(folder: Path) -> None:
     """What is wrong with it is said when it is imported."""
-    (folder / "networks.py").write_text("def build(:\n", encoding="utf-8")
-    assert user_code.digest("networks:build") is not None
-    with pytest.raises(InputError, match="module networks failed: received SyntaxError"):
-        user_code.load("networks:build", "a function")
+    (folder / "own_networks.py").write_text("def build(:\n", encoding="utf-8")
+    assert user_code.digest("own_networks:build") is not None
+    with pytest.raises(InputError, match="module own_networks failed: received SyntaxError"):
+        user_code.load("own_networks:build", "a function")
 
 
 def test_the_working_directory_comes_last(folder: Path) -> None:
@@ -138,9 +147,15 @@ def test_built_in_models_have_nothing_to_digest() -> None:
 @pytest.mark.parametrize(
     ("reference", "message"),
     [
-        ("netwroks:build", "no such module: received netwroks:build; .* did you mean 'networks'?"),
-        ("networks:biuld", "no such function: received networks:biuld; .* which has .*'build'; did you mean 'build'?"),
-        ("unrelated:A", "no such function: received unrelated:A; accepted: a function of unrelated, which has none"),
+        ("own_netwroks:build", "no such module: received own_netwroks:build; .* did you mean 'own_networks'?"),
+        (
+            "own_networks:biuld",
+            "no such function: received own_networks:biuld; .* which has .*'build'; did you mean 'build'?",
+        ),
+        (
+            "own_unrelated:A",
+            "no such function: received own_unrelated:A; accepted: a function of own_unrelated, which has none",
+        ),
     ],
 )
 def test_a_wrong_name_shows_the_nearest(folder: Path, reference: str, message: str) -> None:
@@ -151,8 +166,8 @@ def test_a_wrong_name_shows_the_nearest(folder: Path, reference: str, message: s
 
 def test_modules_behind_a_reference_are_listed_once_imported(folder: Path) -> None:
     """Local ones only: they go with a model that is sent elsewhere."""
-    assert user_code.local_modules("networks:build") == []
-    user_code.load("networks:build", "a function")
-    names = sorted(module.__name__ for module in user_code.local_modules("networks:build"))
-    assert names == ["blocks", "deep", "deep.beside", "deep.inner", "deep.named", "networks"]
+    assert user_code.local_modules("own_networks:build") == []
+    user_code.load("own_networks:build", "a function")
+    names = sorted(module.__name__ for module in user_code.local_modules("own_networks:build"))
+    assert names == ["deep", "deep.beside", "deep.inner", "deep.named", "own_blocks", "own_networks"]
     assert user_code.local_modules("pipeline.models:cnn") == []

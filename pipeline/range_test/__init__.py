@@ -1,18 +1,19 @@
 """Learning-rate range tests: sweeps of growing rates, a rate and an interval read off them, refined by trainings.
 
-`range_test` runs one on a compiled Keras model of your own. Everything else here needs NumPy only: `conduct` asks for
-sweeps and trainings, `explore` chooses what to sweep, `analyse` reads the losses, `refine` lets trainings decide.
+`range_test` runs one on a compiled Keras model of your own. `conduct` asks for sweeps and trainings, `explore` chooses
+what to sweep, `analyse` reads the losses, `refine` lets trainings decide; `explore` and `analyse` need NumPy only.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pipeline.range_test.analysis import Analysis, analyse
-from pipeline.range_test.conducting import Conducted, Sweeps, conduct
 from pipeline.range_test.exploration import BOUNDS, Exploration, bounds, explore, updates_for
-from pipeline.range_test.refinement import refine, short_share, starting_rate
 
 if TYPE_CHECKING:
+    from pipeline.range_test.conducting import Conducted, Sweeps, conduct
     from pipeline.range_test.model import RangeTest, range_test
+    from pipeline.range_test.refinement import refine, short_share, starting_rate
 
 __all__ = [
     "BOUNDS",
@@ -32,11 +33,21 @@ __all__ = [
     "updates_for",
 ]
 
+_LOADED_ON_USE = {
+    "Conducted": "conducting",
+    "Sweeps": "conducting",
+    "conduct": "conducting",
+    "RangeTest": "model",
+    "range_test": "model",
+    "refine": "refinement",
+    "short_share": "refinement",
+    "starting_rate": "refinement",
+}
+"""Modules that need pydantic, and `model`, which needs Keras and matplotlib too."""
+
 
 def __getattr__(name: str) -> Any:
-    """Load what needs Keras and matplotlib where it is asked for."""
-    if name not in ("RangeTest", "range_test"):
+    """Load what needs more than NumPy where it is asked for."""
+    if name not in _LOADED_ON_USE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from pipeline.range_test import model
-
-    return getattr(model, name)
+    return getattr(import_module(f"{__name__}.{_LOADED_ON_USE[name]}"), name)

@@ -12,14 +12,14 @@ from pipeline.schedules import Array
 
 Edge = Literal["low", "high"]
 
-MIN_UPDATES: Final = 20  # with fewer, neither the noise nor a descent can be told
+MIN_UPDATES: Final = 20  # with fewer, neither noise nor descent can be estimated
 _SEEDS_AN_EXCEPTION: Final = 5
-NOISE_FACTOR: Final = 5.0  # the lowest of some hundred averages lies three standard errors down by luck alone
+NOISE_FACTOR: Final = 5.0  # the lowest of some hundred averages lies three standard errors down by chance alone
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why there is no answer; which bound of the sweep to move outwards, or whether to add seeds, if that may help."""
+    """The reason why there is no answer, and what may help: moving a bound of the sweep outwards, or more seeds."""
 
     reason: str
     edge: Edge | None = None
@@ -28,15 +28,14 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Analysis:
-    """What a range test says.
+    """The verdict on a range test, with what it was read from.
 
     With verdict "ok", `lr_low` <= `suggested_lr` <= `lr_high`, all below `divergence_lr`, and `suggestions` maps each
-    method to its rate. With "refused" the three are None, `suggestions` is empty and `reason` says why; `edge` then
-    names the bound of the sweep to move outwards before sweeping again, and `more_seeds` says to add some, if that may
-    help.
+    method to its rate. With "refused" the three are None, `suggestions` is empty and `reason` says why; where it may
+    help, `edge` names the bound of the sweep to move outwards before sweeping again, and `more_seeds` asks for more.
     `seed_suggestions` holds what each seed alone would suggest, None where it shows no descent. `divergence_lr` is the
     lowest rate at which any seed diverged, None if none did. `median`, `band_low` and `band_high` (float64[updates],
-    NaN where no seed got to) are the median, lowest and highest smoothed loss over seeds at each of the `rates`.
+    NaN where no seed arrived) are the median, lowest and highest smoothed loss over seeds at each of the `rates`.
     """
 
     verdict: Literal["ok", "refused"]
@@ -65,10 +64,17 @@ def analyse(
 ) -> Analysis:
     """Read a learning-rate range test (Smith 2017, arXiv:1506.01186).
 
-    `rates` is float[updates], positive and increasing. `losses` is float[seeds, updates] or float[updates]: the loss
-    of each batch alone, not a running mean, and NaN from where a sweep stopped. `smoothing` is the beta of the moving
-    average; `min_descent` the fall, as a share of the starting loss, that counts as learning; `max_spread` the
-    decades that the seeds' own suggestions may lie apart. Raises ValueError when shapes or rates are not as said.
+    Args:
+        rates: float[updates], positive and increasing.
+        losses: float[seeds, updates] or float[updates], the loss of each batch alone, not a running mean; NaN from
+            where a sweep stopped.
+        smoothing: the beta of the moving average.
+        min_descent: the fall, as a share of the starting loss, that counts as learning.
+        max_spread: how many decades the seeds' own suggestions may lie apart.
+
+    Raises:
+        ValueError: if shapes or rates are not as described.
+
     """
     lrs, table = _checked(rates, losses)
     smoothed = smooth(table, smoothing)
@@ -102,7 +108,7 @@ def _checked(rates: npt.ArrayLike, losses: npt.ArrayLike) -> tuple[Array, Array]
 
 
 def _judge(seen: Curve, own: tuple[float | None, ...], min_descent: float, max_spread: float) -> Landmarks | Refusal:
-    """Read the landmarks, unless one of the refusals applies; each relies on those before it."""
+    """Return the landmarks, or the first refusal that applies; each refusal relies on those before it."""
     refusal = too_short(seen) or flat(seen, min_descent)
     if refusal is not None:
         return refusal
@@ -111,7 +117,7 @@ def _judge(seen: Curve, own: tuple[float | None, ...], min_descent: float, max_s
 
 
 def _suggestions(seen: Curve, landmarks: Landmarks) -> dict[str, float]:
-    """Apply every method after the start of the sweep, where the average is over few losses and still unsteady."""
+    """Apply every method, but not to the start of the sweep, where the average is over few losses."""
     skip = start_updates(seen.updates)
     read = {name: method(seen.rates[skip:], seen.losses[skip:]) for name, method in METHODS.items()}
     found = {name: rate for name, rate in read.items() if rate is not None}
@@ -161,7 +167,7 @@ def flat(seen: Curve, min_descent: float) -> Refusal | None:
 
 
 def at_an_edge(seen: Curve, landmarks: Landmarks) -> Refusal | None:
-    """Refuse when the descent began before the sweep, or its minimum may lie beyond the sweep."""
+    """Refuse where the descent began before the sweep, or its minimum may lie beyond it."""
     if landmarks.low_update < start_updates(seen.updates):
         return Refusal("The loss already falls at the lowest rates; sweep from smaller rates.", "low")
     climb = float(seen.losses[-1] - seen.losses[landmarks.lowest_update])
@@ -171,9 +177,9 @@ def at_an_edge(seen: Curve, landmarks: Landmarks) -> Refusal | None:
 
 
 def disagreeing(own: tuple[float | None, ...], max_spread: float) -> Refusal | None:
-    """Refuse when a seed shows no descent, or the seeds' own suggestions lie more than `max_spread` decades apart.
+    """Refuse where a seed shows no descent, or the seeds' own suggestions lie more than `max_spread` decades apart.
 
-    One of every five seeds may be an exception: of three none, since two of them are no majority to go by.
+    One of every five seeds may be an exception; of three none may, since two seeds are too few to go by.
     """
     exceptions = len(own) // _SEEDS_AN_EXCEPTION
     rates = sorted(rate for rate in own if rate is not None)

@@ -1,4 +1,4 @@
-"""A range test, asked: sweeps on several seeds, read and widened, then refined by trainings; or a refusal."""
+"""A whole range test: sweeps on several seeds, read and widened, then refined by trainings."""
 
 import time
 from collections.abc import Sequence
@@ -16,10 +16,11 @@ from pipeline.schedules import Array, Spacing
 
 @dataclass(frozen=True)
 class Sweeps:
-    """What to sweep: `updates` rates from `lr_min` to `lr_max` on each of `seeds`; more widely up to `widenings` times.
+    """The plan of a range test.
 
-    `steps_per_epoch` is that of the data. `refine` names the scheme of the trainings, of `epochs` passes at most, that
-    refine what is read off the sweeps; without it none are made.
+    Each of `seeds` sweeps `updates` rates from `lr_min` to `lr_max`, again more widely up to `widenings` times.
+    `refine` names the scheme of the trainings, of `epochs` passes at most, that then refine the rate; None makes none.
+    `steps_per_epoch` is that of the data.
     """
 
     optimizer: str
@@ -35,7 +36,7 @@ class Sweeps:
     epochs: float = 0.0
 
     def question(self, rates: Array, seed: int) -> Evaluation:
-        """Return what asks for one sweep."""
+        """Return the evaluation that is one sweep."""
         params = {"lr_max": float(rates[-1]), "spacing": self.spacing}
         candidate = Candidate(
             scheme=SWEEP,
@@ -49,7 +50,7 @@ class Sweeps:
 
 @dataclass(frozen=True)
 class Conducted:
-    """A range test that was made: its result, the sweeps it rests on, and the last training of each seed swept."""
+    """A finished range test: its result, how it was read, and the last sweep of each seed."""
 
     result: RangeTestResult
     found: Exploration
@@ -57,10 +58,10 @@ class Conducted:
 
 
 def conduct(plan: Sweeps, ask: Ask) -> Conducted:
-    """Sweep, again more widely while the optimum lies at an edge; then let trainings decide.
+    """Sweep, more widely while the optimum lies at an edge, then refine the rate by trainings if that is planned.
 
     Raises:
-        InputError: as `sweep`.
+        InputError: where bounds or updates of a sweep make no sense.
 
     """
     started = time.perf_counter()
@@ -103,7 +104,7 @@ def _question(plan: Sweeps, scheme: str, rate: float, seed: int, share: float) -
 
 
 def summarize(found: Exploration, plan: Sweeps, seconds: float) -> RangeTestResult:
-    """Return what to store of the sweeps: the verdict and the rates, but not the curves."""
+    """Return the result of the sweeps: verdict and rates, without the curves."""
     analysis = found.analysis
     return RangeTestResult(
         verdict=analysis.verdict,
@@ -124,7 +125,7 @@ def summarize(found: Exploration, plan: Sweeps, seconds: float) -> RangeTestResu
 
 
 def with_refinement(swept: RangeTestResult, found: Refinement) -> RangeTestResult:
-    """Let trainings decide: their rate and interval replace those of the sweep, also where it had refused.
+    """Return the result with the trainings' rate and interval in place of the sweep's, also where it had refused.
 
     The interval ends where the sweep diverged, unless whole trainings did not even there. Where all of them diverged
     there is no rate to trust, and the verdict is "refused".

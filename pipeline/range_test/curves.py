@@ -1,4 +1,4 @@
-"""From batch losses to a curve: smoothing, divergence, and the median over seeds."""
+"""Batch losses made into one curve: smoothing, divergence, the median over seeds."""
 
 from dataclasses import dataclass
 
@@ -44,15 +44,15 @@ def noise_level(losses: Array) -> float:
 def start_level(losses: Array) -> float:
     """Estimate the loss before training: the first loss, or the median of the first twentieth when that is lower.
 
-    The first loss was taken before any update; it alone is right when the very first rates already diverge. At most
-    one batch's luck separates the two otherwise, and the lower one never invents a descent.
+    The first loss comes before any update, and is right even where the very first rates diverge. Otherwise the two
+    differ by the noise of one batch, and the lower one never suggests a descent that is not there.
     """
     first = losses[: start_updates(losses.size)]
     return float(min(losses[0], np.median(first[np.isfinite(first)]))) if np.isfinite(losses[0]) else np.nan
 
 
 def start_updates(updates: int) -> int:
-    """Count the updates taken as the start of a sweep: a twentieth of it, at least five."""
+    """Return how many updates are the start of a sweep: a twentieth of it, at least five."""
     return max(5, updates // 20)
 
 
@@ -78,7 +78,7 @@ def divergence(losses: Array, smoothed: Array, climb: float = 0.5, margin: float
 
 
 def middle(smoothed: Array) -> tuple[Array, Array, Array]:
-    """Give median, lowest and highest over seeds at each update: three float64[updates], NaN where no seed got to."""
+    """Return median, lowest and highest over seeds, float64[updates] each, NaN where no seed arrived."""
     median = np.full(smoothed.shape[1], np.nan)
     reached = np.isfinite(smoothed).any(axis=0)
     median[reached] = np.nanmedian(smoothed[:, reached], axis=0)
@@ -87,7 +87,7 @@ def middle(smoothed: Array) -> tuple[Array, Array, Array]:
 
 @dataclass(frozen=True)
 class Curve:
-    """The curve that is read: the median smoothed loss over seeds, up to where the first of them diverged.
+    """The median smoothed loss over seeds, up to where the first of them diverged.
 
     `rates` and `losses` are float64[n], where n is at most `updates`, the length of the sweep. `start` is the loss
     before training, `noise` the standard error of one smoothed loss, `divergence_lr` the rate of update n, if any.

@@ -1,4 +1,4 @@
-"""Which rates to sweep, how finely, and when to sweep again more widely, whatever it is that trains."""
+"""The rates to sweep, how many of them, and when to sweep again over a wider range."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,8 +11,7 @@ from pipeline.range_test.analysis import Analysis, analyse
 from pipeline.schedules import Array, Spacing, sweep
 
 Measure = Callable[[Array, Sequence[int]], Sequence[npt.NDArray[np.floating]]]
-"""`(rates, seeds) -> losses of each seed`: train with one rate an update; the losses end, or turn NaN, where the sweep
-stopped."""
+"""`(rates, seeds) -> losses of each seed`, one rate an update; the losses end or turn NaN where a sweep stopped."""
 
 BOUNDS: Final[dict[str, tuple[float, float]]] = {
     "sgd": (1e-5, 10.0),
@@ -31,10 +30,10 @@ ANY_OPTIMIZER: Final = (1e-6, 10.0)
 """Bounds for an optimizer that is not in the table."""
 
 UPDATES: Final = 250
-"""Updates of a sweep, some 40 in each decade: what the reading of a sweep was fitted to (docs/range_test.md)."""
+"""Updates of a sweep, about 40 in each decade, which the reading was tuned for (docs/range_test.md)."""
 
 FEWEST_UPDATES: Final = 100
-"""No budget makes a sweep shorter: below, too few losses are left for each decade to average."""
+"""Fewest updates of a sweep, whatever the budget: fewer leave too few losses in each decade to average."""
 
 BUDGET_SHARE: Final = 0.1
 """Largest share of a planned training that one round of sweeps, all seeds together, may take."""
@@ -52,7 +51,7 @@ _SMOOTHING: Final = 0.9
 
 @dataclass(frozen=True)
 class Exploration:
-    """The last sweep made, how it was read, and what all sweeps cost.
+    """The last sweep, how it was read, and what all sweeps cost.
 
     `rates` is float64[updates], `losses` float64[seeds, updates], NaN where a sweep had stopped, one row for each of
     `seeds`: those asked for, and two more where they disagreed. `spent` counts the optimizer updates of all sweeps,
@@ -67,16 +66,16 @@ class Exploration:
 
 
 def bounds(optimizer: str) -> tuple[float, float]:
-    """Lowest and highest rate of the first sweep for an optimizer, by its Keras class name in any case."""
+    """Return the lowest and highest rate of the first sweep for an optimizer, by its Keras class name in any case."""
     return BOUNDS.get(optimizer.lower(), ANY_OPTIMIZER)
 
 
 def updates_for(batch_size: int, budget: int | None = None, seeds: int = 1) -> int:
-    """How many updates a sweep should have.
+    """Return how many updates a sweep should have.
 
-    Batches smaller than 32 are noisier, by the square root of their size, and get as many more updates, at most four
-    times. `budget` is the length in updates of the training that is planned: all seeds together then take at most
-    `BUDGET_SHARE` of it, though never fewer than `FEWEST_UPDATES` each.
+    Batches smaller than 32 are noisier by the square root of their size, and get more updates by that factor, at most
+    four times as many. `budget` is the length in updates of the training that is planned: all seeds together then take
+    at most `BUDGET_SHARE` of it, though never fewer than `FEWEST_UPDATES` each.
     """
     slower = float(np.clip(np.sqrt(_STEADY_BATCH / batch_size), 1.0, _SLOWEST))
     wanted = round(UPDATES * slower)
@@ -86,7 +85,7 @@ def updates_for(batch_size: int, budget: int | None = None, seeds: int = 1) -> i
 
 
 def smoothing_for(rates: Array) -> float:
-    """The smoothing that averages over the same part of a decade however many updates a sweep has there."""
+    """Return the smoothing that averages over the same part of a decade, however many updates a sweep has there."""
     density = rates.size / np.log10(rates[-1] / rates[0])
     return float(np.clip(1 - (1 - _SMOOTHING) * _DENSITY / density, 0.0, 0.99))
 
@@ -101,10 +100,14 @@ def explore(
     spacing: Spacing = "exponential",
     widenings: int = WIDENINGS,
 ) -> Exploration:
-    """Sweep once a seed and read the curves; sweep again more widely, at most `widenings` times, from an edge.
+    """Sweep with every seed and read the curves; at an edge sweep again more widely, at most `widenings` times.
 
     A wider sweep has as many updates in each decade, so that it reads alike. Where the seeds disagree, two more are
-    swept before it is refused. Raises InputError as `sweep` does.
+    swept before the test is refused.
+
+    Raises:
+        InputError: where bounds or updates of a sweep make no sense.
+
     """
     sweeps, density = _Sweeps(measure), updates / np.log10(lr_max / lr_min) if 0 < lr_min < lr_max else 0.0
     for left in range(widenings, -1, -1):
@@ -124,7 +127,7 @@ def explore(
 
 
 class _Sweeps:
-    """Sweeps, and counts the updates of all of them."""
+    """Sweeps that count the updates of all of them."""
 
     def __init__(self, measure: Measure) -> None:
         self._measure, self.spent = measure, 0

@@ -1,4 +1,4 @@
-"""What is read off a range-test curve: landmarks and the rates that follow from them, and fastai's four methods."""
+"""Rates read off a range-test curve: landmarks and what follows from them, and fastai's four methods."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,19 +32,19 @@ class Landmarks:
 
     @property
     def high(self) -> float:
-        """Give the high end of the search interval: the geometric middle between the minimum and `end`.
+        """The high end of the search interval: the geometric mean of the minimum and `end`.
 
-        At the minimum itself the sweep has had the larger rates for a few updates only, and a rate that decays may
-        start above it. Never at `end`.
+        The minimum itself would be too low: the sweep spends few updates on large rates, and a rate that decays may
+        start above it. It is always below `end`.
         """
         return float(np.sqrt(self.lowest * self.end))
 
     @property
     def suggested(self) -> float:
-        """Give the initial rate of a whole training: the geometric mean of half, lowest / 2 and divergence / 8.
+        """The initial rate of a whole training: the geometric mean of half, lowest / 2 and divergence / 8.
 
         Each of the three errs on some curves: the half-way point is low where learning saturates early, the minimum is
-        ill-defined on a flat bottom, divergence depends on luck. Without divergence it is left out.
+        ill-defined on a flat bottom, divergence depends on chance. Without divergence it is left out.
         `docs/range_test.md` says how the factors were found.
         """
         points = [self.half, self.lowest / 2, *([self.end / 8] if self.diverged else [])]
@@ -54,8 +54,8 @@ class Landmarks:
 def read_landmarks(rates: Array, curve: Array, start: float, divergence_lr: float | None) -> Landmarks:
     """Read the landmarks of a smoothed `curve` (float64[n], finite) that descends from the loss `start`.
 
-    `rates` and `curve` end before divergence. A level counts as passed where the curve was above it for the last time
-    before the minimum, so early noise does not pass it.
+    `rates` and `curve` end before divergence. A level is passed after the last time that the curve is above it before
+    the minimum, so that early noise does not count.
     """
     lowest = int(curve.argmin())
     descent = start - float(curve[lowest])
@@ -76,7 +76,7 @@ def read_landmarks(rates: Array, curve: Array, start: float, divergence_lr: floa
 
 
 def suggestion_of_one_seed(rates: Array, losses: Array, curve: Array, end: int, min_descent: float) -> float | None:
-    """Give the suggestion of one seed's sweep alone, up to its own divergence at update `end`; None without descent."""
+    """Return what one seed's sweep alone suggests, up to its divergence at update `end`; None without a descent."""
     if end < 2:
         return None
     start = start_level(losses)
@@ -92,9 +92,9 @@ None where the method does not apply. The formulas are those of fastai's `Sugges
 
 
 def steep(rates: Array, losses: Array) -> float | None:
-    """Take the rate where the loss falls most for a step in log rate: argmin of d loss / d log(rate).
+    """Return the rate where the loss falls most for a step in log rate: argmin of d loss / d log(rate).
 
-    Against the rate itself, the same fall counts more at small rates, where a step of the sweep is shorter.
+    Against the rate itself, a fall would count more at small rates, where the steps of the sweep are shorter.
     """
     if losses.size < 2:
         return None
@@ -104,7 +104,7 @@ def steep(rates: Array, losses: Array) -> float | None:
 
 
 def valley(rates: Array, losses: Array) -> float | None:
-    """Take the middle of the longest valley: half-way through the middle third, rounded down twice.
+    """Return the middle of the longest valley: half-way through the middle third, rounded down twice.
 
     The valley is the longest strictly decreasing subsequence, ending where it is first reached; it is taken to span
     as many updates as it has points.
@@ -122,10 +122,10 @@ def valley(rates: Array, losses: Array) -> float | None:
 
 
 def slide(rates: Array, losses: Array, gap: int = 15, threshold: float = 0.005) -> float | None:
-    """Slide an interval of `gap` updates from the right end leftwards, as long as the gradients at its ends differ.
+    """Return the left end of an interval of `gap` updates, slid left while the gradients at its two ends differ.
 
-    Both gradients are a step of the sweep; the slide stops where they differ by `threshold` at most, and the rate is
-    that of the left end at the last place where they differed more.
+    The gradients are per step of the sweep. The slide stops where they differ by `threshold` at most; the rate is that
+    of the last place where they differed more.
     """
     if losses.size < gap + 1 or losses.size < 2:
         return None
@@ -136,7 +136,7 @@ def slide(rates: Array, losses: Array, gap: int = 15, threshold: float = 0.005) 
 
 
 def minimum(rates: Array, losses: Array) -> float | None:
-    """Take a tenth of the rate at which the loss is lowest."""
+    """Return a tenth of the rate at which the loss is lowest."""
     return float(rates[losses.argmin()]) / 10 if losses.size else None
 
 
@@ -144,5 +144,5 @@ METHODS: Final[dict[str, Method]] = {"steep": steep, "valley": valley, "slide": 
 
 
 def consensus(rates: list[float]) -> float:
-    """Take the median of the methods' rates, in log space."""
+    """Return the median of the methods' rates in log space."""
     return float(np.exp(np.median(np.log(rates))))

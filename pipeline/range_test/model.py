@@ -1,4 +1,4 @@
-"""A learning-rate range test of your own compiled Keras model, which it leaves exactly as it was.
+"""A learning-rate range test of your own compiled Keras model, which is left exactly as it was.
 
 from pipeline.range_test import range_test
 
@@ -29,7 +29,7 @@ from pipeline.training.own_model import OwnModel, batch_length, knows_length, mo
 
 @dataclass(frozen=True)
 class RangeTest:
-    """What a range test found, and the curves that it was read from.
+    """The result of a range test, and the curves that it was read from.
 
     `rates` is float64[updates]. `losses` and `val_losses` are float64[seeds, updates]: each update's true batch loss
     with regularisation, NaN after divergence, and the loss on the validation sample, NaN where it was not measured.
@@ -69,11 +69,11 @@ class RangeTest:
 
     @property
     def suggestions(self) -> dict[str, float]:
-        """What each method of reading the curve suggests."""
+        """The rate that each method of reading the curve suggests."""
         return self.summary.suggestions
 
     def figure(self) -> Figure:
-        """Loss against rate: every seed, their median and band, the suggestions, the interval and divergence."""
+        """Draw loss against rate: every seed, their median and band, the suggestions, the interval and divergence."""
         return range_test_figures.range_test(
             self.rates,
             self.losses,
@@ -100,7 +100,7 @@ def range_test(
     reinitialize: bool = False,
     widenings: int = WIDENINGS,
 ) -> RangeTest:
-    """Train `model` on `data` with a growing rate, once a seed, and read a rate and an interval off the losses.
+    """Train `model` on `data` with a growing rate, once for each seed, and read a rate and an interval off the losses.
 
     Every sweep starts from the model's weights with a fresh optimizer of the model's settings. Afterwards the model,
     its optimizer and the random states of Python, NumPy and TensorFlow's global generator are as they were, also where
@@ -121,12 +121,14 @@ def range_test(
         epochs: passes planned for the training to come. All sweeps of a round then take at most a tenth of its
             updates, as far as 100 updates a sweep allow.
         refine: name of the scheme of the training to come. Its rate is then found by trainings, short ones and two to
-            four of `epochs`, by their loss on the validation sample: dearer, and right also where the network overfits.
+            four of `epochs`, by their loss on the validation sample: it costs more, and is right for networks that
+            overfit as well.
         reinitialize: draw new weights for every seed; Sequential and functional models only.
         widenings: how often to sweep again more widely where the answer lies at an edge.
 
-    Raises InputError where the model is not built, not compiled or trains itself in its own way, or where options or
-    data make no sense.
+    Raises:
+        InputError: if the model is not built, not compiled or has its own `train_step`, or if options or data make no
+            sense.
 
     """
     _check(model)

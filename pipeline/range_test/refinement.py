@@ -1,8 +1,8 @@
-"""From a sweep's suggestion to the rate that trainings confirm.
+"""The refinement of a sweep's suggestion by trainings.
 
-A sweep sees the training loss of a few hundred updates. What only shows later, overfitting above all, moves the best
-rate by up to a decade, and no reading of the sweep can know. A few trainings can: some short ones show where the valley
-of the validation loss lies and where it becomes too steep for any training, whole ones how far its bottom has moved.
+A sweep sees the training loss of a few hundred updates. What shows later, overfitting above all, moves the best rate by
+up to a decade, and no reading of the sweep can find that. A few trainings can: short ones show where the valley of the
+validation loss lies and where training becomes unstable, whole ones how far the bottom of the valley has moved.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,18 +22,18 @@ SHORT: Final = 1 / 8
 """Length of the short trainings, in whole ones."""
 
 SHORT_TRAININGS, WHOLE_TRAININGS = 8, 4
-"""Most trainings a seed of either length: as much as five whole ones."""
+"""Most trainings of either length for each seed: together they cost as much as five whole ones."""
 
-_FEWEST: Final = 50  # updates below which the end of a training says little
+_FEWEST: Final = 50  # updates; the end of a shorter training says little
 _STEP: Final = 0.5  # decades between trainings
 _RISE: Final = 0.25  # the interval ends where the fit is so much above its bottom, as a share ...
 _NEAREST, _FARTHEST = 0.4, 0.75  # ... but within these distances of the suggestion, in decades
 
 
 def starting_rate(analysis: Analysis) -> float | None:
-    """Where to start from: the suggestion, or where the seeds disagree the middle one of theirs; None without either.
+    """Return the rate to start from: the suggestion, or where the seeds disagree the median of their own, if any.
 
-    Seeds that disagree are no answer, yet trainings near the middle one can be. More than half must have one.
+    Seeds that disagree give no answer, but trainings near their median may. More than half must have a suggestion.
     """
     own = [rate for rate in analysis.seed_suggestions if rate is not None]
     if analysis.suggested_lr is not None or analysis.edge is not None:
@@ -42,7 +42,7 @@ def starting_rate(analysis: Analysis) -> float | None:
 
 
 def short_share(updates: int) -> float:
-    """Give the length of short trainings, where a whole one has so many updates: an eighth, but at least 50 updates."""
+    """Return the length of short trainings as a share of `updates`: an eighth, but at least 50 updates."""
     return min(1.0, max(SHORT, _FEWEST / updates))
 
 
@@ -54,13 +54,15 @@ def refine(
     1. Short trainings at `start` and half a decade to both sides follow the valley downhill until both neighbours of
        the best are worse; a parabola through the best three, log loss over log rate, has its lowest point there.
     2. Whole trainings at that rate, then half a decade lower, and again as long as that is better. A longer training
-       never wants a larger rate in our measurements (`reports/range_test.md`): where it overfits, its best rate falls
-       with the length, and where it does not the best rate is bounded by stability, which knows no length.
+       never had a larger best rate in our measurements (`reports/range_test.md`): where it overfits, the best rate
+       falls with the length, and where it does not, it is limited by stability, which does not depend on the length.
     3. The answer is the lowest point of the parabola through the whole trainings around the best. Where the first was
-       best, what is missing to its right is taken from the short ones: by how much their loss rises there. Where there
-       is no parabola, since everything above diverged, one more training is made a quarter of a decade below the best.
+       best, the missing point to its right is estimated from the rise of the short ones' loss there. Where there is no
+       parabola, since everything above diverged, one more training is made a quarter of a decade below the best.
 
-    Raises InputError unless `start` is a positive number and there is a seed.
+    Raises:
+        InputError: unless `start` is a positive number and there is a seed.
+
     """
     if not (np.isfinite(start) and start > 0) or not seeds:
         raise InputError(f"refine: received start {start} and {len(seeds)} seeds, expected start > 0 and a seed")
@@ -86,7 +88,7 @@ def refine(
 
 
 class _Trainings:
-    """Trains at rates that are given in decades from the start, and remembers what it cost."""
+    """Trainings at rates given in decades from the start, none made twice, with their cost."""
 
     def __init__(self, train: Train, start: float, seeds: Sequence[int]) -> None:
         self._train, self._start, self._seeds = train, start, seeds
@@ -96,7 +98,7 @@ class _Trainings:
         self.cost = 0.0
 
     def losses(self, offsets: Sequence[float], share: float) -> list[float]:
-        """Return for each rate the mean over seeds, inf where one diverged. No training is made twice."""
+        """Return the mean loss over seeds for each rate, inf where one diverged."""
         unknown = [offset for offset in offsets if (offset, share) not in self._known]
         asked = [(float(self._start * 10**offset), seed, share) for offset in unknown for seed in self._seeds]
         found = np.reshape(self._train(asked) if asked else (), (len(unknown), len(self._seeds)))
@@ -117,7 +119,7 @@ class _Trainings:
 
 
 def _most(short: float) -> int:
-    """How many short trainings: no more than one whole one in all, but the three that a valley needs."""
+    """Return how many short trainings to make: as long as a whole one in all, but at least three, as a valley needs."""
     return max(3, min(SHORT_TRAININGS, int(1 / short)))
 
 
@@ -135,7 +137,7 @@ def bracket(losses: Callable[[Sequence[float]], Sequence[float]], most: int) -> 
 
 
 def _descend(losses: Callable[[Sequence[float]], Sequence[float]], first: float) -> dict[float, float]:
-    """Go to smaller rates as long as that is better."""
+    """Go on to smaller rates while that is better."""
     two = (first, first - _STEP)
     tried = dict(zip(two, losses(two), strict=True))
     while len(tried) < WHOLE_TRAININGS and _lowest(tried) == min(tried):
@@ -145,14 +147,14 @@ def _descend(losses: Callable[[Sequence[float]], Sequence[float]], first: float)
 
 
 def _lowest(tried: dict[float, float]) -> float:
-    """The offset of the lowest loss; of several the smallest, so that where all diverge smaller rates are tried."""
+    """Return the offset of the lowest loss, of several the smallest: where all diverge, smaller rates are tried."""
     return min(sorted(tried), key=tried.__getitem__)
 
 
 def _with_upper_side(wholes: dict[float, float], shorts: dict[float, float]) -> dict[float, float]:
-    """Where the highest whole training is the best, add its loss a step above, risen as much as that of short ones.
+    """Add a point above the best whole training where that is the highest, with the rise that short ones show.
 
-    Nearer where short ones went no further; nothing where they do not say, or where losses are not positive.
+    It lies a step above, or where the short ones end. None is added without a rise or with losses below 0.
     """
     best = _lowest(wholes)
     known = {offset: np.log(loss) for offset, loss in sorted(shorts.items()) if 0 < loss < np.inf}
@@ -164,7 +166,7 @@ def _with_upper_side(wholes: dict[float, float], shorts: dict[float, float]) -> 
 
 
 def _fit(tried: dict[float, float]) -> Valley | None:
-    """The parabola through the points within a step of the best, in offsets; None where there is no valley."""
+    """Return the parabola through the points within a step of the best, in offsets; None where there is no valley."""
     best = _lowest(tried)
     near = {o: loss for o, loss in tried.items() if abs(o - best) < 1.01 * _STEP and 0 < loss < np.inf}
     if len(near) < 3:
@@ -177,14 +179,14 @@ def _fit(tried: dict[float, float]) -> Valley | None:
 
 
 def bottom(tried: dict[float, float]) -> float:
-    """The lowest point of the fit, among what was tried and within half a step of the best; the best without a fit."""
+    """Return the lowest point of the fit, within the range tried and half a step of the best; else the best."""
     best, fit = _lowest(tried), _fit(tried)
     low, high = max(best - _STEP / 2, min(tried)), min(best + _STEP / 2, max(tried))
     return best if fit is None else float(np.clip(fit.lr, low, high))
 
 
 def _interval(lowest: float, fit: Valley | None, diverged: list[float]) -> tuple[float, float]:
-    """Where the fit has risen by `_RISE`, in offsets; half-way to a rate above that diverged where that is nearer."""
+    """Return where the fit has risen by `_RISE`, in offsets; above, at most half-way to a rate that diverged."""
     rises = _FARTHEST if fit is None else float(np.sqrt(np.log1p(_RISE) / fit.curvature))
     reach = float(np.clip(rises, _NEAREST, _FARTHEST))
     ends = [(lowest + offset) / 2 for offset in diverged if offset > lowest]

@@ -1,4 +1,4 @@
-"""What happens between the compiled calls of a training: reorder, watch, rewrite."""
+"""Callbacks between the compiled calls of a training: order, divergence, validation, rewritten rates."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,45 +9,52 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from pipeline import interruption
-from pipeline.evaluation import DIVERGED_AT
 from pipeline.training.feed import Feed
 
 _START = 32
-"""How many examples make up the start: enough for a steady loss, in as few updates as possible."""
+"""Examples whose median loss is the start of a training: enough for a steady value, in few updates."""
 
 _ACTED = 1_000.0
-"""Where batches are so small that the start takes several updates, rates that raise the loss this much acted on it."""
+"""The start is at most this many times the first loss: with small batches, large rates act on the next ones already."""
 
 Rewrite = Callable[[NDArray[np.float64], int, Sequence[float]], NDArray[np.float64]]
-"""`(curve, updates done, validation losses so far) -> curve`: how a reactive scheme changes what is left."""
+"""`(curve, updates done, validation losses so far) -> curve`: how a reactive scheme changes the remaining rates."""
 
 
 class Reorder(keras.callbacks.Callback):  # type: ignore[misc]
-    """Lays out the batches of each part of a training before the part begins."""
+    """Callback that lays out the batches of each part of a training before the part begins."""
 
     def __init__(self, feed: Feed, seed: int, updates: int) -> None:
         super().__init__()
         self._feed, self._seed, self._updates = feed, seed, updates
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Keras makes a new iterator after this, at the beginning of every epoch."""
+        """Lay out the batches of this part; Keras makes a new iterator afterwards."""
         self._feed.arrange(self._seed, epoch * self._updates, (epoch + 1) * self._updates)
 
 
 class Watch(keras.callbacks.Callback):  # type: ignore[misc]
-    """Stops a training that diverged: NaN, inf, or a loss far above its start.
+    """Callback that stops a training that diverged: NaN, inf, or a loss far above its start.
 
-    Reads the losses of all updates since the last call, so nothing is missed between calls.
+    It judges a stretch of updates at a time, whatever number a call of the program does, so that the same training
+    stops at the same update wherever it runs.
+
+    Attributes:
+        updates: how many have been done.
+        diverged: why the training was stopped, or "".
+
     """
 
     def __init__(
-        self, losses: tf.Variable, step: tf.Variable, batch_size: int, diverged_at: float = DIVERGED_AT
+        self, losses: tf.Variable, step: tf.Variable, *, batch_size: int, part: int, stretch: int, diverged_at: float
     ) -> None:
+        """Watch a training whose parts have `part` updates each; a stretch ends with its part at the latest."""
         super().__init__()
         self._losses, self._step = losses, step
-        self._diverged_at = diverged_at
+        self._part, self._stretch, self._diverged_at = part, stretch, diverged_at
         self._start_updates = -(-_START // batch_size)
         self._start: float | None = None
+        self._judged = 0
         self.updates = 0
         self.diverged = ""
 
@@ -56,13 +63,14 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]
         interruption.check()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Look at the losses of the last compiled call."""
+        """Judge the losses of a stretch once it is complete."""
         interruption.check()
-        done = int(self._step)
-        recent = self._losses[self.updates : done].numpy()
-        first, self.updates = self.updates, done
-        if not recent.size:
-            return
+        self.updates = int(self._step)
+        if self.updates - self._judged >= self._stretch or self.updates % self._part == 0:
+            first, self._judged = self._judged, self.updates
+            self._judge(self._losses[first : self.updates].numpy(), first)
+
+    def _judge(self, recent: NDArray[np.float32], first: int) -> None:
         finite = np.isfinite(recent)
         if not finite.all():
             self._stop(f"loss is {recent[~finite][0]} at update {first + int(np.argmin(finite))}")
@@ -80,10 +88,10 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 class Validate(keras.callbacks.Callback):  # type: ignore[misc]
-    """Measures the validation loss every so many updates, where the calls of the program allow it.
+    """Callback that measures the validation loss every so many updates, which must end a call of the program.
 
     Attributes:
-        losses: one measured after each stretch of `every` updates.
+        losses: one after each stretch of `every` updates.
 
     """
 
@@ -93,13 +101,13 @@ class Validate(keras.callbacks.Callback):  # type: ignore[misc]
         self.losses: list[float] = []
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Measure where another stretch is complete; a training that diverged has nothing left to measure."""
+        """Measure once another stretch is complete, unless the training diverged."""
         if not self._watch.diverged and self._watch.updates >= (len(self.losses) + 1) * self._every:
             self.losses.append(self._loss())
 
 
 class Rewriter(keras.callbacks.Callback):  # type: ignore[misc]
-    """Lets a reactive scheme rewrite the rest of the curve after each validation."""
+    """Callback that lets a reactive scheme rewrite the remaining rates after each validation."""
 
     def __init__(self, rates: tf.Variable, step: tf.Variable, curve: NDArray[np.float64], rewrite: Rewrite) -> None:
         super().__init__()
@@ -107,7 +115,7 @@ class Rewriter(keras.callbacks.Callback):  # type: ignore[misc]
         self._val_losses: list[float] = []
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """What has been used stays as it was; only later rates may change."""
+        """Replace the rates that have not been used yet."""
         self._val_losses.append(float((logs or {})["val_loss"]))
         done = int(self._step)
         rewritten = self._rewrite(self._curve, done, self._val_losses)

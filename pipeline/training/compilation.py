@@ -1,4 +1,4 @@
-"""How a network is compiled: as its task asks, or as the user compiled it, with the engine's rates in its optimizer."""
+"""Compiling a network for its task, or taking over how the user compiled it, with the engine's rates."""
 
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -34,11 +34,15 @@ Compile = Callable[[keras.Model, Any, int], keras.optimizers.Optimizer]
 
 
 def compiled_for(examples: Examples, optimizer: str, momentum: float) -> Compile:
-    """Return how to compile a network for these data and this optimizer.
+    """Return a function that compiles a network for these data and this optimizer.
 
-    A model that the user compiled keeps its losses, metrics and weights of losses. Its optimizer trains it if that is
-    the one asked for; another one gets those of its settings that all optimizers share. What is returned raises
-    InputError for a model that wants to run eagerly, or whose loss or metrics do not fit the labels.
+    A model that the user compiled keeps its losses, their weights, and its metrics. It is trained by its own optimizer
+    if that is the one asked for; otherwise by a new one with those of its settings that all optimizers share.
+
+    Raises:
+        InputError: by the function returned, for a model that is to run eagerly, or whose loss or metrics do not fit
+            the labels.
+
     """
 
     def compile_(model: keras.Model, rates: Any, steps_per_execution: int) -> keras.optimizers.Optimizer:
@@ -64,18 +68,19 @@ def compiled_for(examples: Examples, optimizer: str, momentum: float) -> Compile
 def take_over(
     model: keras.Model, optimizer: keras.optimizers.Optimizer, steps_per_execution: int, first: tuple[Any, ...]
 ) -> keras.optimizers.Optimizer:
-    """Put an optimizer in the place of a compiled model's; `first` are a few examples for its loss and metrics."""
+    """Replace the optimizer of a compiled model; `first` are a few examples that build its loss and metrics."""
     model.optimizer = optimizer
     model.steps_per_execution, model.jit_compile = steps_per_execution, False
+    model.train_function = model.test_function = None  # made by the model's former trainings
     _build_loss_and_metrics(model, first)
     model.optimizer.build(model.trainable_variables)
     return model.optimizer
 
 
 def fusible(model: keras.Model) -> bool:
-    """Return whether XLA compiles the training well: of a dense network, in float32, of nothing but what Keras brings.
+    """Return whether XLA compiles the training well: that of a dense float32 network of Keras' own layers.
 
-    On CPUs XLA made convolutions many times slower, dropout twice. A user's own code may hold what it cannot compile.
+    On CPUs XLA made convolutions many times slower, and dropout twice as slow. A user's own code may not compile.
     """
     if not keras_internals.is_plain_model(model) or model.compiled:
         return False
@@ -89,15 +94,18 @@ def _dense(layer: keras.layers.Layer) -> bool:
 
 
 def uncompiled(model: keras.Model) -> keras.Model:
-    """Return the same model without what compiling added, so that its file holds nothing of it."""
+    """Return the model without what compiling added, so that its file holds none of it."""
     model.optimizer, model.compiled = None, False
     return model
 
 
 def check_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
-    """Raise InputError for callbacks that would fail in mid-training.
+    """Check that no callback would fail during the training.
 
-    Those that set the rate, which the curve does; and TensorBoard's without its package, which TensorFlow leaves out.
+    Raises:
+        InputError: for a callback that sets the rate, which the curve does, and for TensorBoard without its package,
+            which does not come with TensorFlow.
+
     """
     setters = keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau
     for callback in callbacks:
@@ -111,7 +119,7 @@ def check_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
 
 
 def _build_loss_and_metrics(model: keras.Model, first: tuple[Any, ...]) -> None:
-    """Use them once: Keras makes their variables at their first use, which must not be while tracing."""
+    """Call loss and metrics once: Keras makes their variables in the first call, which must not be while tracing."""
     x, y, *w = first
     outputs = model(x, training=False)
     try:

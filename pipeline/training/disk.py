@@ -12,7 +12,7 @@ from pipeline.datasets import blocks
 from pipeline.training.feed import UPDATES_PER_CALL, BatchOrder, Step, Updates, evaluation_length, made_ready
 
 WINDOW_BYTES = 64 * 2**20
-"""A data set that is read in passes is shuffled within windows of this size: about as much is in memory at a time."""
+"""Size of the windows within which a data set read in passes is shuffled; about as much is in memory at a time."""
 
 Batch = tuple[NDArray[Any], ...]
 
@@ -24,7 +24,7 @@ def evaluation_from_disk(given: tuple[Any, ...], scaling: Any) -> tf.data.Datase
 
 
 class DiskFeed:
-    """Batches that Python reads as they are needed: `batches(seed, start, stop)` are those of updates start to stop."""
+    """Batches that Python reads when they are needed: `batches(seed, start, stop)` yields those of these updates."""
 
     steps_per_execution = UPDATES_PER_CALL
 
@@ -48,7 +48,7 @@ class DiskFeed:
 
 
 def gathered(given: tuple[Any, ...], order: BatchOrder, seed: int, start: int, stop: int) -> Iterator[Batch]:
-    """Yield the batches that would be gathered from memory, to the last bit."""
+    """Yield the same batches as are gathered from data in memory."""
     indices, ends = order.indices(seed, start, stop)
     for first, last in pairwise(ends):
         yield tuple(part[indices[first:last]] for part in given)
@@ -57,8 +57,8 @@ def gathered(given: tuple[Any, ...], order: BatchOrder, seed: int, start: int, s
 class Windows:
     """Batches of a stream, shuffled within windows, without a gap or a new pass between the parts of a training.
 
-    Every epoch is a pass in which every example comes once. Each window is put in an order that seed and epoch fix; its
-    last examples, too few for a batch, begin the next window.
+    Every epoch is one pass, with every example once. Seed and epoch fix the order within each window. The examples left
+    at its end, too few for a batch, begin the next one.
     """
 
     def __init__(self, given: tuple[Any, ...], batch_size: int) -> None:
@@ -69,7 +69,7 @@ class Windows:
         self._running: Iterator[Batch] = iter(())
 
     def __call__(self, seed: int, start: int, stop: int) -> Iterator[Batch]:
-        """Yield the batches of updates `start` to `stop`; goes on with the pass where the last call ended."""
+        """Yield the batches of updates `start` to `stop`, going on with the pass where the last call ended."""
         if (seed, start) != self._at:
             self._running = islice(self._training(seed), start, None)
         self._at = (seed, stop)
@@ -97,7 +97,7 @@ class Windows:
 def _generated(
     batches: Callable[[], Iterator[Batch]], given: tuple[Any, ...], scaling: Any, count: int
 ) -> tf.data.Dataset:
-    """Return a data set of the `count` batches that Python yields, read ahead while the network trains, then scaled."""
+    """Return the `count` batches that Python yields as a data set, read ahead while the network trains, and scaled."""
     signature = tuple(tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in given)
     raw = tf.data.Dataset.from_generator(batches, output_signature=signature)
     known = raw.apply(tf.data.experimental.assert_cardinality(count))  # without it Keras warns that data ran out

@@ -20,13 +20,13 @@ from pipeline.training import keras_internals
 from pipeline.training.callbacks import Reorder, Rewrite, Rewriter, Validate, Watch
 from pipeline.training.compilation import Compile, check_callbacks, compiled_for
 from pipeline.training.examples import Examples, users_errors, weighted
-from pipeline.training.feed import BatchOrder, Feed
+from pipeline.training.feed import UPDATES_PER_CALL, BatchOrder, Feed
 from pipeline.training.network import Network, assign
 from pipeline.training.program import Program
 
 
 class Source(Protocol):
-    """What an engine asks of the data beside the batches to train on: data sets in their own order."""
+    """The data sets that an engine validates and tests on."""
 
     @property
     def validation(self) -> tf.data.Dataset:
@@ -38,19 +38,27 @@ class Source(Protocol):
 
 
 class Start(Protocol):
-    """What an engine asks of a network: the state that a training begins with."""
+    """The state that a training begins with."""
 
     def initial_state(self, seed: int) -> Sequence[NDArray[Any]]:
-        """Return what the variables of the model hold at the start, in their order."""
+        """Return the initial values of the model's variables, in their order."""
 
 
 class Trainer:
     """One model with its optimizer, batch size and data, ready to be trained any number of times."""
 
-    def __init__(self, model: keras.Model, start: Start, source: Source, feed: Feed, order: BatchOrder) -> None:
-        """Set up nothing yet: `compile_with` traces the program."""
+    def __init__(
+        self,
+        model: keras.Model,
+        start: Start,
+        source: Source,
+        feed: Feed,
+        order: BatchOrder,
+        watched: int = UPDATES_PER_CALL,
+    ) -> None:
+        """Keep the parts, which `compile_with` completes; divergence is looked for after every `watched` batches."""
         self.model, self._start, self._source = model, start, source
-        self._feed, self._order = feed, order
+        self._feed, self._order, self._watched = feed, order, watched
         self._unseeded_draws = keras.random.SeedGenerator(0)
         self.steps_per_epoch = order.steps_per_epoch
 
@@ -90,14 +98,15 @@ class Trainer:
                 which are then the `val_loss` of the history; 0 measures none.
             test: give scores on the test set with the training.
             weights: give the final weights with the training.
-            callbacks: Keras callbacks; those at batch level see every call of `UPDATES_PER_CALL` updates.
+            callbacks: Keras callbacks; those at batch level are called once for every call of the program.
 
         Raises:
-            ValueError: if `validations` does not divide the curve, or is 0 where something waits for them.
-            InputError: if the network's own `train_step` leaves no loss to record, or a callback sets the rate.
+            ValueError: if `validations` does not divide the curve, or is 0 with `rewrite`, `patience` or `keep_best`.
+            InputError: if the network's own `train_step` computes no loss to record, or a callback sets the rate.
 
         """
         parts = max(validations, 1)
+        part = len(curve) // parts
         if not len(curve) or len(curve) % parts:
             raise ValueError(f"validations: received {parts}, expected a divisor of the {len(curve)} updates")
         if not validations and (rewrite is not None or patience is not None or keep_best):
@@ -105,8 +114,15 @@ class Trainer:
         check_callbacks(callbacks)
         self._reset(seed, curve)
         program = self._program
-        watch = Watch(program.losses, program.step, self._order.batch_size, diverged_at)
-        own: list[keras.callbacks.Callback] = [Reorder(self._feed, seed, len(curve) // parts), watch]
+        watch = Watch(
+            program.losses,
+            program.step,
+            batch_size=self._order.batch_size,
+            part=part,
+            stretch=self._watched,
+            diverged_at=diverged_at,
+        )
+        own: list[keras.callbacks.Callback] = [Reorder(self._feed, seed, part), watch]
         if rewrite is not None:
             own.append(Rewriter(program.curve, program.step, curve, rewrite))
         if patience is not None or keep_best:
@@ -114,10 +130,10 @@ class Trainer:
         measured = Validate(self._validation_loss, watch, validate_every)
         if validate_every and not validations:
             own.append(measured)
-        self._feed.arrange(seed, 0, len(curve) // parts)
+        self._feed.arrange(seed, 0, part)
         started = time.perf_counter()
         history = self.model.fit(
-            self._feed.dataset(len(curve) // parts),
+            self._feed.dataset(part),
             epochs=parts,
             shuffle=False,
             verbose=0,
@@ -132,7 +148,7 @@ class Trainer:
             losses=program.losses.numpy()[:updates],
             history={name: [float(value) for value in values] for name, values in seen.items()},
             steps_per_epoch=self.steps_per_epoch,
-            validation_steps=validate_every or len(curve) // parts,
+            validation_steps=validate_every or part,
             diverged=watch.diverged,
             seconds=seconds,
             examples=self._order.examples(updates),
@@ -141,11 +157,11 @@ class Trainer:
         )
 
     def traces(self) -> int:
-        """Return how often the training program has been traced; 1 however many trainings have run."""
+        """Return how often the program has been traced: once, however many trainings have run."""
         return self._program.traces
 
     def _scores(self) -> dict[str, float]:
-        """Return loss and metrics of the model as it stands, on the test set."""
+        """Return loss and metrics of the model on the test set."""
         measured = self.model.evaluate(self._source.test, verbose=0, return_dict=True)
         return {name: float(value) for name, value in measured.items()}
 
@@ -153,7 +169,7 @@ class Trainer:
         return float(self.model.evaluate(self._source.validation, verbose=0, return_dict=True)["loss"])
 
     def _reset(self, seed: int, curve: NDArray[np.float64]) -> None:
-        """Set the state that building the network anew with this seed would give, without tracing again."""
+        """Give the model the state of one built anew with this seed, without tracing again."""
         assign(self.model.variables, self._start.initial_state(seed))
         self._unseeded_draws.state.assign([seed, 0])
         keras_internals.draw_unseeded_from(self._unseeded_draws)
@@ -161,7 +177,7 @@ class Trainer:
 
 
 def shared_engine(network: Network, examples: Examples, *, optimizer: str, momentum: float, batch_size: int) -> Trainer:
-    """Return an engine on a network and data that other engines may share; each has a model of its own."""
+    """Return an engine that may share network and data with others, but has a model of its own."""
     order = BatchOrder(len(examples), batch_size)
     trainer = Trainer(network.model(), network, examples, examples.feed(order), order)
     return trainer.compile_with(compiled_for(examples, optimizer, momentum))
@@ -177,7 +193,7 @@ def engine(
     precision: str,
     class_weight: Mapping[int, float] | None = None,
 ) -> Trainer:
-    """Return an engine on a network and data of its own.
+    """Return an engine with a network and data of its own.
 
     Args:
         build: builds the network anew at each call.

@@ -1,4 +1,4 @@
-"""The data of a training in the form that engines share: one copy, however many engines there are."""
+"""The data of trainings: one copy, however many engines use it."""
 
 import dataclasses
 import re
@@ -18,7 +18,7 @@ from pipeline.training.feed import BatchOrder, Feed, MemoryFeed, evaluation_batc
 
 
 class Examples:
-    """Training, validation and test set, each made into tensors once, where they are held in memory."""
+    """Training, validation and test set; those held in memory are made into tensors once."""
 
     def __init__(self, splits: Splits) -> None:
         self.splits = splits
@@ -27,7 +27,7 @@ class Examples:
         return len(self.splits.x_train)
 
     def feed(self, order: BatchOrder) -> Feed:
-        """Return the training set in the order given, wherever its inputs are."""
+        """Return the training set in this order, from memory or from disk."""
         splits = self.splits
         if isinstance(splits.x_train, np.ndarray):
             return MemoryFeed(self._tensors, partial(scaled, scaling=splits.scaling), order)
@@ -72,7 +72,7 @@ def weighted(splits: Splits, class_weight: Mapping[int, float]) -> Splits:
 
 @contextmanager
 def users_errors() -> Iterator[None]:
-    """Raise the InputError of whoever reads the data, which TensorFlow wraps into an error of its own."""
+    """Raise the InputError of code that reads data, which TensorFlow wraps in an error of its own."""
     try:
         yield
     except tf.errors.OpError as error:

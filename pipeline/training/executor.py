@@ -1,4 +1,4 @@
-"""Trainings in this process: it owns the engines, and one copy of the data for all of them."""
+"""Trainings in this process, by engines that share one copy of the data."""
 
 import json
 import math
@@ -23,7 +23,7 @@ from pipeline.training.network import Network, device_kind
 
 @dataclass(frozen=True)
 class Problem:
-    """What evaluations are asked about: the user's network and data.
+    """The user's network and data, which all evaluations are about.
 
     `momentum` is that of SGD, `precision` a dtype policy of Keras or `auto`.
     """
@@ -51,7 +51,7 @@ class InProcess:
             yield evaluation, self._train(evaluation)
 
     def conditions(self) -> dict[str, str]:
-        """Return what decides the numbers besides the evaluation, the data, the user's model and the code."""
+        """Return what decides the numbers besides evaluation, data, the user's model and the code."""
         streamed = isinstance(self._problem.splits.x_train, Stream)
         return {
             "precision": self._network.policy,
@@ -61,11 +61,14 @@ class InProcess:
         }
 
     def require_metric(self, objective: Objective, evaluation: Evaluation) -> None:
-        """Raise InputError, before any training at length, where the network has no such metric: one update shows it.
+        """Check by a single update that the network has the metric of the objective.
 
         Args:
             objective: what the evaluations are judged by.
             evaluation: one of those that will be asked; its engine is used.
+
+        Raises:
+            InputError: where it has not.
 
         """
         if objective != VAL_LOSS:
@@ -84,7 +87,7 @@ class InProcess:
         return {"loss": json.dumps(loss, sort_keys=True, default=str), "penalised": json.dumps(weights)}
 
     def served(self, training: Training) -> keras.Model:
-        """Return a model of raw inputs with the final weights of a training that holds them."""
+        """Return a model that takes raw inputs, with the final weights of a training asked for with them."""
         weights: Sequence[NDArray[Any]] | None = training.weights
         if weights is None:
             raise ValueError("served: received a training without weights, expected one asked for with them")
@@ -113,7 +116,10 @@ class InProcess:
 def train(
     engine: Trainer, evaluation: Evaluation, curve: NDArray[np.float64] | None = None, validate_every: int = 0
 ) -> Training:
-    """Train as an evaluation asks, on the engine for its optimizer and batch size; `curve` is its own by default."""
+    """Train as an evaluation asks, on an engine with its optimizer and batch size.
+
+    `curve` replaces its rates, and `validate_every` adds measurements; see `Trainer.train`.
+    """
     candidate, steps_per_epoch = evaluation.candidate, engine.steps_per_epoch
     parts = evaluation.parts(steps_per_epoch)
     return engine.train(

@@ -1,4 +1,4 @@
-"""Batches: in an order that NumPy fixes, gathered from tensors that stay in memory as they came."""
+"""Batches in an order that NumPy fixes, gathered from tensors that hold the data in their own type."""
 
 from collections.abc import Callable
 from functools import partial
@@ -14,44 +14,44 @@ UPDATES_PER_CALL = 50
 """Optimizer updates per call of the compiled program; divergence is looked for between calls."""
 
 FUSED_FROM = 50
-"""Updates per epoch from which on XLA compiles dense networks, which takes a second and gains 0.2 to 0.4 ms each."""
+"""Updates per epoch from which XLA compiles dense networks: it takes a second, and saves 0.2 to 0.4 ms an update."""
 
 Step = Callable[[Any], dict[str, Any]]
 """A model's `train_step`: a batch -> logs."""
 
 
 class Updates(Protocol):
-    """What a feed drives: the update of a model, which is `(inputs, labels)`, maybe with weights -> logs.
+    """The updates of a model, which a feed calls with batches: `(inputs, labels)` or `(inputs, labels, weights)`.
 
-    Where it is `fusible`, XLA may compile many of them as one. In what it compiles, no array may have a length that
-    varies between trainings: of `rates`, `update` and `record`, the parts of `recorded_update`, that is `update`.
+    `recorded_update` consists of `rates`, `update` and `record`. Where the updates are `fusible`, XLA may compile many
+    calls of `update` as one program; it alone uses no array whose length varies between trainings.
     """
 
     fusible: bool
 
     def recorded_update(self, batch: Any) -> dict[str, Any]:
-        """Do the next update."""
+        """Do the next update and return its logs."""
 
     def rates(self, count: int) -> Any:
-        """The rates of the next `count` updates, float32 (count,)."""
+        """Return the rates of the next `count` updates, float32 (count,)."""
 
     def update(self, rate: Any, batch: Any) -> tuple[dict[str, Any], Any]:
-        """Do an update with this rate; its logs and loss."""
+        """Do an update with this rate, and return its logs and loss."""
 
     def record(self, losses: Any) -> None:
-        """Note the losses of as many updates that have been done."""
+        """Record the losses of the updates just done."""
 
 
 AHEAD = 4
-"""Batches that are made ready while the network works."""
+"""Batches that are prepared while the network trains."""
 
 _EVALUATION_BATCH, _EVALUATION_BYTES = 1_000, 16 * 2**20
 
 
 class BatchOrder:
-    """Which examples each update sees: a new permutation every epoch, the last batch of an epoch may be short.
+    """The examples of each update: a new permutation every epoch, whose last batch may be short.
 
-    `short` is the length of the last batch of an epoch where it differs, else 0.
+    `short` is the length of that batch, or 0 where it is a whole one.
     """
 
     def __init__(self, examples: int, batch_size: int) -> None:
@@ -61,14 +61,14 @@ class BatchOrder:
         self.short = examples % batch_size
 
     def examples(self, updates: int) -> int:
-        """How many examples the first `updates` updates see."""
+        """Return how many examples the first `updates` updates see."""
         epochs, steps = divmod(updates, self.steps_per_epoch)
         return epochs * self._examples + min(steps * self.batch_size, self._examples)
 
     def indices(self, seed: int, start: int, stop: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Example indices of updates `start` to `stop`, and the ends of their batches, int32 (stop - start + 1,).
+        """Return the example indices of updates `start` to `stop`, and the ends of their batches.
 
-        The batch of update `start + i` is `indices[ends[i]:ends[i + 1]]`.
+        The batch of update `start + i` is `indices[ends[i]:ends[i + 1]]`; both are int32, `ends` (stop - start + 1,).
         """
         epochs = range(start // self.steps_per_epoch, -(-stop // self.steps_per_epoch))
         order = [np.random.default_rng((seed, epoch)).permutation(self._examples) for epoch in epochs]
@@ -78,16 +78,16 @@ class BatchOrder:
         return flat.astype(np.int32), (ends - ends[0]).astype(np.int32)
 
     def whole(self, start: int, stop: int) -> NDArray[np.int32]:
-        """How many whole batches come from each of the updates `start` to `stop` on before a short one, int32."""
+        """Return for each of the updates `start` to `stop` how many whole batches come before a short one, int32."""
         updates = np.arange(start, stop)
         left = self.steps_per_epoch - 1 - updates % self.steps_per_epoch if self.short else stop - updates
         return left.astype(np.int32)
 
 
 class Feed(Protocol):
-    """The training set, whose order is replaced between parts of a training.
+    """The training set, whose order is set before each part of a training.
 
-    `steps_per_execution` is for Keras: how many elements of the data set it passes on in each call of the program.
+    `steps_per_execution` is Keras' setting: how many elements of the data set each call of the program takes.
     """
 
     steps_per_execution: int
@@ -96,21 +96,21 @@ class Feed(Protocol):
         """Lay out the batches of updates `start` to `stop`; takes effect when the data set is next iterated."""
 
     def dataset(self, updates: int) -> tf.data.Dataset:
-        """The next `updates` updates, in whatever elements the step wants."""
+        """Return the next `updates` updates, in the elements that the step takes."""
 
     def repeating(self, updates: Updates) -> Step:
-        """The step for an element of the data set."""
+        """Return the step for an element of the data set."""
 
 
 class MemoryFeed:
-    """Batches that the program itself gathers, from tensors that stay in memory as they came."""
+    """Batches that the program itself gathers from tensors in memory."""
 
     steps_per_execution = 1
 
     def __init__(
         self, tensors: Any, prepare: Callable[[Any], Any], order: BatchOrder, updates_per_call: int = UPDATES_PER_CALL
     ) -> None:
-        """Gather from `tensors`, a tuple or nest of them; `prepare` makes of gathered inputs what the network gets."""
+        """Gather from a nest of tensors; `prepare` turns gathered inputs into those of the network."""
         self._parts, self._prepare, self._order = tensors, prepare, order
         self._per_call = updates_per_call
         self._indices = tf.Variable(np.zeros(1, np.int32), shape=[None], trainable=False)
@@ -125,21 +125,21 @@ class MemoryFeed:
         self._whole.assign(self._order.whole(start, stop))
 
     def dataset(self, updates: int) -> tf.data.Dataset:
-        """The next `updates` updates in calls of the program, int32 (2,) each: the first, and where to stop."""
+        """Return the calls of the program for the next `updates` updates, int32 (2,) each: first update and end."""
         firsts = tf.data.Dataset.range(0, updates, self._per_call, output_type=tf.int32)
         return untuned(firsts.map(lambda first: tf.stack([first, tf.minimum(first + self._per_call, updates)])))
 
     def repeating(self, updates: Updates) -> Step:
-        """A step that does a whole call: gathers the batch of each update and does it.
+        """Return a step that does a whole call, gathering the batch of each update.
 
-        Keras' `steps_per_execution` repeats it too, but passes every batch through the iterator.
+        Keras' `steps_per_execution` would repeat updates too, but pass every batch through an iterator.
         """
         if updates.fusible and self._order.steps_per_epoch >= FUSED_FROM:
             return partial(self._fused_call, updates, self._fused_program(updates))
         return partial(self._call, updates)
 
     def _call(self, updates: Updates, bounds: Any) -> dict[str, Any]:
-        # Traced once, for its logs' types and for the loop; as in Keras, the user's step is not for AutoGraph.
+        # Traced once, for the types of its logs and for the loop; as in Keras, AutoGraph leaves the user's step alone.
         one = tf.function(updates.recorded_update, autograph=False)
         first, stop = bounds[0], bounds[1]
 
@@ -150,7 +150,7 @@ class MemoryFeed:
         return tf.while_loop(lambda update, _: update < stop, body, (first, nothing))[1]  # type: ignore[no-any-return]
 
     def _fused_call(self, updates: Updates, program: Callable[..., Any], bounds: Any) -> dict[str, Any]:
-        """A call made of runs of whole batches, compiled by XLA, and of the short ones between them, which are not."""
+        """Do a call as runs of whole batches, compiled by XLA, with the short ones between them, which are not."""
         first, stop = bounds[0], bounds[1]
         if not self._order.short:
             return self._fused(updates, program, first, stop - first)
@@ -173,7 +173,7 @@ class MemoryFeed:
         return logs  # type: ignore[no-any-return]
 
     def _fused_program(self, updates: Updates) -> Callable[..., Any]:
-        """`(rows of the whole batches, their rates, how many of them) -> losses, logs of the last`, compiled by XLA."""
+        """Return `(rows of whole batches, their rates, how many) -> losses, logs of the last`, compiled by XLA."""
 
         def program(rows: Any, rates: Any, count: Any) -> Any:
             one = tf.function(updates.update, autograph=False)
@@ -189,7 +189,7 @@ class MemoryFeed:
 
     def _batch(self, update: Any) -> tuple[Any, ...]:
         chosen = self._indices[self._ends[update] : self._ends[update + 1]]
-        # A shape that is known beforehand made article A's network faster (reports/performance.md).
+        # A shape known when tracing made article A's network faster (reports/performance.md).
         return self._gathered(tf.ensure_shape(chosen, (None if self._order.short else self._order.batch_size,)))
 
     def _gathered(self, rows: Any) -> tuple[Any, ...]:
@@ -198,26 +198,26 @@ class MemoryFeed:
 
 
 def _empty(logs: Any) -> Any:
-    """Zeros of the same shapes."""
+    """Return zeros of the same shapes."""
     return tf.nest.map_structure(lambda value: tf.zeros(value.shape, value.dtype), logs)
 
 
 def evaluation_batches(x: NDArray[Any], y: NDArray[Any], scaling: Any, weights: NDArray[Any] | None) -> tf.data.Dataset:
-    """Examples in their own order, in batches that fit the processor's cache rather than the training."""
+    """Return examples in their own order, in batches whose size suits the processor's cache."""
     batches = tf.data.Dataset.from_tensor_slices(parts(x, y, weights)).batch(evaluation_length(x.shape[1:]))
     return made_ready(batches, scaling)
 
 
 def made_ready(batches: tf.data.Dataset, scaling: Any) -> tf.data.Dataset:
-    """Scaled, and ahead of the network."""
+    """Return the batches scaled, and prepared ahead of the network."""
     return untuned(batches.map(lambda inputs, *rest: (scaled(inputs, scaling), *rest)).prefetch(AHEAD))
 
 
 def untuned(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """The same batches without tf.data's tuner, which has nothing to choose in them.
+    """Return the same batches without tf.data's tuner, which has nothing to choose here.
 
-    Where an iterator ends, and one does every epoch, TensorFlow waits for its tuner. This sometimes misses the call and
-    sleeps on for seconds (seen with 2.21; reports/performance.md has what that costs).
+    An iterator ends every epoch, and TensorFlow then waits for its tuner, which sometimes misses the signal and sleeps
+    for seconds (seen with 2.21; reports/performance.md shows the cost).
     """
     options = tf.data.Options()
     options.autotune.enabled = False
@@ -225,17 +225,17 @@ def untuned(batches: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def evaluation_length(shape: tuple[int, ...]) -> int:
-    """How many examples of this shape make a batch of an evaluation: fewer where they are large."""
+    """Return how many examples of this shape make a batch of an evaluation: fewer where they are large."""
     return max(1, min(_EVALUATION_BATCH, _EVALUATION_BYTES // (4 * int(np.prod(shape)))))
 
 
 def parts(x: Any, y: NDArray[Any], weights: NDArray[Any] | None) -> tuple[Any, ...]:
-    """What a batch is made of, as Keras takes it."""
+    """Return the parts of a batch as Keras takes them."""
     return (named(x), y) if weights is None else (named(x), y, weights)
 
 
 def scaled(inputs: Any, scaling: Any) -> Any:
-    """What the network is given for raw inputs, float32; by name where there are several."""
+    """Return raw inputs as the network takes them: scaled, float32, by name where there are several."""
     if isinstance(scaling, dict):
         return {name: scaled(inputs[name], own) for name, own in scaling.items()}
     offset, scale = tf.constant(scaling.offset, tf.float32), tf.constant(scaling.scale, tf.float32)

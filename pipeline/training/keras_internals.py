@@ -1,4 +1,4 @@
-"""The private parts of Keras that the engine relies on, all of them; `test_keras_internals` says what they must do."""
+"""All private parts of Keras that the engine relies on; `test_keras_internals` tests what it expects of them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +8,7 @@ import keras
 from keras.src.backend.common import global_state
 from keras.src.models.functional import Functional
 from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
+from keras.src.trainers.compile_utils import CompileLoss
 
 
 def draw_unseeded_from(generator: keras.random.SeedGenerator) -> None:
@@ -20,28 +21,28 @@ def draw_unseeded_from(generator: keras.random.SeedGenerator) -> None:
 
 
 def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """Return the model and its layers, in however many models they are nested."""
+    """Return the model and all its layers, those of nested models included."""
     return list(model._flatten_layers())
 
 
 def convolves(layer: keras.layers.Layer) -> bool:
-    """Return whether it is a convolution of Keras' own."""
+    """Return whether a layer is one of Keras' own convolutions."""
     return type(layer).__module__.startswith("keras.src.layers.convolutional")
 
 
 def is_plain_model(model: keras.Model) -> bool:
-    """Return whether it is a Sequential or functional model without methods of a user's own."""
+    """Return whether a model is Sequential or functional, without methods of a user's own."""
     return type(model) in (keras.Sequential, Functional)
 
 
 def is_keras_own(function: Any) -> bool:
-    """Return whether a function, an activation for example, is one that Keras brings."""
+    """Return whether a function, such as an activation, is one of Keras' own."""
     return bool(function.__module__.startswith("keras."))
 
 
 @contextmanager
 def global_generator_kept() -> Iterator[None]:
-    """Put back the generator that `keras.random` draws from where no seed is given, and its state."""
+    """Put back, with its state, the generator that `keras.random` draws from where no seed is given."""
     generator = global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
     state = None if generator is None else generator.state.numpy()
     try:
@@ -53,5 +54,19 @@ def global_generator_kept() -> Iterator[None]:
 
 
 def forget_losses(model: keras.Model) -> None:
-    """Drop the penalties that layers hold since their last call, maybe tensors that live in a program only."""
+    """Drop the penalties that layers keep from their last call, which may be tensors of a traced program."""
     model._clear_losses()
+
+
+def measure_loss_alone(model: keras.Model) -> None:
+    """Remove the metrics of a compiled model, and replace its loss by a new object with the same functions.
+
+    Keras builds metrics and loss in their first call. The objects made by `compile` stay untouched, and so do metrics
+    that the user holds. Keras' tracking of attributes is bypassed, so that putting back the attributes restores all.
+    """
+    loss, attributes = model._compile_loss, vars(model)
+    attributes["_compile_metrics"] = None
+    if loss is not None:
+        attributes["_compile_loss"] = CompileLoss(
+            loss._user_loss, loss._user_loss_weights, output_names=loss.output_names
+        )

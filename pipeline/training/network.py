@@ -1,4 +1,4 @@
-"""A network that can be built anew from any seed, in the number format that suits it, and served."""
+"""A network that can be built anew from any seed, in the precision that suits it, and served."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -23,17 +23,17 @@ _REMEMBERED = 256 * 2**20
 """Bytes of initial states that are kept, so that trainings from the same seed do not build the network again."""
 
 _CPU_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
-"""What Linux calls products of bfloat16 on x86 and on ARM."""
+"""Linux' names for instructions that multiply bfloat16, on x86 and ARM."""
 
 _GPU_CAPABILITY = (8, 0)
-"""The first compute capability of Nvidia's GPUs that has them."""
+"""First compute capability of Nvidia GPUs with such instructions."""
 
 
 class Network:
-    """The user's network: a function that builds it, the dtype policy, and its state for each seed.
+    """The user's network: the function that builds it, its dtype policy, and its initial state for each seed.
 
-    `precision` is a dtype policy of Keras, or `auto`, which picks one that suits network and hardware: `policy` is what
-    it came to.
+    `precision` is a dtype policy of Keras, or `auto`, which picks one that suits network and hardware; `policy` is the
+    one chosen.
     """
 
     def __init__(self, build: Builder, precision: str) -> None:
@@ -47,7 +47,7 @@ class Network:
         self._unused: keras.Model | None = first
 
     def model(self) -> keras.Model:
-        """Return a model that nobody else has."""
+        """Return a model that has not been given out before."""
         model, self._unused = self._unused or self.fresh(seed=0), None
         return model
 
@@ -61,7 +61,7 @@ class Network:
         return model
 
     def initial_state(self, seed: int) -> list[NDArray[Any]]:
-        """Return what the variables of the network hold when it is built with this seed."""
+        """Return the values of the network's variables when it is built with this seed."""
         if seed not in self._initial:
             state = [variable.numpy() for variable in self.fresh(seed).variables]
             while self._initial and (len(self._initial) + 1) * sum(part.nbytes for part in state) > _REMEMBERED:
@@ -111,7 +111,7 @@ def assign(variables: Any, values: Any) -> None:
 
 
 def _last_layer(model: keras.Model) -> keras.layers.Layer:
-    """Return the layer that gives the outputs, in however many models it is nested."""
+    """Return the layer that gives the outputs, also where it is in a nested model."""
     layer = model
     while getattr(layer, "layers", None):
         layer = layer.layers[-1]
@@ -130,7 +130,7 @@ def _dtype_policy(name: str) -> Iterator[None]:
 
 @contextmanager
 def _random_states_kept() -> Iterator[None]:
-    """Keep the global random states, which the user's own code may draw from, from what building with a seed does."""
+    """Put back the global random states, which belong to the user and which setting a seed changes."""
     before = random.getstate(), np.random.get_state()
     try:
         yield

@@ -1,7 +1,7 @@
-"""Trainings of a model that somebody else built and compiled, which afterwards is exactly as it was.
+"""Trainings of the user's own compiled model, which is left exactly as it was.
 
-The engine trains the model itself, with a fresh optimizer of the same settings in the place of its own. Weights,
-BatchNormalization statistics, dropout seeds, metrics and everything that was compiled are put back, whatever happens.
+The engine trains the model itself, with a fresh optimizer of the same settings in place of its own. Weights,
+BatchNormalization statistics, dropout seeds, metrics and compiled programs are put back afterwards, whatever happens.
 """
 
 import random
@@ -25,7 +25,7 @@ from pipeline.training.feed import AHEAD, UPDATES_PER_CALL, BatchOrder, Feed, Me
 from pipeline.training.network import assign
 
 VALIDATE_EVERY = 10
-"""Updates between two losses on the validation sample in a sweep."""
+"""Updates between two measurements of the validation loss in a sweep."""
 
 SAMPLE = 2_000
 """Most examples in the validation sample."""
@@ -37,9 +37,9 @@ Batches = Callable[[int, int], tf.data.Dataset]
 
 
 class OwnModel:
-    """Answers evaluations by training a built and compiled model, whose optimizer and batches are its own.
+    """Executor that trains a compiled model with its own optimizer, whatever optimizer and batch size are asked for.
 
-    Only inside `model_kept` is the model safe.
+    It changes the model: use it inside `model_kept`.
 
     Attributes:
         steps_per_epoch: optimizer updates in a pass over the data; 1 where a data set does not know its length.
@@ -50,13 +50,15 @@ class OwnModel:
     def __init__(
         self, model: keras.Model, data: Any, *, batch_size: int, validation_data: Any = None, reinitialize: bool
     ) -> None:
+        keras_internals.measure_loss_alone(model)
         self.accumulated = gradient_accumulation(model)
         order = _order(data, batch_size)
         self.steps_per_epoch = -(-order.steps_per_epoch // self.accumulated)
         self._validated = validation_data is not None
         per_call = (VALIDATE_EVERY if self._validated else UPDATES_PER_CALL) * self.accumulated
         source = _Validation(None if validation_data is None else sample(validation_data))
-        trainer = Trainer(model, _OwnStart(model, reinitialize), source, _feed(model, data, order, per_call), order)
+        feed, watched = _feed(model, data, order, per_call), UPDATES_PER_CALL * self.accumulated
+        trainer = Trainer(model, _OwnStart(model, reinitialize), source, feed, order, watched)
         first = sample(data, count=2)
         self._trainer = trainer.compile_with(
             lambda model, rates, steps: take_over(model, _fresh(model.optimizer, rates), steps, first)
@@ -68,7 +70,7 @@ class OwnModel:
             yield evaluation, self._train(evaluation)
 
     def _train(self, evaluation: Evaluation) -> Training:
-        """Train, and count in updates of the optimizer where several batches make one."""
+        """Train, and give rates and losses of updates, each of which may take several batches."""
         every = VALIDATE_EVERY * self.accumulated if self._validated and evaluation.validations == 0 else 0
         times = self.accumulated
         curve = np.repeat(evaluation.curve(self.steps_per_epoch), times)
@@ -85,7 +87,7 @@ class OwnModel:
 
 
 class _OwnStart:
-    """The state that trainings begin with: the model's own weights or new ones, and dropout seeds of the seed's own."""
+    """The state that trainings begin with: the model's weights or new ones, and dropout seeds drawn from the seed."""
 
     def __init__(self, model: keras.Model, reinitialize: bool) -> None:
         self._model, self._reinitialize = model, reinitialize
@@ -94,7 +96,7 @@ class _OwnStart:
         self._state = [variable.numpy() for variable in model.variables]
 
     def initial_state(self, seed: int) -> list[NDArray[Any]]:
-        """Return what the variables of the model hold at the start, in their order."""
+        """Return the initial values of the model's variables, in their order."""
         drawn = np.random.default_rng((seed, 1))
         weights = iter(self._weights(seed))
         return [
@@ -110,7 +112,7 @@ class _OwnStart:
 
 
 class _Validation:
-    """The validation sample, as a data set of one batch; no test set."""
+    """The validation sample as a data set of one batch, without a test set."""
 
     def __init__(self, batch: Any) -> None:
         self._batch = batch
@@ -122,7 +124,7 @@ class _Validation:
 
     @property
     def test(self) -> tf.data.Dataset:
-        """A model of the user's own is not tested."""
+        """Raise NotImplementedError: no test set is given for a user's own model."""
         raise NotImplementedError
 
 
@@ -134,7 +136,7 @@ class _BatchesFeed:
         self._seed = 0
 
     def arrange(self, seed: int, start: int, stop: int) -> None:
-        """Take note of the seed; a training in one part begins at its first update."""
+        """Keep the seed; a training in one part begins at its first update."""
         self._seed = seed
 
     def dataset(self, updates: int) -> tf.data.Dataset:
@@ -150,8 +152,8 @@ class _BatchesFeed:
 def model_kept(model: keras.Model) -> Iterator[None]:
     """Put back, bit for bit and whatever happens, the state of the model and the random states of the process.
 
-    Of the model: weights, BatchNormalization statistics, dropout seeds, metrics, optimizer and what was compiled. Of
-    the process: the states of `random`, `numpy.random`, Keras' and TensorFlow's global generators.
+    The model's state is its weights, BatchNormalization statistics, dropout seeds, metrics, optimizer and compiled
+    programs; the process' that of `random`, `numpy.random` and the global generators of Keras and TensorFlow.
     """
     variables = [*model.variables, *model.metrics_variables]
     before, attributes = [variable.numpy() for variable in variables], dict(vars(model))
@@ -172,7 +174,7 @@ def model_kept(model: keras.Model) -> Iterator[None]:
 
 
 def batch_length(data: Any, batch_size: int) -> int:
-    """Return how many examples a batch has: a data set has its own length, arrays may hold fewer than asked for.
+    """Return the number of examples in a batch, which a data set decides itself, and short arrays limit.
 
     Raises:
         InputError: if there is no batch, or arrays differ in length.
@@ -188,12 +190,12 @@ def batch_length(data: Any, batch_size: int) -> int:
 
 
 def knows_length(data: Any) -> bool:
-    """Return whether the data know how many batches they hold."""
+    """Return whether the number of batches is known."""
     return not isinstance(data, tf.data.Dataset) or int(data.cardinality()) > 0
 
 
 def sample(data: Any, count: int = SAMPLE) -> Any:
-    """Return at most `count` examples of a data set or of arrays, chosen the same way every time, as one batch."""
+    """Return at most `count` examples of a data set or of arrays as one batch, always the same ones."""
     if isinstance(data, tf.data.Dataset):
         return next(iter(data.unbatch().batch(count)))
     order = BatchOrder(_example_count(data), min(count, _example_count(data)))
@@ -224,7 +226,7 @@ def _feed(model: keras.Model, data: Any, order: BatchOrder, updates_per_call: in
 
 
 def _shuffled(data: tf.data.Dataset, seed: int, count: int) -> tf.data.Dataset:
-    """Return the user's own batches, as often as needed, shuffled anew for every seed within a window of 32 batches."""
+    """Return the user's batches, repeated as needed, and shuffled by the seed within a window of 32 batches."""
     shuffled = data.repeat().shuffle(_SHUFFLED_BATCHES, seed=seed, reshuffle_each_iteration=False)
     return shuffled.take(count).prefetch(tf.data.AUTOTUNE)
 

@@ -14,7 +14,7 @@ from pipeline.training.network import assign
 
 
 class Rate(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
-    """A schedule that gives the rate of the update at work, which the program sets."""
+    """A Keras schedule that gives the rate of the current update, which the program sets."""
 
     def __init__(self) -> None:
         self.now = tf.Variable(0.0, trainable=False)
@@ -54,14 +54,14 @@ class Program:
         self._initial = [variable.numpy() for variable in self._optimizer.variables]
 
     def reset(self, rates: NDArray[np.float64]) -> None:
-        """Give the optimizer its initial state, and make room for as many losses as there are rates."""
+        """Give the optimizer its initial state, and make room for the losses of these updates."""
         assign(self._optimizer.variables, self._initial)
         self.step.assign(0)
         self.curve.assign(rates.astype(np.float32))
         self.losses.assign(np.full(len(rates), np.nan, np.float32))
 
     def rates(self, count: int) -> Any:
-        """Return the rates of the next `count` updates, float32 (count,); after the last one its rate again."""
+        """Return the rates of the next `count` updates, float32 (count,); beyond the end the last one repeats."""
         following = tf.minimum(self.step + tf.range(count), tf.size(self.curve) - 1)
         return tf.ensure_shape(tf.gather(self.curve, following), (count,))
 
@@ -91,8 +91,8 @@ class Program:
         """Return the model's `train_step` made to leave its batch's loss in `_loss`.
 
         Keras' logs hold the running mean of an epoch; `compute_loss` is the documented place to see each batch's loss.
-        Keras calls it for validation as well, and a user's own may not say which of the two it is called for, so that
-        the step notes when it is at work.
+        Keras calls it for validation too, and a user's override need not know for which of the two, so the step
+        records when it is running.
         """
         train_step, compute_loss = model.train_step, model.compute_loss
         recorded: bool | None = None  # None outside of a step

@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,16 +54,22 @@ class Project:
         """MLflow's own view of the default store in the folder."""
         return MlflowClient(f"sqlite:///{self.folder}/mlflow.db")
 
-    def start(self, *command: str, **variables: str) -> subprocess.Popen[str]:
+    def start(self, *command: str, variables: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         """Start a command as in a user's shell with the environment activated, and these variables set."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "PYTHON", "PYTEST"))}
-        environment = {**kept, **variables, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+        environment = {
+            **kept,
+            **(variables or {}),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        }
         pipe = subprocess.PIPE
         return subprocess.Popen(command, cwd=self.folder, env=environment, stdout=pipe, stderr=pipe, text=True)
 
-    def run(self, *command: str, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *command: str, code: int = 0, variables: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end, which must have this exit code."""
-        process = self.start(*command, **variables)
+        process = self.start(*command, variables=variables)
         out, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == code, f"{command} ended with {process.returncode}\n{out}\n{err}"
         return subprocess.CompletedProcess(command, code, out, err)

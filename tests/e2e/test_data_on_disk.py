@@ -81,9 +81,9 @@ def test_the_source_is_digested_once_and_loaded_once(folder: Project, tmp_path: 
     (tmp_path / "sitecustomize.py").write_text(AUDIT)
     opened = tmp_path / "opened.txt"
     variables = {"PYTHONPATH": str(tmp_path), "OPENED": str(opened)}
-    folder.run(*command("train", data="digits.npz", **SCHEME, seed=7), **variables)
+    folder.run(*command("train", data="digits.npz", **SCHEME, seed=7), variables=variables)
     by_process = Counter(opened.read_text().split())
     digesting, loading = sorted(by_process.values())
-    folder.run(*command("prepare", data="digits.npz", seed=7), **variables)  # reused: it digests, and no more
+    folder.run(*command("prepare", data="digits.npz", seed=7), variables=variables)  # reused: it digests, and no more
     assert Counter(opened.read_text().split()).total() == digesting + loading + digesting
     assert digesting == 1

@@ -70,7 +70,7 @@ class TestWhatIsMeasured:
         reference = range_test(network(plain=True), digits, **SHORT).losses
         assert range_test(network(plain=True, **compiled), digits, **SHORT).losses == pytest.approx(reference, rel=1e-4)
 
-    def test_scaled_losses_are_setting_prefix_from_the_true_ones(self, digits: Any) -> None:
+    def test_scaled_losses_are_distinguished_from_the_true_ones(self, digits: Any) -> None:
         """A loss-scaling optimizer multiplies the loss for its gradients only."""
         scaling = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(), initial_scale=1024.0)
         reference = range_test(network(keras.optimizers.SGD(), plain=True), digits, **SHORT).losses

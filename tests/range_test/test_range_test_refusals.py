@@ -10,6 +10,7 @@ from keras import layers
 
 from pipeline.errors import InputError
 from pipeline.range_test import range_test
+from pipeline.schedules import SCHEMES
 from tests.range_test.networks import network
 
 
@@ -70,6 +71,12 @@ class TestRefusals:
         """Without these there is nothing to train or to judge by."""
         with pytest.raises(InputError, match="refine"):
             range_test(network(), digits, **options)
+
+    @pytest.mark.parametrize("scheme", [name for name, row in SCHEMES.items() if row.reactive])
+    def test_a_scheme_that_waits_for_validations_cannot_refine(self, scheme: str, digits: Any) -> None:
+        """The trainings have none on the way, so that it would stay at its first rate; the others are named."""
+        with pytest.raises(InputError, match=rf"refine: received '{scheme}', expected one of constant, .*cosine"):
+            range_test(network(), digits, refine=scheme, epochs=3, validation_data=digits)
 
     def test_data_that_do_not_fit(self, digits: Any) -> None:
         """Arrays of different lengths, and a data set without batches."""

@@ -37,29 +37,27 @@ def test_logged_model_has_signature_and_example(model_uri: str) -> None:
     np.testing.assert_allclose(predicted.sum(axis=1), 1, rtol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("losses", "comparable", "champion", "reason"),
-    [
+def test_the_champion_moves_only_to_what_is_surely_better(store: Store, model_uri: str) -> None:
+    """On paired seeds, like with like; every version says why it is the champion or not."""
+    other_loss, other_data = {**COMPARABLE, "loss": "squared error"}, {**COMPARABLE, "x_val": "2" * 64}
+    low = {0: 0.10, 1: 0.11, 2: 0.10}
+    registered_in_turn: list[tuple[dict[int, float], dict[str, str], str, str]] = [
         ({0: 0.50, 1: 0.52, 2: 0.51}, COMPARABLE, "1", "there was no champion"),
         ({0: 0.49, 1: 0.53, 2: 0.50}, COMPARABLE, "1", "does not exclude zero"),
         ({0: 0.60, 1: 0.62, 2: 0.61}, COMPARABLE, "1", "does not exclude zero"),
         ({7: 0.1, 8: 0.1, 2: 0.1}, COMPARABLE, "1", "1 seeds in common"),
-        ({0: 0.10, 1: 0.11, 2: 0.10}, {**COMPARABLE, "loss": "squared error"}, "1", "losses do not compare"),
-        ({0: 0.10, 1: 0.11, 2: 0.10}, {**COMPARABLE, "x_val": "2" * 64}, "1", "losses do not compare"),
+        (low, other_loss, "1", "losses do not compare"),
+        (low, other_data, "1", "losses do not compare"),
         ({0: 0.40, 1: 0.43, 2: 0.41}, COMPARABLE, "7", "better than version 1 by 0.0967 (95% interval 0.0823 to"),
         ({0: float("inf"), 1: 0.4, 2: 0.4}, COMPARABLE, "7", "version 7 stays"),
-    ],
-)
-def test_the_champion_moves_only_to_what_is_surely_better(
-    losses: dict[int, float], comparable: dict[str, str], champion: str, reason: str, store: Store, model_uri: str
-) -> None:
-    """On paired seeds, like with like; every version says why it is the champion or not."""
-    registered, why = register(model_uri, "a folder/data.csv", Scores(comparable, losses))
-    assert reason in why
-    assert str(store.client.get_model_version_by_alias(NAME, ALIAS).version) == champion
-    version = store.client.get_model_version(NAME, registered.rpartition(" ")[2])
-    assert version.tags["pipeline.champion"] == why
-    assert version.description.startswith("champion: " if str(version.version) == champion else "no champion: ")
+    ]
+    for losses, comparable, champion, reason in registered_in_turn:
+        registered, why = register(model_uri, "a folder/data.csv", Scores(comparable, losses))
+        assert reason in why
+        assert str(store.client.get_model_version_by_alias(NAME, ALIAS).version) == champion
+        version = store.client.get_model_version(NAME, registered.rpartition(" ")[2])
+        assert version.tags["pipeline.champion"] == why
+        assert version.description.startswith("champion: " if str(version.version) == champion else "no champion: ")
 
 
 def test_a_champion_that_cannot_be_loaded_is_replaced(store: Store) -> None:

@@ -13,7 +13,7 @@ from keras import layers
 from pipeline.datasets import Splits, load, split
 from pipeline.evaluation import Training
 from pipeline.models import Builder, builder
-from pipeline.training import Trainer
+from pipeline.training import Trainer, engine
 
 BATCH = 32
 STEPS = 7
@@ -54,7 +54,7 @@ class OwnLoss(keras.Model):  # type: ignore[misc]
 
 
 class NoLoss(OwnLoss):
-    """A subclassed model that trains without telling its loss."""
+    """A subclassed model that trains without showing its loss."""
 
     def train_step(self, data: Any) -> dict[str, Any]:
         return {}
@@ -175,11 +175,11 @@ def no_loss(input_shape: tuple[int, ...], num_outputs: int) -> keras.Model:
 def trainer(network: str, optimizer: str = "sgd", *, batch_size: int = BATCH, precision: str = "float32") -> Trainer:
     """One engine for all tests that use the same, since tracing is what takes time."""
     build, data = NETWORKS[network]
-    return Trainer(build, data(), optimizer=optimizer, momentum=0.9, batch_size=batch_size, precision=precision)
+    return engine(build, data(), optimizer=optimizer, momentum=0.9, batch_size=batch_size, precision=precision)
 
 
-def digest(engine: Trainer, training: Training) -> str:
-    """SHA-256 over everything that a training leaves."""
-    parts = [training.rates, training.losses, *(variable.numpy() for variable in engine.model.variables)]
-    parts += [variable.numpy() for variable in engine.model.optimizer.variables]
+def digest(trained: Trainer, training: Training) -> str:
+    """Return the SHA-256 of everything that a training leaves."""
+    parts = [training.rates, training.losses, *(variable.numpy() for variable in trained.model.variables)]
+    parts += [variable.numpy() for variable in trained.model.optimizer.variables]
     return hashlib.sha256(b"".join(part.tobytes() for part in parts) + repr(training.history).encode()).hexdigest()

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,9 @@ import tensorflow as tf
 from keras import layers, ops
 
 from pipeline.datasets import Splits, digests, input_shape, load, load_splits, named, save, split
-from pipeline.errors import InputError
-from pipeline.training import Trainer
+from pipeline.training import Trainer, engine
 from pipeline.training.feed import BatchOrder
+from pipeline.training.network import Network
 from tests.training.networks import BATCH, STEPS, digits, plain, rich, small
 
 SEED, EPOCHS = 5, 3
@@ -129,9 +128,9 @@ CASES: dict[str, tuple[str, Callable[[], keras.Model]]] = {
 }
 
 
-def engine(build: Callable[[], keras.Model], splits: Splits, optimizer: str = "sgd", **options: Any) -> Trainer:
-    """The engine for a user's model."""
-    return Trainer(build, splits, optimizer=optimizer, momentum=0.5, batch_size=BATCH, precision="float32", **options)
+def engine_for(build: Callable[[], keras.Model], splits: Splits, optimizer: str = "sgd", **options: Any) -> Trainer:
+    """Return the engine for a user's model."""
+    return engine(build, splits, optimizer=optimizer, momentum=0.5, batch_size=BATCH, precision="float32", **options)
 
 
 def scaled(x: Any, splits: Splits) -> Any:
@@ -200,7 +199,7 @@ def assert_same(ours: Trainer, history: Any, model: keras.Model, expected: dict[
 def test_compiled_models_train_as_in_fit(case: str) -> None:
     """After another training by the same program, weights, losses and metrics are those of `fit`."""
     optimizer, build = CASES[case]
-    ours = engine(build, digits(), optimizer)
+    ours = engine_for(build, digits(), optimizer)
     ours.train(CURVE[:9], 1, validations=1)
     training = ours.train(CURVE, SEED, validations=EPOCHS)
     model, expected = plain_fit(build, digits())
@@ -216,10 +215,10 @@ def test_sample_weights() -> None:
     """They weigh losses and weighted metrics, in training and validation."""
     splits = dataclasses.replace(digits(), w_train=WEIGHTS, w_val=WEIGHTS[:100], w_test=WEIGHTS[100:])
     build = compiled(plain, sgd(), weighted_metrics=["accuracy"])
-    ours = engine(build, splits)
+    ours = engine_for(build, splits)
     training = ours.train(CURVE, SEED, validations=EPOCHS)
     assert_same(ours, training.history, *plain_fit(build, splits))
-    other = engine(build, digits()).train(CURVE, SEED, validations=EPOCHS)
+    other = engine_for(build, digits()).train(CURVE, SEED, validations=EPOCHS)
     assert abs(other.history["val_loss"][0] - training.history["val_loss"][0]) > 0.01
 
 
@@ -244,10 +243,11 @@ def test_several_inputs(tmp_path: Path) -> None:
         model.compile(keras.optimizers.SGD(0.1, momentum=0.9), SPARSE, metrics=["accuracy"])
         return model
 
-    ours = engine(build, splits)
-    training = ours.train(CURVE, SEED, validations=EPOCHS)
+    ours = engine_for(build, splits)
+    training = ours.train(CURVE, SEED, validations=EPOCHS, weights=True)
     assert_same(ours, training.history, *plain_fit(build, splits))
-    ours.serving_model().save(tmp_path / "served.keras")
+    assert training.weights is not None
+    Network(build, "float32").served(training.weights, splits).save(tmp_path / "served.keras")
     served = keras.saving.load_model(tmp_path / "served.keras")
     outputs = ours.model.predict(scaled(splits.x_test, splits), verbose=0)
     np.testing.assert_allclose(served.predict(named(splits.x_test), verbose=0), outputs, rtol=1e-4, atol=1e-6)
@@ -260,7 +260,7 @@ def test_several_inputs(tmp_path: Path) -> None:
 def test_class_weights() -> None:
     """They weigh the training examples only."""
     build = compiled(plain, sgd(), metrics=lambda: ["accuracy"])
-    ours = engine(build, digits(), class_weight=CLASS_WEIGHT)
+    ours = engine_for(build, digits(), class_weight=CLASS_WEIGHT)
     training = ours.train(CURVE, SEED, validations=EPOCHS)
     weights = {code: CLASS_WEIGHT.get(code, 1.0) for code in range(10)}
     assert_same(ours, training.history, *plain_fit(build, digits(), class_weight=weights))
@@ -268,7 +268,7 @@ def test_class_weights() -> None:
 
 def test_another_optimizer_gets_the_shared_settings() -> None:
     """Asked for Adam, a model compiled with SGD and clipping trains as one compiled with Adam and that clipping."""
-    ours = engine(compiled(plain, sgd(clipnorm=0.05, gradient_accumulation_steps=2)), digits(), "adam")
+    ours = engine_for(compiled(plain, sgd(clipnorm=0.05, gradient_accumulation_steps=2)), digits(), "adam")
     training = ours.train(CURVE, SEED, validations=EPOCHS)
     adam = compiled(plain, lambda: keras.optimizers.Adam(0.1, clipnorm=0.05, gradient_accumulation_steps=2))
     assert_same(ours, training.history, *plain_fit(adam, digits()))
@@ -291,7 +291,7 @@ def test_epoch_level_callbacks(tmp_path: Path) -> None:
             keras.callbacks.EarlyStopping("accuracy", mode="min", restore_best_weights=True),
         ]
 
-    ours = engine(build, digits())
+    ours = engine_for(build, digits())
     training = ours.train(CURVE, SEED, validations=EPOCHS, callbacks=callbacks("ours"))
     model, expected = plain_fit(build, digits(), callbacks("theirs"))
     assert len(expected["loss"]) == 2
@@ -300,52 +300,3 @@ def test_epoch_level_callbacks(tmp_path: Path) -> None:
     ours.model.load_weights(tmp_path / "ours.weights.h5")
     model.load_weights(tmp_path / "theirs.weights.h5")
     assert_same(ours, training.history, model, expected)
-
-
-def test_tensorboard(tmp_path: Path) -> None:
-    """Its callback writes its files where its package is there; otherwise it is refused before anything is trained."""
-    ours = engine(compiled(plain, sgd()), digits())
-    callbacks = [keras.callbacks.TensorBoard(tmp_path)]
-    if find_spec("tensorboard") is None:
-        with pytest.raises(InputError, match="TensorBoard without its package, expected `pip install tensorboard`"):
-            ours.train(CURVE, SEED, validations=EPOCHS, callbacks=callbacks)
-        return
-    ours.train(CURVE, SEED, validations=EPOCHS, callbacks=callbacks)
-    assert {path.parent.name for path in tmp_path.rglob("events.*")} == {"train", "validation"}
-    assert ours.traces() == 1
-
-
-@pytest.mark.parametrize(
-    "callback",
-    [keras.callbacks.ReduceLROnPlateau(), keras.callbacks.LearningRateScheduler(lambda epoch: 0.1)],
-    ids=["plateau", "scheduler"],
-)
-def test_callbacks_that_set_the_rate_are_refused(callback: keras.callbacks.Callback) -> None:
-    """Before anything is trained, in one line."""
-    with pytest.raises(InputError, match=f"received {type(callback).__name__}, expected none that sets the rate"):
-        engine(compiled(plain, sgd()), digits()).train(CURVE, SEED, validations=1, callbacks=[callback])
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"loss": "categorical_crossentropy"}, r"compiled loss or metrics fail with .*expected ones for int32 labels"),
-        ({"run_eagerly": True}, "run_eagerly=True, expected one that can be traced"),
-    ],
-)
-def test_compiled_models_that_cannot_be_trained_are_refused(options: dict[str, Any], message: str) -> None:
-    """Losses of one-hot labels, since labels are numbers of classes; and models that must not be traced."""
-    with pytest.raises(InputError, match=message) as caught:
-        engine(compiled(plain, sgd(), **options), digits())
-    assert "\n" not in str(caught.value)
-
-
-def test_a_compiled_model_is_served_without_its_training(tmp_path: Path) -> None:
-    """Its file can be loaded where the user's loss is unknown."""
-    ours = engine(compiled(plain, sgd(use_ema=True), loss=own_loss, metrics=lambda: [confidence]), digits())
-    ours.train(CURVE, SEED, validations=0)
-    ours.serving_model().save(tmp_path / "served.keras")
-    served = keras.saving.load_model(tmp_path / "served.keras")
-    assert not served.compiled
-    outputs = ours.model.predict(scaled(digits().x_test, digits()), verbose=0)
-    np.testing.assert_allclose(served.predict(digits().x_test, verbose=0), outputs, rtol=1e-4, atol=1e-6)

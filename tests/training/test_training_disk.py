@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from pipeline.datasets import Rows, Splits, Stream
 from pipeline.datasets.streams import Reader
 from pipeline.errors import InputError
-from pipeline.training import Trainer, disk
+from pipeline.training import Trainer, disk, engine
+from pipeline.training.examples import Examples
 from pipeline.training.feed import BatchOrder
 from tests.training.networks import BATCH, STEPS, digest, digits, rich, trainer
 
@@ -56,35 +57,37 @@ def streamed(splits: Splits) -> Splits:
     return dataclasses.replace(splits, **streams)
 
 
-def engine(splits: Splits) -> Trainer:
-    """A network with everything in it, on these data."""
-    return Trainer(rich, splits, optimizer="sgd", momentum=0.9, batch_size=BATCH, precision="float32")
+def on(splits: Splits) -> Trainer:
+    """Return an engine for a network with everything in it, on these data."""
+    return engine(rich, splits, optimizer="sgd", momentum=0.9, batch_size=BATCH, precision="float32")
 
 
 def test_no_data_set_is_tuned(tmp_path: Path) -> None:
     """The end of an iterator would at times wait seconds for TensorFlow's tuner, and one ends every epoch."""
     for splits in (digits(), mapped(digits(), tmp_path), streamed(digits())):
-        training = disk.training_feed(splits, BatchOrder(200, BATCH)).dataset(STEPS)
-        validation = disk.evaluation_feed(splits.x_val, splits.y_val, splits.scaling, splits.w_val)
-        assert [data.options().autotune.enabled for data in (training, validation)] == [False, False]
+        examples = Examples(splits)
+        training = examples.feed(BatchOrder(200, BATCH)).dataset(STEPS)
+        tuned = [data.options().autotune.enabled for data in (training, examples.validation, examples.test)]
+        assert tuned == [False] * 3
 
 
 class TestMapped:
     def test_only_where_the_inputs_are_differs(self, tmp_path: Path) -> None:
         """Losses, weights, history and test scores are those of memory, to the last bit, with one program."""
-        ours, theirs = engine(mapped(digits(), tmp_path)), trainer("rich")
+        ours, theirs = on(mapped(digits(), tmp_path)), trainer("rich")
         for seed in (1, 2):
-            kept = digest(theirs, theirs.train(CURVE, seed, validations=3))
-            assert digest(ours, ours.train(CURVE, seed, validations=3)) == kept
-        assert ours.evaluate_test() == theirs.evaluate_test()
+            expected = theirs.train(CURVE, seed, validations=3, test=True)
+            found = ours.train(CURVE, seed, validations=3, test=True)
+            assert digest(ours, found) == digest(theirs, expected)
+            assert found.test == expected.test
         assert ours.traces() == 1
 
 
 class TestStream:
     def test_a_training_is_repeatable_and_learns(self) -> None:
         """With one program; after another seed and a training that diverged, the same question has the same answer."""
-        ours = engine(streamed(digits()))
-        training = ours.train(CURVE, 1, validations=3)
+        ours = on(streamed(digits()))
+        training = ours.train(CURVE, 1, validations=3, test=True)
         first = digest(ours, training)
         assert digest(ours, ours.train(CURVE, 2, validations=3)) != first
         assert ours.train(np.full(60, 1e8), 3, validations=0).diverged
@@ -92,26 +95,29 @@ class TestStream:
         assert ours.traces() == 1
         assert training.examples == 600
         assert training.losses[-STEPS:].mean() < training.losses[:STEPS].mean() / 1.2
-        reference = trainer("rich")
-        reference.train(CURVE, 1, validations=3)
-        assert ours.evaluate_test()["loss"] == pytest.approx(reference.evaluate_test()["loss"], rel=0.3)
+        reference = trainer("rich").train(CURVE, 1, validations=3, test=True)
+        assert training.test is not None
+        assert reference.test is not None
+        assert training.test["loss"] == pytest.approx(reference.test["loss"], rel=0.3)
 
-    def test_data_that_change_are_told_in_one_line(self) -> None:
+    def test_data_that_change_are_reported_in_one_line(self) -> None:
         """In whatever call of TensorFlow it is noticed."""
         splits = streamed(digits())
         splits.x_train.reader.move()
-        with pytest.raises(InputError, match="data set of listed differs between passes: received other") as told:
-            engine(splits).train(CURVE, 1, validations=3)
-        assert str(told.value).startswith("data set of listed")
-        assert "\n" not in str(told.value)
+        with pytest.raises(InputError, match="data set of listed differs between passes: received other") as raised:
+            on(splits).train(CURVE, 1, validations=3)
+        assert str(raised.value).startswith("data set of listed")
+        assert "\n" not in str(raised.value)
 
     def test_evaluations_see_every_example_once(self) -> None:
         """The same weights measure the same, from passes or from memory."""
-        ours, theirs = engine(streamed(digits())), trainer("rich")
-        theirs.train(CURVE, 1, validations=0)
-        ours.train(CURVE[:1], 1, validations=0)
-        ours.model.set_weights(theirs.model.get_weights())
-        assert ours.evaluate_test() == pytest.approx(theirs.evaluate_test(), rel=1e-6)
+        trained = trainer("rich")
+        trained.train(CURVE, 1, validations=0)
+        ours, theirs = (
+            trained.model.evaluate(Examples(splits).test, verbose=0, return_dict=True)
+            for splits in (streamed(digits()), digits())
+        )
+        assert ours == pytest.approx(theirs, rel=1e-6)
 
     @pytest.mark.parametrize("window", [1, 70, 1000])
     def test_every_epoch_is_one_pass_with_every_example_once(
@@ -121,7 +127,7 @@ class TestStream:
         monkeypatch.setattr(disk, "WINDOW_BYTES", 64 * window)
         numbered = np.arange(200, dtype=np.int32)
         splits = dataclasses.replace(streamed(dataclasses.replace(digits(), y_train=numbered)), y_train=numbered)
-        feed = disk.training_feed(splits, BatchOrder(200, BATCH))
+        feed = Examples(splits).feed(BatchOrder(200, BATCH))
 
         def labels(seed: int, start: int, stop: int) -> list[list[int]]:
             feed.arrange(seed, start, stop)

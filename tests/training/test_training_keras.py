@@ -1,14 +1,16 @@
 """What users of Keras bring: callbacks, own losses, own precision."""
 
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.training import precision
-from tests.training.networks import STEPS, digits, trainer
+from pipeline.training import compilation, engine, network
+from tests.training.networks import BATCH, STEPS, digits, plain, trainer
 
 CURVE = np.full(3 * STEPS, 0.05)
 
@@ -46,6 +48,52 @@ class TestCallbacks:
         training = engine.train(CURVE, 1, validations=3, callbacks=[stop])
         assert len(training.losses) == 2 * STEPS
 
+    @pytest.mark.skipif(find_spec("tensorboard") is None, reason="needs tensorboard, which TensorFlow leaves out")
+    def test_tensorboard_writes_its_files(self, tmp_path: Path) -> None:
+        """Where its package is there."""
+        trainer("plain").train(CURVE, 1, validations=3, callbacks=[keras.callbacks.TensorBoard(tmp_path)])
+        assert {path.parent.name for path in tmp_path.rglob("events.*")} == {"train", "validation"}
+        assert trainer("plain").traces() == 1
+
+    def test_tensorboard_without_its_package_is_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Before anything is trained, with what installs it."""
+        monkeypatch.setattr(compilation, "find_spec", lambda name: None)
+        with pytest.raises(InputError, match="TensorBoard without its package, expected `pip install tensorboard`"):
+            trainer("plain").train(CURVE, 1, validations=3, callbacks=[keras.callbacks.TensorBoard(tmp_path)])
+
+    @pytest.mark.parametrize(
+        "callback",
+        [keras.callbacks.ReduceLROnPlateau(), keras.callbacks.LearningRateScheduler(lambda epoch: 0.1)],
+        ids=["plateau", "scheduler"],
+    )
+    def test_those_that_set_the_rate_are_refused(self, callback: keras.callbacks.Callback) -> None:
+        """Before anything is trained, in one line."""
+        with pytest.raises(InputError, match=f"received {type(callback).__name__}, expected none that sets the rate"):
+            trainer("plain").train(CURVE, 1, validations=1, callbacks=[callback])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"loss": "categorical_crossentropy"}, r"compiled loss or metrics fail with .*expected ones for int32 labels"),
+        (
+            {"loss": "sparse_categorical_crossentropy", "run_eagerly": True},
+            "run_eagerly=True, expected one that can be traced",
+        ),
+    ],
+)
+def test_compiled_models_that_cannot_be_trained_are_refused(options: dict[str, Any], message: str) -> None:
+    """Losses of one-hot labels, since labels are numbers of classes; and models that must not be traced."""
+
+    def build() -> keras.Model:
+        model = plain()
+        model.compile("sgd", **options)
+        return model
+
+    with pytest.raises(InputError, match=message) as caught:
+        engine(build, digits(), optimizer="sgd", momentum=0.5, batch_size=BATCH, precision="float32")
+    assert "\n" not in str(caught.value)
+
 
 class TestOwnLoss:
     def test_a_subclassed_model_with_its_own_loss_trains(self) -> None:
@@ -67,10 +115,10 @@ class TestOwnLoss:
 
 
 class TestPrecision:
-    @pytest.mark.parametrize("network", ["plain", "nested"])
-    def test_bfloat16_is_for_all_but_the_last_layer(self, network: str) -> None:
+    @pytest.mark.parametrize("name", ["plain", "nested"])
+    def test_bfloat16_is_for_all_but_the_last_layer(self, name: str) -> None:
         """Hidden layers compute in bfloat16; weights, losses and probabilities have float32."""
-        engine = trainer(network, precision="mixed_bfloat16")
+        engine = trainer(name, precision="mixed_bfloat16")
         dense = [layer for layer in engine.model._flatten_layers() if isinstance(layer, keras.layers.Dense)]
         assert {layer.units: layer.compute_dtype for layer in dense} == {16: "bfloat16", 10: "float32"}
         assert {variable.dtype for variable in engine.model.trainable_variables} == {"float32"}
@@ -90,15 +138,15 @@ class TestPrecision:
         assert rounded[-1] < rounded[0] / 1.5
 
     @pytest.mark.parametrize(
-        ("network", "native", "expected"),
+        ("name", "native", "expected"),
         [("cnn", True, "bfloat16"), ("cnn", False, "float32"), ("plain", True, "float32")],
     )
     def test_auto_follows_network_and_hardware(
-        self, network: str, native: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+        self, name: str, native: bool, expected: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Bfloat16 only for convolutions, and only where the hardware multiplies it."""
-        monkeypatch.setattr(precision, "native_bfloat16", lambda: native)
-        engine = trainer.__wrapped__(network, precision="auto")  # hardware is no argument to remember it by
+        monkeypatch.setattr(network, "native_bfloat16", lambda: native)
+        engine = trainer.__wrapped__(name, precision="auto")  # hardware is no argument to remember it by
         assert engine.model.layers[0].compute_dtype == expected
         training = engine.train(CURVE[:STEPS], 1, validations=1)
         assert training.losses.tobytes() == engine.train(CURVE[:STEPS], 1, validations=1).losses.tobytes()

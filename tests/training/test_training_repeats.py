@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipeline.evaluation import Candidate, Evaluation, answers
 from pipeline.optimizers import OPTIMIZERS
-from pipeline.training import Trainer
+from pipeline.training import InProcess, Problem, Trainer, engine
 from tests.training.networks import BATCH, STEPS, digest, digits, plain, trainer
 
 ROOT = Path(__file__).parents[2]
@@ -25,9 +26,14 @@ for network in {networks}:
 """
 
 
-def outcome(engine: Trainer, curve: NDArray[np.float64], seed: int) -> str:
-    """Everything that a training leaves, as one digest."""
-    return digest(engine, engine.train(curve, seed, validations=2))
+def outcome(trained: Trainer, curve: NDArray[np.float64], seed: int) -> str:
+    """Return everything that a training leaves, as one digest."""
+    return digest(trained, trained.train(curve, seed, validations=2))
+
+
+def fresh() -> Trainer:
+    """Return an engine that nothing was trained with."""
+    return engine(plain, digits(), optimizer="sgd", momentum=0.9, batch_size=BATCH, precision="float32")
 
 
 class TestDeterminism:
@@ -60,9 +66,10 @@ class TestDeterminism:
         """Python's and NumPy's global states are the same after building, training and copying as before."""
         random.seed(11)
         np.random.seed(12)
-        engine = Trainer(plain, digits(), optimizer="sgd", momentum=0.9, batch_size=BATCH, precision="float32")
-        engine.train(SHORT, 3, validations=1)
-        engine.serving_model()
+        executor = InProcess(Problem(plain, digits(), momentum=0.9, precision="float32"))
+        candidate = Candidate(scheme="constant", initial_lr=0.01, optimizer="sgd", batch_size=BATCH, params={})
+        [training] = answers(executor.ask, [Evaluation(candidate, 2, seed=3, test=True, weights=True)])
+        executor.served(training)
         drawn = random.random(), np.random.random()
         assert drawn == (random.Random(11).random(), np.random.RandomState(12).random())
 
@@ -80,45 +87,10 @@ class TestReset:
 
     def test_a_network_is_built_again_where_its_start_is_no_longer_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Without room for more than one seed's initial state, seeds in turn give what they give with room for all."""
-        engine = Trainer(plain, digits(), optimizer="sgd", momentum=0.9, batch_size=BATCH, precision="float32")
+        engine = fresh()
         with_room = [outcome(engine, SHORT, seed) for seed in (3, 4, 3, 4)]
-        monkeypatch.setattr("pipeline.training.engine._REMEMBERED", 0)
+        monkeypatch.setattr("pipeline.training.network._REMEMBERED", 0)
         assert [outcome(engine, SHORT, seed) for seed in (5, 3, 4, 3, 4)][1:] == with_room
-
-
-class TestSettings:
-    def test_momentum_is_a_number_of_the_same_program(self) -> None:
-        """Another momentum gives, without another trace, what an engine made with it gives."""
-        made = {
-            momentum: Trainer(
-                plain, digits(), optimizer="sgd", momentum=momentum, batch_size=BATCH, precision="float32"
-            )
-            for momentum in (0.9, 0.5)
-        }
-        own, other = (outcome(made[value], SHORT, 3) for value in (0.9, 0.5))
-        assert own != other
-        changed = made[0.9].train(SHORT, 3, validations=2, settings={"momentum": 0.5})
-        assert digest(made[0.9], changed) == other
-        assert outcome(made[0.9], SHORT, 3) == own
-        assert made[0.9].traces() == 1
-
-    def test_weight_decay_is_one_too(self) -> None:
-        """At a rate of 0.01 a decay of 1 takes 1% of every weight at every update: gradients aside, as Keras has it."""
-        engine = trainer("table", "adamw")
-        engine.train(np.full(1, 0.01), 3, validations=0, settings={"weight_decay": 0.0})
-        without = [weight.numpy() for weight in engine.model.weights]
-        engine.train(np.zeros(1), 3, validations=0)
-        start = [weight.numpy() for weight in engine.model.weights]
-        engine.train(np.full(1, 0.01), 3, validations=0, settings={"weight_decay": 1.0})
-        for ours, plain_update, initial in zip(engine.model.weights, without, start, strict=True):
-            np.testing.assert_allclose(ours.numpy(), plain_update - 0.01 * initial, rtol=1e-5, atol=1e-7)
-        assert engine.traces() == 1
-
-    @pytest.mark.parametrize(("optimizer", "name"), [("adam", "momentum"), ("sgd", "weight_decay")])
-    def test_one_that_the_optimizer_lacks_is_refused(self, optimizer: str, name: str) -> None:
-        """Before anything is trained, with the names that it has."""
-        with pytest.raises(ValueError, match=f"received {name}, expected one of (none|momentum)"):
-            trainer("table", optimizer).train(SHORT, 3, validations=0, settings={name: 0.5})
 
 
 class TestTraces:
@@ -127,13 +99,12 @@ class TestTraces:
         engine = trainer("rich")
         for updates, validations in [(1, 0), (7, 1), (60, 2), (51, 0)]:
             engine.train(np.geomspace(1e-7, 1.0, updates), updates, validations=validations)
-        engine.train(LONG, 3, validations=5, patience=1, keep_best=True)
-        engine.evaluate_test()
+        engine.train(LONG, 3, validations=5, patience=1, keep_best=True, test=True, weights=True)
         assert engine.traces() == 1
 
     def test_the_count_counts(self) -> None:
         """A program made anew is traced anew, and that is seen."""
-        engine = Trainer(plain, digits(), optimizer="sgd", momentum=0.9, batch_size=BATCH, precision="float32")
+        engine = fresh()
         assert engine.traces() == 0
         engine.train(SHORT, 3, validations=0)
         engine.model.make_train_function(force=True)

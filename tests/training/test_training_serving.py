@@ -5,13 +5,17 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
 from pipeline.datasets import Splits
-from tests.training.networks import STEPS, digits, digits_table, trainer
+from pipeline.evaluation import Training
+from pipeline.training import engine
+from pipeline.training.network import Network
+from tests.training.networks import BATCH, NETWORKS, STEPS, digits, digits_table, plain, trainer
 
 CASES: dict[str, tuple[str, str, Splits]] = {
     "images": ("plain", "float32", digits()),
@@ -29,14 +33,21 @@ for name in sys.argv[1:]:
 """
 
 
+def served(network: str, training: Training, precision: str = "float32") -> keras.Model:
+    """Return the network as users get it, with the weights of a training."""
+    assert training.weights is not None
+    build, data = NETWORKS[network]
+    return Network(build, precision).served(training.weights, data())
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The saved models, their raw inputs, and what a process without this project's code made of them."""
     folder = tmp_path_factory.mktemp("serving")
     for name, (network, precision, data) in CASES.items():
         engine = trainer(network, precision=precision)
-        engine.train(np.full(3 * STEPS, 0.02), 1, validations=1)
-        engine.serving_model().save(folder / f"{name}.keras")
+        training = engine.train(np.full(3 * STEPS, 0.02), 1, validations=1, weights=True)
+        served(network, training, precision).save(folder / f"{name}.keras")
         np.save(folder / f"{name}.in.npy", data.x_test)
         inputs = (data.x_test - np.asarray(data.scaling.offset)) / np.asarray(data.scaling.scale)
         np.save(folder / f"{name}.expected.npy", engine.model.predict(inputs.astype(np.float32), verbose=0))
@@ -70,6 +81,27 @@ def test_images_may_stay_bytes() -> None:
     """The images are served as they were read."""
     assert digits().x_test.dtype == np.uint8
     engine = trainer("plain")
-    engine.train(np.full(STEPS, 0.02), 1, validations=0)
-    served = engine.serving_model()(digits().x_test)
-    np.testing.assert_allclose(served, engine.model(digits().x_test / np.float32(16)), rtol=1e-5, atol=1e-6)
+    training = engine.train(np.full(STEPS, 0.02), 1, validations=0, weights=True)
+    outputs = served("plain", training)(digits().x_test)
+    np.testing.assert_allclose(outputs, engine.model(digits().x_test / np.float32(16)), rtol=1e-5, atol=1e-6)
+
+
+def test_a_compiled_model_is_served_without_its_training(tmp_path: Path) -> None:
+    """Its file can be loaded where the user's loss is unknown."""
+
+    def own_loss(y: Any, outputs: Any) -> Any:
+        return keras.ops.mean(keras.ops.square(outputs), axis=-1)
+
+    def build() -> keras.Model:
+        model = plain()
+        model.compile(keras.optimizers.SGD(0.1, use_ema=True), loss=own_loss, metrics=[own_loss])
+        return model
+
+    ours = engine(build, digits(), optimizer="sgd", momentum=0.5, batch_size=BATCH, precision="float32")
+    training = ours.train(np.full(STEPS, 0.02), 1, validations=0, weights=True)
+    assert training.weights is not None
+    Network(build, "float32").served(training.weights, digits()).save(tmp_path / "served.keras")
+    loaded = keras.saving.load_model(tmp_path / "served.keras")
+    assert not loaded.compiled
+    outputs = ours.model.predict(digits().x_test / np.float32(16), verbose=0)
+    np.testing.assert_allclose(loaded.predict(digits().x_test, verbose=0), outputs, rtol=1e-4, atol=1e-6)

@@ -5,9 +5,10 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from pipeline.range_test import METHODS, analyse, smooth
-from pipeline.range_test.curves import divergence
-from tests.range_analysis.curves import REFUSED, SOUND, assert_sound, grid, recorded
+from pipeline.range_test import analyse
+from pipeline.range_test.curves import divergence, smooth
+from pipeline.range_test.landmarks import METHODS
+from tests.range_test.curves import REFUSED, SOUND, assert_sound, grid, recorded
 
 
 class TestRecordedSweeps:

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
-from pipeline.range_test import Analysis, analyse, smooth, steep, sweep, valley
-from pipeline.range_test.curves import divergence
-from tests.range_analysis.curves import Array, recorded, synthetic
-from tests.range_analysis.methods import reference_steep
+from pipeline.range_test import Analysis, analyse
+from pipeline.range_test.curves import divergence, smooth
+from pipeline.range_test.landmarks import steep, valley
+from pipeline.schedules import Array, sweep
+from tests.range_test.curves import recorded, synthetic
+from tests.range_test.test_range_methods import reference_steep
 
 
 class TestFaultsSeenElsewhere:

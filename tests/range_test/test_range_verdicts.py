@@ -10,11 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.range_test import (
-    analyse,
-    sweep,
-)
-from tests.range_analysis.curves import Array, assert_sound, recorded, synthetic
+from pipeline.range_test import analyse
+from pipeline.schedules import Array, sweep
+from tests.range_test.curves import assert_sound, recorded, synthetic
 
 ROOT = Path(__file__).parent.parent.parent
 

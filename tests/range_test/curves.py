@@ -2,18 +2,15 @@
 
 import csv
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from pipeline.range_test import (
-    Analysis,
-    sweep,
-)
-
-Array = npt.NDArray[np.float64]
-
+from pipeline.range_test import Analysis
+from pipeline.range_test.exploration import Measure
+from pipeline.range_test.refinement import Train
+from pipeline.schedules import Array, sweep
 
 FOLDER = Path(__file__).parent / "recorded"
 
@@ -52,6 +49,16 @@ def descent(rates: Array, centre: float, breaks_at: float) -> Array:
     """A fall from 2.3 to 0.3, logistic in log10 rate around `centre`, that ends in NaN at `breaks_at`."""
     losses = 0.3 + 2.0 / (1 + np.exp(4 * np.log10(rates / centre)))
     return np.where(rates < breaks_at, losses, np.nan)
+
+
+def measured(one: Callable[[Array, int], Array]) -> Measure:
+    """Return what sweeps several seeds, from what sweeps one."""
+    return lambda rates, seeds: [one(rates, seed) for seed in seeds]
+
+
+def trained(one: Callable[[float, int, float], float]) -> Train:
+    """Return what makes several trainings, from what makes one at a rate, on a seed, of a share of the length."""
+    return lambda asked: [one(*each) for each in asked]
 
 
 def grid() -> dict[tuple[str, str], dict[float, float]]:

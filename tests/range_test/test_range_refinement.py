@@ -1,5 +1,7 @@
 """Which rates are tried by trainings: on valleys with known bottoms, without any network."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,15 +14,15 @@ from pipeline.range_test.refinement import (
     SHORT,
     SHORT_TRAININGS,
     WHOLE_TRAININGS,
-    Refinement,
     refine,
     short_share,
     starting_rate,
 )
-from tests.range_analysis.curves import descent
+from pipeline.results import Refinement
+from tests.range_test.curves import descent, measured, trained
 
 
-class Valley:
+class KnownValley:
     """Trainings whose best rate is known: `best` when whole, `moves` decades higher for every halving; counts them.
 
     The loss climbs by `curvature` per squared decade, and is NaN above `breaks_at`.
@@ -30,14 +32,18 @@ class Valley:
         self.best, self.curvature, self.moves, self.breaks_at = best, curvature, moves, breaks_at
         self.asked: list[tuple[float, int, float]] = []
 
-    def __call__(self, rate: float, seed: int, share: float) -> float:
-        self.asked.append((rate, seed, share))
+    def __call__(self, asked: Sequence[tuple[float, int, float]]) -> list[float]:
+        self.asked += asked
+        return [self.loss(rate, share) for rate, _, share in asked]
+
+    def loss(self, rate: float, share: float) -> float:
+        """Return how such a training ends."""
         best = self.best * 10 ** (-self.moves * np.log2(share))
         loss = 0.1 / share * np.exp(self.curvature * np.log10(rate / best) ** 2)
         return float(loss) if rate < self.breaks_at else np.nan
 
 
-def assert_bounded(found: Refinement, train: Valley, seeds: int = 1) -> None:
+def assert_bounded(found: Refinement, train: KnownValley, seeds: int = 1) -> None:
     """No more trainings than promised, and every one of them counted."""
     assert found.cost == pytest.approx(sum(share for _, _, share in train.asked))
     assert found.cost <= seeds * (SHORT_TRAININGS * SHORT + WHOLE_TRAININGS) == 5 * seeds
@@ -48,7 +54,7 @@ class TestRefine:
     @given(st.floats(-2.4, 2.4), st.floats(0.1, 3.0))
     def test_it_finds_the_bottom_of_a_parabola(self, off: float, curvature: float) -> None:
         """From up to 2.4 decades away to an eighth of one, as it interpolates between short trainings."""
-        train = Valley(1e-2, curvature)
+        train = KnownValley(1e-2, curvature)
         found = refine(train, 1e-2 * 10**off)
         assert abs(np.log10(found.suggested_lr / 1e-2)) < 1 / 8 + 1e-6  # type: ignore[operator]
         assert found.lr_low < 1e-2 < found.lr_high  # type: ignore[operator]
@@ -59,7 +65,7 @@ class TestRefine:
         self, off: float, curvature: float, moves: float
     ) -> None:
         """As where a network overfits: by up to 0.4 decades for every doubling."""
-        train = Valley(1e-2, curvature, moves)
+        train = KnownValley(1e-2, curvature, moves)
         found = refine(train, 1e-2 * 10**off)
         assert found.suggested_lr is not None
         assert abs(np.log10(found.suggested_lr / 1e-2)) < 0.3
@@ -68,14 +74,14 @@ class TestRefine:
 
     def test_the_fit_is_the_parabola_that_whole_trainings_lie_on(self) -> None:
         """Two steps down from the start, so that both sides of the best are known."""
-        found = refine(Valley(1e-2, 0.8, moves=0.25), 1e-2 * 10**0.8)
+        found = refine(KnownValley(1e-2, 0.8, moves=0.25), 1e-2 * 10**0.8)
         assert found.fit is not None
         assert (found.fit.lr, found.fit.val_loss, found.fit.curvature) == pytest.approx((1e-2, 0.1, 0.8))
         assert found.suggested_lr == found.fit.lr
 
     def test_short_trainings_alone_would_be_wrong_there(self) -> None:
         """Their best rate is 1.2 decades higher, and that is where the whole trainings begin."""
-        train = Valley(1e-2, 1.0, moves=0.4)
+        train = KnownValley(1e-2, 1.0, moves=0.4)
         refine(train, 1e-1)
         wholes = [rate for rate, _, share in train.asked if share == 1]
         assert np.log10(wholes[0] / 1e-2) == pytest.approx(1.2)
@@ -83,7 +89,7 @@ class TestRefine:
 
     def test_three_short_and_two_whole_trainings_where_the_start_was_right(self) -> None:
         """A seed; on the same seeds at every rate."""
-        train = Valley(1e-2, 1.0)
+        train = KnownValley(1e-2, 1.0)
         found = refine(train, 1e-2, seeds=(3, 4))
         assert [tried.share for tried in found.tried] == [SHORT] * 3 + [1.0] * 2
         assert [seed for _, seed, _ in train.asked] == [3, 4] * 5
@@ -92,12 +98,13 @@ class TestRefine:
 
     def test_the_loss_is_the_mean_over_seeds(self) -> None:
         """Inf where one of them diverged."""
-        found = refine(lambda rate, seed, share: 1.0 + seed if rate < 0.02 else [1.0, np.nan][seed], 1e-2, seeds=(0, 1))
+        train = trained(lambda rate, seed, share: 1.0 + seed if rate < 0.02 else [1.0, np.nan][seed])
+        found = refine(train, 1e-2, seeds=(0, 1))
         assert {tried.val_loss for tried in found.tried} == {1.5, np.inf}
 
     def test_it_goes_down_where_the_start_diverges(self) -> None:
         """NaN compares with nothing, and is worse than everything; the interval ends below what diverged."""
-        train = Valley(1e-1, 1.0, breaks_at=2e-2)
+        train = KnownValley(1e-1, 1.0, breaks_at=2e-2)
         found = refine(train, 1.0)
         assert found.suggested_lr < 2e-2  # type: ignore[operator]
         assert found.lr_high < min(tried.lr for tried in found.tried if np.isinf(tried.val_loss))  # type: ignore[operator]
@@ -105,7 +112,7 @@ class TestRefine:
 
     def test_where_all_above_diverges_it_looks_once_more_just_below_the_best(self) -> None:
         """Two finite points are no valley: the third lies between them."""
-        train = Valley(10**-2.2, 1.0, breaks_at=10**-1.9)
+        train = KnownValley(10**-2.2, 1.0, breaks_at=10**-1.9)
         found = refine(train, 1e-2)
         wholes = [float(np.log10(tried.lr)) for tried in found.tried if tried.share == 1]
         assert wholes == pytest.approx([-2.0, -2.5, -2.25])
@@ -114,7 +121,7 @@ class TestRefine:
 
     def test_a_valley_too_far_away_is_followed_as_far_as_promised(self) -> None:
         """Five whole trainings' worth, and the rate that it got to."""
-        train = Valley(1e-9, 0.5)
+        train = KnownValley(1e-9, 0.5)
         found = refine(train, 1.0)
         assert found.cost == 5
         assert found.suggested_lr < 10**-3.9  # type: ignore[operator]
@@ -122,7 +129,7 @@ class TestRefine:
 
     def test_where_all_diverges_there_is_no_answer(self) -> None:
         """Nor are more trainings spent than promised."""
-        train = Valley(1e-2, 1.0, breaks_at=0.0)
+        train = KnownValley(1e-2, 1.0, breaks_at=0.0)
         found = refine(train, 1.0)
         assert (found.suggested_lr, found.lr_low, found.lr_high, found.fit) == (None, None, None, None)
         assert_bounded(found, train)
@@ -134,10 +141,11 @@ class TestRefine:
         def train(rate: float, seed: int, share: float) -> float:
             return losses.get(round(2 * np.log10(rate)), 1.0)
 
-        found = refine(train, 1.0, short=short)
-        if found.suggested_lr is None:
-            return
+        found = refine(trained(train), 1.0, short=short)
         whole = [tried.lr for tried in found.tried if tried.share == 1]
+        if found.suggested_lr is None:
+            assert all(tried.val_loss == np.inf for tried in found.tried if tried.share == 1)
+            return
         assert min(abs(np.log10(found.suggested_lr / rate)) for rate in whole) < 0.26
         assert found.lr_low < found.suggested_lr <= found.lr_high  # type: ignore[operator]
 
@@ -145,7 +153,7 @@ class TestRefine:
     def test_a_start_must_be_a_rate(self, start: float) -> None:
         """Refused by name."""
         with pytest.raises(InputError, match="start"):
-            refine(Valley(1e-2, 1.0), start)
+            refine(KnownValley(1e-2, 1.0), start)
 
     def test_short_trainings_are_long_enough_to_say_something(self) -> None:
         """An eighth, but at least 50 updates, where a training has so many."""
@@ -156,8 +164,10 @@ class TestStart:
     def test_it_is_the_middle_seed_where_they_disagree(self) -> None:
         """Five seeds, two of them two decades off: no answer of the sweep, but a start. A flat sweep gives none."""
         centres = (1e-3, 1.2e-3, 1e-1, 1e-1, 1.1e-3)
-        found = explore(lambda rates, seed: descent(rates, centres[seed], 30 * centres[seed]), range(3), 1e-6, 10, 250)
+        differing = measured(lambda rates, seed: descent(rates, centres[seed], 30 * centres[seed]))
+        found = explore(differing, range(3), 1e-6, 10, 250)
         assert (found.analysis.verdict, found.analysis.suggested_lr) == ("refused", None)
         assert starting_rate(found.analysis) == sorted(found.analysis.seed_suggestions)[2]  # type: ignore[type-var]
-        flat = explore(lambda rates, seed: np.full(rates.size, 2.3), (0,), *BOUNDS["adam"], 250, widenings=0)
+        still = measured(lambda rates, seed: np.full(rates.size, 2.3))
+        flat = explore(still, (0,), *BOUNDS["adam"], 250, widenings=0)
         assert starting_rate(flat.analysis) is None

@@ -1,0 +1,155 @@
+"""Which rates are swept, and how losses are smoothed: on curves with known answers, without any network."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import InputError
+from pipeline.range_test import bounds, explore, updates_for
+from pipeline.range_test.curves import smooth
+from pipeline.range_test.exploration import ANY_OPTIMIZER, BOUNDS, smoothing_for
+from pipeline.schedules import Array, sweep
+from tests.range_test.curves import descent, measured
+
+
+class TestSweep:
+    @given(st.floats(1e-9, 1.0), st.floats(1.5, 1e6), st.integers(2, 400), st.sampled_from(["exponential", "linear"]))
+    def test_it_rises_evenly_from_bound_to_bound(self, low: float, factor: float, updates: int, spacing: str) -> None:
+        """Exactly the two bounds at the ends, equal steps in log rate or in rate between."""
+        rates = sweep(low, low * factor, updates, spacing)  # type: ignore[arg-type]
+        assert (rates[0], rates[-1], rates.size) == (low, low * factor, updates)
+        steps = np.diff(np.log(rates) if spacing == "exponential" else rates)
+        assert steps == pytest.approx(np.full(updates - 1, steps.mean()), rel=1e-6)
+
+    @pytest.mark.parametrize(
+        ("low", "high", "updates", "spacing"),
+        [(0.0, 1.0, 9, "linear"), (1.0, 0.1, 9, "linear"), (0.1, np.inf, 9, "linear"), (np.nan, 1.0, 9, "linear"),
+         (0.1, 1.0, 1, "linear"), (0.1, 1.0, 9, "cubic")],
+    )  # fmt: skip
+    def test_impossible_sweeps_are_refused(self, low: float, high: float, updates: int, spacing: str) -> None:
+        """Bounds in the wrong order, no positive start, too few updates, an unknown spacing."""
+        with pytest.raises(InputError, match="received"):
+            sweep(low, high, updates, spacing)  # type: ignore[arg-type]
+
+
+class TestSmooth:
+    def test_it_is_the_normalised_weighted_mean(self) -> None:
+        """Value t is the mean of losses 0..t with weights beta ** (t - i)."""
+        losses, beta = np.random.default_rng(0).normal(2.0, 1.0, (3, 40)), 0.9
+        expected = [
+            [np.average(row[: t + 1], weights=beta ** np.arange(t, -1, -1)) for t in range(row.size)] for row in losses
+        ]
+        assert smooth(losses, beta) == pytest.approx(np.array(expected), rel=1e-10)
+
+    def test_a_loss_that_is_not_finite_is_neither_averaged_nor_shown(self) -> None:
+        """NaN at its own place, and the next value is as if it had not been."""
+        assert smooth([1.0, np.nan, 3.0, np.inf], 0.5) == pytest.approx([1.0, np.nan, 7 / 3, np.nan], nan_ok=True)
+
+    @pytest.mark.parametrize("beta", [-0.1, 1.0, np.nan])
+    def test_impossible_weights_are_refused(self, beta: float) -> None:
+        """Beta must lie in [0, 1)."""
+        with pytest.raises(ValueError, match="beta"):
+            smooth([1.0], beta)
+
+
+class TestExplore:
+    @given(st.floats(1e-9, 1e2))
+    def test_it_finds_a_descent_that_is_not_too_far_outside(self, centre: float) -> None:
+        """Within three decades of the first bounds it widens until the answer is inside, else it refuses."""
+        found = explore(measured(lambda rates, seed: descent(rates, centre, 30 * centre)), (0, 1), 1e-6, 1e-1, 250)
+        read = found.analysis
+        if read.verdict == "ok":
+            assert read.lr_low <= read.suggested_lr <= read.lr_high < read.divergence_lr  # type: ignore[operator]
+        assert (read.verdict == "ok") or not 1e-7 < centre < 1e-2
+        assert np.isclose(found.rates[0], [1e-6, 1e-6 / 30, 1e-6 / 900], rtol=1e-9).any()
+
+    def test_a_wider_sweep_is_as_dense_and_all_of_it_is_counted(self) -> None:
+        """Five decades and 250 updates, then 1.48 decades more; the sweeps end where they diverge."""
+        made: list[Array] = []
+
+        def measure(rates: Array, seed: int) -> Array:
+            made.append(rates)
+            return descent(rates, 0.1, 3.0)
+
+        found = explore(measured(measure), (0, 1), 1e-6, 1e-1, 250)
+        assert [len(rates) for rates in made] == [250, 250, 324, 324]
+        assert found.analysis.verdict == "ok"
+        assert found.spent == 2 * (250 + int((made[-1] < 3.0).sum()))
+
+    def test_it_may_end_early_or_in_nan(self) -> None:
+        """A sweep that stopped may give fewer losses than rates; the rest counts as not reached."""
+        whole, short = (
+            explore(measured(one), (0,), 1e-6, 1.0, 250)
+            for one in (
+                lambda rates, seed: descent(rates, 1e-3, 1e-1),
+                lambda rates, seed: descent(rates, 1e-3, 1e-1)[: (rates < 0.1).sum()],
+            )
+        )
+        assert short.analysis.suggested_lr == whole.analysis.suggested_lr
+        assert short.spent == whole.spent < 250
+
+    def test_the_seeds_of_a_sweep_are_asked_for_at_once(self) -> None:
+        """As none depends on another; the two more are asked for together as well."""
+        asked: list[tuple[int, ...]] = []
+
+        def measure(rates: Array, seeds: Sequence[int]) -> list[Array]:
+            asked.append(tuple(seeds))
+            centres = [1e-1 if seed == 2 else 1e-3 for seed in seeds]
+            return [descent(rates, centre, 30 * centre) for centre in centres]
+
+        explore(measure, (0, 1, 2), 1e-6, 10, 250)
+        assert asked == [(0, 1, 2), (3, 4)]
+
+    def test_it_widens_no_more_than_allowed(self) -> None:
+        """A loss that never moves asks for larger rates for ever."""
+        made: list[float] = []
+
+        def measure(rates: Array, seed: int) -> Array:
+            made.append(float(rates[-1]))
+            return np.full(rates.size, 2.3)
+
+        assert explore(measured(measure), (0,), 1e-6, 1.0, 250).analysis.edge == "high"
+        assert made == pytest.approx([1.0, 30.0, 900.0])
+
+    def test_two_more_seeds_are_swept_where_they_disagree(self) -> None:
+        """One seed of five is an exception, one of three is not; a second exception is no answer."""
+        centres = [1e-3, 1.2e-3, 1e-1, 1.1e-3, 0.9e-3]
+        differing = measured(lambda rates, seed: descent(rates, centres[seed], 30 * centres[seed]))
+        found = explore(differing, (0, 1, 2), 1e-6, 10, 250)
+        assert found.seeds == (0, 1, 2, 3, 4)
+        assert found.losses.shape == (5, 250)
+        assert found.analysis.verdict == "ok"
+        agreeing = explore(measured(lambda rates, seed: descent(rates, 1e-3, 0.03)), (0, 1, 2), 1e-6, 10, 250)
+        assert agreeing.seeds == (0, 1, 2)
+        assert 0.3 < found.analysis.suggested_lr / agreeing.analysis.suggested_lr < 3  # type: ignore[operator]
+        centres[4] = 1e-1
+        refused = explore(differing, (0, 1, 2), 1e-6, 10, 250)
+        assert refused.analysis.verdict == "refused"
+        assert refused.spent > agreeing.spent
+
+
+class TestDefaults:
+    def test_bounds_go_by_the_class_name_of_the_optimizer(self) -> None:
+        """In any case; one that nobody knows gets wide ones. Each spans six decades."""
+        assert bounds("AdamW") == bounds("adamw") == BOUNDS["adamw"]
+        assert bounds("Unheard") == ANY_OPTIMIZER
+        assert [high / low for low, high in BOUNDS.values()] == pytest.approx([1e6] * len(BOUNDS))
+
+    @pytest.mark.parametrize(
+        ("batch_size", "budget", "seeds", "expected"),
+        [(32, None, 1, 250), (512, None, 3, 250), (8, None, 1, 500), (2, None, 1, 1000), (1, None, 1, 1000),
+         (32, 30_000, 3, 250), (32, 6_000, 3, 200), (32, 6_000, 1, 250), (32, 100, 3, 100)],
+    )  # fmt: skip
+    def test_updates_by_batch_size_and_budget(
+        self, batch_size: int, budget: int | None, seeds: int, expected: int
+    ) -> None:
+        """Small batches get more, by the square root, four times at most; a tenth of the budget, but at least 100."""
+        assert updates_for(batch_size, budget, seeds) == expected
+
+    def test_smoothing_covers_the_same_part_of_a_decade(self) -> None:
+        """0.9 for 250 updates over six decades; twice as dense, twice the memory."""
+        assert smoothing_for(sweep(1e-5, 10.0, 250)) == pytest.approx(0.9)
+        assert 1 / (1 - smoothing_for(sweep(1e-5, 10.0, 500))) == pytest.approx(20)
