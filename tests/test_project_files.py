@@ -1,8 +1,11 @@
 """The files that repeat what stands elsewhere have not drifted apart from it."""
 
+import ast
 import re
 import subprocess
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import get_args
 
@@ -82,7 +85,37 @@ def test_lock_pins_every_package_exactly() -> None:
     assert len(pinned()) == len(LOCK)
 
 
-@pytest.mark.parametrize("dependency", [*PYPROJECT["project"]["dependencies"], *PYPROJECT["dependency-groups"]["dev"]])
+DEPENDENCIES = [
+    *PYPROJECT["project"]["dependencies"],
+    *PYPROJECT["project"]["optional-dependencies"]["uv"],
+    *PYPROJECT["dependency-groups"]["dev"],
+]
+OF_BENCHMARKS = {"fastai", "jax", "keras-lr-finder", "keras-tuner", "lightning", "optax", "torch", "torch-lr-finder"}
+"""What benchmarks and scripts compare with, in environments of their own; files beside them list what these need."""
+
+
+def undeclared(declared: set[str], *folders: str) -> set[str]:
+    """Return the packages that the files of these folders import, wherever in them, and that no declared one brings."""
+    distributions, found = packages_distributions(), set()
+    for file in (file for folder in folders for file in (ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module or ""]
+            tops = {name.partition(".")[0] for name in names} - {"pipeline", "tests", "benchmarks", "scripts"}
+            found |= tops - sys.stdlib_module_names
+    return {top for top in found if declared.isdisjoint(map(canonicalize_name, distributions.get(top, [top])))}
+
+
+def test_what_is_imported_is_declared() -> None:
+    """The pipeline needs nothing but its own dependencies; nobody relies on what another package happens to need."""
+    runtime = {canonicalize_name(Requirement(one).name) for one in PYPROJECT["project"]["dependencies"]}
+    declared = {canonicalize_name(Requirement(one).name) for one in DEPENDENCIES}
+    assert undeclared(runtime, "pipeline") == set()
+    assert undeclared(declared | OF_BENCHMARKS, "tests", "benchmarks", "scripts") == set()
+
+
+@pytest.mark.parametrize("dependency", DEPENDENCIES)
 def test_lock_holds_every_dependency_within_its_range(dependency: str) -> None:
     """What pyproject.toml asks for is what is installed."""
     asked = Requirement(dependency)
