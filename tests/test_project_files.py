@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Set
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import get_args
@@ -94,7 +95,7 @@ OF_BENCHMARKS = {"fastai", "jax", "keras-lr-finder", "keras-tuner", "lightning",
 """What benchmarks and scripts compare with, in environments of their own; files beside them list what these need."""
 
 
-def undeclared(declared: set[str], *folders: str) -> set[str]:
+def undeclared(declared: Set[str], *folders: str) -> set[str]:
     """Return the packages that the files of these folders import, wherever in them, and that no declared one brings."""
     distributions, found = packages_distributions(), set()
     for file in (file for folder in folders for file in (ROOT / folder).rglob("*.py")):
