@@ -103,6 +103,19 @@ class TestExplore:
         explore(measure, (0, 1, 2), 1e-6, 10, 250)
         assert asked == [(0, 1, 2), (3, 4)]
 
+    def test_nothing_counts_after_a_loss_that_is_not_finite(self) -> None:
+        """Infinity ends a sweep as NaN does, whatever comes after it."""
+
+        def measure(rates: Array, seed: int) -> Array:
+            losses = descent(rates, 1e-3, 1e-1)
+            losses[200:] = [np.inf, *losses[201:230], *np.full(20, 0.5)]
+            return losses
+
+        found = explore(measured(measure), (0,), 1e-6, 1.0, 250)
+        assert np.isnan(found.losses[0, 200:]).all()
+        assert np.isfinite(found.losses[0, :200]).all()
+        assert found.spent == 200
+
     def test_it_widens_no_more_than_allowed(self) -> None:
         """A loss that never moves asks for larger rates for ever."""
         made: list[float] = []

@@ -115,6 +115,23 @@ class TestTheModelIsLeftAsItWas:
         assert kernels[-1] != kernels[1]
         assert state(model) == before
 
+    def test_several_outputs_with_losses_and_metrics_by_name(self, digits: Any) -> None:
+        """Keras has a metric for each loss then; before and after its first training nothing is seen of the sweep."""
+        x, y = digits
+        labels = {"code": y, "size": y.astype(np.float32) / 10}
+        inputs = keras.Input((64,))
+        outputs = {"code": layers.Dense(10, "softmax", name="code"), "size": layers.Dense(1, name="size")}
+        model = keras.Model(inputs, {name: layer(inputs) for name, layer in outputs.items()})
+        losses = {"code": "sparse_categorical_crossentropy", "size": "mse"}
+        model.compile("adam", losses, loss_weights={"code": 1.0, "size": 0.1}, metrics={"code": ["accuracy"]})
+        for _ in range(2):
+            before = state(model)
+            found = range_test(model, (x, labels), validation_data=(x, labels), **SHORT)
+            assert np.isfinite(found.losses).all()
+            assert state(model) == before
+            history = model.fit(x, labels, verbose=0).history
+            assert set(history) == {"loss", "code_loss", "size_loss", "code_accuracy"}
+
     def test_penalties_can_still_be_read(self, digits: Any) -> None:
         """No tensor of the swept program is left in the layers."""
         model = network()

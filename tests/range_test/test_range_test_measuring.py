@@ -32,8 +32,10 @@ class TestWhatIsMeasured:
         """Four batches of 8 with accumulation are one batch of 32: as many updates, and the same losses."""
         whole = range_test(network("sgd", plain=True), digits, lr_max=1.0, **SHORT)
         accumulating = keras.optimizers.SGD(gradient_accumulation_steps=4)
-        parts = range_test(network(accumulating, plain=True), digits, batch_size=8, lr_max=1.0, **SHORT)
+        options = {**SHORT, "lr_max": 1.0, "batch_size": 8, "validation_data": digits}
+        parts = range_test(network(accumulating, plain=True), digits, **options)
         assert parts.losses == pytest.approx(whole.losses, rel=1e-3)
+        assert np.flatnonzero(np.isfinite(parts.val_losses[0])).tolist() == [9, 19, 29]
         assert np.ptp(whole.losses) > 0.1
 
     def test_a_seed_fixes_order_and_dropout(self, digits: Any) -> None:

@@ -135,9 +135,8 @@ def engine_for(build: Callable[[], keras.Model], splits: Splits, optimizer: str 
 
 def scaled(x: Any, splits: Splits) -> Any:
     """Inputs as the network gets them."""
-    if x.dtype.names:
-        return {name: one(x[name], splits.scaling[name]) for name in x.dtype.names}
-    return one(x, splits.scaling)
+    names = x.dtype.names
+    return {name: one(x[name], splits.scaling[name]) for name in names} if names else one(x, splits.scaling)
 
 
 def one(x: Any, scaling: Any) -> Any:
@@ -205,8 +204,7 @@ def test_compiled_models_train_as_in_fit(case: str) -> None:
     model, expected = plain_fit(build, digits())
     assert_same(ours, training.history, model, expected)
     assert len(training.losses) == len(CURVE)
-    sizes = [*[BATCH] * 6, 8]
-    means = [np.average(part, weights=sizes) for part in training.losses.reshape(EPOCHS, STEPS)]
+    means = [np.average(part, weights=[*[BATCH] * 6, 8]) for part in training.losses.reshape(EPOCHS, STEPS)]
     if case != "own training step":  # whose mean of losses is of batches
         np.testing.assert_allclose(means, training.history["loss"], rtol=1e-5)
 
