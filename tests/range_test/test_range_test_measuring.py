@@ -1,4 +1,4 @@
-"""What is measured while the rate grows: the true loss of each batch, on small real networks."""
+"""Measurements while the rate grows: the true loss of each batch, on small real networks."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ class TestWhatIsMeasured:
         assert one_batch[0, 0] != one_batch[1, 0]
 
     def test_weights_are_the_users_own_unless_asked_otherwise(self, digits: Any) -> None:
-        """With all data in one batch and no dropout, only the initial weights tell the seeds' first losses apart."""
+        """With all data in one batch and no dropout, the seeds' first losses differ by the initial weights alone."""
         model = network(plain=True)
         own = model.evaluate(*digits, verbose=0)[0]
         options: dict[str, Any] = {"batch_size": 1792, "seeds": 2, "updates": 20, "widenings": 0}

@@ -1,4 +1,4 @@
-"""What the engine relies on in private parts of Keras: a new Keras that breaks it fails here."""
+"""The private parts of Keras that the engine relies on: a new Keras that breaks one fails here."""
 
 import ast
 from pathlib import Path
@@ -19,7 +19,7 @@ KERAS_USERS = ("keras", "tensorflow")
 
 class TestUnseededDraws:
     def test_layers_without_a_seed_draw_from_the_generator_given(self) -> None:
-        """In a program traced with it as well: its state alone decides, whatever seed is set meanwhile."""
+        """In a traced program too: its state alone decides the draws, not the seeds set meanwhile."""
         generator, model = keras.random.SeedGenerator(0), noisy()
         model.compile("sgd", "sparse_categorical_crossentropy")
         x, y = np.zeros((4, 8, 8, 1), np.float32), np.zeros(4, np.int32)
@@ -99,7 +99,7 @@ class TestLayers:
         assert not keras_internals.is_plain_model(Own(model.layers))
         assert not keras_internals.is_plain_model(NoLoss())
 
-    def test_functions_of_keras_are_told_from_a_users_own(self) -> None:
+    def test_functions_of_keras_are_distinguished_from_a_users_own(self) -> None:
         """By the modules that they come from."""
         assert all(map(keras_internals.is_keras_own, (keras.activations.relu, layers.Dense(1, "tanh").activation)))
         assert not keras_internals.is_keras_own(plain)
