@@ -133,11 +133,12 @@ class _Sweeps:
         self._measure, self.spent = measure, 0
 
     def losses(self, rates: Array, seeds: Sequence[int]) -> Array:
-        """Return float64[seeds, updates], NaN from where a sweep stopped."""
+        """Return float64[seeds, updates], NaN from where a sweep stopped or was no longer finite."""
         losses = np.full((len(seeds), rates.size), np.nan)
         for row, seen in zip(losses, self._measure(rates, seeds), strict=True):
             row[: len(seen)] = seen
-            self.spent += int(np.isfinite(seen).sum())
+            row[~np.logical_and.accumulate(np.isfinite(row))] = np.nan
+        self.spent += int(np.isfinite(losses).sum())
         return losses
 
 

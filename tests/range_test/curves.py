@@ -32,13 +32,13 @@ REFUSED = {
 
 
 def recorded(name: str) -> tuple[Array, Array]:
-    """Rates float64[updates] and losses float64[seeds, updates] of a recorded sweep."""
+    """Return rates float64[updates] and losses float64[seeds, updates] of a recorded sweep."""
     table = np.genfromtxt(FOLDER / f"{name}.csv", delimiter=",", skip_header=1)
     return table[:, 0], table[:, 1:].T
 
 
 def synthetic(centre: float = 1e-2, breaks_at: float = 1.0, noise: float = 0.0, seeds: int = 3) -> tuple[Array, Array]:
-    """A fall from 2.3 to 0.3, logistic in log10 rate and steepest at `centre`, that explodes at `breaks_at`."""
+    """Return a fall from 2.3 to 0.3, logistic in log10 rate and steepest at `centre`, that explodes at `breaks_at`."""
     rates = sweep(1e-6, 10.0, 280)
     curve = 0.3 + 2.0 / (1 + np.exp(4 * np.log10(rates / centre)))
     curve[rates >= breaks_at] += 10.0
@@ -46,7 +46,7 @@ def synthetic(centre: float = 1e-2, breaks_at: float = 1.0, noise: float = 0.0, 
 
 
 def descent(rates: Array, centre: float, breaks_at: float) -> Array:
-    """A fall from 2.3 to 0.3, logistic in log10 rate around `centre`, that ends in NaN at `breaks_at`."""
+    """Return a fall from 2.3 to 0.3, logistic in log10 rate around `centre`, that ends in NaN at `breaks_at`."""
     losses = 0.3 + 2.0 / (1 + np.exp(4 * np.log10(rates / centre)))
     return np.where(rates < breaks_at, losses, np.nan)
 
@@ -62,7 +62,7 @@ def trained(one: Callable[[float, int, float], float]) -> Train:
 
 
 def grid() -> dict[tuple[str, str], dict[float, float]]:
-    """Validation losses of whole trainings: (sweep, schedule) -> {initial rate: loss}."""
+    """Return validation losses of whole trainings: (sweep, schedule) -> {initial rate: loss}."""
     losses: dict[tuple[str, str], dict[float, float]] = defaultdict(dict)
     with (FOLDER / "grid.csv").open() as file:
         for row in csv.DictReader(file):
@@ -71,7 +71,7 @@ def grid() -> dict[tuple[str, str], dict[float, float]]:
 
 
 def assert_sound(found: Analysis) -> None:
-    """What a verdict promises, whatever the curve."""
+    """Check what a verdict promises for every curve."""
     answers = (found.suggested_lr, found.lr_low, found.lr_high)
     assert found.reason.endswith(".")
     if found.verdict == "refused":

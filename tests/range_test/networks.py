@@ -10,7 +10,7 @@ SHORT: dict[str, Any] = {"seeds": 1, "updates": 30, "widenings": 0}
 
 
 def network(optimizer: Any = "sgd", *, plain: bool = False, **compiled: Any) -> keras.Model:
-    """Every kind of state: weights, running statistics, dropout seeds, penalties; `plain` has weights alone."""
+    """Return a network with every kind of state, penalties included; `plain` has weights alone."""
     keras.utils.set_random_seed(7)
     hidden: list[keras.Layer] = [layers.Dense(16, "relu")]
     if not plain:
@@ -25,6 +25,6 @@ def network(optimizer: Any = "sgd", *, plain: bool = False, **compiled: Any) -> 
 
 
 def state(model: keras.Model) -> list[bytes]:
-    """All that a training would change, to the last bit."""
+    """Return all that a training would change, as bytes."""
     variables = [*model.variables, *model.metrics_variables, *model.optimizer.variables]
     return [np.asarray(variable).tobytes() for variable in variables]

@@ -1,4 +1,4 @@
-"""A range test as a whole: what it asks for, what it makes of the answers, what is stored."""
+"""A range test as a whole: its questions, its answers in any order, its result."""
 
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -147,7 +147,7 @@ class TestConduct:
         assert [sweep.losses.tobytes() for sweep in done.sweeps] == [sweep.losses.tobytes() for sweep in ordered.sweeps]
 
     def test_what_it_asks_for(self, plan: Sweeps) -> None:
-        """Sweeps of all seeds at once, wider ones, then trainings that are not known to depend on each other."""
+        """Sweeps of all seeds at once, wider ones, then short trainings at once, then whole ones."""
         asked: list[list[Evaluation]] = []
 
         def ask(evaluations: Sequence[Evaluation]) -> Answered:
@@ -170,7 +170,7 @@ class TestConduct:
         assert done.result.suggested_lr == pytest.approx(3e-3, rel=0.1)
 
     def test_the_sweeps_given_are_the_last_of_each_seed(self, plan: Sweeps) -> None:
-        """Those that the answer was read off."""
+        """Those that the result was read from."""
         done = conduct(plan, in_order)
         assert len(done.sweeps) == len(done.found.seeds) == 3
         for row, sweep in zip(done.found.losses, done.sweeps, strict=True):

@@ -1,4 +1,4 @@
-"""Which rates are swept, and how losses are smoothed: on curves with known answers, without any network."""
+"""Rates to sweep and smoothing, on curves with known answers, without any network."""
 
 from collections.abc import Sequence
 
@@ -45,7 +45,7 @@ class TestSmooth:
         assert smooth(losses, beta) == pytest.approx(np.array(expected), rel=1e-10)
 
     def test_a_loss_that_is_not_finite_is_neither_averaged_nor_shown(self) -> None:
-        """NaN at its own place, and the next value is as if it had not been."""
+        """NaN in its place, and no effect on the next value."""
         assert smooth([1.0, np.nan, 3.0, np.inf], 0.5) == pytest.approx([1.0, np.nan, 7 / 3, np.nan], nan_ok=True)
 
     @pytest.mark.parametrize("beta", [-0.1, 1.0, np.nan])
@@ -103,8 +103,21 @@ class TestExplore:
         explore(measure, (0, 1, 2), 1e-6, 10, 250)
         assert asked == [(0, 1, 2), (3, 4)]
 
+    def test_nothing_counts_after_a_loss_that_is_not_finite(self) -> None:
+        """Infinity ends a sweep as NaN does."""
+
+        def measure(rates: Array, seed: int) -> Array:
+            losses = descent(rates, 1e-3, 1e-1)
+            losses[200:] = [np.inf, *losses[201:230], *np.full(20, 0.5)]
+            return losses
+
+        found = explore(measured(measure), (0,), 1e-6, 1.0, 250)
+        assert np.isnan(found.losses[0, 200:]).all()
+        assert np.isfinite(found.losses[0, :200]).all()
+        assert found.spent == 200
+
     def test_it_widens_no_more_than_allowed(self) -> None:
-        """A loss that never moves asks for larger rates for ever."""
+        """A loss that never changes would ask for larger rates again and again."""
         made: list[float] = []
 
         def measure(rates: Array, seed: int) -> Array:
@@ -133,7 +146,7 @@ class TestExplore:
 
 class TestDefaults:
     def test_bounds_go_by_the_class_name_of_the_optimizer(self) -> None:
-        """In any case; one that nobody knows gets wide ones. Each spans six decades."""
+        """In upper or lower case; unknown ones get wide bounds. Each spans six decades."""
         assert bounds("AdamW") == bounds("adamw") == BOUNDS["adamw"]
         assert bounds("Unheard") == ANY_OPTIMIZER
         assert [high / low for low, high in BOUNDS.values()] == pytest.approx([1e6] * len(BOUNDS))

@@ -120,7 +120,7 @@ class TestFaultsSeenElsewhere:
         assert not safe(reference_steep(rates, np.median(smooth(losses, 0.9), axis=0)))
 
     def test_no_answer_is_a_refusal_with_a_reason(self) -> None:
-        """A curve that never falls: others return None, or the rate of whatever noise falls most."""
+        """On a curve that never falls others return None, or the rate where noise falls most."""
         rates = sweep(1e-6, 1.0, 250)
         losses = 2.3 + np.random.default_rng(3).normal(0, 0.01, (3, 250)) + np.linspace(0, 0.5, 250)
 

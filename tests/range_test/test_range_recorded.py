@@ -1,4 +1,4 @@
-"""Sweeps of real networks, and what whole trainings made of the rates read off them."""
+"""Sweeps of real networks, and whole trainings at the rates read off them."""
 
 from collections import defaultdict
 
@@ -44,7 +44,7 @@ class TestRecordedSweeps:
 
     @pytest.mark.parametrize("name", SOUND)
     def test_one_seed_alone_comes_close(self, name: str) -> None:
-        """The suggestion is no accident of one seed."""
+        """The suggestion does not depend on one seed."""
         found = analyse(*recorded(name))
         ratios = [seed / found.suggested_lr for seed in found.seed_suggestions]  # type: ignore[operator]
         assert len(ratios) == 3
@@ -52,7 +52,7 @@ class TestRecordedSweeps:
 
 
 class TestAgainstWholeTrainings:
-    """`grid.csv` holds what whole trainings made of each initial rate, constant or with a cosine decay."""
+    """`grid.csv` holds the losses of whole trainings at each initial rate, constant or with a cosine decay."""
 
     @pytest.mark.parametrize("case", grid(), ids="-".join)
     def test_the_best_rate_is_inside_the_interval(self, case: tuple[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Which rates are tried by trainings: on valleys with known bottoms, without any network."""
+"""Refinement by trainings, on valleys with known bottoms, without any network."""
 
 from collections.abc import Sequence
 
@@ -44,7 +44,7 @@ class KnownValley:
 
 
 def assert_bounded(found: Refinement, train: KnownValley, seeds: int = 1) -> None:
-    """No more trainings than promised, and every one of them counted."""
+    """Check that no more trainings were made than promised, and that all were counted."""
     assert found.cost == pytest.approx(sum(share for _, _, share in train.asked))
     assert found.cost <= seeds * (SHORT_TRAININGS * SHORT + WHOLE_TRAININGS) == 5 * seeds
     assert len(found.tried) * seeds == len(train.asked)
@@ -88,7 +88,7 @@ class TestRefine:
         assert wholes == sorted(wholes, reverse=True)
 
     def test_three_short_and_two_whole_trainings_where_the_start_was_right(self) -> None:
-        """A seed; on the same seeds at every rate."""
+        """For each seed, and on the same seeds at every rate."""
         train = KnownValley(1e-2, 1.0)
         found = refine(train, 1e-2, seeds=(3, 4))
         assert [tried.share for tried in found.tried] == [SHORT] * 3 + [1.0] * 2
@@ -120,7 +120,7 @@ class TestRefine:
         assert_bounded(found, train)
 
     def test_a_valley_too_far_away_is_followed_as_far_as_promised(self) -> None:
-        """Five whole trainings' worth, and the rate that it got to."""
+        """At the cost of five whole trainings, and with the rate reached as the answer."""
         train = KnownValley(1e-9, 0.5)
         found = refine(train, 1.0)
         assert found.cost == 5

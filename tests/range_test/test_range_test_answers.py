@@ -1,4 +1,4 @@
-"""What is answered on real data, and the example of the documentation."""
+"""Range tests on real data, and the example of the documentation."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 class TestTheSweep:
     def test_it_answers_on_real_data(self, digits: Any) -> None:
-        """From defaults alone, from arrays and from a data set, with rates that the two agree on."""
+        """With defaults alone, from arrays and from a data set, whose rates agree."""
         model = network(keras.optimizers.SGD(momentum=0.9), plain=True)
         arrays = range_test(model, digits)
         batches = range_test(model, tf.data.Dataset.from_tensor_slices(digits).batch(32))
@@ -41,7 +41,7 @@ class TestTheSweep:
         assert wide.summary.updates > narrow.summary.updates == 750
 
     def test_it_keeps_to_a_share_of_the_planned_training(self, digits: Any) -> None:
-        """56 updates an epoch: 100 epochs leave 186 updates for each of 3 seeds, 10 epochs the least that is read."""
+        """56 updates an epoch: 100 epochs leave 186 updates for each of 3 seeds, 10 epochs the fewest allowed."""
         model = network(plain=True)
         assert range_test(model, digits, epochs=100, widenings=0).losses.shape == (3, 186)
         assert range_test(model, digits, epochs=10, widenings=0).losses.shape == (3, 100)
@@ -97,7 +97,7 @@ class TestTheSweep:
 
 
 def test_every_optimizer_has_bounds() -> None:
-    """The table of bounds and the table of optimizers name the same."""
+    """The table of bounds and the table of optimizers have the same names."""
     assert set(BOUNDS) == set(OPTIMIZERS)
 
 

@@ -1,4 +1,4 @@
-"""A model that somebody else compiled is afterwards what it was, bit for bit."""
+"""The user's model is left as it was, bit for bit."""
 
 import random
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from tests.range_test.networks import SHORT, network, state
 
 
 def draws() -> tuple[float, ...]:
-    """The next random numbers of Python, NumPy, and TensorFlow with and without its generator."""
+    """Return the next random numbers of Python, NumPy, and TensorFlow with and without its generator."""
     generator = tf.random.get_global_generator()
     return random.random(), np.random.random(), float(generator.uniform(())), float(tf.random.uniform(()))
 
@@ -36,7 +36,7 @@ class TestTheModelIsLeftAsItWas:
         assert float(optimizer.learning_rate) == np.float32(1e-3)
 
     def test_weights_alone_are_not_all_that_a_sweep_changes(self, digits: Any) -> None:
-        """Put back as others do, the next training differs: the optimizer and dropout are where the sweep left them."""
+        """With only the weights put back, the next training differs, by optimizer and dropout."""
 
         def next_losses(sweep: Callable[[keras.Model], object]) -> list[float]:
             model = network(keras.optimizers.Adam(1e-3))
@@ -74,7 +74,7 @@ class TestTheModelIsLeftAsItWas:
         assert state(model) == before
         assert model.optimizer.get_config() == config
 
-    def test_random_states_go_on_as_if_nothing_had_been(self, digits: Any) -> None:
+    def test_random_states_are_those_without_a_sweep(self, digits: Any) -> None:
         """Also where the weights are drawn anew for every seed."""
         model, seen = network(), []
         for swept in (False, True):
@@ -114,6 +114,23 @@ class TestTheModelIsLeftAsItWas:
             range_test(model, digits, lr_min=1e-2, lr_max=1.0, **SHORT)
         assert kernels[-1] != kernels[1]
         assert state(model) == before
+
+    def test_several_outputs_with_losses_and_metrics_by_name(self, digits: Any) -> None:
+        """Keras then has a metric for each loss; the sweep leaves none behind, before or after a first training."""
+        x, y = digits
+        labels = {"code": y, "size": y.astype(np.float32) / 10}
+        inputs = keras.Input((64,))
+        outputs = {"code": layers.Dense(10, "softmax", name="code"), "size": layers.Dense(1, name="size")}
+        model = keras.Model(inputs, {name: layer(inputs) for name, layer in outputs.items()})
+        losses = {"code": "sparse_categorical_crossentropy", "size": "mse"}
+        model.compile("adam", losses, loss_weights={"code": 1.0, "size": 0.1}, metrics={"code": ["accuracy"]})
+        for _ in range(2):
+            before = state(model)
+            found = range_test(model, (x, labels), validation_data=(x, labels), **SHORT)
+            assert np.isfinite(found.losses).all()
+            assert state(model) == before
+            history = model.fit(x, labels, verbose=0).history
+            assert set(history) == {"loss", "code_loss", "size_loss", "code_accuracy"}
 
     def test_penalties_can_still_be_read(self, digits: Any) -> None:
         """No tensor of the swept program is left in the layers."""

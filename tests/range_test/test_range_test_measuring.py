@@ -1,4 +1,4 @@
-"""What is measured while the rate grows: the true loss of each batch, on small real networks."""
+"""Measurements while the rate grows: the true loss of each batch, on small real networks."""
 
 from typing import Any
 
@@ -32,8 +32,10 @@ class TestWhatIsMeasured:
         """Four batches of 8 with accumulation are one batch of 32: as many updates, and the same losses."""
         whole = range_test(network("sgd", plain=True), digits, lr_max=1.0, **SHORT)
         accumulating = keras.optimizers.SGD(gradient_accumulation_steps=4)
-        parts = range_test(network(accumulating, plain=True), digits, batch_size=8, lr_max=1.0, **SHORT)
+        options = {**SHORT, "lr_max": 1.0, "batch_size": 8, "validation_data": digits}
+        parts = range_test(network(accumulating, plain=True), digits, **options)
         assert parts.losses == pytest.approx(whole.losses, rel=1e-3)
+        assert np.flatnonzero(np.isfinite(parts.val_losses[0])).tolist() == [9, 19, 29]
         assert np.ptp(whole.losses) > 0.1
 
     def test_a_seed_fixes_order_and_dropout(self, digits: Any) -> None:
@@ -46,7 +48,7 @@ class TestWhatIsMeasured:
         assert one_batch[0, 0] != one_batch[1, 0]
 
     def test_weights_are_the_users_own_unless_asked_otherwise(self, digits: Any) -> None:
-        """With all data in one batch and no dropout, only the initial weights tell the seeds' first losses apart."""
+        """With all data in one batch and no dropout, the seeds' first losses differ by the initial weights alone."""
         model = network(plain=True)
         own = model.evaluate(*digits, verbose=0)[0]
         options: dict[str, Any] = {"batch_size": 1792, "seeds": 2, "updates": 20, "widenings": 0}

@@ -1,4 +1,4 @@
-"""Models, options and data that cannot be swept."""
+"""Models, options and data that are refused."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,19 +15,19 @@ from tests.range_test.networks import network
 
 
 def unbuilt() -> keras.Model:
-    """No input shape, so no weights yet."""
+    """Return a model without an input shape, so without weights."""
     model = keras.Sequential([layers.Dense(1)])
     model.compile("sgd", "mse")
     return model
 
 
 def uncompiled() -> keras.Model:
-    """Built, but without optimizer and loss."""
+    """Return a built model without optimizer and loss."""
     return keras.Sequential([keras.Input((64,)), layers.Dense(10)])
 
 
 def training_itself() -> keras.Model:
-    """Its own train_step, which the sweep would pass over."""
+    """Return a model with its own train_step, which the sweep would bypass."""
 
     class Own(keras.Sequential):  # type: ignore[misc]
         def train_step(self, data: Any) -> Any:
@@ -49,7 +49,7 @@ class TestRefusals:
         ],
     )
     def test_models_that_cannot_be_swept(self, make: Callable[[], Any], expected: str, digits: Any) -> None:
-        """One line says what would do."""
+        """One line says what would be accepted."""
         with pytest.raises(InputError, match=expected):
             range_test(make(), digits)
 
@@ -74,7 +74,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize("scheme", [name for name, row in SCHEMES.items() if row.reactive])
     def test_a_scheme_that_waits_for_validations_cannot_refine(self, scheme: str, digits: Any) -> None:
-        """The trainings have none on the way, so that it would stay at its first rate; the others are named."""
+        """The trainings are validated at their end only, so it would keep its first rate; the others are named."""
         with pytest.raises(InputError, match=rf"refine: received '{scheme}', expected one of constant, .*cosine"):
             range_test(network(), digits, refine=scheme, epochs=3, validation_data=digits)
 

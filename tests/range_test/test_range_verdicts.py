@@ -1,4 +1,4 @@
-"""What is answered, and what is refused with which reason."""
+"""Verdicts: answers, and refusals with their reasons."""
 
 import subprocess
 import sys
@@ -75,7 +75,7 @@ class TestVerdicts:
         assert "diverged at once" in found.reason
 
     def test_the_band_is_for_plotting(self) -> None:
-        """Median between lowest and highest, NaN only where no seed got to."""
+        """Median between lowest and highest, NaN only where no seed arrived."""
         rates, losses = recorded("regression_nan")
         found = analyse(rates, losses)
         reached = np.isfinite(losses).any(axis=0)

@@ -40,7 +40,7 @@ class UnseededNoise(layers.Layer):  # type: ignore[misc]
 
 
 class OwnLoss(keras.Model):  # type: ignore[misc]
-    """A subclassed model whose loss is written in the way that has no `training`."""
+    """A subclassed model whose `compute_loss` has no argument `training`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class NoLoss(OwnLoss):
 
 
 def rich() -> keras.Model:
-    """Everything with a state or a share in the loss: own layer, regulariser, normalisation, dropout."""
+    """Return a network with everything that has a state or a share in the loss."""
     return _images(
         layers.Dense(16, activation="relu", kernel_regularizer=keras.regularizers.L2(0.01)),
         Penalised(),
@@ -72,7 +72,7 @@ def rich() -> keras.Model:
 
 
 def plain() -> keras.Model:
-    """Layers that Keras brings, so that saving needs nothing else."""
+    """Return a network of Keras' own layers, which can be saved without anything else."""
     return _images(
         layers.Dense(16, activation="relu"),
         layers.BatchNormalization(),
@@ -82,17 +82,17 @@ def plain() -> keras.Model:
 
 
 def noisy() -> keras.Model:
-    """With the layer that draws without a seed."""
+    """Return a network with the layer that draws without a seed."""
     return _images(UnseededNoise(), layers.Dense(10, activation="softmax"))
 
 
 def nested() -> keras.Model:
-    """A model within a model."""
+    """Return a model within a model."""
     return keras.Sequential([keras.Input((8, 8, 1)), layers.Rescaling(1.0), plain()])
 
 
 def constant() -> keras.Model:
-    """No seed in it."""
+    """Return a network whose initial weights depend on no seed."""
     return _images(layers.Dense(10, kernel_initializer=lambda shape, dtype: _ramp(shape), activation="softmax"))
 
 
@@ -101,7 +101,7 @@ def _ramp(shape: tuple[int, ...]) -> Any:
 
 
 def signed() -> keras.Model:
-    """Its output, and so its loss below, starts at -1."""
+    """Return a network whose output, which is its loss, starts at -1."""
 
     class Linear(keras.Model):  # type: ignore[misc]
         def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None) -> Any:
@@ -117,20 +117,20 @@ def _images(*hidden: layers.Layer) -> keras.Model:
 
 
 def small(splits: Splits) -> Splits:
-    """200 examples for training, 100 each for validation and test."""
+    """Return 200 examples for training, 100 each for validation and test."""
     sizes = {"x_train": 200, "y_train": 200, "x_val": 100, "y_val": 100, "x_test": 100, "y_test": 100}
     return dataclasses.replace(splits, **{name: getattr(splits, name)[:size] for name, size in sizes.items()})
 
 
 @cache
 def digits() -> Splits:
-    """Images of 8x8 pixels, bytes up to 16, in ten classes."""
+    """Return images of 8x8 pixels, bytes up to 16, in ten classes."""
     return small(split(load("digits"), seed=0))
 
 
 @cache
 def digits_table() -> Splits:
-    """The digits as 64 columns, scaled one by one, and a value to predict."""
+    """Return the digits as 64 columns, scaled one by one, with a value to predict."""
     raw = load("digits")
     x = raw.x_train.reshape(-1, 64).astype(np.float32)
     raw = dataclasses.replace(raw, x_train=x, y_train=(raw.y_train / 3 - 1.5).astype(np.float32))
@@ -138,12 +138,12 @@ def digits_table() -> Splits:
 
 
 def table_mlp() -> keras.Model:
-    """Article A's network for the table."""
+    """Return article A's network for the table."""
     return builder("mlp", (64,), 1, "regression")()
 
 
 def image_cnn() -> keras.Model:
-    """Article B's network for the images."""
+    """Return article B's network for the images."""
     return builder("cnn", (8, 8, 1), 10, "classification")()
 
 
@@ -162,18 +162,18 @@ NETWORKS: dict[str, tuple[Builder, Callable[[], Splits]]] = {
 
 
 def own_loss(input_shape: tuple[int, ...], num_outputs: int) -> keras.Model:
-    """A user's function, for `module:function`."""
+    """Return a network, as a user's function that is given as `module:function`."""
     return OwnLoss()
 
 
 def no_loss(input_shape: tuple[int, ...], num_outputs: int) -> keras.Model:
-    """A user's function, for `module:function`."""
+    """Return a network, as a user's function that is given as `module:function`."""
     return NoLoss()
 
 
 @cache
 def trainer(network: str, optimizer: str = "sgd", *, batch_size: int = BATCH, precision: str = "float32") -> Trainer:
-    """One engine for all tests that use the same, since tracing is what takes time."""
+    """Return an engine, one for all tests that use the same, since tracing takes the time."""
     build, data = NETWORKS[network]
     return engine(build, data(), optimizer=optimizer, momentum=0.9, batch_size=batch_size, precision=precision)
 

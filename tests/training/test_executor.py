@@ -27,7 +27,7 @@ def asked(optimizer: str = "sgd", batch_size: int = BATCH, **changes: Any) -> Ev
 
 
 class Counted:
-    """Builds the network, and counts how often."""
+    """A builder that counts its calls."""
 
     def __init__(self) -> None:
         self.built = 0
@@ -39,13 +39,13 @@ class Counted:
 
 @pytest.fixture(scope="module")
 def build() -> Counted:
-    """The network of `ours`."""
+    """Return the network of `ours`."""
     return Counted()
 
 
 @pytest.fixture(scope="module")
 def ours(build: Counted) -> InProcess:
-    """An executor that has answered with every setting, twice with one seed and once with another."""
+    """Return an executor that has answered for every setting, twice with one seed and once with another."""
     made = InProcess(Problem(build, digits(), momentum=0.9, precision="float32"))
     for seed in (3, 4, 3):
         answers(made.ask, [asked(*setting, seed=seed) for setting in SETTINGS])
@@ -54,7 +54,7 @@ def ours(build: Counted) -> InProcess:
 
 class TestOneCopy:
     def test_all_engines_gather_from_the_same_tensors(self, ours: InProcess) -> None:
-        """And validate and test on the same data sets, whatever their optimizer and batch size."""
+        """They also validate and test on the same data sets."""
         engines = [ours._engine(asked(*setting).candidate) for setting in SETTINGS]
         assert len({id(one) for one in engines}) == len(SETTINGS)
         inputs, labels = (
@@ -70,7 +70,7 @@ class TestOneCopy:
     def test_the_network_is_built_once_for_each_engine_and_each_further_seed(
         self, ours: InProcess, build: Counted
     ) -> None:
-        """Three engines, the first of which gets the network that was built to look at, and two seeds beside 0."""
+        """Three engines and two seeds besides 0; the first engine gets the network that was built first."""
         assert ours._network is ours._network
         assert build.built == len(SETTINGS) + 2
         answers(ours.ask, [asked(*setting, seed=4) for setting in SETTINGS])
@@ -96,7 +96,7 @@ class TestOneCopy:
 
 class TestAnswers:
     def test_they_come_as_they_finish_and_each_start_is_announced(self, ours: InProcess) -> None:
-        """Nothing is trained before it is its turn, so that each can be recorded before the next begins."""
+        """Each training begins when its answer is asked for, so that the one before can be recorded first."""
         started: list[Evaluation] = []
         evaluations = [asked(seed=seed) for seed in (5, 6)]
         given = ours.ask(evaluations, started=started.append)
@@ -107,7 +107,7 @@ class TestAnswers:
             assert evaluation is started[-1]
 
     def test_scores_and_weights_are_there_where_asked_for(self, ours: InProcess) -> None:
-        """And cost the others nothing."""
+        """And not in the other answers."""
         [bare] = answers(ours.ask, [asked(test=False, weights=False)])
         [full] = answers(ours.ask, [asked()])
         assert (bare.test, bare.weights) == (None, None)
@@ -118,7 +118,7 @@ class TestAnswers:
         assert full.answers(asked())
 
     def test_the_weights_are_those_that_were_scored(self, ours: InProcess) -> None:
-        """A model with them, compiled anew, has the test loss of the answer; patience keeps the best ones."""
+        """A network with them has the answer's test accuracy; with patience, its lowest validation loss too."""
         evaluation = asked(epochs=6, patience=0.5).trying(initial_lr=0.3)
         [training] = answers(ours.ask, [evaluation])
         model, data = ours._network.fresh(seed=0), digits()
@@ -163,7 +163,7 @@ class TestConditions:
     """What decides the numbers besides evaluation, data, model and code."""
 
     def test_they_are_known_before_anything_is_trained(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """With `auto` the precision that it came to; the momentum as it was given; the kind of device."""
+        """The precision that `auto` chose, the momentum as given, the kind of device."""
         for native, expected in ((True, "mixed_bfloat16"), (False, "float32")):
             monkeypatch.setattr("pipeline.training.network.native_bfloat16", lambda native=native: native)
             made = InProcess(Problem(image_cnn, digits(), momentum=0.9, precision="auto"))

@@ -1,4 +1,4 @@
-"""What the engine relies on in private parts of Keras: a new Keras that breaks it fails here."""
+"""The private parts of Keras that the engine relies on: a new Keras that breaks one fails here."""
 
 import ast
 from pathlib import Path
@@ -14,12 +14,11 @@ from tests.training.networks import NoLoss, constant, image_cnn, nested, noisy, 
 
 PIPELINE = Path(__file__).parents[2] / "pipeline"
 HOME = PIPELINE / "training" / "keras_internals.py"
-KERAS_USERS = ("keras", "tensorflow")
 
 
 class TestUnseededDraws:
     def test_layers_without_a_seed_draw_from_the_generator_given(self) -> None:
-        """In a program traced with it as well: its state alone decides, whatever seed is set meanwhile."""
+        """In a traced program too: its state alone decides the draws, not the seeds set meanwhile."""
         generator, model = keras.random.SeedGenerator(0), noisy()
         model.compile("sgd", "sparse_categorical_crossentropy")
         x, y = np.zeros((4, 8, 8, 1), np.float32), np.zeros(4, np.int32)
@@ -99,7 +98,7 @@ class TestLayers:
         assert not keras_internals.is_plain_model(Own(model.layers))
         assert not keras_internals.is_plain_model(NoLoss())
 
-    def test_functions_of_keras_are_told_from_a_users_own(self) -> None:
+    def test_functions_of_keras_are_distinguished_from_a_users_own(self) -> None:
         """By the modules that they come from."""
         assert all(map(keras_internals.is_keras_own, (keras.activations.relu, layers.Dense(1, "tanh").activation)))
         assert not keras_internals.is_keras_own(plain)
@@ -141,17 +140,14 @@ class TestStateOfAModel:
 
 
 def private(path: Path) -> list[str]:
-    """Return where a module that imports Keras or TensorFlow uses what they keep private.
+    """Return where a module imports private parts of Keras or TensorFlow, or uses a private attribute of an object.
 
-    That is a module below `keras.src`, and an attribute with an underscore of anything but `self` and `cls`, whose
-    own they are.
+    Private attributes of `self` and `cls` are their own.
     """
     tree = ast.parse(path.read_text())
     named = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     named |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
     found = [f"{path.name}: {name}" for name in named if name.startswith(("keras.src", "tensorflow.python"))]
-    if not any(name.split(".")[0] in KERAS_USERS for name in named):
-        return found
     return found + [
         f"{path.name}:{node.lineno}: {ast.unparse(node)}"
         for node in ast.walk(tree)

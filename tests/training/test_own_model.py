@@ -1,4 +1,4 @@
-"""Trainings of a model that somebody else compiled: batches in a seed's order, one traced program, one rule."""
+"""Trainings of the user's own compiled model: batches, one traced program, one rule of divergence."""
 
 from typing import Any
 
@@ -183,7 +183,7 @@ class TestOwnModel:
 
 @pytest.fixture(scope="module")
 def executors() -> dict[str, Any]:
-    """The same network with the same weights on the same data, in every way in which it can be trained."""
+    """Return all ways to train the same network with the same weights on the same data."""
     splits = digits()
     x, y = splits.x_train / np.float32(16), splits.y_train
 

@@ -1,4 +1,4 @@
-"""The order of the examples, against a reference that lists every batch."""
+"""The order of the examples."""
 
 from itertools import pairwise
 
@@ -13,7 +13,7 @@ SIZES = {"examples": st.integers(1, 40), "batch_size": st.integers(1, 50), "seed
 
 
 def taken(order: BatchOrder, seed: int, start: int, stop: int) -> list[NDArray[np.int32]]:
-    """Batches of updates `start` to `stop`."""
+    """Return batches of updates `start` to `stop`."""
     indices, ends = order.indices(seed, start, stop)
     assert indices.dtype == ends.dtype == np.int32
     return [indices[first:last] for first, last in pairwise(ends)]
@@ -53,7 +53,7 @@ class TestBatchOrder:
 
     @given(examples=st.integers(1, 40), sizes=st.tuples(st.integers(1, 50), st.integers(1, 50)))
     def test_other_batch_sizes_see_the_same_order(self, examples: int, sizes: tuple[int, int]) -> None:
-        """So that trainings from one seed are pairs, whatever their batches."""
+        """So that trainings with the same seed are paired across batch sizes."""
         one, other = (BatchOrder(examples, size) for size in sizes)
         first, second = (np.concatenate(taken(order, 7, 0, 2 * order.steps_per_epoch)) for order in (one, other))
         assert first.tolist() == second.tolist()

@@ -60,35 +60,35 @@ class SignSGD(keras.optimizers.SGD):  # type: ignore[misc]
 
 
 def own_loss(y: Any, outputs: Any) -> Any:
-    """A user's loss function: squared distance to the one-hot label."""
+    """Return the squared distance to the one-hot label: a user's loss function."""
     return ops.sum(ops.square(outputs - ops.one_hot(ops.cast(ops.reshape(y, (-1,)), "int32"), 10)), axis=-1)
 
 
 def confidence(y: Any, outputs: Any) -> Any:
-    """A user's metric function."""
+    """Return how sure the network is: a user's metric function."""
     return ops.max(outputs, axis=-1)
 
 
 def half_steps() -> keras.Model:
-    """The layers of `plain` in a model with a training step of its own."""
+    """Return the layers of `plain` in a model with a training step of its own."""
     network = plain()
     return HalfSteps(network.inputs, network.outputs)
 
 
 def logits() -> keras.Model:
-    """Without a softmax at its end."""
+    """Return a network without a softmax at its end."""
     return keras.Sequential([keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(10)])
 
 
 def adamw() -> keras.optimizers.Optimizer:
-    """Weight decay that leaves biases and scales alone."""
+    """Return an optimizer whose weight decay leaves biases and scales alone."""
     optimizer = keras.optimizers.AdamW(0.1, weight_decay=0.1)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
 
 
 def compiled(build: Callable[[], keras.Model], optimizer: Callable[[], Any], **options: Any) -> Callable[[], Any]:
-    """A user's function that returns a compiled model; options may be made anew by a function without arguments."""
+    """Return a user's function that returns a compiled model; a function without arguments may make an option anew."""
 
     def made() -> keras.Model:
         model = build()
@@ -100,7 +100,7 @@ def compiled(build: Callable[[], keras.Model], optimizer: Callable[[], Any], **o
 
 
 def sgd(**settings: Any) -> Callable[[], keras.optimizers.Optimizer]:
-    """An optimizer of the class that the engine is asked for."""
+    """Return an optimizer of the class that the engine is asked for."""
     return lambda: keras.optimizers.SGD(0.1, momentum=0.9, **settings)
 
 
@@ -134,19 +134,18 @@ def engine_for(build: Callable[[], keras.Model], splits: Splits, optimizer: str 
 
 
 def scaled(x: Any, splits: Splits) -> Any:
-    """Inputs as the network gets them."""
-    if x.dtype.names:
-        return {name: one(x[name], splits.scaling[name]) for name in x.dtype.names}
-    return one(x, splits.scaling)
+    """Return inputs as the network gets them."""
+    names = x.dtype.names
+    return {name: one(x[name], splits.scaling[name]) for name in names} if names else one(x, splits.scaling)
 
 
 def one(x: Any, scaling: Any) -> Any:
-    """One input as the network gets it."""
+    """Return one input as the network gets it."""
     return ((x - np.float32(scaling.offset)) / np.float32(scaling.scale)).astype(np.float32)
 
 
 def batches(splits: Splits) -> tf.data.Dataset:
-    """The batches of three epochs in the engine's order."""
+    """Return the batches of three epochs in the engine's order."""
     indices, ends = BatchOrder(200, BATCH).indices(SEED, 0, len(CURVE))
     parts = [splits.x_train, splits.y_train, *([] if splits.w_train is None else [splits.w_train])]
 
@@ -166,7 +165,7 @@ def plain_fit(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     class_weight: dict[int, float] | None = None,
 ) -> tuple[keras.Model, dict[str, list[float]]]:
-    """What Keras' own `fit` makes of a compiled model."""
+    """Return the model that Keras' own `fit` trains, and its history."""
     keras.utils.set_random_seed(SEED)
     model = build()
     model.optimizer.learning_rate = Given()
@@ -186,7 +185,7 @@ def plain_fit(
 
 
 def assert_same(ours: Trainer, history: Any, model: keras.Model, expected: dict[str, list[float]]) -> None:
-    """Weights and states of the network, and everything that was measured, by one program."""
+    """Check weights, states and everything measured against plain Keras, and that one program was traced."""
     for our, their in zip(ours.model.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_allclose(our, their, rtol=1e-5, atol=3e-6)
     assert set(history) == set(expected)
@@ -205,8 +204,7 @@ def test_compiled_models_train_as_in_fit(case: str) -> None:
     model, expected = plain_fit(build, digits())
     assert_same(ours, training.history, model, expected)
     assert len(training.losses) == len(CURVE)
-    sizes = [*[BATCH] * 6, 8]
-    means = [np.average(part, weights=sizes) for part in training.losses.reshape(EPOCHS, STEPS)]
+    means = [np.average(part, weights=[*[BATCH] * 6, 8]) for part in training.losses.reshape(EPOCHS, STEPS)]
     if case != "own training step":  # whose mean of losses is of batches
         np.testing.assert_allclose(means, training.history["loss"], rtol=1e-5)
 
@@ -223,7 +221,7 @@ def test_sample_weights() -> None:
 
 
 def several() -> Splits:
-    """The digits in two halves, and how bright they are, as three named inputs."""
+    """Return the digits in two halves, and how bright they are, as three named inputs."""
     raw = load("digits")
     means = raw.x_train.reshape(-1, 64).mean(1, keepdims=True).astype(np.float32)
     inputs = {"top": raw.x_train[:, :4], "bottom": raw.x_train[:, 4:], "ink": means}

@@ -21,14 +21,14 @@ CURVE = np.geomspace(0.05, 0.001, 3 * STEPS)
 
 
 class Listed(Reader):
-    """A data set of 40 batches of five examples; counts the passes over it."""
+    """A data set of 40 batches of five examples that counts the passes over it."""
 
     def __init__(self, x: NDArray[Any], y: NDArray[Any]) -> None:
         self.data, self.batched, self.passes = "listed", True, 0
         self._x, self._y = x, y
 
     def move(self) -> None:
-        """Another order."""
+        """Change the order."""
         self._x, self._y = self._x[::-1], self._y[::-1]
 
     def __iter__(self) -> Iterator[tuple[NDArray[Any], ...]]:
@@ -38,7 +38,7 @@ class Listed(Reader):
 
 
 def mapped(splits: Splits, folder: Path) -> Splits:
-    """The same splits, their inputs in files."""
+    """Return the same splits, their inputs in files."""
     rows: dict[str, Any] = {}
     for name in ("x_train", "x_val", "x_test"):
         x, order = getattr(splits, name), np.random.default_rng(0).permutation(100)
@@ -49,7 +49,7 @@ def mapped(splits: Splits, folder: Path) -> Splits:
 
 
 def streamed(splits: Splits) -> Splits:
-    """The same splits, their inputs read in passes."""
+    """Return the same splits, their inputs read in passes."""
     streams: dict[str, Any] = {}
     for name in ("train", "val", "test"):
         x, y = getattr(splits, f"x_{name}"), getattr(splits, f"y_{name}")
@@ -101,7 +101,7 @@ class TestStream:
         assert training.test["loss"] == pytest.approx(reference.test["loss"], rel=0.3)
 
     def test_data_that_change_are_reported_in_one_line(self) -> None:
-        """In whatever call of TensorFlow it is noticed."""
+        """Also where TensorFlow notices it."""
         splits = streamed(digits())
         splits.x_train.reader.move()
         with pytest.raises(InputError, match="data set of listed differs between passes: received other") as raised:

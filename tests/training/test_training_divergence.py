@@ -1,4 +1,4 @@
-"""When a training stops itself, and what is left of it."""
+"""When a training stops itself, and what it then returns."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ class TestDivergence:
     @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
     @pytest.mark.parametrize("network", ["plain", "cnn"])
     def test_a_huge_rate_stops_after_the_first_call(self, network: str, optimizer: str) -> None:
-        """Whether the loss is NaN or only huge, it is noticed at once, and the losses until then are kept."""
+        """NaN or huge, the loss is noticed after the first call, and the losses until then are kept."""
         engine = trainer(network, optimizer)
         training = engine.train(np.full(150, 1e6), 1, validations=0)
         assert training.diverged.startswith("loss is ")
@@ -29,7 +29,7 @@ class TestDivergence:
 
     @pytest.mark.parametrize("update", [1, 5, 50, 57])
     def test_a_nan_is_reported_with_its_update(self, update: int) -> None:
-        """A rate that is no number spoils the next update's loss, in whichever call that is."""
+        """A rate of NaN makes the next update's loss NaN, in any call."""
         curve = np.full(150, 0.01)
         curve[update - 1] = np.nan
         training = trainer("plain").train(curve, 1, validations=0)
@@ -52,7 +52,7 @@ class TestNoDivergence:
         assert (training.diverged, len(training.losses)) == ("", 180)
 
     def test_without_a_limit_only_what_is_not_finite_stops(self) -> None:
-        """Where a training is wanted to its end whatever becomes of it, its loss may rise as far as numbers go."""
+        """A training that is to run to its end may have any finite loss."""
         engine = trainer("cnn", "adam")
         training = engine.train(np.full(150, 0.5), 1, validations=0, diverged_at=np.inf)
         assert (training.diverged, len(training.losses)) == ("", 150)

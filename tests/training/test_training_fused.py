@@ -17,20 +17,20 @@ BATCH = 4
 
 
 def data(short: int) -> Splits:
-    """200 digits again and again: 250 whole batches, and one of `short` examples."""
+    """Return 200 digits, repeated: 250 whole batches, and one of `short` examples."""
     rows = np.resize(np.arange(200), 250 * BATCH + short)
     small = digits()
     return dataclasses.replace(small, x_train=small.x_train[rows], y_train=small.y_train[rows])
 
 
 def dense(*inner: layers.Layer) -> keras.Model:
-    """Two dense layers with more between them."""
+    """Return two dense layers with more between them."""
     ends = layers.Dense(10, activation="softmax", kernel_regularizer="l2")
     return keras.Sequential([keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(16, "relu"), *inner, ends])
 
 
 def trained(short: int, optimizer: str, curve: Any) -> tuple[Trainer, Any]:
-    """A training with four validations, which are not at the ends of epochs."""
+    """Return a training with four validations, which are not at the ends of epochs."""
     # By Adam the bias that normalisation takes out again would follow the signs of what is left by rounding.
     inner = {"sgd": layers.BatchNormalization, "adam": lambda: layers.Dense(16, "tanh")}[optimizer]
     options: dict[str, Any] = {"momentum": 0.9, "batch_size": BATCH, "precision": "float32"}
@@ -80,7 +80,7 @@ def test_it_repeats_and_stops_where_it_diverges() -> None:
     ids=["dense", "nested", "own activation", "own layer", "dropout", "bfloat16"],
 )
 def test_which_networks(inner: layers.Layer, expected: bool) -> None:
-    """Only what Keras brings, and only what gains by it."""
+    """Only Keras' own layers, and only where it gains speed."""
     assert fusible(dense(inner)) is expected
 
 

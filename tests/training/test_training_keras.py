@@ -1,4 +1,4 @@
-"""What users of Keras bring: callbacks, own losses, own precision."""
+"""Callbacks, losses and precision of the user's own."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -40,7 +40,7 @@ class TestCallbacks:
         assert accuracy == pytest.approx(trainings.history["val_accuracy"][int(np.argmin(seen))])
 
     def test_they_may_stop_the_training(self) -> None:
-        """Setting `stop_training` ends it after that part, as in any Keras program."""
+        """Setting `stop_training` ends it after that part, as always in Keras."""
         engine = trainer("plain")
         stop = keras.callbacks.LambdaCallback(
             on_epoch_end=lambda epoch, logs: setattr(engine.model, "stop_training", epoch == 1)
@@ -109,7 +109,7 @@ class TestOwnLoss:
         assert training.history["val_loss"][-1] == pytest.approx(loss, rel=1e-4)
 
     def test_a_training_step_without_a_loss_is_refused(self) -> None:
-        """There would be nothing to record, and every later number would be about nothing."""
+        """There would be no loss to record."""
         with pytest.raises(InputError, match="train_step leaves out compute_loss, expected one that calls it"):
             trainer("no_loss").train(CURVE, 1, validations=0)
 

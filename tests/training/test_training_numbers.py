@@ -16,13 +16,13 @@ CURVE = np.geomspace(0.05, 0.001, 3 * STEPS)
 
 
 def batches(updates: int) -> list[NDArray[np.int32]]:
-    """The example indices of each update."""
+    """Return the example indices of each update."""
     indices, ends = BatchOrder(200, BATCH).indices(SEED, 0, updates)
     return [indices[start:stop] for start, stop in pairwise(ends)]
 
 
 def plain_keras(optimizer: keras.optimizers.Optimizer) -> tuple[list[NDArray[Any]], list[float]]:
-    """Weights and batch losses of a loop that sets the rate of every update by hand."""
+    """Return weights and batch losses of a loop that sets the rate of every update by hand."""
     keras.utils.set_random_seed(SEED)
     model = rich()
     model.compile(optimizer, loss="sparse_categorical_crossentropy", jit_compile=False)

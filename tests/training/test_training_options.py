@@ -45,7 +45,7 @@ class TestValidations:
 
 class TestPatience:
     def test_it_counts_validations_without_a_better_loss(self) -> None:
-        """Two after the best the training is over, with its record cut there."""
+        """Two validations after the best, the training ends, and its record with it."""
         whole = trainer("plain").train(RISING, 1, validations=8).history["val_loss"]
         best = int(np.argmin(whole))
         assert 1 < best < 5
@@ -93,7 +93,7 @@ class TestRewrite:
         assert digest(engine, engine.train(flat, 1, validations=6)) != reacted
 
     def test_it_is_asked_after_every_validation_and_cannot_change_the_past(self) -> None:
-        """It sees the curve, the updates done and all losses so far; what it says of rates already used is ignored."""
+        """It sees the curve, the updates done and all losses so far; changes to rates already used are ignored."""
         asked: list[tuple[int, list[float]]] = []
 
         def rewrite(rates: NDArray[np.float64], done: int, losses: Sequence[float]) -> NDArray[np.float64]:

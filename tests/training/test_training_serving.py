@@ -1,4 +1,4 @@
-"""The model that users take away."""
+"""The model that users are given."""
 
 import json
 import subprocess
@@ -42,7 +42,7 @@ def served(network: str, training: Training, precision: str = "float32") -> kera
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The saved models, their raw inputs, and what a process without this project's code made of them."""
+    """Return the saved models, their raw inputs, and what a process without this project's code made of them."""
     folder = tmp_path_factory.mktemp("serving")
     for name, (network, precision, data) in CASES.items():
         engine = trainer(network, precision=precision)
