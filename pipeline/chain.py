@@ -1,11 +1,8 @@
 """Which stage needs which, and find-or-run: a stage runs only where no finished run answers already."""
 
 import importlib
-import json
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -25,11 +22,8 @@ from pipeline.results import ReportResult
 from pipeline.stages.context import ARTICLES, REPORTS, Context, Upstream, inputs
 from pipeline.tracking import Finished, StageRun, Store
 from pipeline.tracking.integrity import write_text
-from pipeline.tracking.projects import launch
+from pipeline.tracking.projects import Handed, handed, launch
 from pipeline.tracking.store import RESULT
-
-_HANDED = "LR_PIPELINE_HANDED"
-"""How a process hands a stage that it starts what it knows already: the runs it builds upon, and its fingerprint."""
 
 Runs = Mapping[str, Finished]
 
@@ -268,33 +262,22 @@ def _obtain_shown(need: Need, runs: Runs, store: Store, run: StageRun) -> Finish
 
 
 def _launch(stage: Stage, options: PrepareOptions, key: str, runs: Runs, store: Store, run: StageRun) -> Finished:
-    with _handing(runs, key):
-        launch(stage.name, options.model_dump(mode="json", exclude={"experiment_name"}), run.experiment_id)
+    known = Handed({name: earlier.run_id for name, earlier in runs.items()}, key)
+    launch(stage.name, options.model_dump(mode="json", exclude={"experiment_name"}), run.experiment_id, known)
     finished = store.find_child(run, stage.name)
     if finished is None:
         raise RuntimeError(f"{stage.name} ended well, but its run cannot be found in the tracking store")
     return finished
 
 
-@contextmanager
-def _handing(runs: Runs, key: str) -> Iterator[None]:
-    """Hand on to the process of a stage: so the source's digest, for one, is computed once and not in every process."""
-    os.environ[_HANDED] = json.dumps({"runs": {name: run.run_id for name, run in runs.items()}, "key": key})
-    try:
-        yield
-    finally:
-        os.environ.pop(_HANDED, None)
-
-
 def _handed(store: Store) -> tuple[dict[str, Finished], str] | None:
-    """Return the runs that this stage builds upon, and its fingerprint, where the process that started it knew them."""
-    text = os.environ.pop(_HANDED, None)
-    if text is None:
+    """Return the runs that this stage builds upon, and its key, where the process that started it knew them."""
+    given = handed()
+    if given is None:
         return None
-    handed = json.loads(text)
-    runs = {name: store.get(run_id) for name, run_id in handed["runs"].items()}
+    runs = {name: store.get(run_id) for name, run_id in given.runs.items()}
     whole = {name: run for name, run in runs.items() if run is not None}
-    return (whole, handed["key"]) if len(whole) == len(runs) else None
+    return (whole, given.key) if len(whole) == len(runs) else None
 
 
 def _publish(stage: Stage, folder: Path) -> None:

@@ -7,8 +7,6 @@ from pydantic import BaseModel
 from pipeline.evaluation import STRICT, Candidate
 from pipeline.objective import VAL_LOSS, Objective
 
-ClaimVerdict = Literal["supported", "not supported", "within noise", "not run"]
-
 
 class Result(BaseModel):
     """Base of all results: immutable, and unknown fields are refused."""
@@ -272,46 +270,3 @@ class ReportResult(Result):
 
     report: str
     answer: tuple[str, ...]
-
-
-class ExperimentResult(Result):
-    """One experiment of the articles; `candidate` is None where it was not run, for the `reason` given."""
-
-    id: str
-    candidate: Candidate | None
-    epochs: int
-    scores: tuple[SeedScore, ...]
-    reason: str = ""
-
-
-class ClaimResult(Result):
-    """An article's claim about one training, with its published numbers, and our verdict from a training per seed.
-
-    `difference` is our test loss minus that of the experiment `compared_with`, paired by seed; positive is worse.
-    """
-
-    id: str
-    title: str
-    claim: str
-    published_accuracy: float | None
-    published_loss: float | None
-    test_accuracy: Interval | None
-    test_loss: Interval | None
-    compared_with: str
-    difference: Interval | None
-    verdict: ClaimVerdict
-    remark: str
-    trained: ExperimentResult
-
-
-class ReproduceResult(Result):
-    """The articles' experiments; `as_published` says whether data and epochs are those of the articles.
-
-    `printed_rates` are the rates that article a prints, at the start of each epoch and at the end.
-    """
-
-    data: str
-    train_examples: int
-    as_published: bool
-    experiments: tuple[ClaimResult, ...]
-    printed_rates: tuple[float, ...]

@@ -6,6 +6,7 @@ from math import inf, isnan, nan
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from pipeline.articles.experiment import ClaimResult, ExperimentResult, ReproduceResult
 from pipeline.datasets import PrepareResult, Scaling
 from pipeline.evaluation import Candidate
 from pipeline.results import (
@@ -13,16 +14,13 @@ from pipeline.results import (
     Audits,
     Baseline,
     Basin,
-    ClaimResult,
     Cost,
-    ExperimentResult,
     Interval,
     LeaderboardRow,
     RangeTestResult,
     RateSuggestion,
     Refinement,
     ReportResult,
-    ReproduceResult,
     Result,
     SearchResult,
     SeedScore,

@@ -6,8 +6,8 @@ from math import inf, isfinite, log
 
 import numpy as np
 
-from pipeline.articles.experiment import Experiment
-from pipeline.results import ClaimVerdict, Interval, SeedScore
+from pipeline.articles.experiment import ClaimVerdict, Experiment
+from pipeline.results import Interval, SeedScore
 from pipeline.statistics import holm, mean_interval, p_value, paired_difference
 
 _ERROR = 0.05

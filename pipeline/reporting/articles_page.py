@@ -8,12 +8,12 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from pipeline.articles.experiment import ARTICLES, Group
+from pipeline.articles.experiment import ARTICLES, ClaimResult, Group, ReproduceResult
 from pipeline.articles.table import EXPERIMENTS, LAST_PRINTED
 from pipeline.reporting import article_figures, range_test_figures, svg, wording
 from pipeline.reporting.article_figures import Panel
 from pipeline.reporting.report_inputs import Sweep
-from pipeline.results import ClaimResult, Interval, RangeTestResult, ReproduceResult
+from pipeline.results import Interval, RangeTestResult
 from pipeline.schedules import Array
 
 _GROUPS: dict[Group, str] = {

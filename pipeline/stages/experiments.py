@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 
 from pipeline import datasets
-from pipeline.articles.experiment import Article, Experiment
+from pipeline.articles.experiment import Article, Experiment, ExperimentResult
 from pipeline.articles.splitting import split_as_articles
 from pipeline.config import RangeTestOptions, ReproduceOptions
 from pipeline.datasets import Raw, Splits
 from pipeline.evaluation import Candidate, Evaluation, Training, answers
 from pipeline.fingerprints import fingerprint, model_digest
-from pipeline.results import ExperimentResult, SeedScore
+from pipeline.results import SeedScore
 from pipeline.stages.asking import Asking, executor_for, training_log
 from pipeline.stages.context import Context
 from pipeline.tracking import Label, StageRun

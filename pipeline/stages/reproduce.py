@@ -8,7 +8,7 @@ from zlib import crc32
 import numpy as np
 
 from pipeline import datasets
-from pipeline.articles.experiment import PUBLISHED_EXAMPLES, Experiment
+from pipeline.articles.experiment import PUBLISHED_EXAMPLES, ClaimResult, Experiment, ReproduceResult
 from pipeline.articles.judging import Judgement, judge, loss_difference
 from pipeline.articles.splitting import as_published
 from pipeline.articles.table import chosen, epochs_of, printed_rates, seeds_of
@@ -18,7 +18,7 @@ from pipeline.reporting import articles_page
 from pipeline.reporting.article_figures import Panel
 from pipeline.reporting.report_inputs import Sweep, read_sweep
 from pipeline.reporting.style import WIDE
-from pipeline.results import ClaimResult, RangeTestResult, ReproduceResult, SeedScore
+from pipeline.results import RangeTestResult, SeedScore
 from pipeline.schedules import Array, curve
 from pipeline.stages.context import Context
 from pipeline.stages.experiments import Conducted, Laboratory

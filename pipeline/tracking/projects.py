@@ -1,8 +1,10 @@
 """Stages started as MLflow project runs, children of the active run."""
 
+import json
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import mlflow
@@ -11,6 +13,7 @@ from mlflow.exceptions import ExecutionException
 from pipeline import interruption
 
 EXIT_CODE = "pipeline.exit_code"
+_HANDED = "LR_PIPELINE_HANDED"
 
 PROJECT = Path(__file__).resolve().parents[2]
 """The folder with the MLproject file."""
@@ -24,11 +27,34 @@ class StageFailedError(RuntimeError):
         self.exit_code = exit_code
 
 
-def launch(stage: str, parameters: Mapping[str, object], experiment_id: str) -> None:
+@dataclass(frozen=True)
+class Handed:
+    """What a process hands on to a stage that it starts, so that it need not be found again.
+
+    Attributes:
+        runs: the ids of the runs that the stage builds upon, by the keys that it knows them by.
+        key: the fingerprint of the stage.
+
+    """
+
+    runs: Mapping[str, str]
+    key: str
+
+
+def handed() -> Handed | None:
+    """Return what the process that started this one has handed on, once; None where a user started it."""
+    text = os.environ.pop(_HANDED, None)
+    return None if text is None else Handed(**json.loads(text))
+
+
+def launch(stage: str, parameters: Mapping[str, object], experiment_id: str, known: Handed) -> None:
     """Run an entry point in a process of its own, in this environment; the active run becomes its parent.
 
-    Raises StageFailedError when it does not end well.
+    Raises:
+        StageFailedError: when it does not end well.
+
     """
+    os.environ[_HANDED] = json.dumps(asdict(known))
     # The entry points call `python`: it must be this one, however this process was started.
     binaries = str(Path(sys.executable).parent)
     if not os.environ["PATH"].startswith(binaries):
@@ -50,6 +76,8 @@ def launch(stage: str, parameters: Mapping[str, object], experiment_id: str) -> 
     except KeyboardInterrupt:
         _mark_killed(experiment_id)
         raise
+    finally:
+        os.environ.pop(_HANDED, None)
 
 
 def _mark_killed(experiment_id: str) -> None:

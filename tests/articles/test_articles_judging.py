@@ -6,10 +6,10 @@ from math import inf
 import pytest
 from scipy import stats
 
-from pipeline.articles.experiment import Check
+from pipeline.articles.experiment import Check, ClaimVerdict
 from pipeline.articles.judging import Judgement, judge, loss_difference
 from pipeline.articles.table import EXPERIMENTS
-from pipeline.results import ClaimVerdict, SeedScore
+from pipeline.results import SeedScore
 from pipeline.statistics import mean_interval
 
 CHANCE = 2.302585

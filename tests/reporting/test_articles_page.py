@@ -12,13 +12,14 @@ import pandas as pd
 import pytest
 from matplotlib.text import Text
 
+from pipeline.articles.experiment import ClaimResult, ExperimentResult, ReproduceResult
 from pipeline.articles.table import EXPERIMENTS, printed_rates
 from pipeline.evaluation import Candidate
 from pipeline.reporting import article_figures, articles_page
 from pipeline.reporting.article_figures import Panel
 from pipeline.reporting.articles_page import Articles
 from pipeline.reporting.style import NARROW, WIDE
-from pipeline.results import ClaimResult, ExperimentResult, Interval, ReproduceResult, SeedScore
+from pipeline.results import Interval, SeedScore
 from pipeline.statistics import mean_interval
 
 
