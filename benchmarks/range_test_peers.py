@@ -1,8 +1,8 @@
-"""What fastai, Lightning, torch-lr-finder and keras_lr_finder read off recorded range tests, by their own functions.
+"""What the functions of fastai, Lightning, torch-lr-finder and keras_lr_finder read off recorded range tests.
 
-Runs in an environment of its own (`benchmarks/peers_range_test.txt`) and needs nothing of this project: a list of
-curves `{style, rates, losses, steps_per_epoch}` as JSON on standard input, a list of answers
-`{method: {rate, updates}}` on standard output. Losses are those of single batches; smoothing and stopping are each
+Runs in an environment of its own (`benchmarks/peers_range_test.txt`) and needs nothing of this project. Reads a list of
+curves `{style, rates, losses, steps_per_epoch}` as JSON from standard input, and writes a list of answers
+`{method: {rate, updates}}` to standard output. Losses are those of single batches; smoothing and stopping are each
 library's own.
 """
 
@@ -16,9 +16,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-
-os.environ.setdefault("KERAS_BACKEND", "torch")
-os.environ.setdefault("MPLBACKEND", "agg")
 
 Curve = dict[str, Any]
 Answer = dict[str, dict[str, Any]]
@@ -123,7 +120,7 @@ def keras_lr_finder(curve: Curve) -> Answer:
 
 
 def answer(suggest: Callable[[], float | None], updates: int) -> dict[str, Any]:
-    """A suggestion, None where the library gives none or fails, and the updates it took."""
+    """Return a suggestion, None where the library gives none or fails, and the updates it took."""
     try:
         rate = suggest()
     except (ValueError, RuntimeError, IndexError, ZeroDivisionError) as error:
@@ -140,6 +137,8 @@ STYLES: dict[str, tuple[Callable[[Curve], Answer], ...]] = {
 
 def main() -> None:
     """Answer every curve with each library whose kind of sweep it is."""
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+    os.environ.setdefault("MPLBACKEND", "agg")
     curves, answers = json.load(sys.stdin), []
     for curve in curves:
         with contextlib.redirect_stdout(sys.stderr):
