@@ -63,7 +63,7 @@ def chain(arguments: Sequence[str]) -> None:
 
 
 def _copy(folder: Path) -> Path:
-    """Copy the project, with its byte code, which is there once a project has been used."""
+    """Copy the project with its byte code, as in a folder where it has been used before."""
     for file in FILES:
         shutil.copy(ROOT / file, folder)
     shutil.copytree(ROOT / "pipeline", folder / "pipeline")
@@ -77,7 +77,7 @@ def _seconds(command: Sequence[str], folder: Path) -> float:
 
 
 def _computing(project: Path) -> float:
-    """Return the seconds of all sweeps and trainings, as their runs have them."""
+    """Return the seconds of all sweeps and trainings, read from their runs."""
     client = MlflowClient(f"sqlite:///{project}/mlflow.db")
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     runs = client.search_runs(experiments, max_results=10_000)

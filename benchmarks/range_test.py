@@ -111,7 +111,7 @@ class Grid:
 
 
 def ours(trainings: Trainings, scheme: str, repeat: int) -> dict[str, Asked]:
-    """Ask ours: one seed, three seeds, and three refined by whole trainings with the scheme that is to be used."""
+    """Run ours with one seed, with three, and with three and the refinement by trainings with this scheme."""
     seeds, asked = tuple(100 + 3 * repeat + at for at in range(3)), {}
     for name, count in (("ours, one seed", 1), ("ours", 3)):
         found = conduct(trainings.plan(seeds[:count]), trainings.ask).found
@@ -127,7 +127,7 @@ def _interval(low: float | None, high: float | None) -> tuple[float, float] | No
 
 
 def peers(trainings: Trainings, python: str, repeats: int) -> list[dict[str, Asked]]:
-    """Ask each peer's own functions about sweeps of its own kind; one dictionary a repeat."""
+    """Let each peer's own functions read sweeps of its own kind; one dictionary a repeat."""
     curves = [
         _curve(trainings, style, low, high, updates or 5 * trainings.steps_per_epoch, 100 + repeat)
         for repeat in range(repeats)

@@ -22,7 +22,7 @@ Answer = dict[str, dict[str, Any]]
 
 
 def fastai(curve: Curve) -> Answer:
-    """`Learner.lr_find`: its own smoothing (`AvgSmoothLoss`), stop rule, trimming and the four suggestion methods."""
+    """Read as `Learner.lr_find`: smoothing (`AvgSmoothLoss`), stop rule, trimming and the four suggestion methods."""
     import torch  # type: ignore[import-not-found]
     from fastai.callback.schedule import minimum, slide, steep, valley  # type: ignore[import-not-found]
     from fastai.learner import AvgSmoothLoss  # type: ignore[import-not-found]
@@ -49,7 +49,7 @@ def fastai(curve: Curve) -> Answer:
 
 
 def lightning(curve: Curve) -> Answer:
-    """`Tuner.lr_find`: its own callback for smoothing and stopping, then `_LRFinder.suggestion`."""
+    """Read as `Tuner.lr_find`: its callback for smoothing and stopping, then `_LRFinder.suggestion`."""
     import torch
     from lightning.pytorch.tuner.lr_finder import _LRCallback, _LRFinder  # type: ignore[import-not-found]
 
@@ -76,7 +76,7 @@ def lightning(curve: Curve) -> Answer:
 
 
 def torch_lr_finder(curve: Curve) -> Answer:
-    """`LRFinder.range_test` with its defaults (smoothing 0.05, stop at 5 times the best), then `plot(suggest_lr)`."""
+    """Read as `LRFinder.range_test` by default (smoothing 0.05, stop at 5 times the best), then `plot(suggest_lr)`."""
     from torch_lr_finder import LRFinder  # type: ignore[import-not-found]
 
     history: list[float] = []
@@ -92,7 +92,7 @@ def torch_lr_finder(curve: Curve) -> Answer:
 
 
 def keras_lr_finder(curve: Curve) -> Answer:
-    """`LRFinder.find` on the running means Keras reports, then the lowest point of `plot_loss_change(sma=20)`."""
+    """Read as `LRFinder.find`, from Keras' running means, then the lowest point of `plot_loss_change(sma=20)`."""
     from keras_lr_finder import LRFinder  # type: ignore[import-not-found]
     from matplotlib import pyplot
 

@@ -89,7 +89,7 @@ class ScaledLoss(keras.Sequential):  # type: ignore[misc]
 
 
 def splits_of(problem: Problem) -> Splits:
-    """Return the problem's data; what is wrong with them is so in the training set only."""
+    """Return the problem's data; wrong labels are in the training set only."""
     splits = datasets.split(datasets.load(problem.data), seed=0)
     x, y = splits.x_train[: problem.examples], splits.y_train[: problem.examples].copy()
     rng = np.random.default_rng(0)
@@ -114,7 +114,7 @@ def build_of(problem: Problem, splits: Splits) -> Builder:
 
 
 class Trainings:
-    """Trainings and sweeps of one problem, each made once and then read from the file."""
+    """Trainings and sweeps of one problem, each made once and kept in a file."""
 
     def __init__(self, problem: Problem, folder: Path) -> None:
         self.problem = problem
@@ -135,7 +135,7 @@ class Trainings:
         return int(self.remember("steps_per_epoch", lambda: -(-len(self._splits.x_train) // self.problem.batch_size)))
 
     def ask(self, evaluations: Sequence[Evaluation]) -> Iterator[tuple[Evaluation, Training]]:
-        """Give each evaluation with its training: of a sweep with its losses, else with its last validation loss."""
+        """Give each evaluation with its training; only sweeps keep batch losses, others the last validation loss."""
         for evaluation in evaluations:
             kept = self.remember(evaluation.digest, partial(self._train, evaluation))
             losses = np.array([np.nan if loss is None else loss for loss in kept["losses"]], np.float32)
@@ -180,7 +180,7 @@ class Trainings:
         return [training.val_loss for training in answers(self.ask, asked)]
 
     def _train(self, evaluation: Evaluation) -> dict[str, Any]:
-        """Return what is kept of a training, as JSON has it: null for numbers that are not finite."""
+        """Train, and return what is kept of it in JSON: null for losses that are not finite."""
         (training,) = answers(self._executor.ask, [evaluation])
         losses = training.losses if evaluation.is_sweep else ()
         return {

@@ -75,7 +75,7 @@ class Question:
 
 
 def reference(seed: int, options: argparse.Namespace) -> float:
-    """Return the validation loss that targets on the split of this seed are multiples of."""
+    """Return the validation loss that sets the targets on the split of this seed."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     from pipeline import datasets
     from pipeline.models import builder

@@ -50,7 +50,7 @@ WITHOUT_END = 10_000
 
 
 def find(options: SearchOptions, steps_per_epoch: int, ask: Ask) -> SearchResult:
-    """Return the answer of the range test and the search, one after the other, for whatever trains."""
+    """Return what the range test and then the search find; `ask` does the trainings."""
     found = range_test.conduct(sweeps(options, steps_per_epoch), ask).result
     space = _space(found)
     plan = Plan(
@@ -96,7 +96,7 @@ def _space(found: RangeTestResult) -> Space:
 
 
 class Log:
-    """Writes down when trainings begin and what they reach, and ends the process at the target."""
+    """A file with the times at which trainings begin and what they reach; ends the process at the target."""
 
     def __init__(self, path: Path, target: float) -> None:
         self._path, self._target = path, target
@@ -129,7 +129,7 @@ class Rates(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[mi
 
 
 class Watch(keras.callbacks.Callback):  # type: ignore[misc]
-    """Logs the validation loss of every epoch."""
+    """A callback that logs the validation loss of every epoch."""
 
     def __init__(self, log: Log) -> None:
         super().__init__()
@@ -177,7 +177,7 @@ class Task:
 
     @property
     def fit_arguments(self) -> dict[str, Any]:
-        """What `fit` takes, whoever calls it."""
+        """The arguments of `fit`."""
         splits = self.splits
         offset, scale = (np.asarray(part, np.float32) for part in (splits.scaling.offset, splits.scaling.scale))
         return {
@@ -191,7 +191,7 @@ class Task:
 
 
 def ours(task: Task) -> None:
-    """Range test and search, with the engine and the precision that the stages have."""
+    """Run range test and search, with the engine and the precision that the stages have."""
     options = task.options
     executor = InProcess(Problem(task.build, task.splits, options.momentum, options.precision))
 
@@ -210,7 +210,7 @@ def ours(task: Task) -> None:
 
 
 def hyperband(task: Task) -> None:
-    """KerasTuner's Hyperband, begun anew until the target is reached."""
+    """Run KerasTuner's Hyperband, again and again until the target is reached."""
     import keras_tuner
 
     limits = {"max_epochs": task.options.epochs, "hyperband_iterations": WITHOUT_END}
@@ -218,7 +218,7 @@ def hyperband(task: Task) -> None:
 
 
 def random_search(task: Task) -> None:
-    """KerasTuner's RandomSearch."""
+    """Run KerasTuner's RandomSearch."""
     import keras_tuner
 
     _keras_tuner(keras_tuner.RandomSearch, task, max_trials=WITHOUT_END)
@@ -236,7 +236,7 @@ def _keras_tuner(tuner: Callable[..., Any], task: Task, **limits: int) -> None:
 
 
 def optuna_tpe(task: Task) -> None:
-    """Optuna's TPE with a MedianPruner that sees every epoch."""
+    """Run Optuna's TPE with a MedianPruner that sees every epoch."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
 
     def objective(trial: optuna.Trial) -> float:

@@ -114,7 +114,7 @@ def on_surface(surface: Surface, rng: np.random.Generator) -> Evaluate:
 
 
 def on_digits(losses: Losses, rng: np.random.Generator) -> Evaluate:
-    """Answer with trainings made before, whose seeds are dealt anew."""
+    """Answer with trainings made before, in a new order of their seeds."""
     order = rng.permutation(len(next(iter(losses.values()))))
 
     def loss(asked: Evaluation) -> float:
@@ -179,7 +179,7 @@ COLUMNS = {
 
 
 def tally(truth: Truth, found: Confirmation) -> dict[str, float]:
-    """Return what held in one confirmation: 1 or 0, or a share."""
+    """Return for each column what held in one confirmation: 1 or 0, or a share."""
     best = min(truth.values())
     top = [name for name, mean in truth.items() if mean <= best + 1e-12]
     rows = found.rows

@@ -65,7 +65,7 @@ PROBLEMS = {
 
 
 class Measured:
-    """The answers, judgements and grid of one problem, each made once and then read from a file."""
+    """The answers, judgements and grid of one problem, each made once and kept in a file."""
 
     def __init__(self, name: str, folder: Path, epochs: int | None = None) -> None:
         """Set up a problem, with the number of epochs given in place of its own."""
@@ -80,7 +80,7 @@ class Measured:
         return Setting(self.network, self.problem.batch_size, self.problem.epochs, repeat)
 
     def answer(self, method: str, repeat: int) -> Answer:
-        """Return the answer of a method; what ours costs is what the others may spend."""
+        """Return the answer of a method; the others may spend what ours costs."""
         budget = 0 if method == "ours" else self.answer("ours", repeat).examples
         key = f"{method} {repeat} {budget}"
         return Answer(**self._remember(key, lambda: asdict(METHODS[method](self.setting(repeat), budget))))

@@ -63,13 +63,13 @@ class Setting:
 
 
 def ours(setting: Setting, budget: int) -> Answer:
-    """Range test and search with the default options; what they cost is the budget of the others."""
+    """Answer with range test and search and their default options; what they cost is the budget of the others."""
     result, spent = _searched(setting)
     return Answer(result.winner.scheme, result.winner.initial_lr, result.winner.params, spent)
 
 
 def ours_lowest_mean(setting: Setting, budget: int) -> Answer:
-    """The same search, answered by the finalist with the lowest mean, even if tied with one whose basin is wider."""
+    """Answer with the finalist of lowest mean, even where it is tied with one whose basin is wider."""
     result, spent = _searched(setting)
     best = next(row for row in result.leaderboard if row.basin is not None)
     return Answer(best.scheme, best.initial_lr, best.params, spent)
@@ -82,12 +82,12 @@ def _searched(setting: Setting) -> tuple[SearchResult, int]:
 
 
 def swept_rate(setting: Setting, budget: int) -> Answer:
-    """The rate that the sweeps of a range test suggest, kept constant."""
+    """Answer with the rate that the sweeps of a range test suggest, kept constant."""
     return _range_tested(setting, "constant", REFINE_OFF)
 
 
 def refined_rate(setting: Setting, budget: int) -> Answer:
-    """The rate that a range test suggests once trainings have refined it, with the scheme of these trainings."""
+    """Answer with the rate that a range test suggests after its refinement, and the scheme of that."""
     scheme = SearchOptions().refine
     return _range_tested(setting, scheme, scheme)
 
@@ -100,13 +100,13 @@ def _range_tested(setting: Setting, scheme: str, refine: str) -> Answer:
 
 
 def hyperband(setting: Setting, budget: int) -> Answer:
-    """KerasTuner's Hyperband over a blind prior, begun anew as often as the budget allows."""
+    """Answer with KerasTuner's Hyperband over a blind prior, run again and again until the budget is spent."""
     import keras_tuner
 
     network, before, weights = setting.network, setting.network.examples, dict[str, Weights]()
 
     class BudgetSpentError(keras_tuner.errors.FatalError):  # type: ignore[misc]
-        """Ends the search: KerasTuner takes other errors for a failed trial."""
+        """What ends a search; KerasTuner takes other errors for a failed trial."""
 
     class Hyperband(keras_tuner.Hyperband):  # type: ignore[misc]
         def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> dict[str, float]:
@@ -147,7 +147,7 @@ def _rung(setting: Setting, trial: Any, weights: dict[str, Weights]) -> dict[str
 
 
 def optuna_tpe(setting: Setting, budget: int) -> Answer:
-    """Optuna's TPE with a MedianPruner over a blind prior, until the budget is spent."""
+    """Answer with Optuna's TPE and MedianPruner over a blind prior, run until the budget is spent."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     network, before = setting.network, setting.network.examples
 

@@ -101,7 +101,7 @@ class Network:
         start: Weights | None = None,
         stop: Callable[[int, float], bool] = lambda done, val_loss: False,
     ) -> Trained:
-        """Train once.
+        """Train once from the initial weights of a seed.
 
         Args:
             rates: one for each update.
