@@ -48,10 +48,10 @@ lint: $(READY) ## Check style, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY) ## Measure the engine, start-up and tracking; ARGS="--data PATH" where Keras cannot download MNIST
+bench: $(READY) ## Measure the engine, start-up and logging; ARGS="--data PATH" where Keras cannot download MNIST
 	$(BIN)/python -m benchmarks.performance $(ARGS)
-	$(BIN)/python -m benchmarks.startup
-	$(BIN)/python -m benchmarks.tracking
+	$(BIN)/python -m benchmarks.overhead chain
+	$(BIN)/python -m benchmarks.overhead logging
 
 lock: $(READY) ## Choose the versions anew from pyproject.toml, and write the files that repeat them
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header \

@@ -1,10 +1,10 @@
 """Peak memory of loading, splitting and training, while the data grow ten times.
 
-    python -m benchmarks.memory [--mib 100] [--factor 10] [--epochs 1] [--folder /tmp]
+    python -m benchmarks.memory [--mib 100] [--factor 10] [--epochs 1] [--folder /tmp] [--sources SOURCE ...]
 
 For each source and size a process of its own loads the data, splits, digests and saves them, opens them again as a
-later stage does, trains `mlp` and evaluates it on the test set; what it needed at most is what the system says at its
-end (`VmHWM` of Linux, which counts mapped pages). `in memory` is what the same data take below the limit.
+later stage does, trains `mlp` and evaluates it on the test set. Its peak memory is what Linux reports at its end
+(`VmHWM`, which counts mapped pages). `in memory` is what the same data take below the limit.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +33,11 @@ KINDS = {
     "mapped .npy": ("folder", 0),
     "tf.data of TFRecord": ("benchmarks.memory:streamed", 0),
 }
-"""What is measured -> the source's name for `--data`, in the folder of the data, and the limit of memory in bytes."""
+"""The sources that are measured: the name for `--data`, in the folder of the data, and the memory limit in bytes."""
 
 
 def images(count: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
-    """Noise with a brightness that tells the class, in pieces; labels in no order."""
+    """Give images of noise, whose brightness depends on the class, in pieces; the labels are in random order."""
     random = np.random.default_rng(0)
     for _ in range(count // _PIECE):
         labels = random.integers(0, CLASSES, _PIECE)
@@ -46,7 +46,7 @@ def images(count: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
 
 
 def write(folder: Path, count: int) -> None:
-    """Write the same data in all forms, a piece at a time."""
+    """Write the same data in all forms, piece by piece."""
     import zipfile
 
     import tensorflow as tf
@@ -68,7 +68,7 @@ def write(folder: Path, count: int) -> None:
 
 
 def streamed() -> tuple[Any, Any]:
-    """A user's function: two data sets, the last tenth of the records for the test."""
+    """Return two data sets, as a user's function would; the last tenth of the records is for the test."""
     import tensorflow as tf
 
     def decode(record: Any) -> tuple[Any, Any]:
@@ -82,10 +82,10 @@ def streamed() -> tuple[Any, Any]:
 
 
 def measure(kind: str, epochs: int) -> None:
-    """Run in a process of its own, in the folder of the data: print its peak memory in MiB, seconds and a loss."""
+    """Print the peak memory of this process in MiB, seconds and losses, after all that a stage does with the data."""
     from pipeline import datasets
     from pipeline.models import builder
-    from pipeline.training import Trainer
+    from pipeline.training import engine
 
     data, limit = KINDS[kind]
     started = time.perf_counter()
@@ -94,20 +94,21 @@ def measure(kind: str, epochs: int) -> None:
     datasets.save(splits, "splits.npz", data, "target")
     splits = datasets.load_splits("splits.npz")
     build = builder("mlp", splits.x_train.shape[1:], splits.num_outputs, splits.task)
-    trainer = Trainer(build, splits, optimizer="sgd", momentum=0.9, batch_size=BATCH, precision="float32")
-    training = trainer.train(np.full(epochs * trainer.steps_per_epoch, 0.001), 0, validations=epochs)
+    trainer = engine(build, splits, optimizer="sgd", momentum=0.9, batch_size=BATCH, precision="float32")
+    training = trainer.train(np.full(epochs * trainer.steps_per_epoch, 0.001), 0, validations=epochs, test=True)
+    assert training.test is not None
     found = {"peak": _peak(), "seconds": time.perf_counter() - started, "digest": digests["x_train"][:8]}
-    print(json.dumps({**found, "val_loss": training.history["val_loss"][-1], **trainer.evaluate_test()}))
+    print(json.dumps({**found, "val_loss": training.val_loss, **training.test}))
 
 
 def _peak() -> float:
-    """Peak resident memory of this process in MiB. `ru_maxrss` begins with that of the process which started it."""
+    """Return the peak resident memory in MiB. `ru_maxrss` would include that of the process which started this one."""
     status = Path("/proc/self/status").read_text()
     return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
 
 
 def run(kind: str, folder: Path, epochs: int) -> dict[str, Any]:
-    """Measure in a new process."""
+    """Measure in a new process, in the folder of the data."""
     command = [sys.executable, "-m", "benchmarks.memory", "--measure", kind, "--epochs", str(epochs)]
     environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)
@@ -115,32 +116,33 @@ def run(kind: str, folder: Path, epochs: int) -> dict[str, Any]:
     return measured
 
 
-def main() -> None:
-    """Print one row a source: its peak at both sizes, and how much each further MiB of data took."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print one row a source: its peak at both sizes, and how much it grew."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--mib", type=int, default=100, help="size of the smaller data")
-    parser.add_argument("--factor", type=int, default=10)
+    parser.add_argument("--factor", type=int, default=10, help="how much larger the larger data are")
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--folder", default=tempfile.gettempdir(), help="where about 3 times the larger data find room")
+    parser.add_argument("--sources", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--measure", choices=KINDS, help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.measure:
         measure(options.measure, options.epochs)
         return
     example = int(np.prod(SHAPE))
-    counts = [max(1, factor * options.mib * 2**20 // example // _PIECE) * _PIECE for factor in (1, options.factor)]
-    measured: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
+    factors = sorted({1, options.factor})
+    counts = [max(1, factor * options.mib * 2**20 // example // _PIECE) * _PIECE for factor in factors]
+    measured: dict[str, list[dict[str, Any]]] = {kind: [] for kind in options.sources}
     for count in counts:
         with tempfile.TemporaryDirectory(dir=options.folder) as folder:
             write(Path(folder), count)
-            for kind in KINDS:
+            for kind in measured:
                 measured[kind].append(run(kind, Path(folder), options.epochs))
-    sizes = [count * example / 2**20 for count in counts]
-    print(
-        f"images of {SHAPE}, {counts[0]:,} and {counts[1]:,}: {sizes[0]:.0f} and {sizes[1]:.0f} MiB, mlp, batch {BATCH}"
-    )
+    sizes = " and ".join(f"{count:,} ({count * example / 2**20:.0f} MiB)" for count in counts)
+    print(f"images of {SHAPE}: {sizes}; mlp, batch {BATCH}")
     print(f"{'source':22}{'peak MiB':>10}{'peak MiB':>10}{'ratio':>8}{'seconds':>9}{'val_loss':>10}  x_train")
-    for kind, (small, large) in measured.items():
+    for kind, found in measured.items():
+        small, large = found[0], found[-1]
         print(
             f"{kind:22}{small['peak']:10.0f}{large['peak']:10.0f}{large['peak'] / small['peak']:8.2f}"
             f"{large['seconds']:9.0f}{large['val_loss']:10.4f}  {large['digest']}"

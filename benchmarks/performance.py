@@ -1,4 +1,4 @@
-"""How fast trainings are here, against Keras' `fit` as its guides show it and against a loop written by hand.
+"""How fast trainings are, against Keras' `fit` as its guides show it and against a loop written by hand.
 
     python -m benchmarks.performance [--data mnist] [--rounds 5] [ROW ...]
 
@@ -9,42 +9,42 @@ ratios to its first form, with the smallest and the largest.
 import argparse
 import os
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
-from benchmarks import machine
 from benchmarks import performance_forms as forms
-from benchmarks.performance_abreast import stacked_epochs
 from pipeline import datasets
 from pipeline.errors import InputError
 
 OURS = "ours"
-ABREAST = (2, 4, 8, 16, 32)
-EPOCHS = 5
 
 
 @dataclass(frozen=True)
 class Row:
-    """What is compared, the first form being the one that the others are compared with.
+    """What is compared.
 
-    `trainings` is how many a form does at once, where not one; `operations` are those of one run, where counted.
+    Attributes:
+        title: what is trained, how, and the ratio that is aimed at.
+        forms: ways to do it; the first is the one that the others are compared with.
+        operations: floating point operations of one run, where they are counted.
+        warm: whether each form runs once before it is timed.
+
     """
 
     title: str
     forms: Mapping[str, forms.Run]
     operations: float | None = None
-    trainings: Mapping[str, int] = field(default_factory=dict)
     warm: bool = True
 
 
-def article_a(data: str) -> Row:
-    """Article A's network and optimizer at its batch size."""
-    splits = forms.mnist(data)
+def article_a(options: argparse.Namespace) -> Row:
+    """Return the row of article A's network and optimizer at its batch size."""
+    splits = forms.mnist(options.data, options.examples)
     build = forms.network("mlp", splits)
     return Row(
         f"article A's network, {len(splits.x_train)} images, batch 32, SGD: an epoch (goal 3.5)",
@@ -54,13 +54,13 @@ def article_a(data: str) -> Row:
             "loop by hand": forms.loop_epoch(build, splits, "sgd", 32),
             "loop by hand, XLA": forms.loop_epoch(build, splits, "sgd", 32, xla=True),
         },
-        operations=float(len(splits.x_train)) * machine.training_flops(build()),
+        operations=float(len(splits.x_train)) * forms.training_flops(build()),
     )
 
 
-def article_b(data: str) -> Row:
-    """Article B's network and optimizer at its batch size."""
-    splits = forms.mnist(data)
+def article_b(options: argparse.Namespace) -> Row:
+    """Return the row of article B's network and optimizer at its batch size."""
+    splits = forms.mnist(options.data, options.examples)
     build = forms.network("cnn", splits)
     return Row(
         f"article B's network, {len(splits.x_train)} images, batch 250, Adam: an epoch (goal 1.5)",
@@ -70,17 +70,18 @@ def article_b(data: str) -> Row:
             "ours, float32": forms.engine_epoch(build, splits, "adam", 250),
             "loop by hand": forms.loop_epoch(build, splits, "adam", 250),
         },
-        operations=float(len(splits.x_train)) * machine.training_flops(build()),
+        operations=float(len(splits.x_train)) * forms.training_flops(build()),
     )
 
 
-def trials(model: str, _: str) -> Row:
-    """Twenty short trials at as many rates, from nothing to the last validation loss."""
+def trials(model: str, options: argparse.Namespace) -> Row:
+    """Return the row of short trials at different rates, from nothing to the last validation loss."""
     splits = datasets.split(datasets.load("mnist-5k"), seed=0)
-    rates = [float(rate) for rate in np.geomspace(1e-3, 0.3, 20)]
+    rates = [float(rate) for rate in np.geomspace(1e-3, 0.3, options.trials)]
     build = forms.network(model, splits)
     return Row(
-        f"20 trials: {model}, {len(splits.x_train)} images of mnist-5k, batch 50, 2 epochs, start to end (goal 4)",
+        f"{len(rates)} trials: {model}, {len(splits.x_train)} images of mnist-5k, batch 50, 2 epochs, start to end"
+        " (goal 4)",
         {
             "plain fit": partial(forms.plain_trials, build, splits, rates, 50, 2),
             OURS: partial(forms.engine_trials, build, splits, rates, 50, 2),
@@ -89,43 +90,32 @@ def trials(model: str, _: str) -> Row:
     )
 
 
-def abreast(source: str, batch_size: int, _: str) -> Row:
-    """Trainings of a small dense network one after the other, and many as one program."""
-    splits = datasets.split(datasets.load(source), seed=0)
-    serial = forms.engine_epoch(forms.network("mlp", splits), splits, "sgd", batch_size, momentum=0.9, epochs=EPOCHS)
-    return Row(
-        f"abreast: mlp, {len(splits.x_train)} images of {source}, batch {batch_size}: {EPOCHS} epochs (goal 1.5)",
-        {"ours": serial, **{f"{n} as one": stacked_epochs(splits, n, batch_size, EPOCHS) for n in ABREAST}},
-        trainings={f"{n} as one": n for n in ABREAST},
-    )
-
-
-ROWS: dict[str, Callable[[str], Row]] = {
+ROWS: dict[str, Callable[[argparse.Namespace], Row]] = {
     "article-a": article_a,
     "article-b": article_b,
     "trials-mlp": partial(trials, "mlp"),
     "trials-cnn": partial(trials, "cnn"),
-    "abreast-mnist": partial(abreast, "mnist-5k", 50),
-    "abreast-digits": partial(abreast, "digits", 32),
 }
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure the rows that were asked for and print one table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"some of {', '.join(ROWS)}; default all")
     parser.add_argument("--data", default="mnist", help="full MNIST: `mnist` (Keras' download) or a path to mnist.npz")
     parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
+    parser.add_argument("--examples", type=int, help="how many images the articles' epochs have; default: all")
+    parser.add_argument("--trials", type=int, default=20, help="how many trials are timed together")
+    options = parser.parse_args(arguments)
     unknown = set(options.rows) - set(ROWS)
     if unknown:
         parser.error(f"received {', '.join(sorted(unknown))}, expected some of {', '.join(ROWS)}")
-    print(f"{machine.description()}; {options.rounds} rounds\n")
+    print(f"{forms.description()}; {options.rounds} rounds\n")
     print("| what | form | seconds, median | times as fast, median (least to most) | of the matmul peak |")
     print("| --- | --- | --- | --- | --- |")
     for name in options.rows or ROWS:
         try:
-            row = ROWS[name](options.data)
+            row = ROWS[name](options)
         except InputError as error:
             print(f"| {name} | skipped: {error} | | | |")
             continue
@@ -133,17 +123,17 @@ def main() -> None:
 
 
 def measured(row: Row, rounds: int) -> list[str]:
-    """Time the forms in turn; lines of the table."""
+    """Time the forms in turn, and return their lines of the table."""
     for run in row.forms.values() if row.warm else ():
         run()  # traces
     seconds: dict[str, list[float]] = {name: [] for name in row.forms}
     peaks = []
     for _ in range(rounds):
-        peaks.append(machine.matmul_flops())
+        peaks.append(forms.matmul_flops())
         for name, run in row.forms.items():
             started = time.perf_counter()
             run()
-            seconds[name].append((time.perf_counter() - started) / row.trainings.get(name, 1))
+            seconds[name].append(time.perf_counter() - started)
     return [_line(row, name, seconds, float(np.median(peaks))) for name in row.forms]
 
 

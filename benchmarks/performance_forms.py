@@ -1,7 +1,15 @@
-"""The forms of training that are compared: Keras as its guides show it, the engine, and a loop written by hand."""
+"""The forms of training that are compared, and how fast the machine could be.
+
+The forms are Keras' `fit` as its guides show it, the engine, and a loop written by hand.
+"""
 
 import dataclasses
+import os
+import platform
+import time
 from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -11,20 +19,21 @@ import tensorflow as tf
 from pipeline import datasets, optimizers
 from pipeline.datasets import Splits
 from pipeline.models import Builder, builder
-from pipeline.training import Trainer
+from pipeline.training import engine
 
 Run = Callable[[], Any]
 
 RATE = 0.01
+_MATRIX, _PRODUCTS = 2_048, 8
 
 
 def network(model: str, splits: Splits) -> Builder:
-    """One of the articles' networks for these data."""
+    """Return the function that builds one of the articles' networks for these data."""
     return builder(model, splits.x_train.shape[1:], splits.num_outputs, splits.task)
 
 
 def mnist(source: str, examples: int | None = None) -> Splits:
-    """The official training images of MNIST, or the first of them, all for training."""
+    """Return splits that train on all official training images of MNIST, or on the first of them."""
     raw = datasets.load(source)
     splits = datasets.split(raw, seed=0)
     x, y = raw.x_train[:examples], np.searchsorted(np.unique(raw.y_train), raw.y_train[:examples])
@@ -32,31 +41,22 @@ def mnist(source: str, examples: int | None = None) -> Splits:
 
 
 def plain_epoch(build: Builder, splits: Splits, optimizer: str, batch_size: int) -> Run:
-    """An epoch of `model.fit` on arrays that were scaled beforehand."""
+    """Return an epoch of `model.fit` on arrays that were scaled beforehand."""
     model = build()
     model.compile(optimizers.create(optimizer, RATE, 0.0), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     x = scaled(splits.x_train, splits)
     return lambda: model.fit(x, splits.y_train, batch_size=batch_size, epochs=1, verbose=0)
 
 
-def engine_epoch(
-    build: Builder,
-    splits: Splits,
-    optimizer: str,
-    batch_size: int,
-    *,
-    momentum: float = 0.0,
-    precision: str = "float32",
-    epochs: int = 1,
-) -> Run:
-    """An epoch of the engine, or several: a whole training, with setting the network back to its start."""
-    engine = Trainer(build, splits, optimizer=optimizer, momentum=momentum, batch_size=batch_size, precision=precision)
-    curve = np.full(epochs * engine.steps_per_epoch, RATE)
-    return lambda: engine.train(curve, 0, validations=0)
+def engine_epoch(build: Builder, splits: Splits, optimizer: str, batch_size: int, *, precision: str = "float32") -> Run:
+    """Return an epoch of the engine: a whole training, which sets the network back to its start."""
+    trainer = engine(build, splits, optimizer=optimizer, momentum=0.0, batch_size=batch_size, precision=precision)
+    curve = np.full(trainer.steps_per_epoch, RATE)
+    return lambda: trainer.train(curve, 0, validations=0)
 
 
 def loop_epoch(build: Builder, splits: Splits, optimizer: str, batch_size: int, *, xla: bool = False) -> Run:
-    """An epoch of whole batches as one `tf.function`, without metrics, callbacks or anything else."""
+    """Return an epoch of whole batches as one `tf.function`, without metrics, callbacks or anything else."""
     model, x, y = build(), tf.constant(splits.x_train), tf.constant(splits.y_train)
     minimizer, loss_of = optimizers.create(optimizer, RATE, 0.0), keras.losses.SparseCategoricalCrossentropy()
     minimizer.build(model.trainable_variables)
@@ -78,7 +78,7 @@ def loop_epoch(build: Builder, splits: Splits, optimizer: str, batch_size: int, 
 
 
 def plain_trials(build: Builder, splits: Splits, rates: list[float], batch_size: int, epochs: int) -> None:
-    """A fresh model and `fit` for every rate, as a search script has it."""
+    """Train a fresh model by `fit` for every rate, as a search script does."""
     x, x_val = scaled(splits.x_train, splits), scaled(splits.x_val, splits)
     for rate in rates:
         keras.backend.clear_session()
@@ -92,12 +92,48 @@ def plain_trials(build: Builder, splits: Splits, rates: list[float], batch_size:
 
 
 def engine_trials(build: Builder, splits: Splits, rates: list[float], batch_size: int, epochs: int) -> None:
-    """One engine, set up and traced within the time that is measured, for every rate."""
-    engine = Trainer(build, splits, optimizer="sgd", momentum=0.9, batch_size=batch_size, precision="auto")
+    """Train on one engine, set up and traced within the time that is measured, for every rate."""
+    trainer = engine(build, splits, optimizer="sgd", momentum=0.9, batch_size=batch_size, precision="auto")
     for rate in rates:
-        engine.train(np.full(epochs * engine.steps_per_epoch, rate), 0, validations=epochs).final("val_loss")
+        trainer.train(np.full(epochs * trainer.steps_per_epoch, rate), 0, validations=epochs).final("val_loss")
 
 
 def scaled(x: Any, splits: Splits) -> Any:
-    """Inputs as the network wants them, float32."""
+    """Return inputs as the network takes them, float32."""
     return ((x - np.asarray(splits.scaling.offset)) / np.asarray(splits.scaling.scale)).astype(np.float32)
+
+
+def description() -> str:
+    """Return processor, cores and versions, in one line."""
+    info = Path("/proc/cpuinfo")
+    names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+    processor = names[0] if names else platform.processor()
+    packages = ", ".join(f"{name} {version(name)}" for name in ("tensorflow", "keras", "numpy"))
+    return f"{processor}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, {packages}"
+
+
+def matmul_flops() -> float:
+    """Return the operations a second, at best, of multiplying large float32 matrices on all cores."""
+    left, right = tf.random.normal((_MATRIX, _MATRIX)), tf.random.normal((_MATRIX, _MATRIX))
+    seconds = []
+    for _ in range(_PRODUCTS):
+        started = time.perf_counter()
+        tf.matmul(left, right).numpy()
+        seconds.append(time.perf_counter() - started)
+    return 2 * _MATRIX**3 / min(seconds)
+
+
+def training_flops(model: keras.Model) -> int:
+    """Return the operations of a training step for one example, in the kernels of dense and convolution layers.
+
+    Those forwards, and twice as many backwards, for the gradients of kernel and inputs; the inputs of the first layer
+    need none.
+    """
+    forwards = []
+    for layer in model.layers:
+        if hasattr(layer, "kernel"):
+            positions = 1
+            for size in layer.output.shape[1:-1]:
+                positions *= size
+            forwards.append(2 * positions * int(tf.size(layer.kernel)))
+    return 3 * sum(forwards) - forwards[0]

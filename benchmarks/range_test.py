@@ -6,8 +6,8 @@
 
 Every method is asked five times a problem, each time with other seeds. All answers are judged by whole trainings with a
 cosine decay to zero from a grid of initial rates, four in each decade, on six seeds that no method has used (three for
-the convolutional network; two far from the best rate); and again with a constant rate. Between two rates of the grid
-the logarithm of the loss is interpolated.
+the convolutional network; two far from the best rate), and again with a constant rate. Between two rates of the grid
+the logarithm of the loss is interpolated. Without `--peers` ours is judged alone.
 """
 
 import argparse
@@ -19,8 +19,8 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +28,19 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
-from benchmarks.range_test_problems import PROBLEMS, Trainings
-from pipeline.range_test import bounds, explore, updates_for
-from pipeline.range_test.refinement import refine, short_share, starting_rate
+from benchmarks.range_test_problems import PROBLEMS, Problem, Trainings
+from pipeline.range_test import conduct
 
-REPEATS = 5
-SCHEMES = ("cosine", "constant")  # the first is the one that the goals are judged by
+SCHEMES = ("cosine", "constant")
+"""What answers are judged by; the goals go by the first."""
+
 STYLES = {"fastai": (1e-7, 10.0, 100), "lightning": (1e-8, 1.0, 100), "keras": (1e-4, 1.0, None)}
 """Bounds and updates of each kind of sweep; keras_lr_finder's are those of its README, for five epochs."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One answer of one method: a rate or None, its interval if it gives one, and the updates spent."""
+    """One answer of one method: a rate or None, the updates spent, and an interval if it gives one."""
 
     rate: float | None
     updates: int
@@ -49,7 +49,15 @@ class Asked:
 
 @dataclass(frozen=True)
 class Judged:
-    """What whole trainings made of an answer; None where it failed."""
+    """What whole trainings showed of an answer.
+
+    Attributes:
+        decades: how far the rate is from the best one of the grid; None where the method failed.
+        excess: how much higher the loss is than the lowest, as a share; None where the method failed.
+        held: whether the interval holds the best rate; None without an interval.
+        updates: what the answer cost.
+
+    """
 
     decades: float | None
     excess: float | None
@@ -60,8 +68,8 @@ class Judged:
 class Grid:
     """Mean validation losses at rates 10 ** (k / 4).
 
-    Two seeds find the valley, going outwards from the best until it is clearly left. All seeds then judge the rates
-    that were within half of the best; what lies outside needs no finer judgement.
+    Two seeds find the valley, going outwards from the best rate until the loss has clearly risen. All seeds then judge
+    the rates whose loss was at most half as much again as the lowest; the others need no finer judgement.
     """
 
     def __init__(self, trainings: Trainings, scheme: str, start: float) -> None:
@@ -74,7 +82,7 @@ class Grid:
         self.lowest = self._losses[self.best]
 
     def loss(self, rate: float) -> float:
-        """The loss at any rate; inf where a neighbour on the grid diverged."""
+        """Return the loss at any rate; inf where a neighbour on the grid diverged."""
         place = 4 * float(np.log10(rate))
         low = int(np.floor(place))
         left, right = self._at(low), self._at(low + 1)
@@ -88,7 +96,7 @@ class Grid:
         return self._losses[k]
 
     def _mean(self, k: int, seeds: int) -> float:
-        return float(np.mean([self._trainings.val_loss(self._scheme, 10 ** (k / 4), seed) for seed in range(seeds)]))
+        return float(np.mean(self._trainings.val_losses(self._scheme, 10 ** (k / 4), range(seeds))))
 
     def _descend(self, k: int) -> None:
         """Widen until both ends, and their inner neighbours, are 15% worse than the best."""
@@ -103,41 +111,44 @@ class Grid:
 
 
 def ours(trainings: Trainings, scheme: str, repeat: int) -> dict[str, Asked]:
-    """One seed, three seeds, and three seeds refined by whole trainings with the scheme that is to be used."""
-    problem, asked = trainings.problem, {}
+    """Run ours with one seed, with three, and with three and the refinement by trainings with this scheme."""
+    seeds, asked = tuple(100 + 3 * repeat + at for at in range(3)), {}
     for name, count in (("ours, one seed", 1), ("ours", 3)):
-        seeds = tuple(100 + 3 * repeat + i for i in range(count))
-        found = explore(trainings.sweep, seeds, *bounds(problem.optimizer), updates_for(problem.batch_size))
+        found = conduct(trainings.plan(seeds[:count]), trainings.ask).found
         read = found.analysis
-        interval = (read.lr_low, read.lr_high) if read.lr_low and read.lr_high else None
-        asked[name] = Asked(read.suggested_lr, found.spent, interval)
-    swept, start = asked["ours"], starting_rate(read)
-    if start is None:
-        return {**asked, "ours, refined": swept}
-    refined = refine(
-        lambda rate, seed, share: trainings.val_loss(scheme, rate, seed, share),
-        start,
-        seeds=(100 + repeat,),
-        short=short_share(trainings.updates()),
-    )
-    updates = swept.updates + round(refined.cost * trainings.updates())
-    interval = (refined.lr_low, refined.lr_high) if refined.lr_low and refined.lr_high else None
-    return {**asked, "ours, refined": Asked(refined.suggested_lr, updates, interval)}
+        asked[name] = Asked(read.suggested_lr, found.spent, _interval(read.lr_low, read.lr_high))
+    refined = conduct(trainings.plan(seeds, scheme), trainings.ask).result
+    interval = _interval(refined.lr_low, refined.lr_high)
+    return {**asked, "ours, refined": Asked(refined.suggested_lr, refined.updates, interval)}
 
 
-def peers(trainings: Trainings, python: str) -> list[dict[str, Asked]]:
-    """What each peer's real functions say about sweeps of its own kind; one dictionary a repeat."""
-    curves = []
-    for repeat in range(REPEATS):
-        for style, (low, high, count) in STYLES.items():
-            rates = np.geomspace(low, high, count or 5 * trainings.steps_per_epoch)
-            losses = trainings.sweep(rates, 100 + repeat)
-            curve = {"style": style, "rates": rates.tolist(), "losses": losses.tolist()}
-            curves.append({**curve, "steps_per_epoch": trainings.steps_per_epoch})
-    replies = trainings.remember("peers", lambda: _ask(python, curves))
+def _interval(low: float | None, high: float | None) -> tuple[float, float] | None:
+    return (low, high) if low and high else None
+
+
+def peers(trainings: Trainings, python: str, repeats: int) -> list[dict[str, Asked]]:
+    """Let each peer's own functions read sweeps of its own kind; one dictionary a repeat."""
+    curves = [
+        _curve(trainings, style, low, high, updates or 5 * trainings.steps_per_epoch, 100 + repeat)
+        for repeat in range(repeats)
+        for style, (low, high, updates) in STYLES.items()
+    ]
+    replies = trainings.remember(f"peers {repeats}", lambda: _ask(python, curves))
     answers = [{name: Asked(each["rate"], each["updates"]) for name, each in reply.items()} for reply in replies]
     kinds = len(STYLES)
     return [{k: v for each in answers[i : i + kinds] for k, v in each.items()} for i in range(0, len(answers), kinds)]
+
+
+def _curve(trainings: Trainings, style: str, low: float, high: float, updates: int, seed: int) -> dict[str, Any]:
+    """Sweep as a peer would, and return what its functions read."""
+    asked = trainings.plan((seed,)).question(np.geomspace(low, high, updates), seed)
+    ((_, training),) = trainings.ask([asked])
+    return {
+        "style": style,
+        "rates": asked.curve(trainings.steps_per_epoch).tolist(),
+        "losses": training.losses.tolist(),
+        "steps_per_epoch": trainings.steps_per_epoch,
+    }
 
 
 def _ask(python: str, curves: list[dict[str, Any]]) -> Any:
@@ -149,7 +160,7 @@ def _ask(python: str, curves: list[dict[str, Any]]) -> Any:
 
 
 def judge(asked: Asked, grid: Grid) -> Judged:
-    """Distance to the best rate of the grid, excess loss, and whether the interval holds the best rate."""
+    """Compare an answer with the grid."""
     optimum = 10 ** (grid.best / 4)
     held = None if asked.interval is None else bool(asked.interval[0] <= optimum <= asked.interval[1])
     usable = asked.rate is not None and np.isfinite(asked.rate) and 1e-9 < asked.rate < 1e4
@@ -161,30 +172,33 @@ def judge(asked: Asked, grid: Grid) -> Judged:
     return Judged(abs(float(np.log10(asked.rate / optimum))), loss / grid.lowest - 1, held, asked.updates)
 
 
-def measure(
-    schemes: list[str], names: list[str], python: str, folder: Path
-) -> dict[str, dict[str, dict[str, list[Judged]]]]:
-    """Judge every method on every problem: scheme -> method -> problem -> one judgement a repeat."""
-    table: dict[str, Any] = {scheme: defaultdict(lambda: defaultdict(list)) for scheme in schemes}
-    for scheme in schemes:
-        for problem in PROBLEMS:
-            if names and not any(name in problem.name for name in names):
-                continue
-            started, trainings = time.perf_counter(), Trainings(problem, folder)
-            own = [ours(trainings, scheme, repeat) for repeat in range(REPEATS)]
-            trainings.save()
-            others = peers(trainings, python)
-            grid = Grid(trainings, scheme, next((a["ours"].rate for a in own if a["ours"].rate), 0.01))
-            for answers in (*own, *others):
-                for method, asked in answers.items():
-                    table[scheme][method][problem.name].append(judge(asked, grid))
-            trainings.save()
-            print(f"{scheme:8} {problem.name}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
-    return table
+def measure(scheme: str, problem: Problem, python: str | None, repeats: int, folder: Path) -> dict[str, list[Judged]]:
+    """Judge every method on a problem: method -> one judgement a repeat."""
+    started, trainings = time.perf_counter(), Trainings(problem, folder)
+    own = [ours(trainings, scheme, repeat) for repeat in range(repeats)]
+    trainings.save()
+    others = peers(trainings, python, repeats) if python else []
+    grid = Grid(trainings, scheme, next((a["ours"].rate for a in own if a["ours"].rate), 0.01))
+    judged = defaultdict[str, list[Judged]](list)
+    for method, asked in (item for answers in (*own, *others) for item in answers.items()):
+        judged[method].append(judge(asked, grid))
+    trainings.save()
+    print(f"{scheme:8} {problem.name}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
+    return judged
 
 
-def summary(table: dict[str, dict[str, list[Judged]]]) -> list[str]:
-    """One row a method over all problems and repeats."""
+Table = dict[str, dict[str, list[Judged]]]
+"""Method -> problem -> one judgement a repeat."""
+
+
+def table_of(problems: dict[str, dict[str, list[Judged]]]) -> Table:
+    """Turn problem -> method into method -> problem."""
+    methods = next(iter(problems.values()))
+    return {method: {name: judged[method] for name, judged in problems.items()} for method in methods}
+
+
+def summary(table: Table) -> list[str]:
+    """Return one row a method, over all problems and repeats."""
     lines = [
         "| method | excess loss, median | worst | decades off, median | failures | interval holds | updates, median |",
         "| --- | --- | --- | --- | --- | --- | --- |",
@@ -208,8 +222,8 @@ def summary(table: dict[str, dict[str, list[Judged]]]) -> list[str]:
     return lines
 
 
-def by_problem(table: dict[str, dict[str, list[Judged]]], show: Callable[[list[Judged]], str]) -> list[str]:
-    """One row a problem, one column a method."""
+def by_problem(table: Table, show: Callable[[list[Judged]], str]) -> list[str]:
+    """Return one row a problem, with one column a method."""
     problems = list(next(iter(table.values())))
     lines = ["| problem | " + " | ".join(table) + " |", "| --- |" + " --- |" * len(table)]
     lines += [f"| {p} | " + " | ".join(show(table[method][p]) for method in table) + " |" for p in problems]
@@ -217,7 +231,7 @@ def by_problem(table: dict[str, dict[str, list[Judged]]], show: Callable[[list[J
 
 
 def _typical(judged: list[Judged]) -> str:
-    """Median excess over the repeats, a failure counting as the worst; and how many failed."""
+    """Return the median excess over the repeats, a failure counting as the worst, and how many failed."""
     excess = [np.inf if each.excess is None else each.excess for each in judged]
     failed = sum(not np.isfinite(value) for value in excess)
     middle = float(np.median(excess))
@@ -228,23 +242,28 @@ def _percent(share: float) -> str:
     return f"{share:.0%}" if share < 10 else f"x {1 + share:.0f}"
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print the report as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("names", nargs="*", help="parts of the names of problems; default: all")
     parser.add_argument("--schemes", nargs="+", choices=SCHEMES, default=list(SCHEMES), help="what to judge by")
-    parser.add_argument("--peers", required=True, help="Python of the environment that holds the peers")
+    parser.add_argument("--peers", help="Python of the environment that holds the peers; default: ours alone")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--epochs", type=int, help="length of every training; default: each problem's own")
     folder = Path(tempfile.gettempdir()) / "range_test_benchmark"
     parser.add_argument("--folder", type=Path, default=folder, help="where trainings are kept")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
+    problems = [p for p in PROBLEMS if not options.names or any(name in p.name for name in options.names)]
+    if options.epochs:
+        problems = [replace(problem, epochs=options.epochs) for problem in problems]
     options.folder.mkdir(exist_ok=True)
     started = time.perf_counter()
-    table = measure(options.schemes, options.names, options.peers, options.folder)
     for scheme in options.schemes:
+        table = table_of({p.name: measure(scheme, p, options.peers, options.repeats, options.folder) for p in problems})
         print(f"\n## Judged by trainings with {scheme} rate\n")
-        print("\n".join(summary(table[scheme])))
+        print("\n".join(summary(table)))
         print("\nMedian excess validation loss by problem:\n")
-        print("\n".join(by_problem(table[scheme], _typical)))
+        print("\n".join(by_problem(table, _typical)))
     print(f"\nPython {platform.python_version()}, {os.cpu_count()} cores, {time.perf_counter() - started:.0f} s.")
 
 

@@ -1,8 +1,8 @@
-"""What fastai, Lightning, torch-lr-finder and keras_lr_finder read off recorded range tests, by their own functions.
+"""What the functions of fastai, Lightning, torch-lr-finder and keras_lr_finder read off recorded range tests.
 
-Runs in an environment of its own (`benchmarks/peers_range_test.txt`) and needs nothing of this project: a list of
-curves `{style, rates, losses, steps_per_epoch}` as JSON on standard input, a list of answers
-`{method: {rate, updates}}` on standard output. Losses are those of single batches; smoothing and stopping are each
+Runs in an environment of its own (`benchmarks/peers_range_test.txt`) and needs nothing of this project. Reads a list of
+curves `{style, rates, losses, steps_per_epoch}` as JSON from standard input, and writes a list of answers
+`{method: {rate, updates}}` to standard output. Losses are those of single batches; smoothing and stopping are each
 library's own.
 """
 
@@ -17,15 +17,12 @@ from typing import Any
 
 import numpy as np
 
-os.environ.setdefault("KERAS_BACKEND", "torch")
-os.environ.setdefault("MPLBACKEND", "agg")
-
 Curve = dict[str, Any]
 Answer = dict[str, dict[str, Any]]
 
 
 def fastai(curve: Curve) -> Answer:
-    """`Learner.lr_find`: its own smoothing (`AvgSmoothLoss`), stop rule, trimming and the four suggestion methods."""
+    """Read as `Learner.lr_find`: smoothing (`AvgSmoothLoss`), stop rule, trimming and the four suggestion methods."""
     import torch  # type: ignore[import-not-found]
     from fastai.callback.schedule import minimum, slide, steep, valley  # type: ignore[import-not-found]
     from fastai.learner import AvgSmoothLoss  # type: ignore[import-not-found]
@@ -52,7 +49,7 @@ def fastai(curve: Curve) -> Answer:
 
 
 def lightning(curve: Curve) -> Answer:
-    """`Tuner.lr_find`: its own callback for smoothing and stopping, then `_LRFinder.suggestion`."""
+    """Read as `Tuner.lr_find`: its callback for smoothing and stopping, then `_LRFinder.suggestion`."""
     import torch
     from lightning.pytorch.tuner.lr_finder import _LRCallback, _LRFinder  # type: ignore[import-not-found]
 
@@ -79,7 +76,7 @@ def lightning(curve: Curve) -> Answer:
 
 
 def torch_lr_finder(curve: Curve) -> Answer:
-    """`LRFinder.range_test` with its defaults (smoothing 0.05, stop at 5 times the best), then `plot(suggest_lr)`."""
+    """Read as `LRFinder.range_test` by default (smoothing 0.05, stop at 5 times the best), then `plot(suggest_lr)`."""
     from torch_lr_finder import LRFinder  # type: ignore[import-not-found]
 
     history: list[float] = []
@@ -95,7 +92,7 @@ def torch_lr_finder(curve: Curve) -> Answer:
 
 
 def keras_lr_finder(curve: Curve) -> Answer:
-    """`LRFinder.find` on the running means Keras reports, then the lowest point of `plot_loss_change(sma=20)`."""
+    """Read as `LRFinder.find`, from Keras' running means, then the lowest point of `plot_loss_change(sma=20)`."""
     from keras_lr_finder import LRFinder  # type: ignore[import-not-found]
     from matplotlib import pyplot
 
@@ -123,7 +120,7 @@ def keras_lr_finder(curve: Curve) -> Answer:
 
 
 def answer(suggest: Callable[[], float | None], updates: int) -> dict[str, Any]:
-    """A suggestion, None where the library gives none or fails, and the updates it took."""
+    """Return a suggestion, None where the library gives none or fails, and the updates it took."""
     try:
         rate = suggest()
     except (ValueError, RuntimeError, IndexError, ZeroDivisionError) as error:
@@ -140,6 +137,8 @@ STYLES: dict[str, tuple[Callable[[Curve], Answer], ...]] = {
 
 def main() -> None:
     """Answer every curve with each library whose kind of sweep it is."""
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+    os.environ.setdefault("MPLBACKEND", "agg")
     curves, answers = json.load(sys.stdin), []
     for curve in curves:
         with contextlib.redirect_stdout(sys.stderr):

@@ -1,9 +1,10 @@
-"""The problems of the range-test benchmark: what is trained, and whole trainings that are remembered in a file."""
+"""The problems of the range-test benchmark: what is trained, and trainings that are kept in a file."""
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,31 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.datasets import load_diabetes
 
-from pipeline import datasets, schedules
+from pipeline import datasets
 from pipeline.datasets import Scaling, Splits
+from pipeline.evaluation import Candidate, Evaluation, Training, answers
 from pipeline.models import Builder, builder
-from pipeline.training import Trainer
+from pipeline.range_test import Sweeps, bounds, updates_for
+from pipeline.training import InProcess
+from pipeline.training import Problem as Task
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A network, its data and its optimizer, and what is unusual about them."""
+    """A network, its data and its optimizer, and what is unusual about them.
+
+    Attributes:
+        name: what it is called in the tables.
+        data, optimizer, model, batch_size, epochs: as everywhere.
+        examples: how many are trained on, where not all.
+        label_noise: share of the training labels that is drawn anew.
+        unscaled: whether inputs stay as they came, 0 to 16 or 0 to 255.
+        loss_scale: what the loss is multiplied by.
+        judges: seeds for each rate of the dense grid.
+
+    """
 
     name: str
     data: str
@@ -30,11 +45,11 @@ class Problem:
     model: str = "mlp"
     batch_size: int = 32
     epochs: int = 10
-    examples: int | None = None  # train on so many only
-    label_noise: float = 0.0  # share of training labels drawn anew
-    unscaled: bool = False  # inputs as they came, 0 to 16 or 0 to 255
+    examples: int | None = None
+    label_noise: float = 0.0
+    unscaled: bool = False
     loss_scale: float = 1.0
-    judges: int = 6  # seeds of each rate of the dense grid
+    judges: int = 6
 
 
 def _pair(name: str, data: str, **options: Any) -> tuple[Problem, Problem]:
@@ -54,7 +69,7 @@ PROBLEMS = (
 
 
 def diabetes() -> tuple[Floats, NDArray[np.float32]]:
-    """scikit-learn's diabetes data, inputs float64[442, 10], for a regression whose targets lie between 25 and 346."""
+    """Return scikit-learn's diabetes data, inputs float64[442, 10]: a regression with targets between 25 and 346."""
     x, y = load_diabetes(return_X_y=True)
     return x, y.astype(np.float32)
 
@@ -68,12 +83,12 @@ class ScaledLoss(keras.Sequential):  # type: ignore[misc]
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
-        """Keras' loss, times the factor."""
+        """Return Keras' loss, times the factor."""
         return self.factor * super().compute_loss(x, y, y_pred, sample_weight, training=training)
 
 
 def splits_of(problem: Problem) -> Splits:
-    """The problem's data; validation and test sets are never spoilt."""
+    """Return the problem's data; wrong labels are in the training set only."""
     splits = datasets.split(datasets.load(problem.data), seed=0)
     x, y = splits.x_train[: problem.examples], splits.y_train[: problem.examples].copy()
     rng = np.random.default_rng(0)
@@ -84,7 +99,7 @@ def splits_of(problem: Problem) -> Splits:
 
 
 def build_of(problem: Problem, splits: Splits) -> Builder:
-    """The problem's network."""
+    """Return the function that builds the problem's network."""
     build = builder(problem.model, splits.x_train.shape[1:], splits.num_outputs, splits.task)
     if problem.loss_scale == 1.0:
         return build
@@ -98,59 +113,81 @@ def build_of(problem: Problem, splits: Splits) -> Builder:
 
 
 class Trainings:
-    """Whole trainings and sweeps of one problem, each made once and then read from the file."""
+    """Trainings and sweeps of one problem, each made once and kept in a file."""
 
     def __init__(self, problem: Problem, folder: Path) -> None:
         self.problem = problem
-        self._path = folder / (problem.name.translate(str.maketrans(" :,%", "____")) + ".json")
+        self._path = folder / (problem.name.translate(str.maketrans(" :,%", "____")) + f"_{problem.epochs}.json")
         self._known: dict[str, Any] = json.loads(self._path.read_text()) if self._path.exists() else {}
-        self._trainer: Trainer | None = None
 
-    @property
-    def trainer(self) -> Trainer:
-        """The engine, set up when first needed."""
-        if self._trainer is None:
-            problem, splits = self.problem, splits_of(self.problem)
-            self._trainer = Trainer(
-                build_of(problem, splits),
-                splits,
-                optimizer=problem.optimizer,
-                momentum=0.9,
-                batch_size=problem.batch_size,
-                precision="float32",
-            )
-        return self._trainer
+    @cached_property
+    def _splits(self) -> Splits:
+        return splits_of(self.problem)
+
+    @cached_property
+    def _executor(self) -> InProcess:
+        return InProcess(Task(build_of(self.problem, self._splits), self._splits, momentum=0.9, precision="float32"))
 
     @property
     def steps_per_epoch(self) -> int:
         """Updates in a pass over the training set."""
-        return int(self.remember("steps_per_epoch", lambda: self.trainer.steps_per_epoch))
+        return int(self.remember("steps_per_epoch", lambda: -(-len(self._splits.x_train) // self.problem.batch_size)))
 
-    def updates(self, share: float = 1.0) -> int:
-        """Updates of a training on a share of the full budget."""
-        return max(1, round(share * self.problem.epochs * self.steps_per_epoch))
-
-    def val_loss(self, scheme: str, rate: float, seed: int, share: float = 1.0) -> float:
-        """Validation loss at the end of a training; inf where it diverged."""
-
-        def train() -> float | None:
-            curve = schedules.curve(
-                scheme, steps=self.updates(share), steps_per_epoch=self.steps_per_epoch, initial_lr=rate
+    def ask(self, evaluations: Sequence[Evaluation]) -> Iterator[tuple[Evaluation, Training]]:
+        """Give each evaluation with its training; only sweeps keep batch losses, others the last validation loss."""
+        for evaluation in evaluations:
+            kept = self.remember(evaluation.digest, partial(self._train, evaluation))
+            losses = np.array([np.nan if loss is None else loss for loss in kept["losses"]], np.float32)
+            training = Training(
+                rates=evaluation.curve(self.steps_per_epoch)[: kept["updates"]].astype(np.float32),
+                losses=losses,
+                history={} if kept["val_loss"] is None else {"val_loss": [kept["val_loss"]]},
+                steps_per_epoch=self.steps_per_epoch,
+                validation_steps=evaluation.updates(self.steps_per_epoch),
+                diverged=kept["diverged"],
+                seconds=0.0,
+                examples=0,
             )
-            return self.trainer.train(curve, seed, validations=1).final("val_loss")
+            yield evaluation, training
 
-        found = self.remember(f"{scheme} {rate:.6g} {seed} {share:.4g}", train)
-        return np.inf if found is None else float(found)
+    def plan(self, seeds: tuple[int, ...], refine: str | None = None) -> Sweeps:
+        """Return the range test of the problem on these seeds."""
+        problem = self.problem
+        low, high = bounds(problem.optimizer)
+        return Sweeps(
+            optimizer=problem.optimizer,
+            batch_size=problem.batch_size,
+            seeds=seeds,
+            lr_min=low,
+            lr_max=high,
+            updates=updates_for(problem.batch_size),
+            steps_per_epoch=self.steps_per_epoch,
+            refine=refine,
+            epochs=problem.epochs,
+        )
 
-    def sweep(self, rates: Floats, seed: int) -> Floats:
-        """The batch losses of a sweep, up to where it stopped."""
+    def val_losses(self, scheme: str, rate: float, seeds: Sequence[int]) -> list[float]:
+        """Return the validation losses at the ends of whole trainings; inf where one diverged."""
+        candidate = Candidate(
+            scheme=scheme,
+            initial_lr=rate,
+            optimizer=self.problem.optimizer,
+            batch_size=self.problem.batch_size,
+            params={},
+        )
+        asked = [Evaluation(candidate, self.problem.epochs, seed, validations=1) for seed in seeds]
+        return [training.val_loss for training in answers(self.ask, asked)]
 
-        def train() -> list[float | None]:
-            losses = self.trainer.train(rates, seed, validations=0).losses
-            return [float(loss) if np.isfinite(loss) else None for loss in losses]
-
-        found = self.remember(f"sweep {rates[0]:.6g} {rates[-1]:.6g} {len(rates)} {seed}", train)
-        return np.array([np.nan if loss is None else loss for loss in found])
+    def _train(self, evaluation: Evaluation) -> dict[str, Any]:
+        """Train, and return what is kept of it in JSON: null for losses that are not finite."""
+        (training,) = answers(self._executor.ask, [evaluation])
+        losses = training.losses if evaluation.is_sweep else ()
+        return {
+            "losses": [float(loss) if np.isfinite(loss) else None for loss in losses],
+            "updates": len(training.rates),
+            "val_loss": training.final("val_loss"),
+            "diverged": training.diverged,
+        }
 
     def save(self) -> None:
         """Write what is known to the file, whole or not at all."""
@@ -159,7 +196,7 @@ class Trainings:
         new.replace(self._path)
 
     def remember(self, key: str, make: Callable[[], Any]) -> Any:
-        """What is known under this key, made now if it is not."""
+        """Return what is known under this key, made now if it is not."""
         if key not in self._known:
             self._known[key] = make()
         return self._known[key]

@@ -1,4 +1,4 @@
-"""Seconds from a cold start until a search first reaches a validation loss, ours against KerasTuner and Optuna.
+"""Seconds from a cold start until a search first reaches a validation loss: ours against KerasTuner and Optuna.
 
     python -m venv PEERS && PEERS/bin/pip install -r benchmarks/peers_search.txt
     PEERS/bin/python -m benchmarks.search_speed [--tools ours optuna_tpe ...] [--seeds 5] [--limit 120]
@@ -6,8 +6,8 @@
 Every search is a process of its own with nothing cached, on the same splits, network, schemes and epochs. The clock
 runs from the start of the process, imports included, to the end of the first epoch (ours: training) with a validation
 loss at the target. Targets are multiples of what a cosine decay from 0.1 ends with on the same split, in the mean of
-three seeds; a peer ends at the lowest of them or at the limit. Searches are kept in a folder, so that a second call
-measures only what is missing, and prints the table of all.
+three seeds; a peer ends at the lowest of them or at the limit. Searches are kept in a folder, so a second call measures
+only what is missing and prints the table of all.
 """
 
 import argparse
@@ -20,12 +20,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
+
+from pipeline.evaluation import Candidate, Evaluation, answers
 
 ROOT = Path(__file__).resolve().parents[1]
 BATCH_SIZE = 50
@@ -36,15 +38,23 @@ TARGETS = (1.05, 1.0, 0.95)
 
 @dataclass(frozen=True)
 class Search:
-    """One search: seconds and validation loss of everything it trained, in order, and seconds to its end."""
+    """One search.
+
+    Attributes:
+        progress: seconds from the start and validation loss of everything it trained, in order.
+        trainings: how many trainings it began.
+        ended: seconds to its end.
+        stopped: whether it was stopped at its limit.
+
+    """
 
     progress: list[tuple[float, float]]
     trainings: int
     ended: float
-    stopped: bool = False  # at its limit
+    stopped: bool = False
 
     def reached(self, target: float) -> float | None:
-        """Seconds to the target; None where it was not reached."""
+        """Return the seconds to the target; None where it was not reached."""
         return next((seconds for seconds, val_loss in self.progress if val_loss <= target), None)
 
 
@@ -58,30 +68,29 @@ class Question:
 
     @property
     def arguments(self) -> list[str]:
-        """As arguments of every command."""
+        """The arguments that every command gets."""
         given = {"data": self.options.data, "model": self.options.model, "epochs": self.options.epochs}
         given |= {"batch-size": BATCH_SIZE, "seed": self.seed}
         return [text for name, value in given.items() for text in (f"--{name}", str(value))]
 
 
 def reference(seed: int, options: argparse.Namespace) -> float:
-    """The validation loss that targets on the split of this seed are multiples of."""
+    """Return the validation loss that sets the targets on the split of this seed."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    from pipeline import datasets, schedules
+    from pipeline import datasets
     from pipeline.models import builder
-    from pipeline.training import Trainer
+    from pipeline.training import InProcess, Problem
 
     splits = datasets.split(datasets.load(options.data), seed)
     build = builder(options.model, splits.x_train.shape[1:], splits.num_outputs, splits.task)
-    engine = Trainer(build, splits, optimizer="sgd", momentum=0.9, batch_size=BATCH_SIZE, precision="float32")
-    steps, per_epoch = options.epochs * engine.steps_per_epoch, engine.steps_per_epoch
-    rates = schedules.curve("cosine", steps=steps, steps_per_epoch=per_epoch, initial_lr=REFERENCE_LR)
-    losses = [engine.train(rates, each, validations=1).history["val_loss"][-1] for each in REFERENCE_SEEDS]
-    return statistics.mean(losses)
+    executor = InProcess(Problem(build, splits, momentum=0.9, precision="float32"))
+    cosine = Candidate(scheme="cosine", initial_lr=REFERENCE_LR, optimizer="sgd", batch_size=BATCH_SIZE, params={})
+    asked = [Evaluation(cosine, options.epochs, each, validations=1) for each in REFERENCE_SEEDS]
+    return statistics.mean(training.val_loss for training in answers(executor.ask, asked))
 
 
 def ours(tool: str, question: Question, folder: Path) -> Search:
-    """`python -m pipeline search`, which prepares and range-tests first, in a fresh copy; read off its own runs."""
+    """Run `python -m pipeline search`, which prepares and range-tests first, in a fresh copy; read its own runs."""
     for file in ("MLproject", "conda.yaml", "requirements.lock"):
         shutil.copy(ROOT / file, folder)
     shutil.copytree(ROOT / "pipeline", folder / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
@@ -100,11 +109,10 @@ def ours(tool: str, question: Question, folder: Path) -> Search:
 
 
 def in_log(tool: str, question: Question, folder: Path) -> Search:
-    """A search that keeps a log and ends at the lowest target."""
-    log = folder / "log.jsonl"
-    own = tool == "ours_one_process"
-    script = ["benchmarks.search_speed_ours"] if own else ["benchmarks.search_speed_peers", tool]
-    command = [sys.executable, "-m", *script, *question.arguments, "--target", str(question.lowest), "--log", str(log)]
+    """Run a search that keeps a log and ends at the lowest target."""
+    log, own = folder / "log.jsonl", tool == "ours_one_process"
+    command = [sys.executable, "-m", "benchmarks.search_tools", "ours" if own else tool, *question.arguments]
+    command += ["--target", str(question.lowest), "--log", str(log)]
     started = time.time()
     stopped = _run(command, ROOT, question.options.own_limit if own else question.options.limit)
     ended = time.time() - started
@@ -130,7 +138,7 @@ TITLES = {
 
 
 def _run(command: list[str], folder: Path, limit: float | None) -> bool:
-    """Run to the end, or to the limit: then True."""
+    """Run a command to its end, or to the limit, and return whether it was stopped there."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "PYTHON"))}
     environment = {**kept, "TF_CPP_MIN_LOG_LEVEL": "3"}
     try:
@@ -145,14 +153,18 @@ def _run(command: list[str], folder: Path, limit: float | None) -> bool:
 
 
 def _trainings(folder: Path) -> list[Run]:
+    """Return the runs of trainings, none where the search was stopped before it began."""
+    if not (folder / "mlflow.db").exists():
+        return []
     client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
     experiment = client.get_experiment_by_name("lr-pipeline")
-    assert experiment is not None
+    if experiment is None:
+        return []
     return list(client.search_runs([experiment.experiment_id], "tags.`pipeline.stage` = 'trial'", max_results=1000))
 
 
 class Searches:
-    """The searches measured so far and the references of their targets, kept in a file."""
+    """The searches measured so far and the references of their targets, in a file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -172,7 +184,7 @@ class Searches:
         print(f"{tool}, seed {seed}: {found.trainings} trainings, {found.ended:.0f} s", file=sys.stderr, flush=True)
 
     def times(self, tool: str, target: float) -> list[tuple[bool, float]]:
-        """Seconds to a target by seed, and before them whether the search ended without having reached it."""
+        """Return for each seed whether the search ended without reaching the target, and the seconds to either."""
         times = []
         for seed, value in self.references.items():
             if search := self._searches.get(f"{tool} {seed}"):
@@ -181,7 +193,7 @@ class Searches:
         return times
 
     def ends(self, tool: str) -> list[float]:
-        """Seconds to the ends of the searches of one tool, of those that were left to end."""
+        """Return the seconds to the end of each search of a tool that was not stopped."""
         known = [search for key, search in self._searches.items() if key.rsplit(" ", 1)[0] == tool]
         return [search.ended for search in known if not search.stopped]
 
@@ -192,7 +204,7 @@ class Searches:
 
 
 def table(searches: Searches) -> list[str]:
-    """One row a tool, two columns a target; a search that did not reach it counts as longer than all that did."""
+    """Return one row a tool, two columns a target; a search that missed it counts as longer than all that did not."""
     heads = [f"to {target:g} x reference, s | each seed" for target in TARGETS]
     lines = [f"| search | {' | '.join(heads)} | to the end, s |", "| --- |" + " --- |" * (2 * len(TARGETS) + 1)]
     for tool, title in TITLES.items():
@@ -212,7 +224,7 @@ def _shown(missed: bool, seconds: float) -> str:
     return f"{'> ' if missed else ''}{seconds:.0f}"
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is missing, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--tools", nargs="*", choices=TOOLS, default=list(TOOLS))
@@ -224,7 +236,7 @@ def main() -> None:
     parser.add_argument("--own-limit", type=float, help="the same for ours; default: each runs to its end")
     folder = Path(tempfile.gettempdir()) / "search_speed_benchmark"
     parser.add_argument("--folder", type=Path, default=folder, help="where finished searches are kept")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     options.folder.mkdir(exist_ok=True)
     searches = Searches(options.folder / f"{options.data}-{options.model}-{options.epochs}.json")
     for seed in range(options.seeds):

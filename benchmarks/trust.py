@@ -1,44 +1,73 @@
-"""Whether the search's verdicts and intervals can be trusted, on problems whose truth is known.
+"""How far the verdicts and intervals of the search can be trusted, on problems whose truth is known.
 
     python -m benchmarks.trust [--repeats 2000] [--digits-repeats 2000] [--digits-seeds 400] [--remembered FILE]
 
 Every repeat is a whole confirmation: the search's own function draws seeds in batches, compares, measures basins and
-chooses; only the trainings are replaced. On the surface a loss is a formula with noise between seeds; on digits it is
-that of a real training with one of very many seeds, whose mean is the truth. Prints the tables of part (a) of
-reports/trust.md.
+chooses; only the trainings are replaced. On the surface a loss is a formula with noise between seeds. On digits it is
+that of a real training with one of many seeds, whose mean is the truth; those trainings are kept in a file. Prints the
+tables of part (a) of reports/trust.md.
 """
 
 import argparse
 import os
 import platform
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from math import log10, sqrt
 from pathlib import Path
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
 import numpy as np
 import scipy
+from numpy.typing import NDArray
 
-from benchmarks import trust_digits
-from pipeline.evaluation import Evaluation
+from pipeline import datasets
+from pipeline.evaluation import Candidate, Evaluation, answers
+from pipeline.models import builder
 from pipeline.results import Interval
 from pipeline.search import Evaluate, Outcome
 from pipeline.search.confirmation import Confirmation, confirm
+from pipeline.training import InProcess, Problem
 
 LIMITS = (6, 10)
 FULL, BRIEF = 6, 2
-"""Budgets of the surface in epochs, which changes nothing there."""
+"""Budgets on the surface in epochs; they change nothing there."""
+
+EPOCHS, BATCH_SIZE, FIRST_SEED = 6, 32, 50_000
+"""Of the trainings on digits."""
 
 Truth = Mapping[str, float]
+Losses = Mapping[str, NDArray[np.float64]]
+"""The validation losses of each candidate, one a seed."""
+
+
+def _on_digits(scheme: str, initial_lr: float, optimizer: str = "sgd") -> Evaluation:
+    candidate = Candidate(scheme=scheme, initial_lr=initial_lr, optimizer=optimizer, batch_size=BATCH_SIZE, params={})
+    return Evaluation(candidate, EPOCHS, FIRST_SEED, validations=1)
+
+
+FINALISTS = {
+    "cosine": _on_digits("cosine", 0.1),
+    "linear": _on_digits("linear", 0.1),
+    "constant": _on_digits("constant", 0.05),
+}
+BASELINES = {"Adam at 0.001": _on_digits("constant", 0.001, "adam"), "SGD at 0.01": _on_digits("constant", 0.01)}
+CANDIDATES = FINALISTS | BASELINES
 
 
 @dataclass(frozen=True)
 class Surface:
-    """True losses of finalists and baselines in units of the noise between seeds; `noise` is each one's own.
+    """A problem with a formula. Names of finalists begin with "f", those of baselines with "b".
 
-    `shared` is the part of a seed's luck that is the same for all. Names that begin with "b" are baselines.
+    Attributes:
+        name: what is hard about it.
+        truth: the true losses, in units of the noise between seeds.
+        noise: that of each candidate, as a standard deviation.
+        shared: the standard deviation of what a seed adds to all candidates alike.
+
     """
 
     name: str
@@ -48,7 +77,7 @@ class Surface:
 
 
 def surfaces() -> Iterator[Surface]:
-    """Problems that are hard in different ways."""
+    """Give problems that are hard in different ways."""
     names = ("f1", "f2", "f3", "b1", "b2")
 
     def surface(name: str, means: tuple[float, ...], noise: tuple[float, ...] = (1.0,) * 5) -> Surface:
@@ -76,50 +105,65 @@ def on_surface(surface: Surface, rng: np.random.Generator) -> Evaluate:
             luck[name, seed] = float(rng.normal())
         return luck[name, seed]
 
-    def evaluate(evaluation: Evaluation) -> Outcome:
-        name = str(evaluation.params["name"])
-        noise = surface.noise[name] * drawn(name, evaluation.seed) + surface.shared * drawn("shared", evaluation.seed)
-        return _outcome(surface.truth[name] + log10(evaluation.initial_lr) ** 2 + noise)
+    def loss(asked: Evaluation) -> float:
+        name = str(asked.candidate.params["name"])
+        noise = surface.noise[name] * drawn(name, asked.seed) + surface.shared * drawn("shared", asked.seed)
+        return surface.truth[name] + log10(asked.candidate.initial_lr) ** 2 + noise
 
-    return evaluate
+    return lambda evaluations: [_outcome(loss(asked)) for asked in evaluations]
 
 
-def on_digits(losses: Mapping[str, np.ndarray], rng: np.random.Generator) -> Evaluate:
-    """Answer with remembered trainings, whose seeds are dealt anew."""
+def on_digits(losses: Losses, rng: np.random.Generator) -> Evaluate:
+    """Answer with trainings made before, in a new order of their seeds."""
     order = rng.permutation(len(next(iter(losses.values()))))
-    names = {_question(candidate): name for name, candidate in trust_digits.CANDIDATES.items()}
 
-    def evaluate(evaluation: Evaluation) -> Outcome:
-        name = names.get(_question(evaluation))
-        # The basins' trainings at other rates do not bear on what is counted here.
-        return _outcome(float(losses[name][order[evaluation.seed]]) if name else float("inf"))
+    def loss(asked: Evaluation) -> float:
+        name = next((name for name, known in CANDIDATES.items() if known.candidate == asked.candidate), None)
+        # Trainings of basins, at other rates, do not bear on what is counted here.
+        return float(losses[name][order[asked.seed]]) if name else float("inf")
 
-    return evaluate
-
-
-def _question(evaluation: Evaluation) -> tuple[str, str, float]:
-    return evaluation.optimizer, evaluation.scheme, evaluation.initial_lr
+    return lambda evaluations: [_outcome(loss(asked)) for asked in evaluations]
 
 
 def _outcome(val_loss: float) -> Outcome:
     return Outcome(val_loss, val_loss, None, 0.0, 0.0, 0, "" if np.isfinite(val_loss) else "not trained")
 
 
+def losses_on_digits(path: Path, seeds: int) -> Losses:
+    """Return the losses of each candidate on the same seeds, after training where the file holds too few."""
+    if path.exists():
+        with np.load(path) as kept:
+            found = {name: kept[name] for name in CANDIDATES}
+        if all(len(values) >= seeds for values in found.values()):
+            return {name: values[:seeds] for name, values in found.items()}
+    splits = datasets.split(datasets.load("digits"), seed=0)
+    build = builder("mlp", splits.x_train.shape[1:], splits.num_outputs, splits.task)
+    executor = InProcess(Problem(build, splits, momentum=0.9, precision="float32"))
+    found = {}
+    for name, candidate in CANDIDATES.items():
+        asked = [replace(candidate, seed=FIRST_SEED + at) for at in range(seeds)]
+        found[name] = np.array([training.val_loss for training in answers(executor.ask, asked)])
+    np.savez(path, **found)
+    return found
+
+
 def confirm_surface(surface: Surface, limit: int, rng: np.random.Generator) -> Confirmation:
     """Confirm the candidates of a surface once."""
-    candidates = {name: Evaluation("sgd", "constant", 1.0, {"name": name}, BRIEF, -10, 1) for name in surface.truth}
+    candidates = {name: _named(name) for name in surface.truth}
     finalists = {name: candidate for name, candidate in candidates.items() if name.startswith("f")}
     rest = {name: candidate for name, candidate in candidates.items() if name not in finalists}
     return confirm(finalists, rest, on_surface(surface, rng), seeds=range(limit), epochs=FULL, trials=())
 
 
-def confirm_digits(losses: Mapping[str, np.ndarray], limit: int, rng: np.random.Generator) -> Confirmation:
+def _named(name: str) -> Evaluation:
+    candidate = Candidate(scheme="constant", initial_lr=1.0, optimizer="sgd", batch_size=1, params={"name": name})
+    return Evaluation(candidate, BRIEF, seed=-10)
+
+
+def confirm_digits(losses: Losses, limit: int, rng: np.random.Generator) -> Confirmation:
     """Confirm the candidates on digits once."""
-    evaluate = on_digits(losses, rng)
-    epochs = trust_digits.EPOCHS
-    return confirm(
-        trust_digits.FINALISTS, trust_digits.BASELINES, evaluate, seeds=range(limit), epochs=epochs, trials=()
-    )
+    finalists = {name: replace(finalist, seed=0) for name, finalist in FINALISTS.items()}
+    return confirm(finalists, BASELINES, on_digits(losses, rng), seeds=range(limit), epochs=EPOCHS, trials=())
 
 
 COLUMNS = {
@@ -135,7 +179,7 @@ COLUMNS = {
 
 
 def tally(truth: Truth, found: Confirmation) -> dict[str, float]:
-    """Count, for one confirmation, what held."""
+    """Return for each column what held in one confirmation: 1 or 0, or a share."""
     best = min(truth.values())
     top = [name for name, mean in truth.items() if mean <= best + 1e-12]
     rows = found.rows
@@ -160,14 +204,14 @@ def _holds(interval: Interval, value: float) -> bool:
 
 
 def row(name: str, limit: int, truth: Truth, once: Callable[[], Confirmation], repeats: int) -> str:
-    """Repeat a confirmation and give a line of the table."""
+    """Repeat a confirmation, and return a line of the table."""
     counted = [tally(truth, once()) for _ in range(repeats)]
     means = {key: float(np.mean([one[key] for one in counted])) for key in COLUMNS}
     shares = [f"{100 * means[key]:.1f}%" for key in list(COLUMNS)[:-1]]
     return f"| {name} | {limit} | {' | '.join(shares)} | {means['seeds']:.1f} |"
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--repeats", type=int, default=2000)
@@ -175,7 +219,7 @@ def main() -> None:
     parser.add_argument("--digits-seeds", type=int, default=400)
     remembered = Path(tempfile.gettempdir()) / "lr-pipeline-trust-digits.npz"
     parser.add_argument("--remembered", type=Path, default=remembered, help="file that keeps the trainings on digits")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     print(
         f"Python {platform.python_version()}, NumPy {np.__version__}, SciPy {scipy.__version__}, {os.cpu_count()} cores"
     )
@@ -188,7 +232,7 @@ def main() -> None:
             once = partial(confirm_surface, surface, limit, np.random.default_rng(limit))
             print(row(surface.name, limit, surface.truth, once, options.repeats), flush=True)
     if options.digits_repeats:
-        losses = trust_digits.losses(options.remembered, options.digits_seeds)
+        losses = losses_on_digits(options.remembered, options.digits_seeds)
         truth = {name: float(values.mean()) for name, values in losses.items()}
         spread = ", ".join(f"{name} {values.mean():.4f} ± {values.std(ddof=1):.4f}" for name, values in losses.items())
         print(f"\ndigits, {options.digits_seeds} seeds: {spread}\n\n{head}")

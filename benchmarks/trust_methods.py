@@ -2,9 +2,9 @@
 
     python -m benchmarks.trust_methods [--repeats 20000] [--worst 4000] [--counts 20000]
 
-For each way: how often it names a winner where two are equal (an error), and where one is truly ahead (its power).
-Losses are normal with unit noise of each candidate's own; the method of the search is `pipeline.statistics.verdicts`,
-written here once more for many repeats at a time. Prints the table of docs/statistics.md.
+Prints how often each names a winner where two are equal (an error), and where one is truly ahead (its power). Losses
+are normal, with unit noise for each candidate. The search's own method is `pipeline.statistics.verdicts`, written here
+once more for many repeats at a time. The table is that of docs/statistics.md.
 """
 
 import argparse
@@ -29,15 +29,21 @@ PROBLEMS = {
     "steps of 1": (0.0, 1.0, 2.0, 3.0, 4.0),
 }
 COUNT_NOISE = (0.25, 0.5, 0.75, 1.0, 2.0, 4.0)
-"""Standard deviation between seeds of how many validation examples a candidate gets right, beyond what seeds share."""
+"""Standard deviation of how many validation examples a candidate gets right, beyond what a seed gives to all."""
 
 
 @dataclass(frozen=True)
 class Method:
-    """`share` gives the part of the error for one comparison, on one side, by the number of candidates.
+    """A rule that names a winner.
 
-    With `spends` the error is spread over the looks, else each look takes it whole. With `step_down` the candidates
-    still in are counted, else all. `tail` turns t statistics into what is compared with the error.
+    Attributes:
+        name: what it is called in the table.
+        share: gives the part of the error for one comparison, on one side, by the number of candidates.
+        spends: whether the error is spread over the looks; else each look takes it whole.
+        step_down: whether only the candidates still in are counted; else all are.
+        only_last: whether there is but one look, at the limit.
+        tail: turns t statistics into what is compared with the error.
+
     """
 
     name: str
@@ -49,7 +55,7 @@ class Method:
 
 
 def _mixture(t: Floats, seeds: int) -> Floats:
-    """Half the inverse of the t-mixture martingale with unit effects (Lai 1976; Wang and Ramdas 2024)."""
+    """Return half the inverse of the t-mixture martingale with unit effects (Lai 1976; Wang and Ramdas 2024)."""
     freedom, spread = seeds - 1, 1.0 + seeds
     log_ratio = np.log1p(t**2 / freedom) - np.log1p(t**2 / (spread * freedom))
     evidence = np.exp(seeds / 2 * log_ratio) / np.sqrt(spread)
@@ -69,7 +75,7 @@ METHODS = (
 
 
 def confirm(method: Method, losses: Floats, schedule: Sequence[int]) -> tuple[NDArray[np.bool_], Floats]:
-    """Give who is still in at the end, of shape (repeats, candidates), and the seeds used, of shape (repeats,).
+    """Return who is still in at the end, of shape (repeats, candidates), and the seeds used, of shape (repeats,).
 
     `losses` has shape (repeats, candidates, seeds).
     """
@@ -112,7 +118,7 @@ def compare(repeats: int) -> None:
 
 
 def hard_problems() -> Iterator[tuple[Floats, Floats]]:
-    """Means and noise of candidates that are tied or nearly so, with or without some that are further off."""
+    """Give means and noise of candidates that are tied or nearly so, with or without some that are further off."""
     for k, apart, further in product((3, 5, 8), (0.0, 0.3, 0.6, 1.0, 2.0), (0.0, 1.0, 2.0, 4.0)):
         off = (k - 1) // 2 if further else 0
         means = np.array([0.0] + [apart] * (k - 1 - off) + [apart + further] * off)
@@ -122,7 +128,7 @@ def hard_problems() -> Iterator[tuple[Floats, Floats]]:
 
 
 def worst(repeats: int) -> None:
-    """Print how often ours errs on the problem where it errs most."""
+    """Print how often our method errs on the problem where it errs most."""
     for limit in (6, 10, 30):
         rng, false, lost = np.random.default_rng(1), [], []
         for means, noise in hard_problems():
@@ -140,7 +146,7 @@ def worst(repeats: int) -> None:
 
 
 def counts(repeats: int) -> None:
-    """Print how often ours tells two equal candidates apart whose scores are counts of examples, as accuracies are."""
+    """Print how often our method distinguishes equal candidates whose scores are counts, as accuracies are."""
     for limit in (5, 10):
         rng, found = np.random.default_rng(2), []
         for noise in COUNT_NOISE:
@@ -153,15 +159,15 @@ def counts(repeats: int) -> None:
         print(f"limit {limit}: {shares}")
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table, the worst cases, or those of counts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--repeats", type=int, default=20_000)
-    parser.add_argument("--worst", type=int, metavar="REPEATS", help="look for where ours errs most instead")
+    parser.add_argument("--worst", type=int, metavar="REPEATS", help="look for where our method errs most instead")
     parser.add_argument(
         "--counts", type=int, metavar="REPEATS", help="two equal accuracies, by noise in examples, instead"
     )
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.worst:
         worst(options.worst)
     elif options.counts:

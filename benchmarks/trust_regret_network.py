@@ -1,11 +1,12 @@
-"""Article A's network trained in NumPy, some fifty times as fast as any framework trains one so small.
+"""Article A's network trained in NumPy, some fifty times as fast as a framework trains a network this small.
 
-Same initial weights, same batches, same updates as the training engine, so that the losses are the engine's up to
-rounding (`benchmarks.trust_regret` prints the difference): what is compared are searches, not engines, and thousands
-of trainings are needed for that.
+Initial weights, batches and updates are those of the training engine, so the losses agree with the engine's up to
+rounding (`benchmarks.trust_regret` prints the difference). The comparison is between searches, not engines, and needs
+thousands of trainings.
 """
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,19 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.datasets import Splits
+from pipeline.evaluation import DIVERGED_AT, Evaluation, Training
 from pipeline.models import builder
 
 Floats = NDArray[np.float32]
 Weights = list[Floats]
 
-_CALL = 50  # updates between two looks at the losses, as in the engine
-_DIVERGED_AT = 4.0  # times the start, as in the engine
-_START = 32  # examples
+_CALL = 50  # updates between two checks for divergence, as in the engine
+_START = 32  # examples whose losses make up the start, as in the engine
 
 
 @dataclass
 class Trained:
-    """What happened: batch losses, validation losses and the weights at the best of these, examples seen."""
+    """Batch losses, validation losses, the weights of the best validation, and how many examples were seen."""
 
     losses: list[float] = field(default_factory=list)
     val_losses: list[float] = field(default_factory=list)
@@ -36,12 +37,18 @@ class Trained:
 
     @property
     def final(self) -> float:
-        """Validation loss at the end; inf where it diverged."""
+        """The validation loss at the end; inf where the training diverged."""
         return np.inf if self.diverged or not np.isfinite(self.val_losses[-1]) else self.val_losses[-1]
 
 
 class Network:
-    """Flatten, Dense 128 relu, Dense out: softmax with cross-entropy, or linear with the squared error."""
+    """Flatten, Dense 128 relu, Dense out: softmax with cross-entropy, or linear with the squared error.
+
+    Attributes:
+        steps_per_epoch: updates in a pass over the training set.
+        examples: training examples seen in all trainings so far.
+
+    """
 
     def __init__(self, splits: Splits, batch_size: int, momentum: float = 0.9) -> None:
         offset, scale = (np.asarray(part, np.float32) for part in (splits.scaling.offset, splits.scaling.scale))
@@ -54,7 +61,35 @@ class Network:
         self._initial: dict[int, Weights] = {}
         self._batch_size, self._momentum = batch_size, momentum
         self.steps_per_epoch = -(-len(self._x) // batch_size)
-        self.examples = 0  # of all trainings
+        self.examples = 0
+
+    def ask(self, evaluations: Sequence[Evaluation]) -> Iterator[tuple[Evaluation, Training]]:
+        """Give each evaluation with its training as it finishes.
+
+        A training is validated once, at its end, since the searches look at the final loss only; a sweep never.
+        """
+        for evaluation in evaluations:
+            started = time.perf_counter()
+            rates = evaluation.curve(self.steps_per_epoch)
+            trained = self.train(
+                rates,
+                evaluation.seed,
+                validations=0 if evaluation.is_sweep else 1,
+                optimizer=evaluation.candidate.optimizer,
+            )
+            yield (
+                evaluation,
+                Training(
+                    rates=rates[: len(trained.losses)].astype(np.float32),
+                    losses=np.array(trained.losses, np.float32),
+                    history={"val_loss": trained.val_losses},
+                    steps_per_epoch=self.steps_per_epoch,
+                    validation_steps=len(rates),
+                    diverged="diverged" if trained.diverged else "",
+                    seconds=time.perf_counter() - started,
+                    examples=trained.examples,
+                ),
+            )
 
     def train(
         self,
@@ -66,7 +101,17 @@ class Network:
         start: Weights | None = None,
         stop: Callable[[int, float], bool] = lambda done, val_loss: False,
     ) -> Trained:
-        """Train once; `start` are weights to go on from, `stop` is asked after each validation."""
+        """Train once from the initial weights of a seed.
+
+        Args:
+            rates: one for each update.
+            seed: fixes the initial weights and the order of the examples.
+            validations: in how many equal parts the training is validated; 0 for none.
+            optimizer: "sgd", with momentum, or "adam".
+            start: weights to go on from, in place of the seed's.
+            stop: called after each validation with their number and the loss; the training ends where it returns True.
+
+        """
         weights = [part.copy() for part in start or self._initialised(seed)]
         update = _UPDATES[optimizer](weights, self._momentum)
         trained, per_part = Trained(), len(rates) // max(validations, 1)
@@ -97,7 +142,7 @@ class Network:
         if not np.isfinite(recent).all():
             return True
         start = np.median(trained.losses[:_CALL][: -(-_START // self._batch_size)])
-        return bool(first and np.median(recent) > _DIVERGED_AT * min(start, 1000.0 * trained.losses[0]))
+        return bool(first and np.median(recent) > DIVERGED_AT * min(start, 1000.0 * trained.losses[0]))
 
     def _batches(self, seed: int, updates: int) -> list[NDArray[np.int64]]:
         batches: list[NDArray[np.int64]] = []

@@ -44,7 +44,7 @@ def text_of(value: Value) -> str:
 
 
 def searched(parameter: Parameter) -> str:
-    """Return where a search looks, in words."""
+    """Return the range that a search covers, in words."""
     space = parameter.search
     if space is None:
         return ""
@@ -62,7 +62,7 @@ def scheme_row(name: str, scheme: Scheme) -> tuple[str, ...]:
 
 
 def parameter_rows() -> list[tuple[str, ...]]:
-    """Return the cells of each parameter, once for all schemes in which it means and accepts the same."""
+    """Return the cells of each parameter; schemes in which it means and accepts the same share a row."""
     users: dict[Parameter, list[str]] = {parameter: ["all"] for parameter in COMMON}
     for name, scheme in SCHEMES.items():
         for parameter in scheme.parameters:
@@ -89,7 +89,7 @@ def tables() -> str:
 
 
 def drawn_rates(name: str) -> Array:
-    """Return the curve to draw; for the reactive scheme, what a made-up history of losses makes of it."""
+    """Return the curve to draw; for the reactive scheme, as an invented history of losses rewrites it."""
     params = DRAWN.get(name, {})
     rates = curve(name, steps=STEPS, steps_per_epoch=STEPS_PER_EPOCH, initial_lr=1.0, params=params)
     rewrite = rewriter(name, params)

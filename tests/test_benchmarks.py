@@ -1,0 +1,212 @@
+"""Each benchmark in its smallest form: that it runs and prints its table. What it measures is for the reports."""
+
+import json
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import (
+    memory,
+    overhead,
+    performance,
+    performance_settings,
+    precision,
+    range_test,
+    range_test_peers,
+    search_speed,
+    search_tools,
+    trust,
+    trust_methods,
+    trust_regret,
+)
+from benchmarks.range_test_problems import PROBLEMS, Problem, build_of, splits_of
+from pipeline.training import examples
+
+SMALL = ["--data", "digits", "--model", "mlp", "--epochs", "1"]
+ONCE = ["--trials", "1", "--rounds", "1"]
+
+Printed = pytest.CaptureFixture[str]
+
+
+def needs(package: str, requirements: str) -> None:
+    """Skip where a peer is not installed."""
+    if find_spec(package) is None:
+        pytest.skip(f"{package} is not installed; benchmarks/{requirements} lists the environment that has it")
+
+
+def rows(printed: str) -> list[list[str]]:
+    """Return the cells of the tables in Markdown, without their heads."""
+    lines = [line.strip("| ").split(" | ") for line in printed.splitlines() if line.startswith("|")]
+    return [cells for cells, below in zip(lines, [*lines[1:], [""]], strict=True) if "---" not in cells[0] + below[0]]
+
+
+class TestPerformance:
+    def test_compares_the_forms_of_each_row(self, capsys: Printed) -> None:
+        """Every form has a time, and every one but the first a ratio to it."""
+        performance.main(["article-a", "trials-mlp", "--data", "mnist-5k", "--examples", "500", *ONCE])
+        found = rows(capsys.readouterr().out)
+        forms = ["plain fit", "ours", "loop by hand", "loop by hand, XLA", "plain fit", "ours"]
+        assert [cells[1] for cells in found] == forms
+        assert all(float(cells[2]) > 0 for cells in found)
+
+    @pytest.mark.slow
+    def test_measures_a_setting_in_a_process_of_its_own(self, capsys: Printed) -> None:
+        """A process measures the engine as it is, with which settings are compared."""
+        performance_settings.main(["as it is", "--rounds", "1", "--updates", "2", "1"])
+        ((name, *cells),) = rows(capsys.readouterr().out)
+        assert name == "as it is"
+        assert all(cell.endswith("1.00 (1.00 to 1.00)") for cell in cells)
+
+    @pytest.mark.parametrize("name", [name for name in performance_settings.SETTINGS if "threads" not in name])
+    def test_settings_change_what_they_name(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A setting finds what it replaces; what it replaced is put back."""
+        monkeypatch.setattr(performance_settings, "setattr", monkeypatch.setattr, raising=False)
+        performance_settings.SETTINGS[name]()
+
+    def test_passes_batches_one_by_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The feed that the engine's is compared with trains too."""
+        monkeypatch.setattr(examples, "MemoryFeed", performance_settings.Passing)
+        found = performance_settings.measured({"mlp": 2, "cnn": 1})
+        assert all(milliseconds > 0 for milliseconds in found.values())
+
+    def test_compares_precisions_in_pairs(self, capsys: Printed) -> None:
+        """The difference of the losses comes with its interval."""
+        precision.main([*SMALL, "--seeds", "2"])
+        assert re.search(r"bfloat16 - float32: \S+ \(95% interval", capsys.readouterr().out)
+
+
+class TestOverhead:
+    @pytest.mark.slow
+    def test_of_a_stage(self, capsys: Printed) -> None:
+        """What is not computing is overhead; with everything to reuse it is less."""
+        overhead.main(["chain", "--runs", "1", "--stage", "prepare", "--data", "digits"])
+        found = re.search(
+            r"cold: \S+ s, of which computing 0.0 s, overhead (\S+) s; cached: (\S+) s", capsys.readouterr().out
+        )
+        assert found is not None
+        assert float(found[1]) > float(found[2])
+
+    def test_of_logging(self, capsys: Printed) -> None:
+        """A pair is timed; the store is made elsewhere and goes again."""
+        before = Path.cwd()
+        overhead.main(["logging", *SMALL, "--pairs", "1"])
+        assert "in the logging call" in capsys.readouterr().out
+        assert Path.cwd() == before
+
+
+class TestMemory:
+    @pytest.mark.slow
+    def test_measures_in_a_process_of_its_own(self, tmp_path: Path, capsys: Printed) -> None:
+        """A source has its peak memory; with a factor of 1 there is one size."""
+        memory.main(["--mib", "1", "--factor", "1", "--folder", str(tmp_path), "--sources", "mapped .npy"])
+        assert re.search(r"mapped .npy +\d+ +\d+", capsys.readouterr().out)
+
+    def test_trains_on_every_source(self, tmp_path: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+        """All sources hold the same training images."""
+        memory.write(tmp_path, 1_000)
+        monkeypatch.chdir(tmp_path)
+        for kind in memory.KINDS:
+            memory.measure(kind, epochs=1)
+        found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert len({each["digest"] for each in found[:3]}) == 1
+        assert all(np.isfinite(each["loss"]) for each in found)
+
+
+class TestRangeTest:
+    def test_judges_ours_by_whole_trainings(self, tmp_path: Path, capsys: Printed) -> None:
+        """Three forms of ours are judged; a second call trains nothing and prints the same."""
+        asked = ["digits mlp, SGD", "--repeats", "1", "--epochs", "1", "--schemes", "cosine", "--folder", str(tmp_path)]
+        range_test.main(asked)
+        first = rows(capsys.readouterr().out)
+        assert [cells[0] for cells in first[:3]] == ["ours, one seed", "ours", "ours, refined"]
+        range_test.main(asked)
+        assert rows(capsys.readouterr().out) == first
+
+    @pytest.mark.parametrize(
+        "problem", [p for p in PROBLEMS[4:] if p.optimizer == "sgd"], ids=lambda problem: problem.name
+    )
+    def test_problems_can_be_built(self, problem: Problem) -> None:
+        """The network takes the problem's data."""
+        splits = splits_of(problem)
+        outputs = build_of(problem, splits)()(splits.x_train[:2].astype(np.float32))
+        assert outputs.shape == (2, splits.num_outputs)
+
+    @pytest.mark.parametrize(
+        ("package", "style"), [("fastai", "fastai"), ("lightning", "lightning"), ("keras_lr_finder", "keras")]
+    )
+    def test_peers_read_a_sweep(self, package: str, style: str) -> None:
+        """Each library answers a sweep of its own kind."""
+        needs(package, "peers_range_test.txt")
+        rates = np.geomspace(1e-5, 1.0, 100)
+        losses = 2.3 - 2 / (1 + (0.05 / rates) ** 2) + (rates > 0.3) * 20 * rates
+        curve = {"style": style, "rates": rates.tolist(), "losses": losses.tolist(), "steps_per_epoch": 20}
+        for library in range_test_peers.STYLES[style]:
+            assert all(answer["updates"] > 0 for answer in library(curve).values())
+
+
+class TestSearchSpeed:
+    @pytest.mark.slow
+    def test_measures_searches_from_a_cold_start(self, tmp_path: Path, capsys: Printed) -> None:
+        """Ours is stopped at its limit; the peer has a row too."""
+        asked = [*SMALL, "--seeds", "1", "--own-limit", "1", "--folder", str(tmp_path), "--tools", "ours", "optuna_tpe"]
+        search_speed.main([*asked, "--limit", "60"])
+        ours, peer = rows(capsys.readouterr().out)
+        assert ours[1] == "> 1"
+        assert peer[0] == search_speed.TITLES["optuna_tpe"]
+
+    @pytest.mark.parametrize("tool", search_tools.TOOLS)
+    def test_tools_end_at_the_target(self, tool: str, tmp_path: Path) -> None:
+        """A target that the first training reaches ends the search, and is in the log."""
+        if tool in ("hyperband", "random_search"):
+            needs("keras_tuner", "peers_search.txt")
+        log = tmp_path / "log.jsonl"
+        with pytest.raises(SystemExit):
+            search_tools.main([tool, *SMALL, "--target", "1000", "--log", str(log)])
+        began, reached = map(json.loads, log.read_text().splitlines())
+        assert "val_loss" not in began
+        assert reached["val_loss"] < 1000
+
+
+class TestTrust:
+    def test_counts_verdicts_whose_truth_is_known(self, tmp_path: Path, capsys: Printed) -> None:
+        """Every surface and the trainings on digits have a line for each limit."""
+        kept = tmp_path / "kept.npz"
+        np.savez(kept, allow_pickle=False, **dict.fromkeys(trust.CANDIDATES, np.linspace(0.1, 0.2, 10)))
+        trust.main(["--repeats", "1", "--digits-repeats", "1", "--digits-seeds", "10", "--remembered", str(kept)])
+        found = rows(capsys.readouterr().out)
+        assert len(found) == (len(list(trust.surfaces())) + 1) * len(trust.LIMITS)
+
+    def test_trains_on_digits_once(self, tmp_path: Path) -> None:
+        """The losses are kept, and trained again only where more seeds are asked for."""
+        kept = tmp_path / "kept.npz"
+        first = trust.losses_on_digits(kept, 1)
+        written = kept.stat().st_mtime_ns
+        assert trust.losses_on_digits(kept, 1) == first
+        assert kept.stat().st_mtime_ns == written
+
+    @pytest.mark.parametrize(
+        ("asked", "said"),
+        [("--repeats", "ours: the same, step by step"), ("--worst", "limit 30, 300 problems"), ("--counts", "at 0.25")],
+    )
+    def test_compares_methods(self, asked: str, said: str, capsys: Printed) -> None:
+        """The table, the worst cases and those of counts are printed."""
+        trust_methods.main([asked, "20"])
+        assert said in capsys.readouterr().out
+
+    @pytest.mark.parametrize(
+        "methods",
+        [["ours", "Optuna TPE", "range test refined, cosine"], ["ours", "KerasTuner Hyperband"]],
+        ids=", ".join,
+    )
+    def test_measures_regret(self, methods: list[str], tmp_path: Path, capsys: Printed) -> None:
+        """Every answer is judged against the best of the grid, and the network agrees with the engine."""
+        if "KerasTuner Hyperband" in methods:
+            needs("keras_tuner", "peers_search.txt")
+        asked = ["digits", "--repeats", "1", "--epochs", "1", "--folder", str(tmp_path)]
+        trust_regret.main([*asked, "--methods", *methods])
+        printed = capsys.readouterr().out
+        assert all(re.fullmatch(r"-?\d+\.\d% \(-?\d+\.\d%\)", cell) for cell in rows(printed)[0][1:-1])
+        assert float(re.findall(r"differ by (\S+),", printed)[0]) < 1e-4
