@@ -4,7 +4,7 @@ Each sweep trains a small network on real images while the rate grows exponentia
 true loss of every batch. With `--grid` (a quarter of an hour) whole trainings at each rate of a grid also measure which
 rates are good to start with. Run from the project's root, in its environment:
 
-    python scripts/record_sweeps.py [--grid] [NAME ...]
+    python -m scripts.record_sweeps [--grid] [NAME ...]
 """
 
 import csv

@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Iterator
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -23,12 +25,21 @@ from benchmarks import (
     trust_regret,
 )
 from benchmarks.range_test_problems import PROBLEMS, Problem, build_of, splits_of
+from pipeline import datasets
 from pipeline.training import examples
 
 SMALL = ["--data", "digits", "--model", "mlp", "--epochs", "1"]
 ONCE = ["--trials", "1", "--rounds", "1"]
 
 Printed = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loaded_once() -> Iterator[None]:
+    """Load each data set once for all benchmarks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets, "load", cache(datasets.load))
+        yield
 
 
 def needs(package: str, requirements: str) -> None:
