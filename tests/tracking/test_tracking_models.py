@@ -93,6 +93,9 @@ def test_a_users_own_layers_are_found_wherever_the_model_is_loaded(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a fresh process in another folder, which cannot import the module, nor what that imports."""
+    registered = keras.saving.get_custom_objects()  # MLflow stores all of them, those of other tests too
+    for name in list(registered):
+        monkeypatch.delitem(registered, name)
     code, elsewhere = tmp_path / "code", tmp_path / "elsewhere"
     code.mkdir()
     elsewhere.mkdir()
