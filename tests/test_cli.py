@@ -80,6 +80,20 @@ def test_wrong_input_to_the_real_command(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_file_beside_the_command_replaces_no_installed_package(tmp_path: Path) -> None:
+    """A user's folder may hold a file with the name of a package that the project uses."""
+    (tmp_path / "pydantic.py").write_text("raise RuntimeError\n", encoding="utf-8")
+    ended = subprocess.run(
+        [sys.executable, "-m", "pipeline", "--help"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in cli.COMMANDS)])
 def test_help_is_printed(arguments: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Code 0, with every stage, or every option with its default."""
