@@ -43,8 +43,8 @@ def run(context: Context[TrainOptions]) -> TrainResult:
     context.status.begin("logging the model")
     modules = user_code.local_modules(options.model) if user_code.is_function(options.model) else []
     model_uri = log_model(serving, named(head(upstream.splits.x_train, 5)), modules)
-    losses = {one.seed: training.loss_by(options.judged_by) for one, training in zip(asked, trainings, strict=True)}
-    comparable = {**upstream.prepare.digests, **trainer.executor.objective(winner), "by": options.objective}
+    losses = {score.seed: score.val_loss for score in scores}  # whatever the objective, so that all models compare
+    comparable = {**upstream.prepare.digests, **trainer.executor.objective(winner)}
     registered, champion = register(model_uri, upstream.prepare.data, Scores(comparable, losses))
     return TrainResult(
         test_loss=means["test_loss"],

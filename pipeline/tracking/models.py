@@ -33,10 +33,10 @@ class Scores:
     """What a model is compared by.
 
     Attributes:
-        comparable: what must be the same for losses to be compared: the digests of the split data, the loss and the
-            objective. Two networks with the same loss on the same validation set compare; a loss with penalties of the
-            network's own compares with that network's only.
-        losses: the objective at the end of the training of each seed; less is better.
+        comparable: what must be the same for losses to be compared: the digests of the split data and the loss. Two
+            networks with the same loss on the same validation set compare; a loss with penalties of the network's own
+            compares with that network's only.
+        losses: the validation loss at the end of the training of each seed.
 
     """
 

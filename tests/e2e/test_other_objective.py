@@ -55,3 +55,15 @@ def test_a_search_for_the_highest_of_a_user_s_metric(tmp_path: Path) -> None:
     trials = pd.read_csv(project.artifacts(search) / "trials.csv")
     first, *_ = project.runs("trial", search.info.run_id)
     assert trials["val_margin"][0] == pytest.approx(first.data.metrics["val_margin"])
+
+
+def test_models_of_different_objectives_compete_by_validation_loss(tmp_path: Path) -> None:
+    """The champion's losses and the challenger's are paired by seed, whatever each was judged by."""
+    project = Project.copied_to(tmp_path)
+    project.pipeline("train", scheme="constant", initial_lr=0.05, seeds=2)
+    project.pipeline("train", scheme="constant", initial_lr=0.05, seeds=2, objective="val_accuracy")
+    stages = [run for run in project.runs("train") if "mlflow.parentRunId" not in run.data.tags]
+    texts = [(project.artifacts(run) / "result.json").read_text(encoding="utf-8") for run in stages]
+    champions = [json.loads(text)["champion"] for text in texts]
+    assert sorted(reason[:14] for reason in champions) == ["there was no c", "version 1 stay"]
+    assert any("the gain over it is 0 (95% interval 0 to 0) on 2 paired seeds" in reason for reason in champions)
