@@ -38,9 +38,9 @@ reproduce: $(READY) ## Run the two articles' experiments; ARGS="--data mnist" fo
 ui: $(READY) ## Open the runs in the MLflow UI, on this machine only
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/mlflow ui --host 127.0.0.1 $(ARGS)
 
-# Two at a time: many tests only wait for processes that they start.
+# Two files at a time: many tests only wait for processes that they start, and those of a file share what they set up.
 test: $(READY) ## Run every test
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(READY) ## Check style, types and layers
 	$(BIN)/ruff check .
