@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from pipeline import config, datasets
-from pipeline.articles.splitting import refuse_unusable
+from pipeline.articles.experiment import refuse_unusable
 from pipeline.articles.table import searches
 from pipeline.config import PrepareOptions, ReproduceOptions, SearchOptions, TrainOptions
 from pipeline.console import Status, native_messages_hidden

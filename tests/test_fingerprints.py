@@ -34,7 +34,7 @@ EDITS: dict[str, tuple[set[str], bool]] = {
     "pipeline/__init__.py": (set(STAGES), True),
     "pipeline/results.py": (set(STAGES) - {"prepare"}, False),
     "pipeline/search/plan.py": ({"search"}, False),
-    "pipeline/range_test/curves.py": ({"range_test"}, False),
+    "pipeline/range_test/landmarks.py": ({"range_test"}, False),
     "pipeline/statistics/intervals.py": ({"search", "report", "reproduce"}, False),
     "pipeline/reporting/style.py": ({*TRAINING, "report"}, False),
     "pipeline/reporting/report.css": ({"report", "reproduce"}, False),

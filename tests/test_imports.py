@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 HELP = "from pipeline.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    pass"
 PURE = (
     "import pipeline.schedules, pipeline.range_test, pipeline.statistics, pipeline.config, pipeline.results, "
-    "pipeline.evaluation, pipeline.articles.judging, pipeline.articles.table, pipeline.articles.splitting"
+    "pipeline.evaluation, pipeline.articles.judging, pipeline.articles.table, pipeline.articles.experiment"
 )
 
 

@@ -5,6 +5,7 @@ file. Everything a user can get wrong ends in one `InputError`. pandas, scikit-l
 where they are used, so importing this package is cheap.
 """
 
+from pipeline.datasets.array_files import file_digest
 from pipeline.datasets.arrays import (
     Inputs,
     InputShape,
@@ -18,7 +19,6 @@ from pipeline.datasets.arrays import (
     named,
 )
 from pipeline.datasets.large import Rows, blocks, head
-from pipeline.datasets.npy import file_digest
 from pipeline.datasets.sources import load, source_digest
 from pipeline.datasets.splits import split
 from pipeline.datasets.storage import digests, load_splits, save

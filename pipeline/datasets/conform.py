@@ -4,12 +4,15 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from pipeline.datasets.arrays import Array, Inputs, Raw, pack
-from pipeline.datasets.checks import (
+from pipeline.datasets.arrays import (
+    Array,
+    Inputs,
+    Raw,
     are_bytes,
     check_inputs,
     finite_float32,
     label_kind,
+    pack,
     plain_labels,
     plain_weights,
 )

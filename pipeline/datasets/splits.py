@@ -4,8 +4,7 @@ import math
 
 import numpy as np
 
-from pipeline.datasets.arrays import Array, Index, Inputs, Raw, RowNumbers, Scaling, Scalings, Splits
-from pipeline.datasets.checks import label_kind
+from pipeline.datasets.arrays import Array, Index, Inputs, Raw, RowNumbers, Scaling, Scalings, Splits, label_kind
 from pipeline.datasets.conform import conform
 from pipeline.datasets.large import blocks, take
 from pipeline.datasets.streams import Stream

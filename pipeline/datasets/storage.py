@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from pipeline.datasets.arrays import Array, Index, Inputs, Raw, Scalings, Splits
-from pipeline.datasets.checks import plain_labels
+from pipeline.datasets.array_files import open_npz
+from pipeline.datasets.arrays import Array, Index, Inputs, Raw, Scalings, Splits, plain_labels
 from pipeline.datasets.large import Rows, as_inputs, blocks, with_channels
-from pipeline.datasets.npy import open_npz
 from pipeline.datasets.sources import read
 from pipeline.datasets.splits import assemble
 from pipeline.datasets.streams import Reader, Stream

@@ -6,8 +6,19 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.range_test.curves import Curve, cut, divergence, middle, smooth, start_updates
-from pipeline.range_test.landmarks import METHODS, Landmarks, consensus, read_landmarks, suggestion_of_one_seed
+from pipeline.range_test.landmarks import (
+    METHODS,
+    Curve,
+    Landmarks,
+    consensus,
+    cut,
+    divergence,
+    middle,
+    read_landmarks,
+    smooth,
+    start_updates,
+    suggestion_of_one_seed,
+)
 from pipeline.schedules import Array
 
 Edge = Literal["low", "high"]

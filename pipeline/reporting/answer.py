@@ -9,8 +9,7 @@ import numpy as np
 from pipeline.evaluation import setting_prefix
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.reporting import wording
-from pipeline.reporting.board import entries
-from pipeline.reporting.report_inputs import Report
+from pipeline.reporting.report_inputs import Report, entries
 from pipeline.results import Baseline, Interval, SearchResult, Transfer
 from pipeline.statistics import mean_interval
 

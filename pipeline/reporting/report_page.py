@@ -9,11 +9,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from pipeline.evaluation import setting_prefix
-from pipeline.reporting import board, range_test_figures, search_figures, style, svg, training_figures, wording
+from pipeline.reporting import range_test_figures, report_inputs, search_figures, style, training_figures, wording
 from pipeline.reporting.answer import compose, transferred
 from pipeline.reporting.report_inputs import Report
-from pipeline.reporting.style import Marks
-from pipeline.reporting.svg import Drawing
+from pipeline.reporting.style import Drawing, Marks
 
 _Planned = Iterator[tuple[str, str, Callable[[float], Figure]]]
 """Figures as the name, the description and the function that draws one at a width."""
@@ -50,7 +49,7 @@ def render(report: Report) -> str:
     return environment.get_template("report.html.j2").render(
         report=report,
         answer=compose(report),
-        board=board.entries(report.search) if report.search else (),
+        board=report_inputs.entries(report.search) if report.search else (),
         drawings=_draw(report),
         transferred=transferred(report.search) if report.search else [],
         sections=_sections(report),
@@ -100,7 +99,7 @@ def _draw(report: Report) -> dict[str, Drawing]:
     """Draw every figure that `report` has data for; the names are those that the template uses."""
     marks = style.marks(_schemes(report))
     planned = (*_range_test(report), *_refinement(report), *_curves(report, marks), *_search(report, marks))
-    return {name: svg.drawing(name, description, make) for name, description, make in planned}
+    return {name: style.drawing(name, description, make) for name, description, make in planned}
 
 
 def _range_test(report: Report) -> _Planned:

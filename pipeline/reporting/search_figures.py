@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.evaluation import setting_prefix
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.reporting import style, wording
-from pipeline.reporting.board import Entry, entries
+from pipeline.reporting.report_inputs import Entry, entries
 from pipeline.reporting.style import GRID, INK, MUTED, TEXT, WIDE, Mark, Marks
 from pipeline.results import Basin, SearchResult
 from pipeline.schedules import Array

@@ -6,7 +6,7 @@ the highest rate of the others.
 
 from dataclasses import replace
 
-from pipeline.schedules import cycles, decays, plateau
+from pipeline.schedules import cycles, decays
 from pipeline.schedules import scheme as shared
 from pipeline.schedules.parameters import Float, Int, Parameter, Value
 from pipeline.schedules.scheme import Scheme, factors_fit_milestones, milestones_increase, room_for_last_phase
@@ -217,7 +217,7 @@ SCHEMES: dict[str, Scheme] = {
         ),
         Scheme(
             "reduce_on_plateau",
-            plateau.start_constant,
+            decays.start_constant,
             3,
             "a drop when the validation loss stops falling",
             (
@@ -231,7 +231,7 @@ SCHEMES: dict[str, Scheme] = {
                 replace(shared.UNIT, choices=("fraction", "epoch")),
             ),
             searchable=False,
-            rewrite=plateau.rewrite,
+            rewrite=decays.rewrite,
         ),
     )
 }

@@ -5,11 +5,10 @@ scheme (`allocation`). The best of these and the constant-rate baselines are the
 has used (`confirmation`).
 """
 
-from pipeline.search.basins import BASIN_RUNS
-from pipeline.search.conducting import conduct
+from pipeline.search.choice import BASIN_RUNS
+from pipeline.search.conducting import FACTORS, conduct
 from pipeline.search.confirmation import BASELINES
 from pipeline.search.plan import CONFIRM_SEED, Evaluate, Outcome, Plan, Trial, budgets
-from pipeline.search.transfer import FACTORS
 
 __all__ = [
     "BASELINES",

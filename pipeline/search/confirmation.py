@@ -13,8 +13,7 @@ from pipeline.evaluation import Candidate, Evaluation
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.results import Baseline, Basin, Interval, LeaderboardRow
 from pipeline.schedules import SCHEMES
-from pipeline.search.basins import measure_basins, measure_noise
-from pipeline.search.choice import Evidence, choose, explain
+from pipeline.search.choice import Evidence, choose, explain, measure_basins, measure_noise
 from pipeline.search.plan import Evaluate, Outcome, Trial
 
 BASELINES = {"Adam at 0.001": ("adam", 0.001), "SGD at 0.01": ("sgd", 0.01)}

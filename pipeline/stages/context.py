@@ -1,12 +1,16 @@
-"""The inputs of a stage: its options, the earlier stages, and the run to write to."""
+"""The surroundings of a stage: its options, the earlier stages, the run to write to, command and machine."""
 
+import os
+import platform
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from pipeline.config import PrepareOptions
+from pipeline.config import RUN_CONTROL, PrepareOptions
 from pipeline.console import Status
 from pipeline.datasets import PrepareResult, Splits, load_splits
 from pipeline.fingerprints import model_digest
@@ -87,3 +91,26 @@ def inputs(options: PrepareOptions, runs: Mapping[str, Finished]) -> dict[str, s
     """Return the digests of the prepared data and of the user's model, where there are any."""
     data = PrepareResult.model_validate_json(runs["prepare"].result).digests if "prepare" in runs else {}
     return {**data, "model": model_digest(getattr(options, "model", ""))}
+
+
+_PACKAGES = ("tensorflow", "keras", "optuna", "mlflow", "scikit-learn", "numpy", "pandas")
+
+
+def environment() -> dict[str, str]:
+    """Return the version of each package, and the machine."""
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"
+    return {"Python": platform.python_version(), **{name: version(name) for name in _PACKAGES}, "machine": machine}
+
+
+def command(options: PrepareOptions, entry_point: str = "main") -> str:
+    """Return the command that produces the same page, with every option that differs from its default."""
+    default = type(options)()
+    given = options.model_dump(exclude=set(RUN_CONTROL))
+    changed = {name: _text(value) for name, value in given.items() if value != getattr(default, name)}
+    entry = [] if entry_point == "main" else ["-e", entry_point]
+    parameters = (part for name, value in changed.items() for part in ("-P", f"{name}={value}"))
+    return shlex.join(["mlflow", "run", ".", *entry, "--env-manager", "local", *parameters])
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

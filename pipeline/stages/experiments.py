@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline import datasets
-from pipeline.articles.experiment import Article, Experiment, ExperimentResult
-from pipeline.articles.splitting import split_as_articles
+from pipeline.articles.experiment import Article, Experiment, ExperimentResult, split_as_articles
 from pipeline.config import RangeTestOptions, ReproduceOptions
 from pipeline.datasets import Raw, Splits
 from pipeline.evaluation import Candidate, Evaluation, Training, answers

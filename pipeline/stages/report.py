@@ -12,8 +12,7 @@ from pipeline.reporting.answer import compose
 from pipeline.reporting.report_inputs import Report, read_sweep
 from pipeline.reporting.training_figures import NamedTraining, Role, loss_curves, lr_curves
 from pipeline.results import RangeTestResult, ReportResult, SearchResult
-from pipeline.stages.context import REPORTS, Context
-from pipeline.stages.provenance import command, environment
+from pipeline.stages.context import REPORTS, Context, command, environment
 from pipeline.tracking.trainings import read_evaluation, read_training
 
 REPORT = "report.html"

@@ -8,21 +8,19 @@ from zlib import crc32
 import numpy as np
 
 from pipeline import datasets
-from pipeline.articles.experiment import PUBLISHED_EXAMPLES, ClaimResult, Experiment, ReproduceResult
+from pipeline.articles.experiment import PUBLISHED_EXAMPLES, ClaimResult, Experiment, ReproduceResult, as_published
 from pipeline.articles.judging import Judgement, judge, loss_difference
-from pipeline.articles.splitting import as_published
 from pipeline.articles.table import chosen, epochs_of, printed_rates, seeds_of
 from pipeline.config import ReproduceOptions
 from pipeline.datasets import Raw
 from pipeline.reporting import articles_page
-from pipeline.reporting.article_figures import Panel
+from pipeline.reporting.articles_page import Panel
 from pipeline.reporting.report_inputs import Sweep, read_sweep
 from pipeline.reporting.style import WIDE
 from pipeline.results import RangeTestResult, SeedScore
 from pipeline.schedules import Array, curve
-from pipeline.stages.context import Context
+from pipeline.stages.context import Context, command, environment
 from pipeline.stages.experiments import Conducted, Laboratory
-from pipeline.stages.provenance import command, environment
 from pipeline.statistics import mean_interval
 from pipeline.tracking.integrity import write_text
 

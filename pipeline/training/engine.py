@@ -18,11 +18,10 @@ from pipeline.evaluation import DIVERGED_AT, Training
 from pipeline.models import Builder
 from pipeline.training import keras_internals
 from pipeline.training.callbacks import Reorder, Rewrite, Rewriter, Validate, Watch
-from pipeline.training.compilation import Compile, check_callbacks, compiled_for
+from pipeline.training.compilation import Compile, Program, check_callbacks, compiled_for
 from pipeline.training.examples import Examples, users_errors, weighted
 from pipeline.training.feed import UPDATES_PER_CALL, BatchOrder, Feed
 from pipeline.training.network import Network, assign
-from pipeline.training.program import Program
 
 
 class Source(Protocol):

@@ -1,20 +1,32 @@
-"""The data of trainings: one copy, however many engines use it."""
+"""The data of trainings: one copy, however many engines use it, in memory or read from disk batch by batch."""
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property, partial
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from pipeline.datasets import Inputs, Rows, Splits, head
+from pipeline.datasets import Inputs, Rows, Splits, blocks, head
 from pipeline.errors import InputError
-from pipeline.training.disk import DiskFeed, Windows, evaluation_from_disk, gathered
-from pipeline.training.feed import BatchOrder, Feed, MemoryFeed, evaluation_batches, parts, scaled
+from pipeline.training.feed import (
+    UPDATES_PER_CALL,
+    BatchOrder,
+    Feed,
+    MemoryFeed,
+    Step,
+    Updates,
+    evaluation_batches,
+    evaluation_length,
+    made_ready,
+    parts,
+    scaled,
+)
 
 
 class Examples:
@@ -80,3 +92,119 @@ def users_errors() -> Iterator[None]:
         if wrapped is None:
             raise
         raise InputError(wrapped[1]) from error
+
+
+WINDOW_BYTES = 64 * 2**20
+"""Size of the windows within which a data set read in passes is shuffled; about as much is in memory at a time."""
+
+Batch = tuple[NDArray[Any], ...]
+
+
+def evaluation_from_disk(given: tuple[Any, ...], scaling: Any) -> tf.data.Dataset:
+    """Return examples in their own order, read as they are needed."""
+    length, count = evaluation_length(given[0].shape[1:]), len(given[1])
+    return _generated(lambda: (batch for batch, _ in _grouped(given, length)), given, scaling, -(-count // length))
+
+
+class DiskFeed:
+    """Batches that Python reads when they are needed: `batches(seed, start, stop)` yields those of these updates."""
+
+    steps_per_execution = UPDATES_PER_CALL
+
+    def __init__(
+        self, given: tuple[Any, ...], scaling: Any, batches: Callable[[int, int, int], Iterator[Batch]]
+    ) -> None:
+        self._given, self._scaling, self._batches = given, scaling, batches
+        self._arranged = (0, 0, 0)
+
+    def arrange(self, seed: int, start: int, stop: int) -> None:
+        """Lay out the batches of updates `start` to `stop`; takes effect when the data set is next iterated."""
+        self._arranged = (seed, start, stop)
+
+    def dataset(self, updates: int) -> tf.data.Dataset:
+        """Return the next `updates` batches."""
+        return _generated(lambda: self._batches(*self._arranged), self._given, self._scaling, updates)
+
+    def repeating(self, updates: Updates) -> Step:
+        """Return the step of one update, since Keras passes on one batch after the other."""
+        return updates.recorded_update
+
+
+def gathered(given: tuple[Any, ...], order: BatchOrder, seed: int, start: int, stop: int) -> Iterator[Batch]:
+    """Yield the same batches as are gathered from data in memory."""
+    indices, ends = order.indices(seed, start, stop)
+    for first, last in pairwise(ends):
+        yield tuple(part[indices[first:last]] for part in given)
+
+
+class Windows:
+    """Batches of a stream, shuffled within windows, without a gap or a new pass between the parts of a training.
+
+    Every epoch is one pass, with every example once. Seed and epoch fix the order within each window. The examples left
+    at its end, too few for a batch, begin the next one.
+    """
+
+    def __init__(self, given: tuple[Any, ...], batch_size: int) -> None:
+        self._parts, self._batch_size = given, batch_size
+        example = int(np.prod(given[0].shape[1:])) * given[0].dtype.itemsize
+        self._window = max(WINDOW_BYTES // example, batch_size)
+        self._at: tuple[int, int] | None = None
+        self._running: Iterator[Batch] = iter(())
+
+    def __call__(self, seed: int, start: int, stop: int) -> Iterator[Batch]:
+        """Yield the batches of updates `start` to `stop`, going on with the pass where the last call ended."""
+        if (seed, start) != self._at:
+            self._running = islice(self._training(seed), start, None)
+        self._at = (seed, stop)
+        return islice(self._running, stop - start)
+
+    def _training(self, seed: int) -> Iterator[Batch]:
+        epoch = 0
+        while True:
+            yield from self._epoch(np.random.default_rng((seed, epoch)))
+            epoch += 1
+
+    def _epoch(self, random: np.random.Generator) -> Iterator[Batch]:
+        kept: Batch = ()
+        for window, last in _grouped(self._parts, self._window):
+            order = random.permutation(len(window[0]))
+            shuffled = [part[order] for part in window]
+            joined = [np.concatenate(both) for both in zip(kept, shuffled, strict=True)] if kept else shuffled
+            length = len(joined[0])
+            whole = length if last else length - length % self._batch_size
+            for first in range(0, whole, self._batch_size):
+                yield tuple(part[first : min(first + self._batch_size, whole)] for part in joined)
+            kept = tuple(part[whole:] for part in joined)
+
+
+def _generated(
+    batches: Callable[[], Iterator[Batch]], given: tuple[Any, ...], scaling: Any, count: int
+) -> tf.data.Dataset:
+    """Return the `count` batches that Python yields as a data set, read ahead while the network trains, and scaled."""
+    signature = tuple(tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in given)
+    raw = tf.data.Dataset.from_generator(batches, output_signature=signature)
+    known = raw.apply(tf.data.experimental.assert_cardinality(count))  # without it Keras warns that data ran out
+    return made_ready(known, scaling)
+
+
+def _grouped(given: tuple[Any, ...], count: int) -> Iterator[tuple[Batch, bool]]:
+    """Regroup a pass into groups of `count` examples, each with whether it is the last one, which may be smaller."""
+    x, *rest = given
+    position = 0
+    for inputs, last in _regrouped(blocks(x), count):
+        yield (inputs, *(part[position : position + len(inputs)] for part in rest)), last
+        position += len(inputs)
+
+
+def _regrouped(pieces: Iterator[NDArray[Any]], count: int) -> Iterator[tuple[NDArray[Any], bool]]:
+    held: list[NDArray[Any]] = []
+    for piece in pieces:
+        held.append(piece)
+        length = sum(len(part) for part in held)
+        if length > count:  # so that something remains, and the last group is known to be the last
+            joined, whole = np.concatenate(held), (length - 1) // count * count
+            for first in range(0, whole, count):
+                yield joined[first : first + count], False
+            held = [joined[whole:]]
+    if held:
+        yield np.concatenate(held), True

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.articles.splitting import as_published, refuse_unusable, split_as_articles
+from pipeline.articles.experiment import as_published, refuse_unusable, split_as_articles
 from pipeline.datasets import PrepareResult, Raw, Scaling, Task, load, split
 from pipeline.datasets.conform import conform
 from pipeline.errors import InputError

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from pipeline.errors import InputError
 from pipeline.range_test import bounds, explore, updates_for
-from pipeline.range_test.curves import smooth
 from pipeline.range_test.exploration import ANY_OPTIMIZER, BOUNDS, smoothing_for
+from pipeline.range_test.landmarks import smooth
 from pipeline.schedules import Array, sweep
 from tests.range_test.curves import descent, measured
 

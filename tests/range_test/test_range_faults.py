@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.range_test import Analysis, analyse
-from pipeline.range_test.curves import divergence, smooth
-from pipeline.range_test.landmarks import steep, valley
+from pipeline.range_test.landmarks import divergence, smooth, steep, valley
 from pipeline.schedules import Array, sweep
 from tests.range_test.curves import recorded, synthetic
 from tests.range_test.test_range_methods import reference_steep

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.range_test.curves import smooth
-from pipeline.range_test.landmarks import METHODS, consensus, minimum, slide, steep, valley
+from pipeline.range_test.landmarks import METHODS, consensus, minimum, slide, smooth, steep, valley
 from pipeline.schedules import Array
 from tests.range_test.curves import SOUND, recorded
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.range_test import analyse
-from pipeline.range_test.curves import divergence, smooth
-from pipeline.range_test.landmarks import METHODS
+from pipeline.range_test.landmarks import METHODS, divergence, smooth
 from tests.range_test.curves import REFUSED, SOUND, assert_sound, grid, recorded
 
 

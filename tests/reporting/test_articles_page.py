@@ -15,9 +15,8 @@ from matplotlib.text import Text
 from pipeline.articles.experiment import ClaimResult, ExperimentResult, ReproduceResult
 from pipeline.articles.table import EXPERIMENTS, printed_rates
 from pipeline.evaluation import Candidate
-from pipeline.reporting import article_figures, articles_page
-from pipeline.reporting.article_figures import Panel
-from pipeline.reporting.articles_page import Articles
+from pipeline.reporting import articles_page
+from pipeline.reporting.articles_page import Articles, Panel
 from pipeline.reporting.style import NARROW, WIDE
 from pipeline.results import Interval, SeedScore
 from pipeline.statistics import mean_interval
@@ -169,7 +168,7 @@ def test_markdown_shows_the_pictures_beside_it(page: Articles) -> None:
 @pytest.mark.parametrize("width", [WIDE, NARROW])
 def test_losses_are_drawn_one_panel_an_experiment(width: float) -> None:
     """Each seed thin, their mean thick, for training and validation; a spare panel of the grid stays empty."""
-    figure = article_figures.losses([Panel(f"B{i}", history()) for i in range(1, 5)], width=width)
+    figure = articles_page.losses([Panel(f"B{i}", history()) for i in range(1, 5)], width=width)
     visible = [axes for axes in figure.axes if axes.axison]
     assert [axes.get_title(loc="left") for axes in visible] == ["B1", "B2", "B3", "B4"]
     for axes in visible:
@@ -180,7 +179,7 @@ def test_losses_are_drawn_one_panel_an_experiment(width: float) -> None:
 
 def test_scheme_curves_start_at_epoch_0() -> None:
     """As the articles count."""
-    figure = article_figures.scheme_curves({"step": np.array([0.1, 0.1, 0.05])})
+    figure = articles_page.scheme_curves({"step": np.array([0.1, 0.1, 0.05])})
     (line,) = figure.axes[0].get_lines()
     np.testing.assert_array_equal(np.asarray(line.get_xdata()), [0, 1, 2])
     np.testing.assert_array_equal(np.asarray(line.get_ydata()), [0.1, 0.1, 0.05])
@@ -189,7 +188,7 @@ def test_scheme_curves_start_at_epoch_0() -> None:
 def test_long_titles_keep_to_their_panels() -> None:
     """Each ends before that of its right neighbour begins."""
     title = EXPERIMENTS["S3"].name
-    figure = article_figures.losses([Panel(title, history()) for _ in range(3)])
+    figure = articles_page.losses([Panel(title, history()) for _ in range(3)])
     figure.draw_without_rendering()
     drawn = [next(text for text in axes.findobj(Text) if text.get_text().startswith("S3")) for axes in figure.axes]
     boxes = [text.get_window_extent() for text in drawn]

@@ -1,7 +1,6 @@
 from math import inf
 
-from pipeline.reporting.board import entries
-from pipeline.reporting.report_inputs import Report
+from pipeline.reporting.report_inputs import Report, entries
 from pipeline.results import Interval
 
 

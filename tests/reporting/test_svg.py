@@ -3,7 +3,7 @@ from itertools import chain
 import pytest
 from matplotlib.figure import Figure
 
-from pipeline.reporting import svg
+from pipeline.reporting import style
 from pipeline.reporting.style import INK, PALETTE
 from tests.reporting.page import Page
 
@@ -18,7 +18,7 @@ def _figure(title: str = "title") -> Figure:
 
 def test_colours_and_fonts_are_left_to_the_style_sheet() -> None:
     """So one drawing serves light and dark."""
-    drawn = svg.inline(_figure(), "a", "words")
+    drawn = style.inline(_figure(), "a", "words")
     assert "var(--blue)" in drawn
     assert "var(--ink)" in drawn
     assert "var(--font)" in drawn
@@ -28,7 +28,7 @@ def test_colours_and_fonts_are_left_to_the_style_sheet() -> None:
 
 def test_two_figures_share_no_id_and_every_reference_is_found() -> None:
     """Otherwise the clipping and markers of one figure would apply to the other."""
-    parsed = [Page(svg.inline(_figure(), name, "words")) for name in ("a", "b")]
+    parsed = [Page(style.inline(_figure(), name, "words")) for name in ("a", "b")]
     ids = [{attributes["id"] for _, attributes in one.tags if "id" in attributes} for one in parsed]
     assert not ids[0] & ids[1]
     referred = {attributes["href"] for _, attributes in parsed[0].tags if "href" in attributes}
@@ -41,7 +41,7 @@ def test_two_figures_share_no_id_and_every_reference_is_found() -> None:
 
 def test_nothing_takes_space_for_nothing() -> None:
     """Every id is referred to, every group has attributes, and no line is indented."""
-    drawn = svg.inline(_figure(), "a", "words")
+    drawn = style.inline(_figure(), "a", "words")
     tags = Page(drawn).tags
     assert all(f"#{attributes['id']}" in drawn for _, attributes in tags if "id" in attributes)
     assert all(attributes for tag, attributes in tags if tag == "g")
@@ -50,7 +50,7 @@ def test_nothing_takes_space_for_nothing() -> None:
 
 def test_nothing_leaks_into_the_page_or_out_of_it() -> None:
     """No styles for the whole page, no metadata, no namespaces that name outside addresses."""
-    parsed = Page(svg.inline(_figure(), "a", "words"))
+    parsed = Page(style.inline(_figure(), "a", "words"))
     assert not {"style", "metadata"} & {tag for tag, _ in parsed.tags}
     values = chain.from_iterable(attributes.values() for _, attributes in parsed.tags)
     assert not [value for value in values if "://" in value]
@@ -58,7 +58,7 @@ def test_nothing_leaks_into_the_page_or_out_of_it() -> None:
 
 def test_it_scales_and_speaks() -> None:
     """A view box without a fixed size, and a description for screen readers."""
-    tag, attributes = Page(svg.inline(_figure(), "a", 'a "quoted" <description>')).tags[0]
+    tag, attributes = Page(style.inline(_figure(), "a", 'a "quoted" <description>')).tags[0]
     assert tag == "svg"
     assert "viewbox" in attributes
     assert "width" not in attributes
@@ -67,13 +67,13 @@ def test_it_scales_and_speaks() -> None:
 
 def test_the_same_figure_gives_the_same_text() -> None:
     """No date, no random ids."""
-    assert svg.inline(_figure(), "a", "words") == svg.inline(_figure(), "a", "words")
+    assert style.inline(_figure(), "a", "words") == style.inline(_figure(), "a", "words")
 
 
 @pytest.mark.parametrize("title", ["<script>alert(1)</script>", 'x" onload="alert(1)', "&amp;"])
 def test_text_stays_text(title: str) -> None:
     """Text that looks like markup is shown as text."""
-    parsed = Page(svg.inline(_figure(title), "a", "words"))
+    parsed = Page(style.inline(_figure(title), "a", "words"))
     assert title in parsed.visible
     assert "script" not in {tag for tag, _ in parsed.tags}
     assert not any("onload" in attributes for _, attributes in parsed.tags)

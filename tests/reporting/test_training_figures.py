@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.evaluation import Candidate, Evaluation
-from pipeline.reporting import svg
+from pipeline.reporting import style
 from pipeline.reporting.report_inputs import Report
 from pipeline.reporting.style import PALETTE
 from pipeline.reporting.training_figures import NamedTraining, loss_curves, lr_curve, lr_curves
@@ -73,9 +73,9 @@ def test_any_name_can_be_drawn(report: Report, name: str) -> None:
     """It is written letter by letter: a dollar sign starts no formula, and what looks like markup is text."""
     training = report.trainings[0].training
     single = lr_curve(EVALUATION.trying(scheme=name), training)
-    assert f"{name} lr=0.0562 seed=100" in Page(svg.inline(single, "a", "words")).visible
+    assert f"{name} lr=0.0562 seed=100" in Page(style.inline(single, "a", "words")).visible
     several = lr_curves([replace(report.trainings[0], name=name)])
-    assert f"{name} (winner)" in Page(svg.inline(several, "b", "words")).visible
+    assert f"{name} (winner)" in Page(style.inline(several, "b", "words")).visible
 
 
 def test_lr_curves_draw_one_line_per_series(report: Report) -> None:

@@ -12,7 +12,7 @@ from pipeline.evaluation import Evaluation
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.results import Basin
 from pipeline.search import BASIN_RUNS, Evaluate, Outcome, Trial
-from pipeline.search.basins import EDGE_RUNS, NOISE_RUNS, measure_basins, measure_noise
+from pipeline.search.choice import EDGE_RUNS, NOISE_RUNS, measure_basins, measure_noise
 from tests.search.surface import OPTIMUM, Surface, make_evaluation, make_outcome
 
 CENTRE = make_evaluation()

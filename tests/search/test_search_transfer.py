@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.evaluation import Evaluation, Training
 from pipeline.search import conduct
-from pipeline.search.transfer import suggest_rates
+from pipeline.search.conducting import suggest_rates
 from tests.search.surface import FULL, SPACE, Surface, make_evaluation, make_plan
 
 PLAN = make_plan(transfer=True)

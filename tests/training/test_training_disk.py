@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.datasets import Rows, Splits, Stream
 from pipeline.datasets.streams import Reader
 from pipeline.errors import InputError
-from pipeline.training import Trainer, disk, engine
+from pipeline.training import Trainer, engine, examples
 from pipeline.training.examples import Examples
 from pipeline.training.feed import BatchOrder
 from tests.training.networks import BATCH, STEPS, digest, digits, rich, trainer
@@ -124,7 +124,7 @@ class TestStream:
         self, window: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Full batches and a short last one, in an order of seed and epoch, shuffled no further than the window."""
-        monkeypatch.setattr(disk, "WINDOW_BYTES", 64 * window)
+        monkeypatch.setattr(examples, "WINDOW_BYTES", 64 * window)
         numbered = np.arange(200, dtype=np.int32)
         splits = dataclasses.replace(streamed(dataclasses.replace(digits(), y_train=numbered)), y_train=numbered)
         feed = Examples(splits).feed(BatchOrder(200, BATCH))
