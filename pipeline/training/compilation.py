@@ -98,12 +98,6 @@ def _dense(layer: keras.layers.Layer) -> bool:
     return type(layer) in _DENSE and layer.compute_dtype == "float32" and keras_own
 
 
-def uncompiled(model: keras.Model) -> keras.Model:
-    """Return the model without what compiling added, so that its file holds none of it."""
-    model.optimizer, model.compiled = None, False
-    return model
-
-
 def check_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
     """Check that no callback would fail during the training.
 

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from pipeline.datasets import Scaling, Splits, input_shape
 from pipeline.models import Builder, symbolic
 from pipeline.training import keras_internals
-from pipeline.training.compilation import uncompiled
 
 AUTO, FLOAT32, BFLOAT16 = "auto", "float32", "mixed_bfloat16"
 
@@ -71,7 +70,7 @@ class Network:
 
     def served(self, weights: Sequence[NDArray[Any]], splits: Splits) -> keras.Model:
         """Return the network with these weights, uncompiled, behind a layer that scales raw inputs."""
-        network = uncompiled(self.fresh(seed=0))
+        network = _uncompiled(self.fresh(seed=0))
         network.set_weights(weights)
         scaling, raw = splits.scaling, symbolic(input_shape(splits.x_train))
         if not isinstance(scaling, dict):
@@ -102,6 +101,12 @@ def native_bfloat16() -> bool:
 def device_kind() -> str:
     """Return what trainings run on: "GPU" or "CPU"."""
     return "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+
+
+def _uncompiled(model: keras.Model) -> keras.Model:
+    """Return the model without what compiling added, so that its file holds none of it."""
+    model.optimizer, model.compiled = None, False
+    return model
 
 
 def assign(variables: Any, values: Any) -> None:
