@@ -158,7 +158,7 @@ def _existing_path(data: str) -> Path | None:
     raise refusal(wrong, repr(data), _ACCEPTED)
 
 
-_ACCEPTED = (
+_RETURNED = (
     "(x, y), ((x_train, y_train), (x_test, y_test)), each with weights as a third array if wanted,"
     " or two tf.data.Dataset (train, test) of (x, y)"
 )
@@ -175,7 +175,7 @@ def read_function(data: str, limit: int) -> Raw:
         InputError: if it cannot be imported or called, raises, or returns something else.
 
     """
-    function = load_function(data, _ACCEPTED)
+    function = load_function(data, _RETURNED)
     with _users_code(data):
         returned = function()
     parts = _parts(returned, data)
@@ -192,7 +192,7 @@ def _parts(returned: Any, data: str) -> tuple[Any, ...]:
             return tuple(returned)
         return (tuple(returned),)
     size = f" of {len(returned)}" if isinstance(returned, (tuple, list)) else ""
-    raise refusal(f"unusable result of data function {data}", type(returned).__name__ + size, _ACCEPTED)
+    raise refusal(f"unusable result of data function {data}", type(returned).__name__ + size, _RETURNED)
 
 
 def _is_part(value: Any) -> bool:
@@ -203,7 +203,7 @@ def _is_part(value: Any) -> bool:
 @contextmanager
 def _users_code(data: str) -> Iterator[None]:
     """Run code of the user's: the function, or what makes the elements of its data sets."""
-    with blaming(f"data function {data}", _ACCEPTED), working_directory_importable():
+    with blaming(f"data function {data}", _RETURNED), working_directory_importable():
         yield
 
 
@@ -215,7 +215,7 @@ def _as_array(values: Any, data: str, *, mapped: bool) -> Any:
     try:
         return np.asarray(values)
     except Exception as error:  # ragged lists and foreign array types raise what they like
-        raise refusal(f"unusable result of data function {data}", describe(error), _ACCEPTED) from error
+        raise refusal(f"unusable result of data function {data}", describe(error), _RETURNED) from error
 
 
 def _is_dataset(value: Any) -> bool:
