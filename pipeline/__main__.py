@@ -4,7 +4,7 @@ import os
 import sys
 
 # Set before TensorFlow and MLflow are first imported, here and in every process started from here: their
-# notices of what is usual on a CPU would bury what the user wants to read.
+# notices, which are normal on a CPU, would bury the command's own output.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")

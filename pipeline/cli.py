@@ -29,7 +29,7 @@ COMMANDS: dict[str, tuple[type[PrepareOptions], str]] = {
     "range_test": (RangeTestOptions, "learning-rate range test"),
     "search": (SearchOptions, "search over initial rate and decay scheme"),
     "train": (TrainOptions, "final training with the winner, or with a scheme of your own"),
-    "report": (ReportOptions, "the report of all that was found"),
+    "report": (ReportOptions, "the report of all results"),
     "reproduce": (ReproduceOptions, "the two articles' experiments, and our answers"),
 }
 """Command -> its options and what it does."""
@@ -38,18 +38,18 @@ DONE, FAILED, WRONG_INPUT = 0, 1, 2
 _BY_SIGNAL = 128
 _WATCH_EVERY = 0.5  # seconds
 _PATIENCE = 5.0
-"""Seconds until a command whose parent is gone is ended wherever it is."""
+"""Seconds after which a command whose parent is gone gets a second signal, which ends it at once."""
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, as all errors of input are."""
+    """A parser that raises InputError instead of printing its usage."""
 
     def error(self, message: str) -> NoReturn:
         raise InputError(message)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
+    """Run one command and return the exit code."""
     watch_signals()
     try:
         if "MLFLOW_RUN_ID" in os.environ:
@@ -62,12 +62,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"lr-pipeline: {' '.join(str(error).split())}", file=sys.stderr)
         return WRONG_INPUT
     except KeyboardInterrupt:
-        print("lr-pipeline: interrupted; the same command continues", file=sys.stderr)
+        print("lr-pipeline: interrupted; run the same command again to continue", file=sys.stderr)
         return _BY_SIGNAL + (take() or signal.SIGINT)
 
 
 def _dispatch(command: str, options: PrepareOptions) -> int:
-    with quick_imports():  # only now: --help and wrong input must not wait for MLflow
+    with quick_imports():  # here, so that --help and wrong input do not wait for MLflow
         from pipeline import chain
         from pipeline.tracking.projects import StageFailedError
 
@@ -77,7 +77,7 @@ def _dispatch(command: str, options: PrepareOptions) -> int:
         else:
             chain.run_stage(command, options)
     except StageFailedError as failure:
-        return failure.exit_code  # its own process has said why
+        return failure.exit_code  # its own process has printed the reason
     return DONE
 
 
@@ -91,7 +91,7 @@ def _parse(arguments: Sequence[str] | None) -> dict[str, str]:
     given = vars(parsed)
     if unknown:
         options = ", ".join(_flag(option) for option in COMMANDS[given["command"]][0].model_fields)
-        raise InputError(f"{given['command']}: received {' '.join(unknown)!r}, expected options among {options}")
+        raise InputError(f"{given['command']}: received {' '.join(unknown)!r}, expected one of {options}")
     return given
 
 
@@ -119,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _end_with_parent() -> None:
-    """End as by SIGTERM when the MLflow process that waits for this one is gone: nobody else would end it."""
+    """Send this process SIGTERM once the MLflow process that waits for it is gone: nothing else would end it."""
     parent = os.getppid()
 
     def watch() -> None:

@@ -1,7 +1,7 @@
 """The options of every stage: names, types, defaults and limits. The only place that validates options.
 
-A stage's options extend those of the stage before it: a stage that is started alone must be able to find, or to run,
-the stages it builds upon.
+A stage's options extend those of the stage before it: a stage that is started alone must be able to find or run
+the stages it depends on.
 """
 
 import re
@@ -23,7 +23,7 @@ LARGEST_BATCH = 65_536
 MODELS = ("cnn", "mlp")
 REFINE_OFF = "off"
 RUN_CONTROL = frozenset({"experiment_name", "fresh"})
-"""Options that say where and whether a stage runs, not what comes out of it."""
+"""Options that affect where and whether a stage runs, but not its result."""
 
 Options = TypeVar("Options", bound="PrepareOptions")
 
@@ -36,7 +36,7 @@ def _none_if_empty(value: object) -> object:
 
 
 def _text(value: object) -> object:
-    """Write a single number as text, which is a list of one."""
+    """Convert a single number to text: a list of one."""
     return str(value) if isinstance(value, int) else value
 
 
@@ -52,7 +52,7 @@ class PrepareOptions(BaseModel):
     fresh: bool = Field(False, description="run again even where a finished run could be reused")
     data: str = Field("mnist-5k", min_length=1, description="a data set's name, a path, or module:function")
     target: str = Field("target", min_length=1, description="label column of .csv and .parquet")
-    in_memory_mb: int = Field(1024, ge=0, le=2**30, description="data of more MiB than this are read as they are used")
+    in_memory_mb: int = Field(1024, ge=0, le=2**30, description="data larger than this many MiB are not held in memory")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="first seed; fixes splits, initial weights and data order")
 
 
@@ -60,30 +60,30 @@ class RangeTestOptions(PrepareOptions):
     """Options of `range_test`: the network, its optimizer and how it is trained."""
 
     takes_several: ClassVar[bool] = False
-    """Whether several optimizers and batch sizes are tried, and not one of each."""
+    """Whether several optimizers and batch sizes may be given."""
 
     model: str = Field("cnn", description="cnn, mlp, or module:function returning a Keras model")
-    optimizer: str = Field("sgd", description="Keras optimizer; for the search also several, comma-separated")
+    optimizer: str = Field("sgd", description="Keras optimizer; the search takes several, comma-separated")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd; the others ignore it")
     batch_size: Annotated[str, BeforeValidator(_text)] = Field(
-        "50", description="examples per optimizer update; for the search also several, comma-separated"
+        "50", description="examples per optimizer update; the search takes several, comma-separated"
     )
     epochs: int = Field(5, ge=1, le=10_000, description="full budget of one training, in passes over the training set")
     precision: Precision = Field("auto", description="number format of the network's arithmetic")
-    seeds: int = Field(3, ge=1, le=1_000, description="how many seeds, counted from `seed`")
+    seeds: int = Field(3, ge=1, le=1_000, description="number of seeds, starting at `seed`")
     lr_min: OptionalRate = Field(
         None, gt=0, le=1e6, allow_inf_nan=False, description="lowest rate of the first sweep; default: by optimizer"
     )
     lr_max: OptionalRate = Field(
         None, gt=0, le=1e6, allow_inf_nan=False, description="highest rate of the first sweep; default: by optimizer"
     )
-    spacing: Spacing = Field("exponential", description="equal steps of a sweep in log rate, or in rate (linear)")
+    spacing: Spacing = Field("exponential", description="a sweep's steps: equal in log rate, or in rate (linear)")
     refine: str = Field("cosine", description="scheme of the trainings that refine the range test's rate, or off")
 
     @classmethod
     def _refuse_several(cls, given: Sequence[object]) -> None:
         if len(given) > 1 and not cls.takes_several:
-            raise ValueError("expected one; the search tests each of several")
+            raise ValueError("expected one; only the search takes several")
 
     @field_validator("optimizer")
     @classmethod
@@ -143,12 +143,13 @@ class SearchOptions(RangeTestOptions):
 
     schemes: str = Field("all", description="comma-separated scheme names that the search may choose from")
     trials: int = Field(30, ge=1, le=100_000, description="configurations to try before the best are confirmed")
-    sampler: SamplerName = Field("tpe", description="what proposes them: tpe, random, quasi-random or grid")
-    confirm_seeds: int = Field(5, ge=2, le=1_000, description="most fresh seeds on which the finalists are compared")
+    sampler: SamplerName = Field("tpe", description="how trials are proposed: tpe, random, quasi-random or grid")
+    confirm_seeds: int = Field(5, ge=2, le=1_000, description="most fresh seeds for comparing the finalists")
     top_k: int = Field(3, ge=1, le=100, description="finalists that are confirmed at the full budget")
     transfer: bool = Field(False, description="also compare the finalists at half and at double the epochs")
     objective: str = Field(
-        VAL_LOSS.metric, description="judge by: val_loss, val_accuracy, val_METRIC, max:val_METRIC or min:val_METRIC"
+        VAL_LOSS.metric,
+        description="metric to judge by: val_loss, val_accuracy, val_METRIC, max:val_METRIC or min:val_METRIC",
     )
 
     @field_validator("objective")
@@ -197,7 +198,9 @@ class TrainOptions(SearchOptions):
         if self.scheme is None:
             if self.scheme_params:
                 received = repr(self.scheme_params)
-                raise ValueError(f"scheme_params: received {received}, expected none, or scheme and initial_lr with it")
+                raise ValueError(
+                    f"scheme_params: received {received}, expected none unless scheme and initial_lr are given"
+                )
             return self
         for name in ("optimizer", "batch_size"):
             if "," in (received := getattr(self, name)):
@@ -217,18 +220,18 @@ class MainOptions(ReportOptions):
 class ReproduceOptions(PrepareOptions):
     """Options of `reproduce`, which takes all others from the articles."""
 
-    article: Literal["a", "b", "all"] = Field("all", description="whose experiments to run")
+    article: Literal["a", "b", "all"] = Field("all", description="the article whose experiments to run")
     epochs: Annotated[int | None, BeforeValidator(_none_if_empty)] = Field(
-        None, ge=1, le=10_000, description="most epochs of one training; default: as many as the article has"
+        None, ge=1, le=10_000, description="maximum epochs of one training; default: as in the article"
     )
     seeds: int = Field(
         3,
         ge=1,
-        le=998,  # no training stage takes more than 1,000
-        description="how many seeds, counted from `seed`; answers, and what they are compared with, get two more",
+        le=998,  # with two more, at most 1,000, as for the other stages
+        description="number of seeds, starting at `seed`; two more for answers and what they are compared with",
     )
     answers: bool = Field(True, description="also search for the best rates and decays, which takes most of the time")
-    trials: int = Field(30, ge=1, le=100_000, description="configurations to try in each of these searches")
+    trials: int = Field(30, ge=1, le=100_000, description="configurations to try in each search for an answer")
 
 
 def validated(model: type[Options], values: Mapping[str, object]) -> Options:
@@ -246,5 +249,5 @@ def _fault(model: type[BaseModel], fault: dict[str, object]) -> str:
     if not name:
         return message
     if fault["type"] == "extra_forbidden":
-        message = f"an option among {', '.join(model.model_fields)}"
+        message = f"one of {', '.join(model.model_fields)}"
     return f"{name}: received {fault['input']!r}, expected {message.removeprefix('expected ')}"

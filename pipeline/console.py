@@ -1,4 +1,4 @@
-"""What a person sees while a stage works: one live line, and one line when it has ended."""
+"""Terminal output of a stage: a live line while it runs, and a permanent line when it ends."""
 
 import os
 import sys
@@ -23,11 +23,11 @@ from rich.progress import (
 
 from pipeline import interruption
 
-_WIDTH = 11  # of the longest stage's name
+_WIDTH = 11  # columns for the name of a stage
 
 
 class Status:
-    """The live line of one stage; where the output is no terminal, only its last line is written."""
+    """The live line of one stage; only permanent lines are written if the output is not a terminal."""
 
     def __init__(self, stage: str) -> None:
         self._stage = f"{stage:<{_WIDTH}}"
@@ -58,26 +58,26 @@ class Status:
         self._progress.stop()
 
     def expect(self, total: int) -> None:
-        """Say how many steps there are."""
+        """Set the total number of steps."""
         self._progress.update(self._task, total=total)
 
     def begin(self, what: str) -> None:
-        """Say what is being done now."""
+        """Show what is being done now."""
         interruption.check()
         self._progress.update(self._task, description=what)
 
     def advance(self, steps: int = 1) -> None:
-        """Some steps are done."""
+        """Count steps as done."""
         interruption.check()
         self._progress.update(self._task, advance=steps)
 
     def note(self, what: str) -> None:
-        """Say in a line that stays what has been done so far."""
+        """Print a permanent line."""
         interruption.check()
         self._console.print(f"  {escape(what)}")
 
     def done(self, summary: str, reused: bool = False) -> None:
-        """End with one line that stays."""
+        """Replace the live line by a permanent one."""
         self._progress.stop()
         took = "reused" if reused else f"{time.perf_counter() - self._started:.0f} s"
         self._console.print(f"[green]✓[/green] {self._stage} {took:>7}  {escape(summary)}", markup=True)
@@ -85,9 +85,9 @@ class Status:
 
 @contextmanager
 def native_messages_hidden() -> Iterator[None]:
-    """Hide what compiled libraries write to standard error past Python: TensorFlow's notices at import.
+    """Hide what compiled libraries write directly to standard error, such as TensorFlow's notices at import.
 
-    No setting of its own silences them. An exception still leaves this with its traceback.
+    TensorFlow has no setting that silences them. Exceptions still pass through with their tracebacks.
     """
     sys.stderr.flush()
     kept = os.dup(2)

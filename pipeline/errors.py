@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _TENSORFLOW_NODE = re.compile(r"\{\{.*?\}\}")
-"""The place in the graph, which TensorFlow puts before its message and which says nothing to a user."""
+"""The graph location that TensorFlow puts into its messages; it means nothing to a user."""
 
 
 class InputError(ValueError):
@@ -28,7 +28,7 @@ def describe(error: BaseException, limit: int = 200) -> str:
 
 
 def listed(names: Iterable[object], limit: int = 20) -> str:
-    """Return names in quotes, separated by commas; those beyond `limit` only as their number."""
+    """Return names in quotes, separated by commas; those beyond `limit` are only counted."""
     quoted = [repr(str(name)) for name in names]
     more = f" and {len(quoted) - limit} more" if len(quoted) > limit else ""
     return ", ".join(quoted[:limit]) + more
@@ -36,10 +36,10 @@ def listed(names: Iterable[object], limit: int = 20) -> str:
 
 @contextmanager
 def reading(path: Path, accepted: str) -> Iterator[None]:
-    """Turn whatever a reader raises about the file at `path` into an InputError that names what is `accepted`.
+    """Turn any exception raised while reading `path` into an InputError that names what is `accepted`.
 
-    Every exception is caught: there is no list of what NumPy, zlib, pandas and Arrow raise on damaged bytes, and here
-    all of it means the same.
+    Every exception is caught: what NumPy, zlib, pandas and Arrow raise on damaged files is documented nowhere, and all
+    of it means the same here.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""The question, its answer, and how it is asked: `Evaluation`, `Training` and `Ask`."""
+"""The question, its answer, and how to ask it: `Evaluation`, `Training` and `Ask`."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ DIVERGED_AT = 4.0
 """A training has diverged once its loss is this many times its loss at the start."""
 
 SWEEP = "sweep"
-"""The name used instead of a scheme for the growing rates of a range test; no scheme of the table is called so."""
+"""The scheme name of a range test's growing rates; no scheme in the table has it."""
 
 
 class Candidate(BaseModel):
@@ -64,7 +64,7 @@ class Setting(Protocol):
 
 
 def setting_prefix(one: Setting, among: Collection[Setting]) -> str:
-    """Return a prefix for names, such as `adam batch=64 `, with only what differs among the settings; maybe ""."""
+    """Return a prefix for names, such as `adam batch=64 `, with what differs among the settings, or ""."""
     several = len({other.optimizer for other in among}) > 1, len({other.batch_size for other in among}) > 1
     parts = (one.optimizer, f"batch={one.batch_size}")
     return "".join(f"{part} " for part, differs in zip(parts, several, strict=True) if differs)
@@ -80,7 +80,7 @@ class Evaluation:
             compressed into the budget, never cut off, since short horizons favour small rates and early decay (Wu et
             al. 2018, arXiv:1803.02021).
         seed: fixes the initial weights, the order of the examples, and dropout.
-        validations: the number of validations, at equal distances; None for one a pass, or the next lower number that
+        validations: the number of validations, evenly spaced; None for one per pass, or the next lower number that
             divides the updates; 0 for none.
         patience: stop early after this share of the validations without an improvement, and keep the best weights;
             0 trains to the end.
@@ -160,7 +160,7 @@ class Training:
         history: one value per validation for `loss`, `val_loss`, `accuracy` and so on, named as in Keras.
         steps_per_epoch: updates per pass over the training set.
         validation_steps: updates between validations.
-        diverged: why the training stopped itself; "" where it did not.
+        diverged: why the training stopped itself; "" if it did not.
         seconds: wall time.
         examples: training examples processed.
         test: scores on the test set by their names in Keras, if asked for.
@@ -192,7 +192,7 @@ class Training:
     def best(self, metric: str) -> float | None:
         """Return the best value of a validation metric over the training.
 
-        None where no value is finite, or where the metric's name does not say whether more or less is better.
+        None if no value is finite, or if the metric's name does not show whether more or less is better.
         """
         values = [value for value in self.history.get(metric, ()) if np.isfinite(value)]
         direction = usual_direction(metric)
@@ -201,18 +201,18 @@ class Training:
         return max(values) if direction == "max" else min(values)
 
     def final(self, metric: str) -> float | None:
-        """Return the final value of a validation metric; None where the training diverged."""
+        """Return the final value of a validation metric; None if the training diverged."""
         values = self.history.get(metric, ())
         return values[-1] if values and not self.diverged and np.isfinite(values[-1]) else None
 
     @property
     def val_loss(self) -> float:
-        """The final validation loss; inf where the training diverged."""
+        """The final validation loss; inf if the training diverged."""
         value = self.final("val_loss")
         return np.inf if value is None else value
 
     def loss_by(self, objective: Objective) -> float:
-        """Return the final value of the objective, negated if more is better; inf where the training diverged.
+        """Return the final value of the objective, negated if more is better; inf if the training diverged.
 
         Raises:
             InputError: if the model has no such metric.
@@ -226,7 +226,7 @@ class Training:
 
 
 Ask = Callable[[Sequence[Evaluation]], Iterator[tuple[Evaluation, Training]]]
-"""Ask evaluations that do not depend on each other. Yields each with its training as it finishes, in any order."""
+"""A function that takes independent evaluations and yields each with its training as it finishes, in any order."""
 
 
 def answers(ask: Ask, evaluations: Sequence[Evaluation]) -> list[Training]:

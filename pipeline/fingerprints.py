@@ -1,4 +1,4 @@
-"""The keys of results: they cover what decides the numbers, and nothing else."""
+"""Keys of results. A key covers everything that affects the numbers, and nothing else."""
 
 import hashlib
 import json
@@ -16,22 +16,21 @@ from pipeline.config import RUN_CONTROL, PrepareOptions
 _PACKAGE = Path(__file__).resolve().parent
 
 BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
-"""What Linux calls products of bfloat16 on x86 and on ARM."""
+"""Linux's names for native bfloat16 arithmetic on x86 and ARM."""
 
+_TRAINING_PACKAGES = ("tensorflow", "keras", "numpy")
+"""The packages whose versions affect the numbers of a training."""
 
-_DECIDE_TRAININGS = ("tensorflow", "keras", "numpy")
-"""The packages whose versions decide the numbers of a training."""
-
-_DECIDE_STAGES = (
-    *_DECIDE_TRAININGS, "optuna", "scipy", "scikit-learn", "pandas", "pyarrow", "mlxtend", "matplotlib", "jinja2",
+_STAGE_PACKAGES = (
+    *_TRAINING_PACKAGES, "optuna", "scipy", "scikit-learn", "pandas", "pyarrow", "mlxtend", "matplotlib", "jinja2",
 )  # fmt: skip
-"""The packages whose versions decide what a stage makes of data and trainings."""
+"""The packages whose versions affect the result of a stage."""
 
-_DECIDES_NOTHING = tuple(
+_WITHOUT_EFFECT = tuple(
     f"pipeline.{name}"
     for name in ("config", "console", "fingerprints", "interruption", "loading", "stages.context", "tracking")
 )
-"""Modules that compute nothing: the values of options are in the keys themselves."""
+"""Modules that do not affect results. The values of options are part of the keys themselves."""
 
 _TRAININGS = "pipeline.training.executor"
 
@@ -44,31 +43,31 @@ def fingerprint(stage: str, options: PrepareOptions, inputs: Mapping[str, str]) 
         options=options.model_dump(mode="json", include=chosen),
         inputs=dict(inputs),
         code=code_digest(f"pipeline.stages.{stage}"),
-        machine=machine_kind() if "precision" in chosen else "",  # where it trains
-        versions=_versions(_DECIDE_STAGES),
+        machine=machine_kind() if "precision" in chosen else "",  # for stages that train
+        versions=_versions(_STAGE_PACKAGES),
     )
 
 
 def training_key(inputs: Mapping[str, str], conditions: Mapping[str, str]) -> str:
-    """Return the key of what decides the numbers of trainings beside the evaluations.
+    """Return the key of everything that affects the numbers of trainings besides the evaluations.
 
     Args:
         inputs: the digests of the data and of the user's model.
-        conditions: what an executor trains under: the precision that `auto` came to, the kind of device, and so on.
+        conditions: how an executor trains: the precision that `auto` resolved to, the kind of device, and so on.
 
     """
     return _key(
         inputs=dict(inputs),
         conditions=dict(conditions),
         code=code_digest(_TRAININGS),
-        versions=_versions(_DECIDE_TRAININGS),
+        versions=_versions(_TRAINING_PACKAGES),
     )
 
 
 def machine_kind() -> str:
-    """Return the kind of machine, which decides the numbers of trainings: GPU, processor with bfloat16, or processor.
+    """Return the kind of machine, which affects the numbers of trainings: "GPU", "CPU with bfloat16" or "CPU".
 
-    It is found without TensorFlow, since looking for a finished stage must not take seconds.
+    TensorFlow is not asked, since looking up a finished stage must not take seconds.
     """
     if any(Path("/dev").glob("nvidia[0-9]*")):
         return "GPU"
@@ -78,14 +77,14 @@ def machine_kind() -> str:
 
 
 def code_digest(module: str) -> str:
-    """Return the SHA-256 of the code that decides what a module computes (`code_files`)."""
+    """Return the SHA-256 of the code that affects a module's results (`code_files`)."""
     return _digest(code_files(module))
 
 
 def code_files(module: str) -> list[Path]:
-    """Return the files of a module and of all it imports, and the files beside them that they name, such as templates.
+    """Return the source of a module and of all it imports, and the files beside them that they name, such as templates.
 
-    Modules that only pass on, show or store what others compute are left out, and what only they import.
+    Modules that only pass on, show or store results are left out, and so is what only they import.
     """
     modules = {module, *_imports().find_upstream_modules(module)}
     packages = {name.rsplit(".", depth)[0] for name in modules for depth in range(1, name.count(".") + 1)}
@@ -95,7 +94,7 @@ def code_files(module: str) -> list[Path]:
 def model_digest(model: str) -> str:
     """Return the digest of a user's model, "" for a built-in one.
 
-    A model whose source is not to be had is another one every time: nothing that depends on it is ever reused.
+    A model whose source cannot be read gets a new digest every time, so nothing that depends on it is reused.
     """
     if not user_code.is_function(model):
         return ""
@@ -105,13 +104,13 @@ def model_digest(model: str) -> str:
 @cache
 def _imports() -> grimp.ImportGraph:
     graph = grimp.build_graph("pipeline", cache_dir=None)
-    for module in [name for name in graph.modules if name.startswith(_DECIDES_NOTHING)]:
+    for module in [name for name in graph.modules if name.startswith(_WITHOUT_EFFECT)]:
         graph.remove_module(module)
     return graph
 
 
 def _files(module: str) -> list[Path]:
-    """Return the source of a module, and all files beside it that are no modules if it names one of them."""
+    """Return the source of a module, and all other files of its folder if it names one of them."""
     path = _PACKAGE.parent.joinpath(*module.split("."))
     source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     beside = [file for file in source.parent.iterdir() if file.is_file() and file.suffix != ".py"]

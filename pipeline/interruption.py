@@ -1,7 +1,7 @@
-"""Interruption by signals: the first sets a flag, which is looked at where a command can be left; a second one raises.
+"""Interruption by signals: the first sets a flag, which is checked at safe points; a second one raises at once.
 
-An exception raised wherever a signal happens to arrive would be lost in a finalizer, leave the tracking store locked in
-the midst of a transaction, and turn into another one in compiled code.
+An exception raised wherever a signal happens to arrive could be lost in a finalizer, leave the tracking store locked in
+the middle of a transaction, or become another exception in compiled code.
 """
 
 import signal
@@ -13,14 +13,14 @@ from types import FrameType
 
 import psutil
 
-_ONE = 1.0
+_SAME_SIGNAL = 1.0
 """Seconds within which signals count as one: a terminal and a parent process may both send theirs."""
 
 _LOOK_EVERY = 0.1  # seconds
 
 
 class _State:
-    """What has been received, and whether signals raise at once."""
+    """The first signal received, and whether signals raise at once."""
 
     def __init__(self) -> None:
         self.number: int | None = None
@@ -32,7 +32,7 @@ _state = _State()
 
 
 def watch_signals() -> None:
-    """Handle SIGTERM and SIGINT from now on; SIGINT stays ignored where it is, as in a background job."""
+    """Handle SIGTERM and SIGINT from now on; SIGINT stays ignored if it is, as in a background job."""
     _state.number = None
     signal.signal(signal.SIGTERM, _receive)
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
@@ -40,7 +40,7 @@ def watch_signals() -> None:
 
 
 def received() -> int | None:
-    """Return the number of the first signal, None where none has arrived."""
+    """Return the number of the first signal, or None."""
     return _state.number
 
 
@@ -51,14 +51,14 @@ def take() -> int | None:
 
 
 def check() -> None:
-    """Raise KeyboardInterrupt if a signal has arrived; to be called wherever the command can be left."""
+    """Raise KeyboardInterrupt if a signal has arrived. Called wherever it is safe to stop."""
     if _state.number is not None:
         raise KeyboardInterrupt
 
 
 @contextmanager
 def at_once() -> Iterator[None]:
-    """Let the first signal raise where it arrives: for long work that can be left anywhere, such as reading data."""
+    """Let the first signal raise at once: for long work that can safely stop anywhere, such as reading data."""
     check()
     before, _state.at_once = _state.at_once, True
     try:
@@ -69,7 +69,7 @@ def at_once() -> Iterator[None]:
 
 @contextmanager
 def passed_on() -> Iterator[None]:
-    """Pass a signal on to the processes that this one has started, while it waits for them and looks at no flag."""
+    """Forward signals to the processes below this one, while it waits for them and checks no flag."""
     check()
     ended = threading.Event()
 
@@ -104,6 +104,6 @@ def _receive(number: int, frame: FrameType | None) -> None:
         _state.number, _state.since = number, now
         if not _state.at_once:
             return
-    elif now - _state.since < _ONE:
+    elif now - _state.since < _SAME_SIGNAL:
         return
     raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""How heavy libraries are loaded."""
+"""Faster imports of heavy libraries."""
 
 import gc
 from collections.abc import Iterator
@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def quick_imports() -> Iterator[None]:
-    """Import without garbage collections, and leave what was imported out of all later ones.
+    """Import without garbage collection, and exclude the imported objects from all later collections.
 
-    Importing makes millions of objects and hardly any garbage: searching them for some took a fifth of the time, and
-    every full collection afterwards as long as a short training.
+    Imports create millions of objects and hardly any garbage: collections took a fifth of the import time, and each
+    full collection afterwards as long as a short training.
     """
     gc.disable()
     try:

@@ -24,7 +24,7 @@ _SMALLEST_UNPADDED = 10
 
 
 def cnn(input_shape: tuple[int, ...], num_outputs: int, activation: str) -> keras.Model:
-    """Article B's network (MachineCurve, "Problems with fixed and decaying learning rates")."""
+    """Build article B's network (MachineCurve, "Problems with fixed and decaying learning rates")."""
     if len(input_shape) != 3 or min(input_shape[:2]) < _SMALLEST:
         raise InputError(
             f"model: received 'cnn' for inputs of shape {input_shape},"
@@ -48,7 +48,7 @@ def cnn(input_shape: tuple[int, ...], num_outputs: int, activation: str) -> kera
 
 
 def mlp(input_shape: tuple[int, ...], num_outputs: int, activation: str) -> keras.Model:
-    """Article A's network (GeeksforGeeks, "Learning Rate Decay")."""
+    """Build article A's network (GeeksforGeeks, "Learning Rate Decay")."""
     return keras.Sequential(
         [
             keras.Input(input_shape),
@@ -60,7 +60,7 @@ def mlp(input_shape: tuple[int, ...], num_outputs: int, activation: str) -> kera
 
 
 def keras_example(input_shape: tuple[int, ...], num_outputs: int) -> keras.Model:
-    """The network of Keras' own example (keras.io, "Simple MNIST convnet"): 34,826 parameters on MNIST."""
+    """Build the network of Keras' own example (keras.io, "Simple MNIST convnet"): 34,826 parameters on MNIST."""
     padding = "valid" if min(input_shape[:2]) >= _SMALLEST_UNPADDED else "same"
     return keras.Sequential(
         [
@@ -80,11 +80,18 @@ BUILT_IN: dict[str, Callable[[tuple[int, ...], int, str], keras.Model]] = {"cnn"
 
 
 def builder(model: str, input_shape: InputShape, num_outputs: int, task: Task) -> Builder:
-    """A function that builds the network anew at each call.
+    """Return a function that builds a new network at each call, and raises InputError if it does not fit the data.
 
-    `model` is a name in `BUILT_IN`, or `module:function`, given `(input_shape, num_outputs)` without the batch axis;
-    with several inputs the shape is a dictionary by name. What it returns may be compiled; otherwise the engine
-    compiles it as the task asks. Raises InputError where the model does not fit the data.
+    Args:
+        model: a name in `BUILT_IN`, or `module:function`, called with `(input_shape, num_outputs)`. The network that it
+            returns may be compiled; otherwise the engine compiles it for the task.
+        input_shape: that of one example, without the batch axis; a dictionary by name if there are several inputs.
+        num_outputs: the width of the last layer.
+        task: decides the activation of the last layer of built-in networks.
+
+    Raises:
+        InputError: if there is no such model, or a built-in one cannot take several inputs.
+
     """
     if model in BUILT_IN:
         activation = "softmax" if task == "classification" else "linear"
@@ -140,7 +147,7 @@ def _checked(name: str, model: object, input_shape: InputShape, num_outputs: int
 
 
 def symbolic(input_shape: InputShape) -> Any:
-    """A symbolic input, or name -> symbolic input where there are several."""
+    """Return a symbolic input, or name -> symbolic input if there are several."""
     if isinstance(input_shape, dict):
         return {name: keras.Input(shape, name=name) for name, shape in input_shape.items()}
     return keras.Input(input_shape)
@@ -153,5 +160,5 @@ def _batched(input_shape: InputShape) -> Any:
 
 
 def _in_a_line(error: BaseException) -> str:
-    """Return an exception, without the bold type that Keras writes, and the line of the user's code it came through."""
-    return _BOLD.sub("", user_code.blamed(error))
+    """Return an exception and the line of user code that it came through, without the bold type that Keras uses."""
+    return _BOLD.sub("", user_code.describe_with_line(error))

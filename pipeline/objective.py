@@ -58,7 +58,7 @@ VAL_LOSS = Objective("val_loss", "min")
 
 
 def usual_direction(metric: str) -> Direction | None:
-    """Return the better direction by a word of the metric's name; None without one, or with two that disagree."""
+    """Return the better direction implied by a word in the metric's name; None if no word does, or if two disagree."""
     high, low = _BETTER_HIGH.search(metric), _BETTER_LOW.search(metric)
     if (high is None) == (low is None):
         return None

@@ -34,9 +34,9 @@ def create(
     Args:
         name: one in `OPTIMIZERS`.
         learning_rate: a rate or a Keras schedule.
-        momentum: that of SGD; others ignore it.
-        compiled: the optimizer that the user compiled the model with. One of that name is returned itself, with the
-            rate replaced but its own momentum; from another one, the settings that all optimizers share are taken.
+        momentum: for SGD; the others ignore it.
+        compiled: the optimizer that the user compiled the model with. If it is the named one, it is returned itself,
+            with only the rate replaced; otherwise its `SHARED` settings are copied to the new one.
 
     """
     made = OPTIMIZERS[name](learning_rate, momentum)
@@ -51,6 +51,6 @@ def create(
 
 
 def _named(optimizer: optimizers.Optimizer) -> str | None:
-    """Return the name of an optimizer's class, or of the class that a user's own extends; None for others."""
+    """Return the name in `OPTIMIZERS` of an optimizer's class or of one it extends; None if there is none."""
     classes = {type(make(1.0, 0.0)): name for name, make in OPTIMIZERS.items()}
     return next((classes[kind] for kind in type(optimizer).__mro__ if kind in classes), None)

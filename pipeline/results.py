@@ -15,7 +15,7 @@ class Result(BaseModel):
 
 
 class Tried(Result):
-    """A rate and its mean validation loss, inf where it diverged; `share` is the length in full trainings."""
+    """A rate and its mean validation loss, inf if it diverged; `share` is the length as a share of a full training."""
 
     lr: float
     share: float
@@ -33,8 +33,8 @@ class Valley(Result):
 class Refinement(Result):
     """The rate that trainings with `scheme` found, starting from the rate of a sweep, `start_lr`.
 
-    `tried` holds the trainings in their order, and `cost` their length in full trainings. `fit` is None where they show
-    no valley; `suggested_lr` and its bounds are None where all full trainings diverged. The range test's `updates` and
+    `tried` holds the trainings in order, and `cost` their total length in full trainings. `fit` is None if they show no
+    valley; `suggested_lr` and its bounds are None if all full trainings diverged. The range test's `updates` and
     `seconds` include these.
     """
 
@@ -54,7 +54,7 @@ class Refinement(Result):
 class RangeTestResult(Result):
     """A learning-rate range test: a rate and an interval, or a refusal with its reason.
 
-    `suggestions` maps each method to its rate. `divergence_lr` is None where no sweep diverged. `lr_min` and `lr_max`
+    `suggestions` maps each method to its rate. `divergence_lr` is None if no sweep diverged. `lr_min` and `lr_max`
     are the bounds of the last sweep, after every widening. `updates` counts all seeds, sweeps and refinements.
     """
 
@@ -193,7 +193,7 @@ class Transfer(Result):
     """The winner against the other finalists at another budget, `factor` times the full one.
 
     `objective` is its mean, and `difference` how far it is behind the best, as in the leaderboard. `rivals` are the
-    other `candidates` that may be the best at this budget. All budgets together hold at 95%.
+    other `candidates` that may be the best at this budget. The results of all budgets hold jointly at 95%.
     """
 
     factor: float

@@ -1,6 +1,6 @@
-"""The user's own code, named as `module:function`: found, digested, imported and, where it fails, blamed.
+"""User code given as `module:function`: finding, digesting and importing it, and reporting its errors.
 
-One place for models and data alike, so that what is digested is what will be imported.
+Models and data functions share this module, so that the code digested is the code imported.
 """
 
 import ast
@@ -26,7 +26,7 @@ _PLACE = "a module on PYTHONPATH or in the working directory"
 
 
 class _NoSourceError(Exception):
-    """A module has no source that could be digested."""
+    """A module has no source that can be digested."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,10 @@ def is_function(reference: str) -> bool:
 
 
 def digest(reference: str) -> str | None:
-    """Return the SHA-256 of the source of a `module:function`, with the local modules that it imports in turn.
+    """Return the SHA-256 of the source of a `module:function` and of all local modules it imports, directly or not.
 
-    No code of the user's is run. None where there is no source to read, as behind an import hook, of a built-in or of a
-    compiled module: then nobody can know whether it is still the same, and nothing that depends on it may be reused.
+    No user code is run. None if there is no source to read, as with an import hook, a built-in or a compiled module:
+    changes would go unnoticed, so nothing that depends on it may be reused.
     """
     try:
         sources = _sources(reference)
@@ -59,7 +59,7 @@ def digest(reference: str) -> str | None:
 
 
 def local_modules(reference: str) -> list[ModuleType]:
-    """Return the modules behind a `module:function`, local ones only, as far as they have been imported."""
+    """Return the modules behind a `module:function`, local ones only, and only if they have been imported."""
     try:
         sources = _sources(reference)
     except _NoSourceError:
@@ -74,7 +74,7 @@ def load(reference: str, accepted: str) -> Callable[..., Any]:
 
     Args:
         reference: the text that the user gave.
-        accepted: what the function would have to be, in words.
+        accepted: a description of the function that is expected.
 
     Raises:
         InputError: if there is no such module or function, or the module raises something.
@@ -101,7 +101,7 @@ def load(reference: str, accepted: str) -> Callable[..., Any]:
 
 @contextmanager
 def working_directory_importable() -> Iterator[None]:
-    """Let imports fall back on the working directory; last, so that its files replace no installed module."""
+    """Let imports fall back on the working directory. It comes last, so that its files replace no installed module."""
     entry = str(Path.cwd())
     if entry in sys.path:
         yield
@@ -115,10 +115,10 @@ def working_directory_importable() -> Iterator[None]:
 
 @contextmanager
 def blaming(what: str, accepted: str) -> Iterator[None]:
-    """Report whatever the user's code raises, SystemExit included, with the line of it that it comes from.
+    """Turn any exception of user code, SystemExit included, into an InputError that names the line it comes from.
 
     Raises:
-        InputError: which names `what` failed and what would be accepted.
+        InputError: which says that `what` failed, and what would be accepted.
 
     """
     try:
@@ -126,11 +126,11 @@ def blaming(what: str, accepted: str) -> Iterator[None]:
     except InputError:
         raise
     except (Exception, SystemExit) as error:
-        raise refusal(f"{what} failed", blamed(error), accepted) from error
+        raise refusal(f"{what} failed", describe_with_line(error), accepted) from error
 
 
-def blamed(error: BaseException) -> str:
-    """Return an exception in a line, with the last line of the user's own code that it passed through, if any."""
+def describe_with_line(error: BaseException) -> str:
+    """Return an exception in one line of text, with the last line of user code that it passed through, if any."""
     foreign = (str(Path(__file__).parent), "<frozen ", *_INSTALLED)
     own = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(foreign)]
     place = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
@@ -155,13 +155,13 @@ def _sources(reference: str) -> list[_Source]:
 
 
 def _with_packages(name: str) -> list[str]:
-    """Return a dotted name and those of the packages it lies in, which an import runs too."""
+    """Return a dotted name and the names of its parent packages, whose code an import runs too."""
     parts = name.split(".")
     return [".".join(parts[: depth + 1]) for depth in range(len(parts))]
 
 
 def _source(name: str, *, required: bool) -> _Source | None:
-    """Return where a local module lies; None for an installed one, or a name that is no module."""
+    """Return the source of a local module; None for an installed one, or a name that is not a module."""
     spec = _spec(name)
     if spec is None or spec.origin in ("built-in", "frozen"):
         if required:
@@ -179,27 +179,27 @@ def _source(name: str, *, required: bool) -> _Source | None:
 
 
 def _spec(name: str) -> ModuleSpec | None:
-    """Find a module as the import will, without importing the packages it lies in."""
+    """Find a module's spec as an import would, without importing its parent packages."""
     path: Any = None
     spec: ModuleSpec | None = None
     for package in _with_packages(name):
-        spec = next(filter(None, (_asked(finder, package, path) for finder in sys.meta_path)), None)
+        spec = next(filter(None, (_found_by(finder, package, path) for finder in sys.meta_path)), None)
         if spec is None:
             return None
         path = spec.submodule_search_locations or []
     return spec
 
 
-def _asked(finder: Any, name: str, path: Any) -> ModuleSpec | None:
+def _found_by(finder: Any, name: str, path: Any) -> ModuleSpec | None:
     spec: ModuleSpec | None = finder.find_spec(name, path) if hasattr(finder, "find_spec") else None
     return spec
 
 
 def _imported(source: _Source) -> Iterator[str]:
-    """Yield the names that a module imports, wherever in it; a name that is imported from a module may be one too."""
+    """Yield the names imported anywhere in a module. A name imported from a module may be a submodule, so it counts."""
     try:
         tree = ast.parse(source.file.read_bytes())
-    except SyntaxError:  # importing it will say so
+    except SyntaxError:  # importing it will report that
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -210,7 +210,7 @@ def _imported(source: _Source) -> Iterator[str]:
 
 
 def _absolute(source: _Source, node: ast.ImportFrom) -> str:
-    """Return the absolute name of what an import takes names from."""
+    """Return the absolute name of the module that a `from` import names."""
     if not node.level:
         return node.module or ""
     above = source.name.split(".")
@@ -223,6 +223,6 @@ def _neighbours() -> list[str]:
 
 
 def _nearest(name: str, known: list[str]) -> str:
-    """Return a hint at the nearest known name, or ""."""
+    """Return a hint that suggests the nearest known name, or ""."""
     close = get_close_matches(name, known, n=1)
     return f"; did you mean {close[0]!r}?" if close else ""

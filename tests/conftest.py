@@ -1,7 +1,7 @@
-"""What holds for every test."""
+"""Settings for all tests."""
 
 from hypothesis import settings
 
-# How long an example takes says more of the machine's load than of the code.
+# The time an example takes depends more on the machine's load than on the code.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")

@@ -1,4 +1,4 @@
-"""Answers may come in any order, late, and with some that diverged: what is made of them stays the same."""
+"""Answers may come in any order, late, or diverged: the result stays the same."""
 
 from dataclasses import replace
 from math import inf
@@ -40,7 +40,7 @@ SWEPT = {
 
 @disorderly
 def test_search_does_not_depend_on_the_order_of_answers(executor: Executor) -> None:
-    """Trials, leaderboard, basins, audits, transfer and costs, to the last digit; some trainings diverge."""
+    """Trials, leaderboard, basins, audits, transfer and costs are equal to the last digit; some trainings diverge."""
     expected, trials = search.conduct(SEARCH, in_order(NEAR.train))
     found, again = search.conduct(SEARCH, executor(NEAR.train))
     assert any(trial.outcome.loss == inf for trial in trials)
@@ -52,7 +52,7 @@ def test_search_does_not_depend_on_the_order_of_answers(executor: Executor) -> N
 @disorderly
 @pytest.mark.parametrize("network", SWEPT.values(), ids=SWEPT)
 def test_range_test_does_not_depend_on_the_order_of_answers(network: Descent, executor: Executor) -> None:
-    """Rates, losses of each seed in the order of the seeds, the verdict, and the refinement."""
+    """Rates, the losses in the order of the seeds, the verdict and the refinement are equal."""
     expected = range_test.conduct(PLAN, in_order(network.train))
     found = range_test.conduct(PLAN, executor(network.train))
     assert _timeless(found.result) == _timeless(expected.result)
@@ -62,7 +62,7 @@ def test_range_test_does_not_depend_on_the_order_of_answers(network: Descent, ex
 
 
 def test_the_range_tests_above_are_of_every_kind() -> None:
-    """Answered, widened, with seeds added, and refused; in each some training diverges."""
+    """They include a plain answer, a widened sweep, added seeds and a refusal; in each some training diverges."""
     within, beyond, disagreeing, hopeless = (range_test.conduct(PLAN, in_order(one.train)) for one in SWEPT.values())
     assert within.result.lr_min == pytest.approx(PLAN.lr_min)
     assert within.result.seeds == PLAN.seeds
@@ -74,7 +74,7 @@ def test_the_range_tests_above_are_of_every_kind() -> None:
 
 @disorderly
 def test_executors_differ_in_order_alone(executor: Executor) -> None:
-    """Each answers every question, and but for the late one in another order."""
+    """Each answers every question, and all but the late one in another order."""
     questions = [replace(make_evaluation(), seed=seed) for seed in range(40)]
     answered = [evaluation for evaluation, _ in executor(NEAR.train)(questions)]
     assert sorted(answered, key=lambda evaluation: evaluation.seed) == questions

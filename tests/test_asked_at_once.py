@@ -1,4 +1,4 @@
-"""What does not depend on each other is asked at once, so that an executor may train it side by side."""
+"""Independent evaluations are asked at once, so that an executor can train them in parallel."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -23,7 +23,7 @@ def trial_batches(surface: Surface) -> list[Batch]:
 
 
 def test_first_trials_of_all_schemes() -> None:
-    """At the rate that was best for the first scheme alone; those that go on to a higher budget, together too."""
+    """They start at the rate that was best for the first scheme alone; those promoted are asked together too."""
     surface = Surface(floor={"cosine": 0.1, "step": 0.2, "exponential": 0.4, "constant": 0.5})
     plan = make_plan(schemes=tuple(surface.floor), trials=7, top_k=2)
     search.conduct(plan, surface)
@@ -49,7 +49,7 @@ def test_search_for_the_rate_in_all_spaces() -> None:
 
 @pytest.fixture(scope="module")
 def confirmed() -> tuple[search.Plan, list[Batch]]:
-    """Return what is asked after the trials where nothing is clear, so that all seeds are used."""
+    """Return what is asked after the trials if no finalist is clearly best, so that all seeds are used."""
     plan = make_plan(top_k=3, confirm_seeds=10, transfer=True)
     surface = Surface(noise=0.1, floor=dict.fromkeys(SCHEMES, 0.1), baseline={"adam": 0.1, "sgd": 0.1})
     search.conduct(plan, surface)
@@ -57,7 +57,7 @@ def confirmed() -> tuple[search.Plan, list[Batch]]:
 
 
 def test_seeds_of_all_candidates_at_each_look(confirmed: tuple[search.Plan, list[Batch]]) -> None:
-    """Three finalists and two baselines: 3 seeds each, then 3 more, then the last 4."""
+    """Three finalists and two baselines get 3 seeds each, then 3 more, then the last 4."""
     plan, batches = confirmed
     for batch, (done, look) in zip(batches, pairwise((0, *looks(10))), strict=False):
         assert len({asked.candidate.name for asked in batch}) == 5
@@ -68,7 +68,7 @@ def test_seeds_of_all_candidates_at_each_look(confirmed: tuple[search.Plan, list
 
 
 def test_noise_then_basins_then_budgets(confirmed: tuple[search.Plan, list[Batch]]) -> None:
-    """The further seeds of all finalists; the two sides of all basins; each lower budget of all candidates."""
+    """Asked together: further seeds of all finalists, both sides of all basins, each lower budget of all candidates."""
     plan, batches = confirmed
     noise, first_sides, *others = batches[len(looks(10)) :]
     finalists = {asked.candidate.scheme: asked.candidate for asked in noise}
@@ -91,7 +91,7 @@ def test_noise_then_basins_then_budgets(confirmed: tuple[search.Plan, list[Batch
 
 
 def test_seeds_of_the_transfer(confirmed: tuple[search.Plan, list[Batch]]) -> None:
-    """At each budget the first look's seeds of all finalists."""
+    """At each budget, the first look's seeds of all finalists are asked at once."""
     plan, batches = confirmed
     half = next(batch for batch in batches if batch[0].epochs == FULL / 2)
     assert sorted((asked.candidate.scheme, asked.seed) for asked in half) == [
@@ -100,7 +100,7 @@ def test_seeds_of_the_transfer(confirmed: tuple[search.Plan, list[Batch]]) -> No
 
 
 def test_sweeps_of_all_seeds() -> None:
-    """Those asked for; then, where these disagree, two more."""
+    """The requested seeds are swept; then, if they disagree, two more."""
     network = Descent(shifted={1: 30.0, 2: 900.0})
     range_test.conduct(PLAN, network)
     first, more = network.batches[:2]
@@ -109,7 +109,7 @@ def test_sweeps_of_all_seeds() -> None:
 
 
 def test_sweeps_between_wider_bounds() -> None:
-    """All seeds again."""
+    """All seeds are swept again."""
     network = Descent(centre=1e-6, breaks_at=1e-4)
     found = range_test.conduct(replace(PLAN, refine=None), network)
     assert [[asked.seed for asked in batch] for batch in network.batches] == [list(PLAN.seeds)] * 2
@@ -117,7 +117,7 @@ def test_sweeps_between_wider_bounds() -> None:
 
 
 def test_first_short_and_first_whole_trainings_of_a_refinement() -> None:
-    """Three short ones round the rate of the sweep, then two whole ones; what follows depends on these."""
+    """First three short ones around the sweep's rate, then two full ones; what follows depends on these."""
     network = Descent()
     found = range_test.conduct(PLAN, network).result.refinement
     assert found is not None

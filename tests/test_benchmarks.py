@@ -1,4 +1,4 @@
-"""Each benchmark in its smallest form: that it runs and prints its table. What it measures is for the reports."""
+"""Each benchmark in its smallest form runs and prints its table; what it measures is for the reports."""
 
 import json
 import re
@@ -65,7 +65,7 @@ class TestPerformance:
 
     @pytest.mark.slow
     def test_measures_a_setting_in_a_process_of_its_own(self, capsys: Printed) -> None:
-        """A process measures the engine as it is, with which settings are compared."""
+        """A separate process measures the unchanged engine, with which settings are compared."""
         performance_settings.main(["as it is", "--rounds", "1", "--updates", "2", "1"])
         ((name, *cells),) = rows(capsys.readouterr().out)
         assert name == "as it is"
@@ -73,12 +73,12 @@ class TestPerformance:
 
     @pytest.mark.parametrize("name", [name for name in performance_settings.SETTINGS if "threads" not in name])
     def test_settings_change_what_they_name(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A setting finds what it replaces; what it replaced is put back."""
+        """A setting replaces something that exists, and restores it afterwards."""
         monkeypatch.setattr(performance_settings, "setattr", monkeypatch.setattr, raising=False)
         performance_settings.SETTINGS[name]()
 
     def test_passes_batches_one_by_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The feed that the engine's is compared with trains too."""
+        """The feed that the engine's is compared with can train too."""
         monkeypatch.setattr(examples, "MemoryFeed", performance_settings.Passing)
         found = performance_settings.measured({"mlp": 2, "cnn": 1})
         assert all(milliseconds > 0 for milliseconds in found.values())
@@ -92,7 +92,7 @@ class TestPerformance:
 class TestOverhead:
     @pytest.mark.slow
     def test_of_a_stage(self, capsys: Printed) -> None:
-        """What is not computing is overhead; with everything to reuse it is less."""
+        """Overhead is the time not spent computing; it is lower if everything is reused."""
         overhead.main(["chain", "--runs", "1", "--stage", "prepare", "--data", "digits"])
         found = re.search(
             r"cold: \S+ s, of which computing 0.0 s, overhead (\S+) s; cached: (\S+) s", capsys.readouterr().out
@@ -101,7 +101,7 @@ class TestOverhead:
         assert float(found[1]) > float(found[2])
 
     def test_of_logging(self, capsys: Printed) -> None:
-        """A pair is timed; the store is made elsewhere and goes again."""
+        """A pair is timed; its store is made elsewhere and removed again."""
         before = Path.cwd()
         overhead.main(["logging", *SMALL, "--pairs", "1"])
         assert "in the logging call" in capsys.readouterr().out
@@ -111,7 +111,7 @@ class TestOverhead:
 class TestMemory:
     @pytest.mark.slow
     def test_measures_in_a_process_of_its_own(self, tmp_path: Path, capsys: Printed) -> None:
-        """A source has its peak memory; with a factor of 1 there is one size."""
+        """A source has a peak memory; a factor of 1 gives one size."""
         memory.main(["--mib", "1", "--factor", "1", "--folder", str(tmp_path), "--sources", "mapped .npy"])
         assert re.search(r"mapped .npy +\d+ +\d+", capsys.readouterr().out)
 
@@ -161,7 +161,7 @@ class TestRangeTest:
 class TestSearchSpeed:
     @pytest.mark.slow
     def test_measures_searches_from_a_cold_start(self, tmp_path: Path, capsys: Printed) -> None:
-        """Ours is stopped at its limit; the peer has a row too."""
+        """Our search stops at its limit; the peer has a row too."""
         asked = [*SMALL, "--seeds", "1", "--own-limit", "1", "--folder", str(tmp_path), "--tools", "ours", "optuna_tpe"]
         search_speed.main([*asked, "--limit", "60"])
         ours, peer = rows(capsys.readouterr().out)
@@ -191,7 +191,7 @@ class TestTrust:
         assert len(found) == (len(list(trust.surfaces())) + 1) * len(trust.LIMITS)
 
     def test_trains_on_digits_once(self, tmp_path: Path) -> None:
-        """The losses are kept, and trained again only where more seeds are asked for."""
+        """The losses are kept; only additional seeds are trained."""
         kept = tmp_path / "kept.npz"
         first = trust.losses_on_digits(kept, 1)
         written = kept.stat().st_mtime_ns
@@ -203,7 +203,7 @@ class TestTrust:
         [("--repeats", "ours: the same, step by step"), ("--worst", "limit 30, 300 problems"), ("--counts", "at 0.25")],
     )
     def test_compares_methods(self, asked: str, said: str, capsys: Printed) -> None:
-        """The table, the worst cases and those of counts are printed."""
+        """The table, the worst cases and those of the counts are printed."""
         trust_methods.main([asked, "20"])
         assert said in capsys.readouterr().out
 

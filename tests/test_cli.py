@@ -51,7 +51,7 @@ def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
 def test_wrong_input_is_one_line_and_code_2(
     arguments: list[str], parts: tuple[str, ...], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """It says what is wrong, what was received and what would be accepted; the disk stays as it was."""
+    """The line says what was wrong, received and accepted; nothing is written to disk."""
     assert cli.main(arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -63,7 +63,7 @@ def test_wrong_input_is_one_line_and_code_2(
 
 
 def test_wrong_input_to_the_real_command(tmp_path: Path) -> None:
-    """The process itself: code 2, one line, no traceback, no tracking store."""
+    """The real process ends with code 2 and one line, without a traceback or a tracking store."""
     ended = subprocess.run(
         [sys.executable, "-m", "pipeline", "main", "--trials", "many"],
         cwd=tmp_path,
@@ -96,7 +96,7 @@ def test_file_beside_the_command_replaces_no_installed_package(tmp_path: Path) -
 
 @pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in cli.COMMANDS)])
 def test_help_is_printed(arguments: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """Code 0, with every stage, or every option with its default."""
+    """Help ends with code 0 and lists every stage, or every option with its default."""
     with pytest.raises(SystemExit) as ended:
         cli.main(arguments)
     assert ended.value.code == 0
@@ -130,7 +130,7 @@ def test_help_is_printed(arguments: list[str], capsys: pytest.CaptureFixture[str
 def test_options_are_read_as_they_are_written(
     arguments: list[str], expected: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Dashes or underscores, with = or without; what is not given keeps its default."""
+    """Options take dashes or underscores, with or without =; options not given keep their defaults."""
     received: list[MainOptions] = []
 
     def dispatch(command: str, options: MainOptions) -> int:
@@ -146,7 +146,7 @@ def test_options_are_read_as_they_are_written(
 def test_signal_ends_a_command_with_its_code(
     number: signal.Signals, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One line that says how to go on, and the code that shells use."""
+    """One line says how to continue; the exit code is that of the shell convention."""
 
     def interrupted(command: str, options: MainOptions) -> int:
         signal.raise_signal(number)
@@ -154,13 +154,13 @@ def test_signal_ends_a_command_with_its_code(
         return cli.DONE
 
     monkeypatch.setattr(cli, "_dispatch", interrupted)
-    # A shell starts what runs in its background with Ctrl-C ignored, the tests too.
+    # A shell starts background jobs with Ctrl-C ignored, possibly also these tests.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         assert cli.main(["main"]) == code
     finally:
         signal.signal(signal.SIGINT, before)
-    assert capsys.readouterr().err == "lr-pipeline: interrupted; the same command continues\n"
+    assert capsys.readouterr().err == "lr-pipeline: interrupted; run the same command again to continue\n"
 
 
 STARTED_BY_MLFLOW = '''
@@ -177,7 +177,7 @@ sys.stdin.read()
 
 
 def test_command_that_mlflow_started_ends_with_mlflow() -> None:
-    """When the process that waits for it is killed, nobody else could end it: it ends as by SIGTERM."""
+    """It ends as by SIGTERM when the process that waits for it is killed: nothing else would end it."""
     waiting = subprocess.Popen(
         [sys.executable, "-c", STARTED_BY_MLFLOW],
         env={**os.environ, "PYTHONPATH": str(ROOT), "MLFLOW_RUN_ID": "any"},
@@ -190,7 +190,7 @@ def test_command_that_mlflow_started_ends_with_mlflow() -> None:
     assert waiting.stderr is not None
     assert waiting.stdout.readline() == "at work\n"
     waiting.kill()
-    assert waiting.stderr.read() == "lr-pipeline: interrupted; the same command continues\n"
+    assert waiting.stderr.read() == "lr-pipeline: interrupted; run the same command again to continue\n"
     waiting.wait()
 
 

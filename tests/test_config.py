@@ -1,4 +1,4 @@
-"""Options: defaults, limits, and one line for whatever is wrong."""
+"""Options: defaults, limits, and one line for any error."""
 
 import math
 from itertools import pairwise
@@ -159,12 +159,12 @@ REFUSED: list[tuple[str, str, str]] = [
     ("initial_lr", "inf", "finite number"),
     ("initial_lr", "nan", "finite number"),
     ("initial_lr", "banana", "a valid number"),
-    ("scheme_params", "final_fraction=0.1", "scheme and initial_lr with it"),
+    ("scheme_params", "final_fraction=0.1", "none unless scheme and initial_lr are given"),
 ]
 
 
 def refusal(values: dict[str, object], model: type[PrepareOptions] = MainOptions) -> str:
-    """Give the one line with which values are refused."""
+    """Return the one line with which values are refused."""
     with pytest.raises(InputError) as caught:
         validated(model, values)
     message = str(caught.value)
@@ -179,7 +179,7 @@ def test_defaults_are_the_published_ones() -> None:
 
 @pytest.mark.parametrize(("name", "given", "value"), ACCEPTED)
 def test_good_value_is_converted(name: str, given: str, value: object) -> None:
-    """From the text of a command line to the option's own type, limits included."""
+    """Text from the command line becomes the option's own type; values at the limits are accepted."""
     got = getattr(validated(MainOptions, {name: given}), name)
     assert got == value
     assert type(got) is type(value)
@@ -187,7 +187,7 @@ def test_good_value_is_converted(name: str, given: str, value: object) -> None:
 
 @pytest.mark.parametrize(("name", "given", "accepted"), REFUSED)
 def test_bad_value_is_one_line(name: str, given: str, accepted: str) -> None:
-    """It names the option, what was received, and what would be accepted."""
+    """The line names the option, what was received and what would be accepted."""
     message = refusal({**(SCHEME if name == "initial_lr" else {}), name: given})
     assert message.startswith(f"{name}: received {given!r}, expected ")
     assert accepted in message
@@ -195,19 +195,19 @@ def test_bad_value_is_one_line(name: str, given: str, accepted: str) -> None:
 
 
 def test_every_option_that_can_be_wrong_is_in_the_table() -> None:
-    """A new option needs a line among the refused; `scheme` has tests of its own."""
+    """A new option needs an entry in `REFUSED`; `scheme` has tests of its own."""
     assert {name for name, _, _ in REFUSED} == set(MainOptions.model_fields) - {"scheme"}
 
 
 def test_bounds_of_a_sweep_are_in_order() -> None:
-    """Where both are given; one that does not fit the other's default is found out when it is swept."""
+    """Both must be given for this check; a bound that contradicts the other's default is found during the sweep."""
     message = refusal({"lr_min": "0.1", "lr_max": "0.1"}, RangeTestOptions)
     assert message == "lr_min and lr_max: received 0.1 and 0.1, expected lr_min below lr_max"
     assert validated(RangeTestOptions, {"lr_min": "0.1", "lr_max": "0.2"}).lr_max == 0.2
 
 
 def test_all_faults_are_named_at_once() -> None:
-    """One line for two wrong options."""
+    """Two wrong options give one line."""
     message = refusal({"epochs": "0", "seed": "x"})
     assert "epochs: received '0'" in message
     assert "seed: received 'x'" in message
@@ -215,21 +215,21 @@ def test_all_faults_are_named_at_once() -> None:
 
 @pytest.mark.parametrize("model", CHAIN)
 def test_unknown_option_is_refused(model: type[PrepareOptions]) -> None:
-    """With the names that are known."""
+    """The message lists the known names."""
     message = refusal({"learning_rate": "0.1"}, model)
-    assert message.startswith("learning_rate: received '0.1', expected an option among ")
+    assert message.startswith("learning_rate: received '0.1', expected one of experiment_name, ")
     assert message.endswith(", ".join(model.model_fields))
 
 
 def test_options_cannot_be_changed() -> None:
-    """Validated once, trusted everywhere after."""
+    """Options are validated once and trusted everywhere after."""
     options = validated(MainOptions, {})
     with pytest.raises(ValueError, match="frozen"):
         options.seed = 3  # type: ignore[misc]
 
 
 def test_each_stage_extends_the_options_of_the_one_before() -> None:
-    """Same names, defaults and limits, so that a stage started alone can run what it builds upon."""
+    """Names, defaults and limits agree, so that a stage started alone can run those it depends on."""
     for earlier, later in pairwise(CHAIN):
         assert issubclass(later, earlier)
         for name, field in earlier.model_fields.items():
@@ -238,12 +238,12 @@ def test_each_stage_extends_the_options_of_the_one_before() -> None:
 
 
 def test_run_control_options_exist_everywhere() -> None:
-    """What is left out of fingerprints is an option of every stage, not a name that once was one."""
+    """The names left out of fingerprints are options of every stage, none of them outdated."""
     assert set(PrepareOptions.model_fields) >= RUN_CONTROL
 
 
 def test_every_option_says_what_it_is() -> None:
-    """Its description is what --help prints, where a percent sign would be a directive."""
+    """--help prints the description, in which a percent sign would be a directive."""
     for name, field in (MainOptions.model_fields | ReproduceOptions.model_fields).items():
         assert field.description, name
         assert "%" not in field.description
@@ -258,7 +258,7 @@ def test_all_schemes_are_the_searchable_ones() -> None:
 
 
 def test_chosen_schemes_come_in_the_order_of_the_table() -> None:
-    """However they were written: the order must not change the search."""
+    """The order in which they are written must not change the search."""
     for given in ("cosine,constant,step", "step,constant,cosine", "cosine,step,constant,cosine"):
         assert validated(SearchOptions, {"schemes": given}).scheme_names() == ("constant", "cosine", "step")
 
@@ -284,7 +284,7 @@ def test_scheme_and_rate_belong_together(given: dict[str, object]) -> None:
     ],
 )
 def test_scheme_that_cannot_be_is_refused(given: dict[str, object], parts: tuple[str, ...]) -> None:
-    """Unknown schemes and parameters, and values out of range."""
+    """Unknown schemes and parameters and values out of range are refused."""
     message = refusal({**SCHEME, **given})
     for part in parts:
         assert part in message
@@ -292,7 +292,7 @@ def test_scheme_that_cannot_be_is_refused(given: dict[str, object], parts: tuple
 
 @pytest.mark.parametrize(("option", "several"), [("optimizer", "sgd,adam"), ("batch_size", "32,64")])
 def test_a_given_scheme_is_trained_with_one_of_each(option: str, several: str) -> None:
-    """Of several there is no search to choose from."""
+    """There is no search to choose among several."""
     message = refusal({**SCHEME, option: several})
     assert message == f"{option}: received '{several}', expected one where scheme and initial_lr are given"
 
@@ -305,7 +305,7 @@ def test_lists_are_read_in_their_order() -> None:
 
 
 def test_given_scheme_with_parameters_is_accepted() -> None:
-    """A scheme that no search would choose too."""
+    """Schemes that no search would choose are accepted too."""
     for scheme, params in (("cosine", "final_fraction=0.1"), ("reduce_on_plateau", "factor=0.5")):
         options = validated(TrainOptions, {**SCHEME, "scheme": scheme, "scheme_params": params})
         assert (options.scheme, options.scheme_params) == (scheme, params)

@@ -1,4 +1,4 @@
-"""An evaluation is known by what it asks, a training says what came out, and answers come back in order."""
+"""Evaluations are identified by what they ask, trainings hold the answer, and answers come back in order."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
@@ -30,7 +30,7 @@ SAME_NUMBERS = ("test", "weights")
 
 
 def make_training(diverged: str = "", **history: list[float]) -> Training:
-    """Give a training of four updates with this history."""
+    """Return a training of four updates with this history."""
     return Training(
         rates=np.zeros(4, np.float32),
         losses=np.zeros(4, np.float32),
@@ -68,7 +68,7 @@ def test_digest_leaves_out_what_the_answer_holds_besides(field: str) -> None:
 
 
 def test_digest_does_not_depend_on_the_order_of_parameters() -> None:
-    """Nor on which object asks."""
+    """Neither that order nor the object's identity changes the digest."""
     other = QUESTION.trying(params=dict(reversed(list(CANDIDATE.params.items()))))
     assert other.digest == QUESTION.digest
     assert QUESTION.digest == Evaluation(**vars(QUESTION)).digest
@@ -76,7 +76,7 @@ def test_digest_does_not_depend_on_the_order_of_parameters() -> None:
 
 
 def test_digest_does_not_depend_on_the_type_of_the_budget() -> None:
-    """Three epochs are 3.0 epochs."""
+    """`epochs=3` and `epochs=3.0` have the same digest."""
     assert QUESTION.digest == replace(QUESTION, epochs=3.0).digest
 
 
@@ -89,7 +89,7 @@ def test_digest_does_not_depend_on_the_type_of_the_budget() -> None:
     ],
 )
 def test_name_is_what_a_person_reads(candidate: dict[str, object], seed: int, name: str) -> None:
-    """Scheme, rate, parameters where there are any, seed."""
+    """A name consists of scheme, rate, parameters if there are any, and seed."""
     evaluation = replace(QUESTION.trying(**candidate), seed=seed)
     assert evaluation.name == name
     assert evaluation.candidate.name == name.partition(" seed")[0]
@@ -106,13 +106,13 @@ def test_name_is_what_a_person_reads(candidate: dict[str, object], seed: int, na
     ],
 )
 def test_prefix_holds_only_what_differs(among: list[tuple[str, int]], prefix: str) -> None:
-    """Optimizer and batch size stand before a name where a search has several of them."""
+    """Optimizer and batch size precede a name if a search has several of them."""
     compared = [CANDIDATE.model_copy(update={"optimizer": optimizer, "batch_size": size}) for optimizer, size in among]
     assert setting_prefix(CANDIDATE, compared) == prefix
 
 
 def test_trying_changes_the_candidate_alone() -> None:
-    """The first question stays as it was."""
+    """The original question stays as it was."""
     other = QUESTION.trying(initial_lr=0.2, scheme="linear")
     assert (other.candidate.initial_lr, other.candidate.scheme) == (0.2, "linear")
     assert replace(other, candidate=CANDIDATE) == QUESTION
@@ -120,7 +120,7 @@ def test_trying_changes_the_candidate_alone() -> None:
 
 
 def test_candidate_goes_through_json_unchanged() -> None:
-    """With the types of its parameters; unknown fields are refused, and nothing can be changed."""
+    """Parameters keep their types; unknown fields are refused, and nothing can be changed."""
     candidate = CANDIDATE.model_copy(update={"params": {"rate": 0.5, "drops": 3, "staircase": True, "unit": "step"}})
     back = Candidate.model_validate_json(candidate.model_dump_json())
     assert back == candidate
@@ -145,7 +145,7 @@ def test_curve_is_the_whole_scheme_compressed_into_the_budget() -> None:
     ("spacing", "middle"), [("exponential", 1e-3), ("linear", (1e-5 + 1e-1) / 2)], ids=lambda value: str(value)
 )
 def test_curve_of_a_sweep_grows_between_its_bounds(spacing: str, middle: float) -> None:
-    """Both ends included; no scheme of the table has its name."""
+    """The curve includes both bounds; no scheme in the table has the sweep's name."""
     question = replace(QUESTION, epochs=2.1).trying(
         scheme=SWEEP, initial_lr=1e-5, params={"lr_max": 1e-1, "spacing": spacing}
     )
@@ -161,7 +161,7 @@ def test_curve_of_a_sweep_grows_between_its_bounds(spacing: str, middle: float) 
     ("epochs", "updates", "parts"), [(4, 40, 4), (0.01, 1, 1), (5 / 9, 6, 1), (2.5, 25, 1), (2.4, 24, 2)]
 )
 def test_budget_need_not_be_whole(epochs: float, updates: int, parts: int) -> None:
-    """At least one update; validated once a pass, or less often where the parts would not be equal."""
+    """There is at least one update, and one validation per pass, or fewer if the parts would not be equal."""
     evaluation = replace(QUESTION, epochs=epochs)
     assert evaluation.updates(10) == len(evaluation.curve(10)) == updates
     assert evaluation.parts(10) == parts
@@ -182,7 +182,7 @@ def test_budget_need_not_be_whole(epochs: float, updates: int, parts: int) -> No
     ],
 )
 def test_best_is_the_best_finite_value(metric: str, values: list[float], best: float | None) -> None:
-    """The highest accuracy, the lowest loss, None without one, or where the name does not say which is better."""
+    """It is the highest accuracy or lowest loss; None without one, or if the name does not show which is better."""
     assert make_training("", **{metric: values}).best(metric) == best
     assert make_training().best(metric) is None
 
@@ -197,13 +197,13 @@ def test_best_is_the_best_finite_value(metric: str, values: list[float], best: f
     ],
 )
 def test_final_is_the_last_value_unless_diverged(diverged: str, values: list[float], final: float | None) -> None:
-    """Not the best one: a schedule is judged by where it ends."""
+    """It is not the best value: a schedule is judged by where it ends."""
     assert make_training(diverged, val_loss=values).final("val_loss") == final
 
 
 @pytest.mark.parametrize(("direction", "sign"), [("min", 1), ("max", -1)])
 def test_less_of_an_objective_is_better(direction: Literal["min", "max"], sign: int) -> None:
-    """Whichever it is; infinite where the training diverged or came to no number."""
+    """Either direction works; a training that diverged or ended in NaN has an infinite loss."""
     objective = Objective("val_gain", direction)
     assert make_training(val_gain=[0.5, 0.75]).loss_by(objective) == sign * 0.75
     assert make_training(val_gain=[float("nan")]).loss_by(objective) == np.inf
@@ -211,7 +211,7 @@ def test_less_of_an_objective_is_better(direction: Literal["min", "max"], sign: 
 
 
 def test_objective_that_the_model_lacks_is_refused() -> None:
-    """In one line that names the metrics of the model."""
+    """The error is one line that names the metrics of the model."""
     training = make_training(loss=[1.0], val_loss=[1.0], val_top=[0.5])
     expected = "objective: received 'val_gain', expected a metric of the model: val_loss, val_top"
     with pytest.raises(InputError, match=f"^{expected}$"):
@@ -220,7 +220,7 @@ def test_objective_that_the_model_lacks_is_refused() -> None:
 
 @pytest.mark.parametrize(("test", "weights"), [(False, False), (True, False), (False, True), (True, True)])
 def test_training_answers_what_it_holds(test: bool, weights: bool) -> None:
-    """Scores and weights where they were asked for; more than that does no harm."""
+    """It must hold scores and weights if they were asked for, and may hold more."""
     training = replace(make_training(), test={"loss": 1.0} if test else None, weights=[] if weights else None)
     for asked_test in (False, True):
         for asked_weights in (False, True):
@@ -229,26 +229,26 @@ def test_training_answers_what_it_holds(test: bool, weights: bool) -> None:
 
 
 def test_epochs_of_a_training_are_those_it_came_to() -> None:
-    """Four updates of two a pass."""
+    """Four updates at two per pass are two epochs."""
     assert make_training("loss is nan at update 3").epochs == 2.0
 
 
 class TestAnswers:
     def test_trainings_are_in_the_order_of_the_questions(self) -> None:
-        """Whatever the order in which they became known."""
+        """They are, whatever the order in which they finished."""
         questions = [replace(QUESTION, seed=seed) for seed in (5, 3, 9)]
         found = answers(_Backwards(), questions)
         assert [training.val_loss for training in found] == [5.0, 3.0, 9.0]
 
     def test_equal_questions_are_asked_once(self) -> None:
-        """As when a finalist is a baseline."""
+        """A finalist may also be a baseline."""
         ask = _Backwards()
         one, other = replace(QUESTION, seed=1), replace(QUESTION, seed=2)
         assert [training.val_loss for training in answers(ask, [one, other, one])] == [1.0, 2.0, 1.0]
         assert ask.asked == [one, other]
 
     def test_equal_questions_get_all_that_any_of_them_asks_for(self) -> None:
-        """In either order."""
+        """The order of the questions does not matter."""
         more = replace(QUESTION, test=True)
         for questions in ([more, QUESTION], [QUESTION, more]):
             ask = _Backwards()
@@ -256,12 +256,12 @@ class TestAnswers:
             assert ask.asked == [more]
 
     def test_nothing_asked_is_nothing_trained(self) -> None:
-        """And an empty answer."""
+        """No questions give an empty answer."""
         assert answers(_Backwards(), []) == []
 
 
 class _Backwards:
-    """Answers the last question first, each with its seed for a loss."""
+    """Answers the last question first, with the seed as the loss."""
 
     def __init__(self) -> None:
         self.asked: list[Evaluation] = []

@@ -1,4 +1,4 @@
-"""Keys: what a result depends on changes them, nothing else does."""
+"""Keys change with what a result depends on, and with nothing else."""
 
 import json
 import shutil
@@ -80,7 +80,7 @@ class Keys:
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
-    """Give the keys of a copied project as it is, and after an edit of each of the files."""
+    """Return the keys of a copied project as it is, and after an edit of each of the files."""
     folder = tmp_path_factory.mktemp("copy")
     shutil.copytree(ROOT / "pipeline", folder / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "requirements.lock", folder)
@@ -93,7 +93,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
 
 @pytest.mark.parametrize("file", EDITS)
 def test_an_edit_runs_again_what_it_changes(file: str, keys: Keys) -> None:
-    """The stages that import or read the file, directly or not, and trainings where it decides their numbers."""
+    """An edit reruns the stages that use the file, directly or not, and trainings if it affects their numbers."""
     before, after = keys.before, keys.after[file]
     stages, trainings = EDITS[file]
     assert {stage for stage in STAGES if after[stage] != before[stage]} == stages
@@ -107,7 +107,7 @@ def test_every_package_is_edited_above() -> None:
 
 
 def test_copies_have_the_same_fingerprints(keys: Keys) -> None:
-    """Content counts, not the folder it lies in; no two stages share one."""
+    """Content counts, not the folder; no two stages share a fingerprint."""
     before = keys.before
     assert before["prepare"] == fingerprint("prepare", PrepareOptions(), INPUTS)
     assert before["trainings"] == training_key(INPUTS, CONDITIONS)
@@ -116,13 +116,13 @@ def test_copies_have_the_same_fingerprints(keys: Keys) -> None:
 
 @pytest.mark.parametrize("changed", ["precision", "device"])
 def test_trainings_under_other_conditions_are_others(changed: str) -> None:
-    """Those in float32 and in bfloat16, on a processor and on a GPU, are never compared as if they were the same."""
+    """Trainings in float32 and bfloat16, on a CPU and on a GPU, are never taken for the same."""
     assert training_key(INPUTS, CONDITIONS) != training_key(INPUTS, {**CONDITIONS, changed: "other"})
 
 
 @pytest.mark.parametrize("package", ["tensorflow", "keras", "numpy"])
 def test_other_versions_give_other_trainings(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The installed ones count, whatever the lock file says; that of another package decides nothing."""
+    """The installed versions count, whatever the lock file says; other packages have no effect."""
     before = training_key(INPUTS, CONDITIONS)
     monkeypatch.setattr(fingerprints, "version", lambda name: "0.0" if name == package else version(name))
     assert training_key(INPUTS, CONDITIONS) != before
@@ -132,7 +132,7 @@ def test_other_versions_give_other_trainings(package: str, monkeypatch: pytest.M
 
 
 def test_stages_that_train_depend_on_the_kind_of_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Others do not: prepared data are the same everywhere."""
+    """Other stages do not: prepared data are the same everywhere."""
     before = {
         name: fingerprint(name, options(), INPUTS)
         for name, options in (("prepare", PrepareOptions), ("train", TrainOptions))
@@ -164,7 +164,7 @@ def test_where_and_whether_a_stage_runs_does_not_change_it() -> None:
 
 
 def test_inputs_change_it() -> None:
-    """Other data, or another earlier stage's result."""
+    """Other data or another result of an earlier stage change the fingerprint."""
     options = PrepareOptions()
     inputs: list[dict[str, str]] = [{"source": "a"}, {"source": "b"}, {"other": "a"}, {}]
     assert len({fingerprint("prepare", options, given) for given in inputs}) == 4

@@ -1,4 +1,4 @@
-"""Nobody waits for a library that he does not need."""
+"""No command waits for a library that it does not need."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ PURE = (
     ids=["mathematics and help", "chain, data and report"],
 )
 def test_import_loads_nothing_heavy(code: str, heavy: tuple[str, ...]) -> None:
-    """In an interpreter that has just started."""
+    """A fresh interpreter shows what an import loads."""
     report = f"{code}\nimport sys\nprint('LOADED', *(name for name in {heavy!r} if name in sys.modules))"
     ended = subprocess.run(
         [sys.executable, "-c", report], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True

@@ -1,4 +1,4 @@
-"""Where an interruption is let in, and where it waits."""
+"""When an interruption takes effect, and when it is deferred."""
 
 import os
 import signal
@@ -17,9 +17,9 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
-    """Install the handlers, and give the process its own ones back."""
+    """Install the handlers, and restore the process's own afterwards."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background has it ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored if the tests run as a background job
     interruption.watch_signals()
     yield
     interruption.take()
@@ -28,8 +28,8 @@ def handlers() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_the_first_signal_waits_for_a_place_to_leave(number: int) -> None:
-    """Nothing is raised where it arrives; the next check raises, and it is known which signal it was."""
+def test_the_first_signal_waits_for_a_check(number: int) -> None:
+    """Nothing is raised on arrival; the next check raises, and the signal's number is known."""
     interruption.check()
     assert interruption.received() is None
     os.kill(os.getpid(), number)
@@ -41,7 +41,7 @@ def test_the_first_signal_waits_for_a_place_to_leave(number: int) -> None:
 
 
 def test_it_is_not_lost_in_a_finalizer() -> None:
-    """There Python would print an exception and go on."""
+    """An exception raised in a finalizer would only be printed."""
 
     class Garbage:
         def __del__(self) -> None:
@@ -53,8 +53,8 @@ def test_it_is_not_lost_in_a_finalizer() -> None:
         interruption.check()
 
 
-def test_a_second_signal_raises_where_it_arrives() -> None:
-    """But not one that arrives with the first, as from a terminal and a parent process; the exit says the first."""
+def test_a_second_signal_raises_on_arrival() -> None:
+    """One that arrives together with the first, as from terminal and parent, does not; the first sets the exit code."""
     os.kill(os.getpid(), signal.SIGINT)
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(1.1)
@@ -63,8 +63,8 @@ def test_a_second_signal_raises_where_it_arrives() -> None:
     assert interruption.received() == signal.SIGINT
 
 
-def test_work_that_can_be_left_anywhere_is_left_at_once() -> None:
-    """And is not begun after a signal; what follows it waits again."""
+def test_work_that_can_stop_anywhere_stops_at_once() -> None:
+    """Such work does not start after a signal; signals that arrive after it are deferred again."""
     with pytest.raises(KeyboardInterrupt), interruption.at_once():
         os.kill(os.getpid(), signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt), interruption.at_once():
@@ -76,8 +76,8 @@ def test_work_that_can_be_left_anywhere_is_left_at_once() -> None:
     assert interruption.received() == signal.SIGTERM
 
 
-def test_a_signal_is_passed_on_to_the_processes_that_are_waited_for() -> None:
-    """Also to those that they have started in turn: nobody else would end them."""
+def test_a_signal_is_forwarded_to_child_processes() -> None:
+    """Grandchildren get it too: nothing else would end them."""
     code = (
         "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']).wait()"
     )
@@ -94,8 +94,8 @@ def test_a_signal_is_passed_on_to_the_processes_that_are_waited_for() -> None:
         interruption.check()
 
 
-def test_ctrl_c_is_none_of_a_background_job_s_business() -> None:
-    """Where the shell has it ignored, it stays so."""
+def test_a_background_job_ignores_ctrl_c() -> None:
+    """If the shell has set Ctrl-C to be ignored, it stays ignored."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     interruption.watch_signals()
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN

@@ -1,4 +1,4 @@
-"""The articles' networks, and what is asked of the user's own."""
+"""The articles' networks, and the requirements on users' own."""
 
 import sys
 from pathlib import Path
@@ -99,7 +99,7 @@ number = 3
 
 @pytest.fixture
 def users_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Modules of a user in the working directory."""
+    """Write a user's modules into the working directory."""
     (tmp_path / "users_networks.py").write_text(USERS)
     (tmp_path / "users_broken.py").write_text("import keras\nraise RuntimeError('no licence')\n")
     (tmp_path / "users_unfinished.py").write_text("def f(:\n")
@@ -109,12 +109,12 @@ def users_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def kinds(model: keras.Model) -> list[str]:
-    """The classes of the layers, in order."""
+    """Return the classes of the layers, in order."""
     return [type(layer).__name__ for layer in model.layers]
 
 
 def refused(model: str, shape: tuple[int, ...] = (8, 8, 1), outputs: int = 10) -> str:
-    """The one line that says why not."""
+    """Return the one line of the error."""
     with pytest.raises(InputError) as caught:
         builder(model, shape, outputs, "classification")()
     message = str(caught.value)
@@ -150,13 +150,13 @@ class TestArticles:
 
     @pytest.mark.parametrize(("side", "params"), [(28, 34_826), (8, 21_386)])
     def test_keras_example_can_be_named_as_a_users_network_can(self, side: int, params: int) -> None:
-        """34,826 parameters on MNIST, as published; padded, it takes the 8x8 images of digits too."""
+        """It has 34,826 parameters on MNIST, as published; padded, it also takes the 8x8 images of digits."""
         model = builder("pipeline.models:keras_example", (side, side, 1), 10, "classification")()
         assert kinds(model) == ["Conv2D", "MaxPooling2D"] * 2 + ["Flatten", "Dropout", "Dense"]
         assert model.count_params() == params
 
     def test_the_option_knows_them(self) -> None:
-        """The names that the option accepts are those that are built."""
+        """The option accepts exactly the names that can be built."""
         assert set(MODELS) == set(BUILT_IN)
 
 
@@ -175,8 +175,10 @@ class TestAdaptation:
             ("mlp", (1,), 2, 2 * 128 + 258),
         ],
     )
-    def test_any_data_fits(self, model: str, shape: tuple[int, ...], outputs: int, params: int) -> None:
-        """Images that unpadded convolutions would use up are padded; probabilities come out for every class."""
+    def test_built_in_networks_fit_any_data(
+        self, model: str, shape: tuple[int, ...], outputs: int, params: int
+    ) -> None:
+        """Images too small for unpadded convolutions are padded; each class gets a probability."""
         network = builder(model, shape, outputs, "classification")()
         assert network.count_params() == params
         probabilities = np.asarray(network(np.ones((2, *shape), np.float32)))
@@ -185,7 +187,7 @@ class TestAdaptation:
 
     @pytest.mark.parametrize(("model", "shape"), [("mlp", (13,)), ("cnn", (8, 8, 1))])
     def test_regression_has_a_linear_output(self, model: str, shape: tuple[int, ...]) -> None:
-        """One value without a bound, and everything before it as for classification."""
+        """The output is one unbounded value; all layers before it are as for classification."""
         valued, classifying = builder(model, shape, 1, "regression")(), builder(model, shape, 1, "classification")()
         assert valued.layers[-1].activation.__name__ == "linear"
         assert classifying.layers[-1].activation.__name__ == "softmax"
@@ -195,7 +197,7 @@ class TestAdaptation:
 
     @pytest.mark.parametrize("shape", [(13,), (3, 8, 1), (8, 3, 1), (8, 8)])
     def test_cnn_needs_images(self, shape: tuple[int, ...]) -> None:
-        """For tables, and images that pooling would use up, it says what it needs and what to use instead."""
+        """For tables and images too small for pooling, the error says what it needs and what to use."""
         assert refused("cnn", shape) == (
             f"model: received 'cnn' for inputs of shape {shape}, expected images of 4x4 or more, or model=mlp"
         )
@@ -204,7 +206,7 @@ class TestAdaptation:
 class TestUsersOwn:
     @pytest.mark.parametrize("name", ["good", "subclassed", "without_input"])
     def test_any_way_of_writing_a_model_is_built(self, users_modules: Path, name: str) -> None:
-        """Functional, subclassed without `build`, or without an input: all weights exist before training."""
+        """Functional, subclassed without `build` or without an input: all weights exist before training."""
         model = builder(f"users_networks:{name}", (8, 8, 1), 10, "classification")()
         assert model.count_params() == 650
         assert sorted(tuple(variable.shape) for variable in model.trainable_variables) == [(10,), (64, 10)]
@@ -226,7 +228,7 @@ class TestUsersOwn:
         assert (model.compiled, model.loss) == (True, "mse")
 
     def test_the_same_model_again_is_refused(self, users_modules: Path) -> None:
-        """It would go on from where the last training ended."""
+        """It would continue from where the last training ended."""
         build = builder("users_networks:same", (8, 8, 1), 10, "classification")
         assert build()
         with pytest.raises(InputError, match="returned the same model again, expected a new one at every call"):
@@ -248,7 +250,7 @@ class TestUsersOwn:
         ],
     )
     def test_an_unusable_one_is_refused(self, users_modules: Path, name: str, parts: list[str]) -> None:
-        """One line with the function's name, what came of it, and what was expected."""
+        """The error is one line with the function's name, what it returned and what was expected."""
         message = refused(f"users_networks:{name}")
         for part in [f"users_networks:{name}", *parts]:
             assert part in message
@@ -270,7 +272,7 @@ class TestUsersOwn:
         ],
     )
     def test_what_cannot_be_imported_is_refused(self, users_modules: Path, name: str, reason: str) -> None:
-        """One line with the value received, all that is accepted, and the reason."""
+        """The error is one line with the value received, all that is accepted, and the reason."""
         message = refused(name)
         assert message.startswith("model: ")
         assert reason in message

@@ -56,7 +56,7 @@ def test_unknown_direction_must_be_given() -> None:
     ],
 )
 def test_names_imply_the_direction(direction: str | None, names: str) -> None:
-    """By whole words; no such word, or two that disagree, imply nothing."""
+    """Whole words count; no known word, or two that disagree, imply nothing."""
     assert {name: usual_direction(f"val_{name}") for name in names.split()} == dict.fromkeys(names.split(), direction)
 
 

@@ -29,7 +29,7 @@ class TestOptimizers:
 
     @pytest.mark.parametrize(("name", "expected"), CLASSES.items())
     def test_each_is_keras_own_with_its_defaults(self, name: str, expected: str) -> None:
-        """The class of that name, the rate as given, and nothing else changed but the momentum of sgd."""
+        """It has the class of that name and the given rate; nothing else changes but the momentum of sgd."""
         made, default = create(name, 0.125, 0.75), getattr(keras.optimizers, expected)(0.125)
         assert type(made) is type(default)
         changed = {key for key, value in made.get_config().items() if value != default.get_config()[key]} - {"name"}
@@ -38,7 +38,7 @@ class TestOptimizers:
 
     @pytest.mark.parametrize("momentum", [0.0, 0.75])
     def test_momentum_reaches_sgd(self, momentum: float) -> None:
-        """As given, without Nesterov's correction."""
+        """It is passed as given, without Nesterov's correction."""
         made = create("sgd", 0.1, momentum)
         assert (made.momentum, made.nesterov) == (momentum, False)
 

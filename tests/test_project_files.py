@@ -1,4 +1,4 @@
-"""The files that repeat what stands elsewhere have not drifted apart from it."""
+"""Files that repeat information from elsewhere agree with it."""
 
 import ast
 import re
@@ -31,11 +31,11 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 MLFLOW_TYPES = {"seed": "int", "momentum": "float", "epochs": "int"} | dict.fromkeys(
     ("seeds", "trials", "confirm_seeds", "top_k", "in_memory_mb"), "int"
 )
-"""Options whose default is a number; the others are strings to MLflow, which knows nothing else."""
+"""Options with a number as default; all others are strings to MLflow, which has no better type."""
 
 
 def pinned() -> dict[str, Requirement]:
-    """Give the lock's packages by name."""
+    """Return the lock's packages by name."""
     packages = [Requirement(line) for line in LOCK if line and not line.startswith("#")]
     return {canonicalize_name(package.name): package for package in packages}
 
@@ -54,7 +54,7 @@ def test_entry_points_are_the_commands() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_entry_point_has_the_options_of_its_command(name: str) -> None:
-    """Names, types and defaults; MLflow chooses the experiment itself. The command passes every one of them on."""
+    """Names, types and defaults agree, and the command passes each on; MLflow chooses the experiment itself."""
     fields = COMMANDS[name][0].model_fields
     entry = MLPROJECT["entry_points"][name]
     assert set(entry["parameters"]) == set(fields) - {"experiment_name"}
@@ -79,7 +79,7 @@ def test_conda_environment_is_the_lock() -> None:
 
 
 def test_lock_pins_every_package_exactly() -> None:
-    """One version each, by name: no address, no index, no option of pip."""
+    """Each line is a name and one version: no URL, no index, no pip option."""
     for line in LOCK:
         if line and not line.startswith("#"):
             assert re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+( ; [^#@]+)?", line), line
@@ -92,11 +92,11 @@ DEPENDENCIES = [
     *PYPROJECT["dependency-groups"]["dev"],
 ]
 OF_BENCHMARKS = {"fastai", "jax", "keras-lr-finder", "keras-tuner", "lightning", "optax", "torch", "torch-lr-finder"}
-"""What benchmarks and scripts compare with, in environments of their own; files beside them list what these need."""
+"""Packages that benchmarks and scripts compare with, in environments of their own, listed in files beside them."""
 
 
 def undeclared(declared: Set[str], *folders: str) -> set[str]:
-    """Return the packages that the files of these folders import, wherever in them, and that no declared one brings."""
+    """Return the packages that files in these folders import anywhere, but that are not declared."""
     distributions, found = packages_distributions(), set()
     for file in (file for folder in folders for file in (ROOT / folder).rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -109,7 +109,7 @@ def undeclared(declared: Set[str], *folders: str) -> set[str]:
 
 
 def test_what_is_imported_is_declared() -> None:
-    """The pipeline needs nothing but its own dependencies; nobody relies on what another package happens to need."""
+    """The pipeline imports only its own dependencies, never what another package happens to need."""
     runtime = {canonicalize_name(Requirement(one).name) for one in PYPROJECT["project"]["dependencies"]}
     declared = {canonicalize_name(Requirement(one).name) for one in DEPENDENCIES}
     assert undeclared(runtime, "pipeline") == set()
@@ -118,7 +118,7 @@ def test_what_is_imported_is_declared() -> None:
 
 @pytest.mark.parametrize("dependency", DEPENDENCIES)
 def test_lock_holds_every_dependency_within_its_range(dependency: str) -> None:
-    """What pyproject.toml asks for is what is installed."""
+    """The locked versions are within the ranges of pyproject.toml."""
     asked = Requirement(dependency)
     (pin,) = pinned()[canonicalize_name(asked.name)].specifier
     assert pin.operator == "=="
@@ -126,13 +126,13 @@ def test_lock_holds_every_dependency_within_its_range(dependency: str) -> None:
 
 
 def test_supported_pythons_include_that_of_the_environment() -> None:
-    """3.11 to 3.13, of which conda.yaml takes one."""
+    """pyproject.toml supports 3.11 to 3.13; conda.yaml uses one of them."""
     supported = SpecifierSet(PYPROJECT["project"]["requires-python"])
     assert [minor for minor in range(9, 16) if supported.contains(f"3.{minor}")] == [11, 12, 13]
 
 
 def test_no_tracked_file_names_a_package_registry() -> None:
-    """Which index packages come from is the user's own matter."""
+    """The package index is the user's choice."""
     hosts = ("pypi" + ".org", "files.python" + "hosted.org", "conda" + ".anaconda.org", "registry.npm" + "js.org")
     settings = ("--index" + "-url", "--extra-index" + "-url", "--find" + "-links")
     words = [*hosts, *settings]
@@ -146,7 +146,7 @@ def test_no_tracked_file_names_a_package_registry() -> None:
 
 
 def test_every_optimizer_has_all_it_needs() -> None:
-    """A row among the optimizers, the bounds of its sweep, and a place among the options."""
+    """Each is in the table of optimizers, in the bounds of sweeps and among the options."""
     assert set(BOUNDS) == set(OPTIMIZERS) == set(get_args(OptimizerName))
     for low, high in BOUNDS.values():
         assert 0 < low < high / 1e3

@@ -161,14 +161,14 @@ every = pytest.mark.parametrize("result", RESULTS, ids=lambda result: type(resul
 
 @every
 def test_json_gives_the_same_result_back(result: BaseModel) -> None:
-    """Numbers to the last bit, infinite bounds, and text in any script."""
+    """Numbers are equal to the last bit; infinite bounds and text in any script survive."""
     back = type(result).model_validate_json(result.model_dump_json(indent=2))
     assert back == result
 
 
 @every
 def test_python_reads_the_json(result: BaseModel) -> None:
-    """So can scripts in any language, without this project: numbers that JSON lacks are strings."""
+    """Scripts in any language can read it without this project: numbers that JSON lacks are strings."""
 
     def refuse(constant: str) -> None:
         raise AssertionError(f"not JSON: {constant}")
@@ -179,7 +179,7 @@ def test_python_reads_the_json(result: BaseModel) -> None:
 
 @every
 def test_unknown_fields_are_refused(result: BaseModel) -> None:
-    """So a result of another version is never read in part."""
+    """A result of another version is never read in part."""
     with pytest.raises(ValidationError, match="surprise"):
         type(result).model_validate({**result.model_dump(), "surprise": 1})
 
@@ -193,14 +193,14 @@ def test_results_cannot_be_changed(result: BaseModel) -> None:
 
 
 def test_nan_survives_json() -> None:
-    """As in the difference of two candidates that both diverged."""
+    """The difference of two candidates that both diverged is NaN."""
     back = Interval.model_validate_json(Interval(mean=nan, low=-inf, high=inf).model_dump_json())
     assert isnan(back.mean)
     assert (back.low, back.high, back.level) == (-inf, inf, 0.95)
 
 
 def test_parameters_keep_their_types() -> None:
-    """Wherever a candidate is part of a result."""
+    """They do wherever a candidate is part of a result."""
     (trained,) = [result for result in RESULTS if isinstance(result, TrainResult)]
     back = TrainResult.model_validate_json(trained.model_dump_json())
     assert [type(value) for value in back.winner.params.values()] == [float, int, bool, str]

@@ -1,4 +1,4 @@
-"""User code: found as the import finds it, digested with what it imports, and blamed for what it does."""
+"""User code: found as an import finds it, digested with what it imports, and named in its errors."""
 
 import importlib.abc
 import importlib.machinery
@@ -45,7 +45,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def edited(folder: Path, file: str) -> None:
-    """Change a file without changing what it does."""
+    """Change a file but not its behaviour."""
     with (folder / file).open("a", encoding="utf-8") as text:
         text.write("# edited\n")
 
@@ -63,7 +63,7 @@ def edited(folder: Path, file: str) -> None:
     ],
 )
 def test_an_edit_of_what_it_imports_changes_the_digest(folder: Path, file: str) -> None:
-    """Directly or in turn, at the top or in a function, by absolute or relative names."""
+    """Imports count directly or indirectly, at the top or in a function, by absolute or relative name."""
     before = user_code.digest("own_networks:build")
     assert before is not None
     edited(folder, file)
@@ -72,7 +72,7 @@ def test_an_edit_of_what_it_imports_changes_the_digest(folder: Path, file: str) 
 
 @pytest.mark.parametrize("file", UNUSED)
 def test_an_edit_of_anything_else_does_not(folder: Path, file: str) -> None:
-    """Nor does the folder that the code lies in."""
+    """The folder of the code does not change the digest either."""
     before = user_code.digest("own_networks:build")
     edited(folder, file)
     assert user_code.digest("own_networks:build") == before
@@ -86,7 +86,7 @@ def test_nothing_of_it_is_run(folder: Path) -> None:
 
 
 def test_packages_without_init_are_found(folder: Path) -> None:
-    """As the import finds them."""
+    """The digest finds them as an import does."""
     before = user_code.digest("spaced.loading:load")
     assert before is not None
     edited(folder, "spaced/more.py")
@@ -94,7 +94,7 @@ def test_packages_without_init_are_found(folder: Path) -> None:
 
 
 def test_unfinished_code_is_digested_too(folder: Path) -> None:
-    """What is wrong with it is said when it is imported."""
+    """Its errors are reported when it is imported."""
     (folder / "own_networks.py").write_text("def build(:\n", encoding="utf-8")
     assert user_code.digest("own_networks:build") is not None
     with pytest.raises(InputError, match="module own_networks failed: received SyntaxError"):
@@ -120,17 +120,17 @@ class Hook(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return importlib.machinery.ModuleSpec(name, self, origin="woven") if name == "woven" else None
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
-        """Leave that to Python."""
+        """Use Python's default."""
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        """Give it a function."""
+        """Add a function to the module."""
         vars(module)["build"] = lambda shape, outputs: None
 
 
 @pytest.mark.parametrize("reference", ["woven:build", "weaver:build", "math:sqrt", "nowhere:build"])
 def test_code_without_source_has_no_digest(folder: Path, monkeypatch: pytest.MonkeyPatch, reference: str) -> None:
-    """From an import hook, directly or in turn, or built in: its key is never the same, so that nothing is reused."""
+    """Code from an import hook, or built in, has no digest: its key is always new, so nothing is reused."""
     (folder / "weaver.py").write_text("from woven import build\n", encoding="utf-8")
     monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Hook()])
     assert user_code.digest(reference) is None
@@ -139,7 +139,7 @@ def test_code_without_source_has_no_digest(folder: Path, monkeypatch: pytest.Mon
 
 
 def test_built_in_models_have_nothing_to_digest() -> None:
-    """And one of this project's own, by its module, has a digest."""
+    """A model of this project named as `module:function` does have a digest."""
     assert model_digest("cnn") == model_digest("mlp") == ""
     assert model_digest("pipeline.models:keras_example") == model_digest("pipeline.models:keras_example") != ""
 
@@ -159,13 +159,13 @@ def test_built_in_models_have_nothing_to_digest() -> None:
     ],
 )
 def test_a_wrong_name_shows_the_nearest(folder: Path, reference: str, message: str) -> None:
-    """In one line, with what was received."""
+    """The error is one line, with what was received."""
     with pytest.raises(InputError, match=message.replace("?", r"\?")):
         user_code.load(reference, "a function")
 
 
 def test_modules_behind_a_reference_are_listed_once_imported(folder: Path) -> None:
-    """Local ones only: they go with a model that is sent elsewhere."""
+    """Only local modules are listed: they are stored with a model that is used elsewhere."""
     assert user_code.local_modules("own_networks:build") == []
     user_code.load("own_networks:build", "a function")
     names = sorted(module.__name__ for module in user_code.local_modules("own_networks:build"))
