@@ -1,7 +1,7 @@
-"""Data sources to arrays and splits.
+"""From data sources to arrays and splits.
 
 `load` turns a source's name into a `Raw`, `split` turns that into `Splits`; `save` and `load_splits` keep them in one
-file. Everything a user can get wrong ends in one `InputError`. pandas, scikit-learn, mlxtend and Keras are imported
+file. Every user error raises an `InputError`. pandas, scikit-learn, mlxtend and Keras are imported
 where they are used, so importing this package is cheap.
 """
 

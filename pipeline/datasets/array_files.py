@@ -1,6 +1,6 @@
 """Files of arrays: `.npy`, `.npz` and IDX, the format of MNIST's distribution.
 
-`.npy` and uncompressed `.npz` are mapped where they are too large for memory.
+`.npy` and uncompressed `.npz` are memory-mapped if they are too large for memory.
 """
 
 import gzip
@@ -17,16 +17,16 @@ from pipeline.datasets.arrays import Array, Raw
 from pipeline.errors import reading, refusal
 
 _LOCAL_HEADER = 30
-"""Bytes of a zip member's own header, before its name and its extra field, whose lengths are the header's last four."""
+"""Bytes of a zip member's local header. The last four are the lengths of the name and the extra field that follow."""
 
 NAMES = ("x_train", "y_train", "x_test", "y_test", "w_train", "w_test")
-"""What arrays are called in files; the first two must be there."""
+"""The names of arrays in files; the first two are required."""
 
 _FOLDER = "a folder with x_train.npy, y_train.npy and, optionally, x_test.npy, y_test.npy"
 
 
 def file_digest(path: str | Path) -> str:
-    """Give the SHA-256 of a file's content, in hexadecimal.
+    """Return the SHA-256 of a file's content, in hexadecimal.
 
     Raises:
         InputError: if there is no such file or it cannot be read.
@@ -40,10 +40,10 @@ def file_digest(path: str | Path) -> str:
 def read_npz(path: Path, limit: int) -> Raw:
     """Read an `.npz` with arrays x_train, y_train and, optionally, x_test and y_test. Pickles are refused.
 
-    Weights of the examples may stand beside them, as w_train and w_test. Beyond `limit` bytes the inputs are mapped.
+    Weights of the examples may be included as w_train and w_test. Beyond `limit` bytes in all, the inputs are mapped.
 
     Raises:
-        InputError: if it is missing, damaged, no `.npz`, holds pickles, or lacks x_train or y_train.
+        InputError: if it is missing, damaged, not an `.npz`, holds pickles, or lacks x_train or y_train.
 
     """
     accepted = "an .npz without pickles, with arrays x_train, y_train and, optionally, x_test, y_test"
@@ -60,11 +60,11 @@ def open_npz(path: Path, accepted: str) -> np.lib.npyio.NpzFile:
     """Open an `.npz` without allowing pickles, which would run code from the file.
 
     Raises:
-        InputError: if it is no zip archive; NumPy would take it for a pickle and advise to allow those.
+        InputError: if it is not a zip archive; NumPy would take it for a pickle and advise allowing those.
 
     """
     if path.exists() and not zipfile.is_zipfile(path):
-        raise refusal(f"{path} is no .npz", "no zip archive, or one cut short", accepted)
+        raise refusal(f"{path} is not an .npz", "not a zip archive, or a truncated one", accepted)
     archive: np.lib.npyio.NpzFile = np.load(path, allow_pickle=False)
     return archive
 
@@ -92,13 +92,13 @@ def map_npz(path: Path) -> dict[str, Array]:
 
 
 def uncompressed_size(path: Path) -> int:
-    """The bytes that all arrays of an `.npz` would take in memory."""
+    """Return the bytes that all arrays of an `.npz` would take in memory."""
     with zipfile.ZipFile(path) as archive:
         return sum(member.file_size for member in archive.infolist())
 
 
 def is_npy_folder(folder: Path) -> bool:
-    """Tell whether a folder holds its data as `.npy` files."""
+    """Return whether a folder holds its data as `.npy` files."""
     return (folder / "x_train.npy").is_file()
 
 
@@ -125,7 +125,7 @@ def read_npy_folder(folder: Path, limit: int) -> Raw:
 
 
 def raw_of_arrays(arrays: dict[str, Array], limit: int) -> Raw:
-    """Put together arrays by name; of those that are mapped only inputs of more than `limit` bytes in all stay so."""
+    """Combine named arrays. Mapped inputs stay mapped only if all arrays together exceed `limit` bytes."""
     large = sum(values.nbytes for values in arrays.values()) > limit
     known = {name: values for name, values in arrays.items() if name in NAMES}
     held: dict[str, Any] = {
@@ -135,7 +135,7 @@ def raw_of_arrays(arrays: dict[str, Array], limit: int) -> Raw:
 
 
 def _map_npy(file: BinaryIO, path: Path) -> Array:
-    """Map the `.npy` that begins where `file` stands."""
+    """Map the `.npy` that begins at the current position of `file`."""
     version = np.lib.format.read_magic(file)
     read: Any = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, fortran, dtype = read(file)

@@ -1,4 +1,4 @@
-"""Data as its source gave it, data split for training, and what the arrays of both must satisfy."""
+"""Raw data, data split for training, and checks of the arrays of both."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ Array = npt.NDArray[Any]
 RowNumbers = npt.NDArray[np.int64]
 
 Inputs = Any
-"""An `Array`, or, where the data exceed what may be held in memory, `Rows` or a `Stream`: both have `shape`, `dtype`,
-`ndim`, `len`, `take(rows)` and `blocks()`. Typed loosely, since nearly all code and data have arrays."""
+"""An `Array`, or, if the data are too large for memory, `Rows` or a `Stream`. Both have `shape`, `dtype`, `ndim`,
+`len`, `take(rows)` and `blocks()`. Typed as `Any`, since nearly all code only meets arrays."""
 
 Task = Literal["classification", "regression"]
 
@@ -25,7 +25,7 @@ _STRICT = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 class Scaling(BaseModel):
     """How raw inputs become network inputs: `(x - offset) / scale`, by training statistics.
 
-    `offset` and `scale` hold one number (images) or one number a feature (tables).
+    `offset` and `scale` hold one number (images) or one per feature (tables).
     """
 
     model_config = _STRICT
@@ -35,7 +35,7 @@ class Scaling(BaseModel):
 
 
 InputShape = tuple[int, ...] | dict[str, tuple[int, ...]]
-"""The shape of one example without the batch axis; of each input by name where there are several."""
+"""The shape of one example without the batch axis; of each input by name if there are several."""
 
 Scalings = Scaling | dict[str, Scaling]
 """One scaling, or one of each input by name."""
@@ -70,9 +70,9 @@ class Raw:
     `x_*` are images, uint8 or float32 [n, height, width, channels], or tables, float32 [n, features]. `y_*` are labels
     [n]: integers, booleans or text for classification, floats for regression. `w_*` are the examples' weights in the
     loss, float32 [n], or None. `x_test` and `y_test` are an official test set, or both None. `feature_names` names the
-    columns of a table, where known. Several inputs an example are the fields of a structured array [n].
+    columns of a table, where known. Several inputs per example are the fields of a structured array [n].
 
-    Before `conform` has read it, a data set that is read in passes stands as a `Reader` for both x and y.
+    Until `conform` has read it, a data set that is read in passes is a `Reader`, in place of both x and y.
     """
 
     x_train: Inputs
@@ -89,7 +89,7 @@ class Index:
     """The row numbers of splits whose inputs stay on disk, and the labels that show whether the source has changed.
 
     `train`, `val` and `test` are row numbers; `test` is None with an official test set. `labels`, `weights` and those
-    of the official test set are all that the source has, in its order.
+    of the official test set cover the whole source, in its order.
     """
 
     train: RowNumbers
@@ -107,8 +107,8 @@ class Splits:
 
     `x_*` are as in `Raw`. `y_*` [n] are int32 codes into `classes`, or float32 values for regression, where `classes`
     is empty. `w_*` [n] are float32 weights, or None. `num_outputs` is the width of the network's last layer: the number
-    of classes, or 1. The network's input is `(x - scaling.offset) / scaling.scale`; where
-    there are several inputs, `scaling` is a dictionary by name. `index` is there where inputs are not held in memory.
+    of classes, or 1. The network's input is `(x - scaling.offset) / scaling.scale`; with
+    several inputs, `scaling` is a dictionary by name. `index` is set if the inputs are not held in memory.
     """
 
     x_train: Inputs
@@ -128,7 +128,7 @@ class Splits:
 
 
 def pack(inputs: Mapping[str, Array]) -> Array:
-    """One array [n] with a field for each input; all must have as many examples."""
+    """Return one array [n] with a field for each input; all must have the same number of examples."""
     dtype = np.dtype([(name, values.dtype, values.shape[1:]) for name, values in inputs.items()])
     packed = np.empty(len(next(iter(inputs.values()))), dtype)
     for name, values in inputs.items():
@@ -137,12 +137,12 @@ def pack(inputs: Mapping[str, Array]) -> Array:
 
 
 def named(x: Inputs) -> Any:
-    """Inputs as Keras takes them: name -> array where there are several, else the inputs themselves."""
+    """Return inputs as Keras takes them: name -> array if there are several, else the inputs themselves."""
     return {name: x[name] for name in x.dtype.names} if x.dtype.names else x
 
 
 def input_shape(x: Inputs) -> InputShape:
-    """The shape of one example, or name -> shape where there are several inputs."""
+    """Return the shape of one example, or name -> shape if there are several inputs."""
     return {name: x.dtype[name].shape for name in x.dtype.names} if x.dtype.names else x.shape[1:]
 
 
@@ -152,12 +152,12 @@ _Y_SHAPES = "[n], [n, 1] or one-hot rows [n, classes]"
 
 
 def label_kind(y: Array) -> str:
-    """Name the kind of conforming labels: "integers", "booleans", "text" or "floats" (which mean regression)."""
+    """Return the kind of conforming labels: "integers", "booleans", "text" or "floats" (which mean regression)."""
     return {"i": "integers", "u": "integers", "b": "booleans", "U": "text", "f": "floats"}[y.dtype.kind]
 
 
 def is_one_hot(y: Array) -> bool:
-    """Tell whether `y` is [n, classes] with a single 1 in each row and 0 elsewhere."""
+    """Return whether `y` is [n, classes] with a single 1 in each row and 0 elsewhere."""
     if y.ndim != 2 or y.shape[0] == 0 or y.shape[1] < 2 or y.dtype.kind not in "biuf":
         return False
     return bool(np.isin(y, (0, 1)).all() and (np.count_nonzero(y, axis=1) == 1).all())
@@ -174,22 +174,25 @@ def check_inputs(x: Array, name: str) -> None:
 
 
 def are_bytes(x: Array) -> bool:
-    """Tell whether `x` are images whose every value is an integer from 0 to 255."""
+    """Return whether `x` are images whose every value is an integer from 0 to 255."""
     return x.ndim > 2 and x.dtype.kind in "biu" and bool(x.min() >= 0 and x.max() <= 255)
 
 
 def plain_weights(w: Array, name: str) -> Array:
-    """Weights as float32 [n]: finite, none negative, not all zero."""
+    """Return weights as float32 [n]: finite, none negative, not all zero."""
     if w.dtype.kind not in "biuf" or w.ndim not in (1, 2) or w.size != len(w):
-        raise refusal(f"{name} are unusable", f"dtype {w.dtype}, shape {w.shape}", "one number an example")
+        raise refusal(f"{name} are unusable", f"dtype {w.dtype}, shape {w.shape}", "one number per example")
     w = finite_float32(w.reshape(-1), name)
     if w.min(initial=0) < 0 or not w.any():
-        raise refusal(f"{name} are unusable", f"{w.min():.3g} to {w.max():.3g}", "none below 0, and one above")
+        raise refusal(f"{name} are unusable", f"{w.min():.3g} to {w.max():.3g}", "none below 0, at least one above")
     return w
 
 
 def plain_labels(y: Array, name: str) -> Array:
-    """Labels [n] as numbers, text or booleans: [n, 1] is squeezed, one-hot rows give their class, bytes become text."""
+    """Return labels [n] as numbers, text or booleans.
+
+    [n, 1] is squeezed, one-hot rows become the index of their class, bytes become text.
+    """
     y = _plain_text(y, name)
     if y.dtype.kind not in "biufU":
         raise refusal(f"{name} has unusable labels", f"dtype {y.dtype}", _Y_KINDS)
@@ -219,8 +222,8 @@ def _plain_text(y: Array, name: str) -> Array:
 
 
 def finite_float32(values: Array, name: str, feature_names: tuple[str, ...] | None = None, first: int = 0) -> Array:
-    """As float32; raises InputError where that is not finite. `first` is the number of the first example."""
-    with np.errstate(over="ignore"):  # what overflows float32 becomes infinite, and is refused as such below
+    """Return values as float32; raise InputError if any is not finite. `first` is the number of the first example."""
+    with np.errstate(over="ignore"):  # what overflows float32 becomes infinite and is refused below
         values = values.astype(np.float32, copy=False)
     finite = np.isfinite(values)
     if finite.all():

@@ -1,4 +1,4 @@
-"""The door between users' data and the rest of the project: shapes and types as `Raw` promises, or an InputError."""
+"""Validation of users' data: afterwards shapes and types are as `Raw` promises."""
 
 from collections.abc import Iterable, Mapping
 
@@ -28,7 +28,7 @@ def conform(raw: Raw) -> Raw:
 
     Images without a channel axis get one. Integer and boolean images within 0..255 become uint8, other images and all
     tables float32. Labels [n, 1] are squeezed, one-hot rows become the index of their class, bytes become text.
-    Memory-mapped arrays and data sets read in passes stay where they are, and are read through once.
+    Memory-mapped arrays and data sets read in passes are read once, but not loaded.
 
     Raises:
         InputError: for empty sets, other shapes or types, values that are not finite, or sets that do not fit together.
@@ -43,11 +43,11 @@ def conform(raw: Raw) -> Raw:
         raise refusal("test set is incomplete", f"no {lacking}", "both x_test and y_test, or neither")
     x_test, y_test, w_test = _examples(raw.x_test, raw.y_test, raw.w_test, "test", names)
     if x_train.shape[1:] != x_test.shape[1:]:
-        raise refusal("x_test is unlike x_train", f"examples of shape {x_test.shape[1:]}", str(x_train.shape[1:]))
+        raise refusal("x_test is not like x_train", f"examples of shape {x_test.shape[1:]}", str(x_train.shape[1:]))
     if x_train.dtype != x_test.dtype:
-        raise refusal("x_test is unlike x_train", f"values that need {x_test.dtype}", f"{x_train.dtype}, as x_train")
+        raise refusal("x_test is not like x_train", f"values that need {x_test.dtype}", f"{x_train.dtype}, as x_train")
     if label_kind(y_train) != label_kind(y_test):
-        raise refusal("y_test is unlike y_train", label_kind(y_test), f"{label_kind(y_train)}, as y_train")
+        raise refusal("y_test is not like y_train", label_kind(y_test), f"{label_kind(y_train)}, as y_train")
     return Raw(x_train, y_train, x_test, y_test, names, w_train, w_test)
 
 
@@ -56,16 +56,16 @@ def _examples(x: Inputs, y: Array, w: Array | None, part: str, names: tuple[str,
         return _surveyed(x, part)
     if isinstance(x, Mapping):
         x = _packed(x, part)
-    elif not isinstance(x, Rows | Stream) and x.dtype.names is None:  # those have passed this door
+    elif not isinstance(x, Rows | Stream) and x.dtype.names is None:  # else already validated
         x = _mapped(x, f"x_{part}") if isinstance(x, np.memmap) else _inputs(x, f"x_{part}", names)
     y = plain_labels(y, f"y_{part}")
     if len(x) != len(y):
-        raise refusal(f"x_{part} and y_{part} differ in length", f"{len(x)} and {len(y)}", "one label an example")
+        raise refusal(f"x_{part} and y_{part} differ in length", f"{len(x)} and {len(y)}", "one label per example")
     if w is None:
         return x, y, None
     w = plain_weights(w, f"weights of {part}")
     if len(w) != len(y):
-        raise refusal(f"weights of {part} are unusable", f"{len(w)} for {len(y)} examples", "one an example")
+        raise refusal(f"weights of {part} are unusable", f"{len(w)} for {len(y)} examples", "one per example")
     return x, y, w
 
 
@@ -77,11 +77,11 @@ def _inputs(x: Array, name: str, names: tuple[str, ...] | None) -> Array:
 
 def _packed(inputs: Mapping[str, Array], part: str) -> Array:
     if not inputs or not all(isinstance(name, str) for name in inputs):
-        raise refusal(f"x_{part} has unusable names", listed(inputs) or "no inputs", "name -> array, by text")
+        raise refusal(f"x_{part} has unusable names", listed(inputs) or "no inputs", "name -> array, names as text")
     plain = {name: _inputs(values, f"x_{part}[{name!r}]", None) for name, values in inputs.items()}
     if len({len(values) for values in plain.values()}) != 1:
         received = ", ".join(f"{name} {len(values)}" for name, values in plain.items())
-        raise refusal(f"the inputs of x_{part} differ in length", received, "as many examples of each")
+        raise refusal(f"the inputs of x_{part} differ in length", received, "the same number of examples of each")
     return pack(plain)
 
 
@@ -91,7 +91,7 @@ def _mapped(x: Array, name: str) -> Rows:
 
 
 def _survey(blocks: Iterable[Array], name: str) -> np.dtype[np.generic]:
-    """Read all blocks; the type their inputs get."""
+    """Read and check all blocks; return the type for their inputs."""
     as_bytes, count = True, 0
     for block in blocks:
         as_bytes = as_bytes and are_bytes(block)
@@ -102,7 +102,7 @@ def _survey(blocks: Iterable[Array], name: str) -> np.dtype[np.generic]:
 
 
 def _surveyed(reader: Reader, part: str) -> _Examples:
-    """Read a data set through once: keep its labels and weights, and learn the shape and type of its inputs."""
+    """Read a data set once: keep its labels and weights, and find the shape and type of its inputs."""
     shapes: set[tuple[int, ...]] = set()
     labels: list[Array] = []
     weights: list[Array] = []

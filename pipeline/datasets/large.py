@@ -1,4 +1,4 @@
-"""Inputs that stay on disk: rows of a memory-mapped array, read when they are asked for."""
+"""Inputs that stay on disk: rows of a memory-mapped array, read on demand."""
 
 import mmap
 from collections.abc import Iterator
@@ -10,14 +10,14 @@ import numpy.typing as npt
 from pipeline.datasets.arrays import Array, Inputs, RowNumbers
 
 BLOCK_BYTES = 16 * 2**20
-"""About how much is read at a time in a pass over inputs that are not held in memory."""
+"""Approximate bytes per read in a pass over inputs that are not held in memory."""
 
 _PIECE = 32
-"""Rows read between two releases: of a file that is cached in large pages, each row that is read maps 2 MiB."""
+"""Rows read between two releases: if the file is cached in large pages, each row read maps 2 MiB."""
 
 
 class Rows:
-    """Rows of an array on disk, in any order, in the shape and type of the inputs they stand for."""
+    """Rows of an array on disk, in any order, in the shape and type of the inputs they represent."""
 
     def __init__(self, array: Array, dtype: npt.DTypeLike, rows: RowNumbers | None = None) -> None:
         self._array = array
@@ -40,16 +40,16 @@ class Rows:
         return as_inputs(values, self.shape[1:], self.dtype)
 
     def take(self, rows: RowNumbers) -> "Rows":
-        """Some of these rows, in the order given, without reading them."""
+        """Return some of these rows, in the order given, without reading them."""
         return Rows(self._array, self.dtype, self._rows[rows])
 
     def blocks(self) -> Iterator[Array]:
-        """All rows in their order, a few megabytes at a time."""
+        """Yield all rows in order, a few megabytes at a time."""
         return _pieces(self)
 
 
 def blocks(x: Inputs) -> Iterator[Array]:
-    """All inputs in their order, a few megabytes at a time."""
+    """Yield all inputs in order, a few megabytes at a time."""
     return _pieces(x) if isinstance(x, np.ndarray) else x.blocks()
 
 
@@ -59,33 +59,33 @@ def _pieces(x: Inputs) -> Iterator[Array]:
 
 
 def take(x: Inputs, rows: RowNumbers) -> Inputs:
-    """Some rows of the inputs, which stay where they are."""
+    """Return some rows of the inputs; inputs on disk stay there."""
     return x[rows] if isinstance(x, np.ndarray) else x.take(rows)
 
 
 def head(x: Inputs, count: int) -> Array:
-    """The first inputs, at most `count`, in memory."""
+    """Return the first inputs, at most `count`, in memory."""
     first: Array = next(blocks(x))
     return first[:count]
 
 
 def block_length(shape: tuple[int, ...], dtype: npt.DTypeLike) -> int:
-    """How many examples of this shape make a block."""
+    """Return the number of examples of this shape in a block."""
     return max(1, BLOCK_BYTES // (int(np.prod(shape)) * np.dtype(dtype).itemsize))
 
 
 def with_channels(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape of one example; an image [height, width] gets a channel axis."""
+    """Return the shape of one example, with a channel axis for an image [height, width]."""
     return (*shape, 1) if len(shape) == 2 else shape
 
 
 def as_inputs(values: Array, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
-    """Bring examples to the shape and type of the network's inputs."""
+    """Convert examples to the shape and type of the network's inputs."""
     return values.reshape(len(values), *shape).astype(dtype, copy=False)
 
 
 def _release(array: Array) -> None:
-    """Give back the pages of the file that were read: else a pass would in time keep the whole file resident."""
+    """Release the pages that were read; otherwise a pass would end with the whole file resident."""
     base: Any = array
     while isinstance(base, np.ndarray):
         base = base.base

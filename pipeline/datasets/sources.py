@@ -30,7 +30,7 @@ from pipeline.user_code import blaming, is_function, working_directory_importabl
 from pipeline.user_code import load as load_function
 
 DOWNLOAD_TIMEOUT = 30.0
-"""Seconds without an answer after which a download is given up."""
+"""Seconds without an answer after which a download fails."""
 
 
 def _mnist_5k() -> Raw:
@@ -55,7 +55,7 @@ def _keras_download(name: str) -> Raw:
     try:
         (x_train, y_train), (x_test, y_test) = getattr(keras.datasets, name).load_data()
     except Exception as error:  # Keras raises a bare Exception when a download fails
-        offline = "without network one of mnist-5k, digits, a path, or module:function"
+        offline = "without a network, one of mnist-5k, digits, a path, or module:function"
         raise refusal(f"cannot download {name}", describe(error), offline) from error
     finally:
         socket.setdefaulttimeout(previous)
@@ -78,7 +78,7 @@ FORMATS: dict[str, Callable[[Path, str, int], Raw]] = {
 }
 
 IN_MEMORY = 2**30
-"""Bytes up to which data are held in memory; larger ones are read as they are used, where their format allows that."""
+"""Bytes up to which data are held in memory; larger ones are read as they are used, if their format allows it."""
 
 _FOLDER = "a folder of four IDX files, of .npy files or of .tfrecord files"
 _ACCEPTED = f"{', '.join(NAMED)}, a path to {', '.join(FORMATS)}, {_FOLDER}, or module:function"
@@ -91,7 +91,7 @@ def load(data: str, target: str = "target", limit: int = IN_MEMORY) -> Raw:
         data: a name of `NAMED`, a path to a file of `FORMATS`, a folder with IDX, `.npy` or TFRecord files, or
             `module:function`.
         target: the label column of `.csv` and `.parquet`; other sources ignore it.
-        limit: bytes; inputs of larger sources stay on disk, where they can be mapped or read in passes.
+        limit: bytes; inputs of larger sources stay on disk if they can be mapped or read in passes.
 
     Raises:
         InputError: if there is no such source, it cannot be read, or its data cannot be used.
@@ -101,11 +101,11 @@ def load(data: str, target: str = "target", limit: int = IN_MEMORY) -> Raw:
 
 
 def source_digest(data: str) -> str | None:
-    """Tell cheaply what `data` would load, without loading it.
+    """Return a digest of what `data` would load, without loading it.
 
     Returns:
-        the SHA-256 of a file's content, one over a folder's files, the name itself of a packaged or downloaded
-        set, and None for `module:function`, which only a call could tell.
+        the SHA-256 of a file or of a folder's files; the name itself for a packaged or downloaded set; None for
+        `module:function`, whose data are only known once it is called.
 
     Raises:
         InputError: if there is no such source, or its file cannot be read.
@@ -125,7 +125,7 @@ def source_digest(data: str) -> str | None:
 
 
 def read(data: str, target: str, limit: int) -> Raw:
-    """Load the source without checking it: `conform` does."""
+    """Load the source without checking it; `conform` does that."""
     if data in NAMED:
         return NAMED[data]()
     path = _existing_path(data)
@@ -145,7 +145,7 @@ def _folder_files(folder: Path) -> dict[str, Path]:
 
 
 def _existing_path(data: str) -> Path | None:
-    """Return the path that `data` is, or None if it is a `module:function`."""
+    """Return `data` as a path, or None if it is a `module:function`."""
     path = Path(os.path.expanduser(data))  # noqa: PTH111 - Path.expanduser raises for a user who does not exist
     known = path.suffix.lower() in FORMATS
     if data and os.path.exists(path):  # noqa: PTH110 - Path.exists raises for a name too long to be one
@@ -162,7 +162,8 @@ _RETURNED = (
     "(x, y), ((x_train, y_train), (x_test, y_test)), each with weights as a third array if wanted,"
     " or two tf.data.Dataset (train, test) of (x, y)"
 )
-_WHOLE, _PARTS = (2, 3), 2
+_LENGTHS = (2, 3)  # (x, y) or (x, y, weights)
+_PARTS = 2  # training and test set
 
 
 def read_function(data: str, limit: int) -> Raw:
@@ -186,8 +187,8 @@ def read_function(data: str, limit: int) -> Raw:
 
 
 def _parts(returned: Any, data: str) -> tuple[Any, ...]:
-    """The training set, and the test set where there is one."""
-    if isinstance(returned, (tuple, list)) and len(returned) in _WHOLE:
+    """Return the training set and, if there is one, the test set."""
+    if isinstance(returned, (tuple, list)) and len(returned) in _LENGTHS:
         if len(returned) == _PARTS and (all(_is_part(part) or _is_dataset(part) for part in returned)):
             return tuple(returned)
         return (tuple(returned),)
@@ -196,13 +197,13 @@ def _parts(returned: Any, data: str) -> tuple[Any, ...]:
 
 
 def _is_part(value: Any) -> bool:
-    """Tell `(x, y)` and `(x, y, weights)` from an array given as nested lists: three of those would be examples."""
-    return len(value) in _WHOLE if isinstance(value, tuple) else isinstance(value, list) and len(value) == _PARTS
+    """Return whether a value is `(x, y)` or `(x, y, weights)`; a list of three is taken for an array of examples."""
+    return len(value) in _LENGTHS if isinstance(value, tuple) else isinstance(value, list) and len(value) == _PARTS
 
 
 @contextmanager
 def _users_code(data: str) -> Iterator[None]:
-    """Run code of the user's: the function, or what makes the elements of its data sets."""
+    """Run user code: the function, or whatever makes the elements of its data sets."""
     with blaming(f"data function {data}", _RETURNED), working_directory_importable():
         yield
 
@@ -219,6 +220,6 @@ def _as_array(values: Any, data: str, *, mapped: bool) -> Any:
 
 
 def _is_dataset(value: Any) -> bool:
-    # Whoever made a data set has imported TensorFlow; this module need not.
+    # Whoever made a data set has imported TensorFlow, so this module need not.
     tensorflow = sys.modules.get("tensorflow")
     return tensorflow is not None and isinstance(value, tensorflow.data.Dataset)

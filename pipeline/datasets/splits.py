@@ -12,19 +12,19 @@ from pipeline.errors import listed, refusal
 
 
 def split(raw: Raw, seed: int, validation_fraction: float = 0.2, test_fraction: float = 0.2) -> Splits:
-    """Split `raw` at random by `seed`: stratified by class, or freely for regression.
+    """Split `raw` at random by `seed`, stratified by class except for regression.
 
-    An official test set is kept as it is, and `validation_fraction` is of the training data. Without one both fractions
-    are of the whole. Scaling comes from the training split alone.
+    An official test set is kept as it is, and `validation_fraction` applies to the training data. Without one, both
+    fractions apply to all data. Scaling comes from the training split alone.
 
     Args:
-        raw: the data; it is checked, as it need not come from `load`.
+        raw: the data, which are checked, since they need not come from `load`.
         seed: from 0 to 2**32 - 1; the same data and seed give the same splits.
         validation_fraction: above 0 and below 1.
-        test_fraction: above 0 and below 1, unused with an official test set. The two leave something for training.
+        test_fraction: above 0 and below 1, unused with an official test set. The fractions used sum to less than 1.
 
     Raises:
-        InputError: for data or fractions that cannot be used, or too few examples in all or of one class.
+        InputError: for data or fractions that cannot be used, or too few examples in total or of one class.
 
     """
     raw = conform(raw)
@@ -67,14 +67,14 @@ def assemble(
 
 
 def scalings(x_train: Inputs) -> Scalings:
-    """How to scale the inputs, each by itself where there are several."""
+    """Return how to scale the inputs, each on its own if there are several."""
     if x_train.dtype.names:
         return {name: derive_scaling(x_train[name]) for name in x_train.dtype.names}
     return derive_scaling(x_train)
 
 
 def derive_scaling(x_train: Inputs) -> Scaling:
-    """Derive how to scale inputs from the training split alone.
+    """Return how to scale inputs, derived from the training split alone.
 
     uint8 images are divided by 255, or by their maximum if that is under 128: the image has fewer grey levels than its
     type (8x8 digits: 16). Float images without negative values are divided by their maximum; others are standardised
@@ -91,7 +91,7 @@ def derive_scaling(x_train: Inputs) -> Scaling:
 
 
 def _standardising(x: Inputs) -> Scaling:
-    """Mean and deviation of each feature of a table, or of all pixels, in one pass."""
+    """Return the mean and deviation of each feature of a table, or of all pixels, from one pass."""
     from sklearn.preprocessing import StandardScaler
 
     scaler = StandardScaler()
@@ -115,8 +115,8 @@ def _classes(y: Array) -> Array | None:
 
 
 def _check_counts(y: Array, classes: Array | None, fractions: list[float]) -> None:
-    # As many as let the smallest part expect one example of each class; with fewer it could lack one. The tolerance
-    # keeps 1 / 0.2 at 5 where the fraction is a rounded difference.
+    # With fewer, the smallest split could lack a class. The tolerance keeps 1 / 0.2 at 5 if the fraction is a rounded
+    # difference.
     least = math.ceil(1 / min(fractions) - 1e-9)
     if classes is None:
         if len(y) < least:

@@ -1,4 +1,4 @@
-"""Splits in one file: written whole or not at all, and byte for byte the same for the same splits."""
+"""Splits in one file, written whole or not at all, with equal bytes for equal splits."""
 
 import hashlib
 import json
@@ -26,9 +26,9 @@ _WEIGHTS = ("w_train", "w_val", "w_test")
 def save(splits: Splits, path: str | Path, data: str = "", target: str = "") -> None:
     """Write `splits` to `path` as one uncompressed `.npz` without pickles, atomically; parent folders are made.
 
-    Beside the arrays it holds `meta`, a JSON text with task, classes, num_outputs and scaling. Equal splits give
-    equal bytes: NumPy dates every entry of the archive 1980. Inputs that are not held in memory are not written: in
-    the place of the arrays stand their row numbers and all labels, by which `load_splits` opens `data` again.
+    Besides the arrays it holds `meta`, a JSON text with task, classes, num_outputs and scaling. Equal splits give
+    equal bytes: NumPy dates every entry of the archive 1980. Inputs that are not held in memory are not written:
+    the file holds row numbers and all labels instead, with which `load_splits` opens `data` again.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,10 +50,10 @@ def save(splits: Splits, path: str | Path, data: str = "", target: str = "") -> 
 
 
 def load_splits(path: str | Path) -> Splits:
-    """Read what `save` wrote; where that holds row numbers, open the source again.
+    """Read what `save` wrote; if that holds row numbers, open the source again.
 
     Raises:
-        InputError: if the file is missing, damaged, or was not written by `save`, or the source is no longer as it was.
+        InputError: if the file is missing, damaged, or was not written by `save`, or the source has changed.
 
     """
     path, accepted = Path(path), "an .npz written by the prepare stage"
@@ -74,22 +74,22 @@ def load_splits(path: str | Path) -> Splits:
 
 
 def _reopened(meta: dict[str, Any], index: Index) -> Raw:
-    """Open the source again. Its inputs are not read through: what was learnt of them is in `meta`."""
+    """Open the source again. Its inputs are not read through: their shape and type are in `meta`."""
     raw = read(meta["data"], meta["target"], 0)
 
-    def known_again(x: Inputs, y: Array, labels: Array, name: str) -> Inputs:
+    def verified(x: Inputs, y: Array, labels: Array, name: str) -> Inputs:
         shape, dtype = tuple(meta["shape"]), meta["dtype"]
         if isinstance(x, Reader):
-            return Stream(x, labels, shape, dtype)  # which compares the labels as it reads them
+            return Stream(x, labels, shape, dtype)  # compares the labels as it reads them
         same = len(x) == len(labels) and with_channels(x.shape[1:]) == shape
         if not same or not np.array_equal(plain_labels(y, name), labels):
             raise refusal(f"{meta['data']} has changed since it was prepared", f"other {name}", "the same data")
         return Rows(x, dtype) if isinstance(x, np.memmap) else as_inputs(x, shape, dtype)
 
-    x_train = known_again(raw.x_train, raw.y_train, index.labels, "labels")
+    x_train = verified(raw.x_train, raw.y_train, index.labels, "labels")
     if index.labels_test is None or raw.y_test is None:
         return Raw(x_train, index.labels, w_train=index.weights)
-    x_test = known_again(raw.x_test, raw.y_test, index.labels_test, "labels of the test set")
+    x_test = verified(raw.x_test, raw.y_test, index.labels_test, "labels of the test set")
     return Raw(x_train, index.labels, x_test, index.labels_test, None, index.weights, index.weights_test)
 
 
@@ -99,7 +99,7 @@ def _held(splits: Splits) -> dict[str, Array]:
 
 
 def digests(splits: Splits) -> dict[str, str]:
-    """Give the SHA-256, in hexadecimal, of each array, on disk too: over its dtype, shape and bytes in C order."""
+    """Return the SHA-256, in hexadecimal, of each array, also on disk: of its dtype, shape and bytes in C order."""
     present = (name for name in (*_ARRAYS, *_WEIGHTS) if getattr(splits, name) is not None)
     return {name: _array_digest(getattr(splits, name)) for name in present}
 

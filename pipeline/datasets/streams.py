@@ -17,12 +17,12 @@ Batch = tuple[Array, ...]
 
 _ENDLESS = -1  # tf.data.INFINITE_CARDINALITY, without importing TensorFlow
 _MOST_AT_ONCE = 1_000  # single examples that are read as one batch
-_TELLING = 8  # elements from which to tell whether they are batches
+_EXAMINED = 8  # elements examined to find out whether they are batches
 _ELEMENTS = "elements (x, y) or (x, y, weight)"
 
 
 class Reader:
-    """Passes over a `tf.data.Dataset`, of which nothing is kept. `guard` reports what the user's code raises."""
+    """Passes over a `tf.data.Dataset` that keep nothing in memory. `guard` reports errors of user code."""
 
     def __init__(self, dataset: Any, data: str, guard: Callable[[], Any], *, batched: bool) -> None:
         self.data, self.batched = data, batched
@@ -39,7 +39,7 @@ class Reader:
 
 
 class Stream:
-    """Some examples of a `Reader`, always in its order, in the shape and type of the inputs they stand for.
+    """Some examples of a `Reader`, always in its order, in the shape and type of the inputs they represent.
 
     Every pass compares the labels with those of the first one. A data set that shuffles itself would otherwise move
     examples between training and validation.
@@ -65,11 +65,11 @@ class Stream:
         return len(self._rows)
 
     def take(self, rows: RowNumbers) -> "Stream":
-        """Some of these examples; `rows` must ascend."""
+        """Return some of these examples; `rows` must ascend."""
         return Stream(self.reader, self._labels, self.shape[1:], self.dtype, self._rows[rows])
 
     def blocks(self) -> Iterator[Array]:
-        """Give the inputs of one pass, piece by piece.
+        """Yield the inputs of one pass, block by block.
 
         Raises:
             InputError: if the data set is not the same as before.
@@ -93,7 +93,7 @@ class Stream:
 
 
 def read_datasets(datasets: Sequence[Any], data: str, limit: int, guard: Callable[[], Any]) -> Raw:
-    """Read a training set, and a test set where given: both into arrays, or neither where one exceeds `limit` bytes."""
+    """Read a training set and, if given, a test set: both into arrays, or neither if one exceeds `limit` bytes."""
     read = [read_dataset(dataset, data, limit, guard) for dataset in datasets]
     if any(isinstance(part, Reader) for part in read):
         read = [read_dataset(dataset, data, 0, guard) for dataset in datasets]
@@ -101,23 +101,23 @@ def read_datasets(datasets: Sequence[Any], data: str, limit: int, guard: Callabl
 
 
 def raw_of(sets: Sequence[Batch | Reader]) -> Raw:
-    """Put together one or two sets: `(x, y)` or `(x, y, weights)`, or what reads them in passes."""
+    """Combine one or two sets: `(x, y)` or `(x, y, weights)`, or readers of them."""
     parts = [(part, part) if isinstance(part, Reader) else part for part in sets]
     (x, y, w), (x_test, y_test, w_test) = ((*part, None)[:3] for part in (*parts, (None, None))[:2])
     return Raw(x, y, x_test, y_test, w_train=w, w_test=w_test)
 
 
 def read_dataset(dataset: Any, data: str, limit: int, guard: Callable[[], Any]) -> Batch | Reader:
-    """Read a data set into arrays, or only open it where its examples take more than `limit` bytes.
+    """Read a data set into arrays, or only open it if its examples take more than `limit` bytes.
 
     Args:
         dataset: a `tf.data.Dataset`, batched or not.
         data: how the user named it.
         limit: bytes.
-        guard: makes the context in which the user's code may run.
+        guard: returns the context in which user code runs.
 
     Raises:
-        InputError: for an empty or endless one, or other elements than `(x, y)` or `(x, y, weight)`.
+        InputError: for an empty or endless one, or elements other than `(x, y)` or `(x, y, weight)`.
 
     """
     unusable = f"unusable data set of {data}"
@@ -133,7 +133,7 @@ def read_dataset(dataset: Any, data: str, limit: int, guard: Callable[[], Any]) 
                 raise refusal(unusable, f"inputs {listed(element[0])}", "one input, or arrays: ({name: array, ...}, y)")
             elements.append(tuple(_as_array(part, unusable) for part in element))
             held += sum(part.nbytes for part in elements[-1])
-            if held > limit and len(elements) >= _TELLING:
+            if held > limit and len(elements) >= _EXAMINED:
                 return Reader(dataset, data, guard, batched=_is_batched(elements))
     if not elements:
         raise refusal(unusable, "an empty one", "at least one (x, y)")
@@ -152,10 +152,10 @@ def _as_array(values: Any, unusable: str) -> Array:
 
 
 def _is_batched(elements: list[Batch]) -> bool:
-    """Tell batches from single examples by their shapes: TensorFlow does not say."""
+    """Return whether elements are batches, judging by their shapes: TensorFlow does not say."""
     if any(x.ndim < 2 or y.ndim < 1 or len(x) != len(y) for x, y, *_ in elements):
         return False
-    # Left are batches, and images with as many rows as there are classes in their one-hot labels.
+    # What remains are batches, and images with as many rows as their one-hot labels have classes.
     labels = [element[1] for element in elements]
     equally_long = len({y.shape for y in labels}) == 1
     return not (equally_long and is_one_hot(np.stack(labels)))
@@ -170,12 +170,12 @@ _COMPRESSION = {".gz": "GZIP"}
 
 
 def record_files(path: Path) -> list[Path]:
-    """The files of a data set in TFRecord format: the file itself, or those of a folder by name."""
+    """Return the files of a data set in TFRecord format: the file itself, or those of a folder sorted by name."""
     return sorted(path.glob(_PATTERN)) if path.is_dir() else [path]
 
 
 def read_records(path: Path, limit: int) -> Raw:
-    """Read TFRecord files, or open them where they hold more than `limit` bytes of data.
+    """Read TFRecord files, or only open them if they hold more than `limit` bytes of data.
 
     In a folder, files with `test` in their name are the test set, and all others are the training set.
 
@@ -218,7 +218,7 @@ def _dataset(files: Sequence[Path]) -> Any:
 
 
 def _spec(feature: Any, *, scalar: bool) -> Any:
-    """How to parse a feature that is like this one."""
+    """Return how to parse a feature like this one."""
     import tensorflow as tf
 
     kind = feature.WhichOneof("kind") or "bytes_list"

@@ -1,4 +1,4 @@
-"""Reading `.csv` and `.parquet` tables: one row an example, one column the label."""
+"""Reading `.csv` and `.parquet` tables: a row for each example, and a column for the label."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from pipeline.datasets.arrays import Array, Raw
 from pipeline.errors import listed, reading, refusal
 
 MAX_CATEGORIES = 255
-"""A text column with more distinct values is refused: it is a name or an identifier, not a category."""
+"""A text column with more distinct values is refused: it holds names or identifiers, not categories."""
 
 
 def read_csv(path: Path, target: str) -> Raw:
@@ -45,7 +45,7 @@ def read_parquet(path: Path, target: str) -> Raw:
 
     with reading(path, "a Parquet table"):
         table = parquet.read_table(path)
-        table.validate(full=True)  # else text that is not UTF-8 would only be met when it is used
+        table.validate(full=True)  # otherwise invalid UTF-8 would only surface when it is used
         frame = table.to_pandas()
     return _to_raw(frame, path, target)
 
@@ -73,7 +73,7 @@ def _check_columns(frame: Any, path: Path, target: str) -> None:
 
 
 def _encode_features(features: Any, path: Path) -> Any:
-    """Keep numbers and booleans as they are, and give text one 0/1 column a category, named `column=category`."""
+    """Keep numbers and booleans, and turn text into one 0/1 column per category, named `column=category`."""
     import pandas as pd
 
     categorical = [name for name in features.columns if _is_category(features[name], path)]
@@ -81,8 +81,8 @@ def _encode_features(features: Any, path: Path) -> Any:
         distinct = features[name].nunique()
         if distinct > MAX_CATEGORIES:
             remedy = f"at most {MAX_CATEGORIES} (leave the column out, or encode it as numbers)"
-            raise refusal(f"{path} has text that is no category", f"{distinct} distinct values in {name!r}", remedy)
-    # The whole table is encoded at once: which categories exist says nothing about any label.
+            raise refusal(f"{path} has text that is not a category", f"{distinct} distinct values in {name!r}", remedy)
+    # The whole table is encoded at once: which categories exist reveals nothing about any label.
     return pd.get_dummies(features, columns=categorical, prefix_sep="=", dtype=np.float32)
 
 
@@ -98,7 +98,7 @@ def _is_category(column: Any, path: Path) -> bool:
 
 
 def _label_array(labels: Any) -> Array:
-    """Give the labels as a NumPy array of their own kind: pandas' nullable and categorical types become plain ones."""
+    """Return the labels as a NumPy array of their kind: pandas' nullable and categorical types become plain ones."""
     from pandas.api import types
 
     if types.is_bool_dtype(labels.dtype):

@@ -1,4 +1,4 @@
-"""Small data of every kind, and the formats written by hand rather than by the code under test."""
+"""Small data of every kind, and files written by hand, not by the code under test."""
 
 import gzip
 import struct
@@ -21,13 +21,13 @@ def idx_bytes(values: Array) -> bytes:
 
 @pytest.fixture(scope="session")
 def mnist_5k() -> Raw:
-    """Give the default data, whose package takes seconds to parse it."""
+    """Return the default data, loaded once: their package takes seconds to parse them."""
     return load("mnist-5k")
 
 
 @pytest.fixture
 def image_sets() -> dict[str, Array]:
-    """Give 60 training and 20 test images of 5x4 pixels in 3 classes, all bytes random."""
+    """Return 60 training and 20 test images of 5x4 pixels in 3 classes, all bytes random."""
     rng = np.random.default_rng(0)
     return {
         "x_train": rng.integers(0, 256, (60, 5, 4), dtype=np.uint8),
@@ -39,7 +39,7 @@ def image_sets() -> dict[str, Array]:
 
 @pytest.fixture
 def write_idx(tmp_path: Path, image_sets: dict[str, Array]) -> Callable[..., Path]:
-    """Give a writer of an IDX folder: `mark` is "-" or "." before "idx", `gzipped` adds `.gz`."""
+    """Return a writer of an IDX folder: `mark` is "-" or "." before "idx", `gzipped` adds `.gz`."""
 
     def write(mark: str = "-", *, gzipped: bool = False) -> Path:
         stems = {"x_train": "train-images", "y_train": "train-labels", "x_test": "t10k-images", "y_test": "t10k-labels"}

@@ -30,7 +30,7 @@ hot = tf.data.Dataset.from_tensor_slices((images, one_hot))
 
 @pytest.fixture
 def load_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], datasets.Raw]]:
-    """Give a loader of the function `load` in a module that is written to the working directory."""
+    """Return a loader of the function `load` in a module that is written to the working directory."""
     monkeypatch.chdir(tmp_path)
     known = set(sys.modules)
 
@@ -57,7 +57,7 @@ def test_arrays_without_a_test_set(load_code: Load, returned: str) -> None:
 
 
 def test_arrays_with_a_test_set(load_code: Load) -> None:
-    """`((x_train, y_train), (x_test, y_test))`, as Keras' own loaders return it."""
+    """`((x_train, y_train), (x_test, y_test))` is accepted, as Keras' own loaders return it."""
     raw = load_code(f"{ARRAYS}\ndef load():\n    return (x, y), (x[:4], y[:4])\n")
     assert len(raw.x_train) == 20
     assert raw.x_test is not None
@@ -116,7 +116,11 @@ def test_functions_in_packages_may_import_their_neighbours_late(load_code: Load,
         ("def load(): return [1], [2], [3], [4]", "tuple of 4", "(x, y)"),
         ("def load(): return [[1], [2, 3], [4]], [0, 1, 0]", "ValueError: setting an array element", "(x, y)"),
         ("def load(): return {'a': 1}, [1]", "()", "numbers or booleans"),
-        ("def load(): return {'a': [[1.0]], 'b': [[1.0], [2.0]]}, [1]", "a 1, b 2", "as many examples of each"),
+        (
+            "def load(): return {'a': [[1.0]], 'b': [[1.0], [2.0]]}, [1]",
+            "a 1, b 2",
+            "the same number of examples of each",
+        ),
         ("def load(): return {}, [1]", "no inputs", "name -> array"),
         (
             f"{TENSORS}\ndef load(): return [plain.map(lambda x, y: ({{'a': x}}, y))] * 2",
@@ -142,7 +146,7 @@ def test_functions_in_packages_may_import_their_neighbours_late(load_code: Load,
     ],
 )
 def test_unusable_function_is_one_line(load_code: Load, code: str, received: str, accepted: str) -> None:
-    """Whatever the user's code does wrong is told in one line, with its place in that code."""
+    """Any error of user code is reported in one line, with its place in that code."""
     with pytest.raises(InputError) as caught:
         load_code(code)
     message = str(caught.value)
@@ -152,7 +156,7 @@ def test_unusable_function_is_one_line(load_code: Load, code: str, received: str
 
 
 @pytest.mark.parametrize("data", ["no_such_module:load", "no_such_package.module:load"])
-def test_unknown_module_is_told_from_a_failing_one(data: str) -> None:
+def test_unknown_module_is_distinguished_from_a_failing_one(data: str) -> None:
     """A misspelt module is not reported as a failure inside the user's code."""
     with pytest.raises(InputError, match=f"no such module: received {data}; accepted: a module on PYTHONPATH"):
         datasets.load(data)

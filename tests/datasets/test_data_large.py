@@ -1,4 +1,4 @@
-"""Data beyond the limit of memory: mapped files and data sets that are read in passes."""
+"""Data too large for memory: mapped files, and data sets that are read in passes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +30,7 @@ def load():
 
 @pytest.fixture
 def digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Array]:
-    """Give 1,797 images with the names of their digits, in a working directory of their own."""
+    """Return 1,797 images with the names of their digits, in a working directory of their own."""
     monkeypatch.chdir(tmp_path)
     raw = datasets.load("digits")
     arrays: dict[str, Any] = {"x_train": raw.x_train, "y_train": np.array([f"digit {label}" for label in raw.y_train])}
@@ -45,7 +45,7 @@ def npz(arrays: dict[str, Array]) -> str:
 
 
 def npy(arrays: dict[str, Array]) -> str:
-    """Write a folder of `.npy` files, one of them in Fortran's order."""
+    """Write a folder of `.npy` files, one of them in Fortran order."""
     Path("mine").mkdir()
     for name, values in arrays.items():
         np.save(f"mine/{name}.npy", np.asfortranarray(values) if name == "x_train" else values)
@@ -53,7 +53,7 @@ def npy(arrays: dict[str, Array]) -> str:
 
 
 def memmaps(arrays: dict[str, Array]) -> str:
-    """Write a function that returns what it maps, the inputs as a part of a larger map."""
+    """Write a function that returns mapped arrays, the inputs as part of a larger map."""
     np.save("x.npy", np.concatenate([arrays["x_train"][:3], arrays["x_train"]]))
     np.save("y.npy", arrays["y_train"])
     code = "import numpy as np\ndef load(): return np.load('x.npy', mmap_mode='r')[3:], np.load('y.npy')\n"
@@ -62,7 +62,7 @@ def memmaps(arrays: dict[str, Array]) -> str:
 
 
 def same(ours: Splits, theirs: Splits) -> None:
-    """Assert that both hold the same, wherever it is."""
+    """Assert that both hold the same values, in memory or on disk."""
     assert datasets.digests(ours) == datasets.digests(theirs)
     for name in ("task", "classes", "num_outputs", "scaling"):
         assert getattr(ours, name) == getattr(theirs, name)
@@ -70,8 +70,8 @@ def same(ours: Splits, theirs: Splits) -> None:
 
 class TestMapped:
     @pytest.mark.parametrize("write", [npz, npy, memmaps])
-    def test_only_where_they_are_differs(self, digits: dict[str, Array], write: Callable[..., str]) -> None:
-        """Splits, scaling and digests are those of the same data in memory, and so they are when opened again."""
+    def test_only_their_place_differs(self, digits: dict[str, Array], write: Callable[..., str]) -> None:
+        """Splits, scaling and digests equal those of the same data in memory, also when opened again."""
         data = write(digits)
         held, mapped = (datasets.split(datasets.load(data, limit=limit), seed=3) for limit in (2**30, 1000))
         assert isinstance(held.x_train, np.ndarray)
@@ -85,7 +85,7 @@ class TestMapped:
 
     @pytest.mark.parametrize("kind", ["negative images", "table"])
     def test_scaling_is_computed_in_pieces(self, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Many pieces give the mean and deviation of the whole."""
+        """Many blocks give the mean and deviation of the whole."""
         monkeypatch.setattr("pipeline.datasets.large.BLOCK_BYTES", 4096)
         shape = (500, 8, 4, 2) if kind == "negative images" else (500, 7)
         x = np.random.default_rng(0).normal(1, 2, shape)
@@ -98,7 +98,7 @@ class TestMapped:
         np.testing.assert_allclose(splits.scaling.scale, np.atleast_1d(train.std(axis)), rtol=1e-5)
 
     def test_what_memory_refuses_is_refused_on_disk(self, digits: dict[str, Array]) -> None:
-        """One NaN in the last example, however large the file; and a compressed file, which cannot be mapped."""
+        """One NaN in the last example is refused, and so is a compressed file, which cannot be mapped."""
         x = digits["x_train"].astype(np.float32)
         x[-1, 0, 0] = np.nan
         with pytest.raises(InputError, match=r"1 NaN or infinite, first in example 1796"):
@@ -109,7 +109,7 @@ class TestMapped:
         assert len(datasets.load("small.npz").x_train) == 1797
 
     def test_a_changed_source_is_not_taken_for_the_prepared_one(self, digits: dict[str, Array]) -> None:
-        """Opened again with one other label, it is refused."""
+        """A source with one changed label is refused when opened again."""
         splits = datasets.split(datasets.load(npz(digits), limit=0), seed=0)
         datasets.save(splits, "splits.npz", "mine.npz", "target")
         digits["y_train"][7] = "digit 9"
@@ -128,7 +128,7 @@ class TestMapped:
 class TestStream:
     @pytest.fixture
     def opened(self, digits: dict[str, Array]) -> Callable[..., datasets.Raw]:
-        """Give a loader of the first 1,000 digits as a data set, with a test set of 200."""
+        """Return a loader of the first 1,000 digits as a data set, with a test set of 200."""
 
         def load(train: str, limit: int) -> datasets.Raw:
             module = f"streamed_{abs(hash(train))}"
@@ -139,7 +139,7 @@ class TestStream:
 
     @pytest.mark.parametrize("train", ["dataset(0, 1000)", "dataset(0, 1000).batch(64)"])
     def test_the_same_examples_are_in_the_same_splits(self, opened: Callable[..., datasets.Raw], train: str) -> None:
-        """As in memory, though in the data set's own order, batched or not."""
+        """Splits are as in memory, though in the data set's own order, batched or not."""
         raw = opened(train, 1000)
         held, streamed = (datasets.split(raw, seed=3) for raw in (opened(train, 2**30), raw))
         assert isinstance(streamed.x_train, Stream)
@@ -153,7 +153,7 @@ class TestStream:
         datasets.save(streamed, "splits.npz", streamed.x_train.reader.data, "target")
         same(datasets.load_splits("splits.npz"), streamed)
 
-    def test_one_that_shuffles_itself_is_refused(self, opened: Callable[..., datasets.Raw]) -> None:
+    def test_data_set_that_shuffles_itself_is_refused(self, opened: Callable[..., datasets.Raw]) -> None:
         """Its examples would move between training and validation."""
         raw = opened("dataset(0, 1000).shuffle(1000)", 0)
         with pytest.raises(InputError, match="differs between passes: received other labels from"):
@@ -166,10 +166,10 @@ class TestStream:
             ("1000 + len(passes)", "other labels from example 1000"),
         ],
     )
-    def test_one_that_changes_in_size_is_refused(
+    def test_data_set_that_changes_in_size_is_refused(
         self, opened: Callable[..., datasets.Raw], size: str, received: str
     ) -> None:
-        """Each call gives one example less, or one more."""
+        """Each pass has one example fewer, or one more."""
         raw = opened(f"(dataset(0, {size}).batch(50), passes.append(1))[0]", 0)
         splits = datasets.split(raw, seed=0)
         datasets.save(splits, "splits.npz", raw.x_train.reader.data, "target")
@@ -178,7 +178,7 @@ class TestStream:
             list(blocks(again))
 
     def test_rows_are_taken_in_the_order_of_the_data_set(self, opened: Callable[..., datasets.Raw]) -> None:
-        """Some of some of the examples are those of them all."""
+        """Taking rows of taken rows gives the right examples."""
         raw = opened("dataset(0, 1000).batch(30)", 0)
         part = take(take(raw.x_train, np.arange(0, 1000, 3)), np.arange(5, 300, 2))
         whole = np.concatenate(list(blocks(raw.x_train)))
@@ -188,7 +188,7 @@ class TestStream:
 class TestRecords:
     @pytest.fixture
     def write(self, digits: dict[str, Array]) -> Callable[..., str]:
-        """Give a writer of TFRecord files in a folder: name -> the features of each record."""
+        """Return a writer of TFRecord files in a folder: name -> the features of each record."""
         import tensorflow as tf
 
         def kind(value: Any) -> tf.train.Feature:
@@ -211,7 +211,7 @@ class TestRecords:
 
     @pytest.mark.parametrize("limit", [0, 2**30])
     def test_images_of_a_folder(self, digits: dict[str, Array], write: Callable[..., str], limit: int) -> None:
-        """PNG images with the names of their classes, in two files for training and one for the test."""
+        """PNG images with class names are read from two files for training and one for the test."""
         import tensorflow as tf
 
         x, y = digits["x_train"][:300], digits["y_train"][:300]
@@ -234,7 +234,7 @@ class TestRecords:
 
     @pytest.mark.parametrize("limit", [0, 2**30])
     def test_tables_with_weights_and_values(self, write: Callable[..., str], limit: int) -> None:
-        """Rows of numbers, one float to predict, one weight each; a single file, from which a test set is split off."""
+        """Rows of numbers with a float target and a weight are read from one file; a test set is split off."""
         rows = [{"x": [i, -i, 0.5], "label": i / 2, "weight": 1.0 + i} for i in map(float, range(50))]
         raw = datasets.load(write("rows.tfrecord", rows), limit=limit)
         splits = datasets.split(raw, seed=0)
@@ -258,7 +258,7 @@ class TestRecords:
     def test_other_records_are_refused(
         self, write: Callable[..., str], records: list[dict[str, Any]], message: str
     ) -> None:
-        """In one line, with what would be accepted."""
+        """The error is one line, with what would be accepted."""
         with pytest.raises(InputError) as caught:
             datasets.load(write("odd.tfrecord", records))
         assert message in str(caught.value)

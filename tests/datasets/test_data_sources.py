@@ -1,4 +1,4 @@
-"""What each source gives, from real data sets and from files that the tests write."""
+"""What each source loads, from real data sets and from files that the tests write."""
 
 import hashlib
 import os
@@ -47,7 +47,7 @@ def test_reading_arrays_and_tables_loads_no_tensorflow(tmp_path: Path) -> None:
 
 
 def test_mnist_5k_is_five_hundred_real_images_a_class(mnist_5k: datasets.Raw) -> None:
-    """The default data: grey images as bytes, ink on an empty border."""
+    """The default data are grey images as bytes, with an empty border."""
     raw = mnist_5k
     assert raw.x_train.shape == (5000, 28, 28, 1)
     assert raw.x_train.dtype == np.uint8
@@ -68,7 +68,7 @@ def test_digits_keep_their_seventeen_grey_levels() -> None:
 
 @pytest.mark.skipif(not FULL_MNIST.exists(), reason=f"the full MNIST set is not at {FULL_MNIST}")
 def test_full_mnist_keeps_its_official_test_set() -> None:
-    """48,000 / 12,000 images for training and validation, and the 10,000 test images in their own order."""
+    """There are 48,000 training, 12,000 validation and 10,000 test images, the latter in their own order."""
     raw = datasets.load(str(FULL_MNIST))
     splits = datasets.split(raw, seed=0)
     assert [len(x) for x in (splits.x_train, splits.x_val, splits.x_test)] == [48_000, 12_000, 10_000]
@@ -80,14 +80,14 @@ def test_full_mnist_keeps_its_official_test_set() -> None:
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10"])
 def test_download_succeeds_or_names_the_offline_choices(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without network a user learns in one line what works without one; with it, or a cached copy, data comes."""
+    """Without a network, one line lists what works without one; with a network or a cached copy, data are loaded."""
     before = socket.getdefaulttimeout()
     try:
         raw = datasets.load(name)
     except InputError as error:
         message = str(error)
         assert message.startswith(f"cannot download {name}: received ")
-        assert "accepted: without network one of mnist-5k, digits, a path" in message
+        assert "accepted: without a network, one of mnist-5k, digits, a path" in message
         assert "\n" not in message
     else:
         assert len(raw.x_train) in (50_000, 60_000)
@@ -97,7 +97,7 @@ def test_download_succeeds_or_names_the_offline_choices(name: str, capsys: pytes
 
 
 def test_npz_gives_its_arrays_with_a_channel_axis(tmp_path: Path, image_sets: dict[str, Array]) -> None:
-    """Arrays by name, the official test set kept apart."""
+    """Arrays are read by name, and the official test set is kept apart."""
     np.savez_compressed(tmp_path / "d.npz", **image_sets)  # type: ignore[arg-type]
     raw = datasets.load(str(tmp_path / "d.npz"))
     np.testing.assert_array_equal(raw.x_train, image_sets["x_train"][..., np.newaxis])
@@ -111,7 +111,7 @@ def test_npz_gives_its_arrays_with_a_channel_axis(tmp_path: Path, image_sets: di
 def test_idx_folder_is_read_in_every_spelling(
     mark: str, gzipped: bool, write_idx: Callable[..., Path], image_sets: dict[str, Array]
 ) -> None:
-    """Both spellings in use, gzipped as distributed or unpacked."""
+    """Both common spellings are accepted, gzipped as distributed or unpacked."""
     raw = datasets.load(str(write_idx(mark, gzipped=gzipped)))
     np.testing.assert_array_equal(raw.x_train[..., 0], image_sets["x_train"])
     np.testing.assert_array_equal(raw.y_test, image_sets["y_test"])
@@ -134,7 +134,7 @@ ROWS = np.array(
 
 @pytest.mark.parametrize("index", [False, True])
 def test_csv_one_hot_encodes_text_and_ignores_a_saved_row_number(index: bool, tmp_path: Path) -> None:
-    """Text becomes a 0/1 column a category; the nameless index of `DataFrame.to_csv` is no feature."""
+    """Text becomes one 0/1 column per category; the unnamed index of `DataFrame.to_csv` is not a feature."""
     FRAME.to_csv(tmp_path / "d.csv", index=index)
     raw = datasets.load(str(tmp_path / "d.csv"))
     assert raw.feature_names == FEATURES
@@ -144,7 +144,7 @@ def test_csv_one_hot_encodes_text_and_ignores_a_saved_row_number(index: bool, tm
 
 
 def test_parquet_gives_the_same_as_csv(tmp_path: Path) -> None:
-    """Also with the categorical and nullable types that CSV lacks."""
+    """Categorical and nullable types, which CSV lacks, are read too."""
     typed = FRAME.astype({"colour": "category", "age": "Int64", "member": "boolean"})
     typed.to_parquet(tmp_path / "d.parquet")
     raw = datasets.load(str(tmp_path / "d.parquet"))
@@ -168,14 +168,14 @@ def test_parquet_gives_the_same_as_csv(tmp_path: Path) -> None:
     ],
 )
 def test_type_of_the_label_column_decides_the_task(labels: Any, task: str, classes: Any, tmp_path: Path) -> None:
-    """A float column means regression, any other classification."""
+    """A float column means regression, any other means classification."""
     pd.DataFrame({"x": np.arange(20.0), "price": labels}).to_parquet(tmp_path / "d.parquet")
     splits = datasets.split(datasets.load(str(tmp_path / "d.parquet"), target="price"), seed=0)
     assert (splits.task, splits.classes) == (task, classes)
 
 
 def bad_files() -> dict[str, tuple[str, Callable[[Path], object], str, str]]:
-    """Give, by case: file name, its writer, what the message must say was received, and accepted."""
+    """Return by case: file name, its writer, and what the message must name as received and accepted."""
     column: dict[str, Any] = {"target": [0, 1] * 200}
     objects = np.array([{}], dtype=object)
     ids = [f"person {i}" for i in range(400)]
@@ -228,9 +228,9 @@ def bad_files() -> dict[str, tuple[str, Callable[[Path], object], str, str]]:
         ),
         "decimals": ("d.parquet", parquet(a=[Decimal(1), Decimal(2)], target=[0, 1]), "(decimal)", "numbers up to"),
         "no parquet": ("d.parquet", text("PAR1"), "ArrowInvalid", "a Parquet table"),
-        "no zip": ("d.npz", text("nothing"), "no zip archive", "an .npz without pickles"),
-        "empty npz": ("d.npz", text(""), "no zip archive", "an .npz without pickles"),
-        "npy": ("d.npz", npy, "no zip archive", "an .npz"),
+        "no zip": ("d.npz", text("nothing"), "not a zip archive", "an .npz without pickles"),
+        "empty npz": ("d.npz", text(""), "not a zip archive", "an .npz without pickles"),
+        "npy": ("d.npz", npy, "not a zip archive", "an .npz"),
         "pickle": ("d.npz", npz(x_train=objects, y_train=[0]), "Object arrays cannot be loaded", "without pickles"),
         "other names": ("d.npz", npz(x=[0], labels=[0]), "x, labels", "x_train, y_train"),
         "no arrays": ("d.npz", npz(), "no arrays", "x_train, y_train"),
@@ -268,11 +268,11 @@ def assert_one_line(message: str, received: str, accepted: str) -> None:
         (b"\x00\x00\x08\x01\x00\x00\x00\x05" + b"\x00" * 4, "4 bytes after the header", "5, for the shape (5,)"),
         (b"\x00\x00\x08\x01\x00\x00\x00\x05" + b"\x00" * 6, "6 bytes after the header", "5, for the shape (5,)"),
         (b"\x1f\x8b\x08", "EOFError", "gzipped or not"),
-        (b"\x00\x00\x08\x01\x00\x00\x00\x05" + b"\x00" * 5, "60 and 5", "one label an example"),
+        (b"\x00\x00\x08\x01\x00\x00\x00\x05" + b"\x00" * 5, "60 and 5", "one label per example"),
     ],
 )
 def test_damaged_idx_is_one_line(content: bytes, received: str, accepted: str, write_idx: Callable[..., Path]) -> None:
-    """Wrong magic number, type, length, or a cut download."""
+    """A wrong magic number, type or length, or a truncated download, gives one line."""
     folder = write_idx()
     (folder / "train-labels-idx1-ubyte").write_bytes(content)
     with pytest.raises(InputError) as caught:
@@ -294,7 +294,7 @@ def test_damaged_idx_is_one_line(content: bytes, received: str, accepted: str, w
 )
 @pytest.mark.parametrize("ask", [datasets.load, datasets.source_digest])
 def test_unknown_source_lists_what_there_is(ask: Callable[[str], object], data: str, wrong: str) -> None:
-    """Loading and fingerprinting refuse alike, with the table of names."""
+    """Loading and fingerprinting refuse it with the same table of names."""
     with pytest.raises(InputError, match=f"^{wrong}: received '{data}'; accepted: ") as caught:
         ask(data)
     assert all(name in str(caught.value) for name in NAMED)
@@ -309,7 +309,7 @@ def test_unknown_source_lists_what_there_is(ask: Callable[[str], object], data: 
 def test_damaged_file_gives_data_or_an_input_error(
     suffix: str, position: float, replacement: int | None, tmp_path: Path
 ) -> None:
-    """Cut anywhere (None) or with any byte replaced, a file never ends in another exception."""
+    """Truncated anywhere (None) or with any byte replaced, a file never raises another exception."""
     path = tmp_path / f"d{suffix}"
     arrays = {"x_train": np.arange(12.0).reshape(6, 2), "y_train": np.arange(6)}
     frame = pd.DataFrame({"a": np.arange(6.0), "b": list("ababab"), "target": np.arange(6)})
@@ -329,7 +329,7 @@ def test_damaged_file_gives_data_or_an_input_error(
 
 
 def test_source_digest_of_files_is_of_their_content(tmp_path: Path, write_idx: Callable[..., Path]) -> None:
-    """A file by its SHA-256, wherever it lies; a folder changes with any of its four files."""
+    """A file's digest is its SHA-256, in any folder; a folder's digest changes with any of its four files."""
     content = b"not even an npz"
     (tmp_path / "d.npz").write_bytes(content)
     assert datasets.source_digest(str(tmp_path / "d.npz")) == hashlib.sha256(content).hexdigest()
@@ -342,6 +342,6 @@ def test_source_digest_of_files_is_of_their_content(tmp_path: Path, write_idx: C
 
 
 def test_source_digest_of_names_and_functions() -> None:
-    """A named set is its name; what a function would give is unknown without calling it."""
+    """A named set has its name as digest; a function has none, since its data are unknown until it is called."""
     assert [datasets.source_digest(name) for name in NAMED] == list(NAMED)
     assert datasets.source_digest("no_such_module:load") is None

@@ -18,17 +18,17 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def table(n: int) -> Raw:
-    """Give `n` rows that tell themselves apart (row i holds i and -i), labelled 0 and 1 in turn."""
+    """Return `n` distinct rows (row i holds i and -i), labelled 0 and 1 in turn."""
     return Raw(np.stack([np.arange(n), -np.arange(n)], axis=1), np.arange(n) % 2)
 
 
 def inputs(splits: Splits) -> list[Array]:
-    """Give the three sets of inputs."""
+    """Return the three sets of inputs."""
     return [splits.x_train, splits.x_val, splits.x_test]
 
 
 def test_mnist_5k_is_shuffled_and_stratified(mnist_5k: Raw) -> None:
-    """Its source is sorted by class; each split holds a tenth of each class, in no order."""
+    """The source is sorted by class; in each split every class is a tenth, in random order."""
     splits = split(mnist_5k, seed=0)
     for y, size in ((splits.y_train, 3000), (splits.y_val, 1000), (splits.y_test, 1000)):
         assert np.bincount(y).tolist() == [size // 10] * 10
@@ -76,7 +76,7 @@ def test_splits_partition_the_data(
 
 
 def test_seed_decides_the_split() -> None:
-    """The same seed gives the same splits, another one others."""
+    """The same seed gives the same splits; another seed gives others."""
     raw = table(100)
     first, same, other = split(raw, 1), split(raw, 1), split(raw, 2)
     for a, b in zip(inputs(first), inputs(same), strict=True):
@@ -108,7 +108,7 @@ def test_official_test_set_is_kept_as_it_is() -> None:
     ],
 )
 def test_labels_become_codes_in_sorted_order(labels: Any, classes: tuple[str, str]) -> None:
-    """Text sorts as text, numbers as numbers; the first label of each pair is the greater."""
+    """Text sorts as text and numbers as numbers; the first label of each pair is the greater."""
     y = np.concatenate([np.asarray(labels)] * 10)
     splits = split(Raw(np.arange(20.0)[:, np.newaxis], y), seed=0)
     assert splits.classes == classes
@@ -116,7 +116,7 @@ def test_labels_become_codes_in_sorted_order(labels: Any, classes: tuple[str, st
 
 
 def test_float_labels_mean_regression() -> None:
-    """They are kept as float32, unscaled, split without strata; the network has one output."""
+    """They are kept as float32, unscaled and split without strata; the network has one output."""
     y = np.linspace(-5, 5, 30)
     splits = split(Raw(np.arange(30.0)[:, np.newaxis], y), seed=0)
     assert (splits.task, splits.classes, splits.num_outputs) == ("regression", (), 1)
@@ -125,7 +125,7 @@ def test_float_labels_mean_regression() -> None:
 
 
 def test_tables_are_standardised_by_the_training_split() -> None:
-    """Means and deviations, checked against their definition in float64; a constant feature keeps its unit."""
+    """Means and deviations match their definition in float64; a constant feature has scale 1."""
     rng = np.random.default_rng(0)
     x = np.column_stack([rng.normal(1e4, 3, 200), rng.exponential(1e-3, 200), np.full(200, 0.1)])
     splits = split(Raw(x, np.arange(200) % 2), seed=0)
@@ -151,7 +151,7 @@ def test_tables_are_standardised_by_the_training_split() -> None:
     ],
 )
 def test_images_are_scaled_by_one_number(images: Array, dtype: Any, offset: float, scale: float) -> None:
-    """By their type's range, their maximum, or mean and deviation; even numbers of each value in every split."""
+    """The scale is their type's range, their maximum, or mean and deviation; all splits hold the same values."""
     x = np.resize(images, (40, 2, 2, 1))
     splits = split(Raw(x, np.arange(40) % 2), seed=0)
     assert splits.x_train.dtype == dtype
@@ -162,7 +162,7 @@ def test_images_are_scaled_by_one_number(images: Array, dtype: Any, offset: floa
 OBJECTS = np.array([[1, None]] * 10, dtype=object)
 NAN = np.where(np.arange(20).reshape(10, 2) == 7, np.nan, 1.0)
 BAD_RAW: dict[str, tuple[Mapping[str, Any], str, str]] = {
-    "lengths": ({"y_train": np.zeros(9, int)}, "10 and 9", "one label an example"),
+    "lengths": ({"y_train": np.zeros(9, int)}, "10 and 9", "one label per example"),
     "empty": ({"x_train": np.zeros((0, 2)), "y_train": np.zeros(0, int)}, "shape (0, 2)", "at least one example"),
     "no labels": ({"y_train": np.zeros(0, int)}, "0 labels", "at least one"),
     "no features": ({"x_train": np.zeros((10, 0))}, "shape (10, 0)", "one value in each"),
@@ -196,7 +196,7 @@ BAD_RAW: dict[str, tuple[Mapping[str, Any], str, str]] = {
         "values that need float32",
         "uint8, as x_train",
     ),
-    "test lengths": ({"x_test": np.zeros((2, 2)), "y_test": np.arange(3)}, "2 and 3", "one label an example"),
+    "test lengths": ({"x_test": np.zeros((2, 2)), "y_test": np.arange(3)}, "2 and 3", "one label per example"),
     "test label kind": ({"x_test": np.zeros((2, 2)), "y_test": np.array(["0", "1"])}, "text", "integers, as y_train"),
     "unseen labels": ({"x_test": np.zeros((3, 2)), "y_test": np.array([0, 7, 8])}, "'7', '8'", "'0', '1'"),
     "one class": ({"y_train": np.full(10, 4)}, "'4' throughout", "two or more classes"),
@@ -234,7 +234,7 @@ def test_unusable_fractions_are_one_line(fractions: dict[str, float], received: 
 
 
 def test_five_of_each_class_are_enough() -> None:
-    """The least that the message about rare classes promises is accepted, and gives each split one of each class."""
+    """The minimum that the message about rare classes names is accepted, and each split gets one of each class."""
     splits = split(table(10), seed=0)
     assert [sorted(y) for y in (splits.y_train, splits.y_val, splits.y_test)] == [[0, 0, 0, 1, 1, 1], [0, 1], [0, 1]]
 
@@ -242,7 +242,7 @@ def test_five_of_each_class_are_enough() -> None:
 @pytest.mark.parametrize("shape", [(12, 3), (12, 4, 4), (12, 4, 4, 3)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float64])
 def test_conforming_data_passes_unchanged(shape: tuple[int, ...], dtype: Any) -> None:
-    """Checking twice, as `load` and `split` do, changes and copies nothing more."""
+    """Checking again, as `split` does after `load`, changes and copies nothing."""
     once = conform(Raw(np.ones(shape, dtype), np.arange(12) % 2))
     twice = conform(once)
     assert twice.x_train is once.x_train or np.shares_memory(twice.x_train, once.x_train)
@@ -251,7 +251,7 @@ def test_conforming_data_passes_unchanged(shape: tuple[int, ...], dtype: Any) ->
 
 
 def test_rates_of_classes_survive_the_split() -> None:
-    """Stratified: a class that is a fifth of the data is a fifth of every split."""
+    """Splits are stratified: a class that is a fifth of the data is a fifth of every split."""
     y = np.array([0] * 80 + [1] * 20)
     splits = split(Raw(np.arange(100.0)[:, np.newaxis], y), seed=0)
     shares = [part.mean() for part in (splits.y_train, splits.y_val, splits.y_test)]

@@ -14,7 +14,7 @@ from pipeline.errors import InputError
 
 @pytest.fixture(params=["images", "table", "regression"])
 def splits(request: pytest.FixtureRequest) -> Splits:
-    """Give splits of each kind of data."""
+    """Return splits of each kind of data."""
     if request.param == "images":
         return split(load("digits"), seed=0)
     x = np.random.default_rng(0).normal(0, [1, 1e-7, 1e7], (50, 3))
@@ -23,7 +23,7 @@ def splits(request: pytest.FixtureRequest) -> Splits:
 
 
 def test_what_was_saved_is_loaded(splits: Splits, tmp_path: Path) -> None:
-    """Arrays with their types, class names in any script, and scaling to the last bit."""
+    """Arrays keep their types, class names any script, and scaling its last bit."""
     save(splits, tmp_path / "new" / "splits.npz")
     loaded = load_splits(tmp_path / "new" / "splits.npz")
     for field in fields(Splits):
@@ -37,7 +37,7 @@ def test_what_was_saved_is_loaded(splits: Splits, tmp_path: Path) -> None:
 
 
 def test_equal_splits_give_equal_bytes(splits: Splits, tmp_path: Path) -> None:
-    """Whenever it is written and however the arrays lie in memory."""
+    """Neither the time of writing nor the memory layout of the arrays matters."""
     save(splits, tmp_path / "a.npz")
     save(replace(splits, x_train=np.asfortranarray(splits.x_train)), tmp_path / "b.npz")
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
@@ -70,7 +70,7 @@ def test_digests_see_values_types_and_shapes() -> None:
 
 
 def test_file_digest_is_the_plain_sha256(tmp_path: Path) -> None:
-    """The same as sha256sum prints."""
+    """It is what sha256sum prints."""
     (tmp_path / "f").write_bytes(b"abc")
     assert file_digest(tmp_path / "f") == hashlib.sha256(b"abc").hexdigest()
     with pytest.raises(InputError, match=r"no such file: received .*lost; accepted: a readable file"):

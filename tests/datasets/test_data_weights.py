@@ -21,7 +21,7 @@ def parts(): return (x, y, (1 + x[:, 0]) / 2), (x[:9], y[:9])
 
 @pytest.mark.parametrize("source", ["mine.npz", "weighted_data:whole", "weighted_data:parts"])
 def test_they_stay_with_their_examples(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Through splits, a file and back, as float32; a test set may be without."""
+    """They do through splitting, saving and loading, as float32; a test set may have none."""
     monkeypatch.chdir(tmp_path)
     np.savez("mine.npz", x_train=X, y_train=Y, w_train=W)
     Path("weighted_data.py").write_text(FUNCTION)
@@ -41,16 +41,16 @@ def test_they_stay_with_their_examples(source: str, tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        (W[:-1], "received 59 for 60 examples; accepted: one an example"),
+        (W[:-1], "received 59 for 60 examples; accepted: one per example"),
         (-W, "received -30 to -0.5; accepted: none below 0"),
-        (0 * W, "received 0 to 0; accepted: none below 0, and one above"),
+        (0 * W, "received 0 to 0; accepted: none below 0, at least one above"),
         (np.where(Y, W, np.nan), "received 20 NaN or infinite, first in example 0"),
-        (np.stack([W, W], axis=1), "received dtype float64, shape (60, 2); accepted: one number an example"),
-        (W.astype(str), "accepted: one number an example"),
+        (np.stack([W, W], axis=1), "received dtype float64, shape (60, 2); accepted: one number per example"),
+        (W.astype(str), "accepted: one number per example"),
     ],
 )
 def test_unusable_weights_are_one_line(weights: np.ndarray[Any, Any], message: str) -> None:
-    """Said of which set they are, and what was received."""
+    """The line names their set and what was received."""
     with pytest.raises(InputError) as caught:
         split(Raw(X, Y, w_train=weights), seed=0)
     assert "weights of train" in str(caught.value)
