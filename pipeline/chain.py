@@ -1,4 +1,4 @@
-"""Which stage needs which, and find-or-run: a stage runs only where no finished run answers already."""
+"""Dependencies between stages. A stage runs only if no finished run can be reused."""
 
 import importlib
 import shutil
@@ -22,7 +22,7 @@ from pipeline.results import ReportResult
 from pipeline.stages.context import ARTICLES, REPORTS, Context, Upstream, inputs
 from pipeline.tracking import Finished, StageRun, Store
 from pipeline.tracking.integrity import write_text
-from pipeline.tracking.projects import Handed, handed, launch
+from pipeline.tracking.projects import Handover, launch, take_handover
 from pipeline.tracking.store import RESULT
 
 Runs = Mapping[str, Finished]
@@ -30,14 +30,14 @@ Runs = Mapping[str, Finished]
 
 @dataclass(frozen=True)
 class Need:
-    """An earlier stage that one builds upon.
+    """An earlier stage that another one depends on.
 
     Attributes:
-        key: what its run is known by.
+        key: the key under which the dependent stage finds its run.
         stage: the name of the stage.
-        options: its options and maybe more.
-        label: written before the name of its run, and before the keys of what it builds upon itself.
-        check: looks at its run, and raises InputError where nothing can be built upon it.
+        options: its options, and possibly others.
+        label: a prefix of its run's name and of the keys of its own dependencies.
+        check: raises InputError if its run cannot be used.
 
     """
 
@@ -53,13 +53,13 @@ class Stage:
     """One entry point.
 
     Attributes:
-        title: the name of its runs, in terms of its options.
-        options: their type.
-        needs: the stages it builds upon, in order.
-        inputs: the digests of what its result depends on beside options and code.
-        repeatable: whether it would give the same again; otherwise it runs whenever it is asked for.
-        shows_needs: whether the stages it builds upon become children of its run, reused or not.
-        published: where people look for its pages, and which of its artifacts these are.
+        title: the name of its runs, a format string with options as fields.
+        options: the type of its options.
+        needs: the stages it depends on, in order.
+        inputs: the digests of what its result depends on besides options and code.
+        repeatable: whether running it again would give the same result; if not, a request for it always runs it.
+        shows_needs: whether the stages it depends on become children of its run, reused or not.
+        published: the folder where users look for its pages, and the patterns of the artifacts copied there.
 
     """
 
@@ -74,7 +74,7 @@ class Stage:
 
     @property
     def module(self) -> ModuleType:
-        """Its code, imported only where the stage runs: no stage pays for what another needs."""
+        """The stage's module, imported only when the stage runs: no stage waits for the imports of another."""
         with native_messages_hidden(), quick_imports():
             return importlib.import_module(f"pipeline.stages.{self.name}")
 
@@ -83,11 +83,11 @@ class Stage:
         return self.title.format(**options.model_dump())
 
     def narrowed(self, options: PrepareOptions) -> PrepareOptions:
-        """Return its own options among those of a later stage."""
+        """Return this stage's options, taken from those of a later stage."""
         return self.options(**{name: getattr(options, name) for name in self.options.model_fields})
 
     def key(self, options: PrepareOptions, runs: Runs) -> str:
-        """Return the fingerprint; of prepared data only the content counts, not how it came about."""
+        """Return the fingerprint. Prepared data count only by content, not by how they were prepared."""
         earlier = {key: run.fingerprint for key, run in runs.items() if key != "prepare"}
         return fingerprint(self.name, options, {**self.inputs(options, runs), **earlier})
 
@@ -105,7 +105,7 @@ def _range_tested(options: SearchOptions) -> Iterator[Need]:
 
 
 def _searched(options: TrainOptions) -> Iterator[Need]:
-    """Yield nothing but the data where the user gives the scheme."""
+    """Yield range tests and the search, or only the data if the user gives the scheme."""
     if options.scheme is not None:
         yield from _prepared(options)
         return
@@ -198,16 +198,16 @@ def run_main(options: config.MainOptions) -> ReportResult:
 
 
 def run_stage(name: str, options: PrepareOptions) -> None:
-    """Run one stage in this process, after the stages it builds upon where these have no finished run."""
+    """Run one stage in this process, and first any stage it depends on that has no finished run."""
     stage, store = STAGES[name], Store(options.experiment_name)
     store.end_dead_runs()
     with store.stage_run(name, stage.titled(options), _params(options)) as run:
-        handed = _handed(store)
-        runs, key = handed or (_obtain_all(stage, options, store, run), "")
+        handover = _handover(store)
+        runs, key = handover or (_obtain_all(stage, options, store, run), "")
         key = key or stage.key(options, runs)
         store.set_fingerprint(run, key)
         with Status(name) as status:
-            found = None if handed or options.fresh or not stage.repeatable(options) else store.find(name, key)
+            found = None if handover or options.fresh or not stage.repeatable(options) else store.find(name, key)
             if found is not None:
                 store.mark_reused(run, found)
                 status.done(found.summary, reused=True)
@@ -220,7 +220,7 @@ def run_stage(name: str, options: PrepareOptions) -> None:
 
 
 def _obtain_all(stage: Stage, options: PrepareOptions, store: Store, run: StageRun) -> dict[str, Finished]:
-    """Find or run all that a stage builds upon."""
+    """Find or run every stage that this one depends on."""
     runs: dict[str, Finished] = {}
     for need in stage.needs(options):
         obtain = _obtain_shown if stage.shows_needs else _obtain
@@ -230,13 +230,13 @@ def _obtain_all(stage: Stage, options: PrepareOptions, store: Store, run: StageR
 
 
 def _upstream(need: Need, runs: Runs) -> dict[str, Finished]:
-    """Return the runs that a needed stage builds upon itself, by the keys that it knows them by."""
+    """Return the runs that a needed stage itself depends on, under its own keys for them."""
     keys = [earlier.key for earlier in STAGES[need.stage].needs(need.options)]
     return {key: runs[own] if (own := f"{need.label}/{key}") in runs else runs[key] for key in keys}
 
 
 def _obtain(need: Need, runs: Runs, store: Store, run: StageRun) -> Finished:
-    """Use the newest finished run, or run the stage below this run."""
+    """Return the newest finished run of a stage, or run the stage below this run."""
     stage = STAGES[need.stage]
     options = stage.narrowed(need.options)
     key = stage.key(options, runs)
@@ -244,7 +244,7 @@ def _obtain(need: Need, runs: Runs, store: Store, run: StageRun) -> Finished:
 
 
 def _obtain_shown(need: Need, runs: Runs, store: Store, run: StageRun) -> Finished:
-    """Reuse a run where the stage would give the same again, and show it below this run; else run the stage there."""
+    """Reuse a finished run of a repeatable stage and show it below this run; otherwise run the stage there."""
     stage = STAGES[need.stage]
     options = stage.narrowed(need.options)
     key, name = stage.key(options, runs), f"{need.label} {stage.titled(options)}".lstrip()
@@ -262,17 +262,17 @@ def _obtain_shown(need: Need, runs: Runs, store: Store, run: StageRun) -> Finish
 
 
 def _launch(stage: Stage, options: PrepareOptions, key: str, runs: Runs, store: Store, run: StageRun) -> Finished:
-    known = Handed({name: earlier.run_id for name, earlier in runs.items()}, key)
+    known = Handover({name: earlier.run_id for name, earlier in runs.items()}, key)
     launch(stage.name, options.model_dump(mode="json", exclude={"experiment_name"}), run.experiment_id, known)
     finished = store.find_child(run, stage.name)
     if finished is None:
-        raise RuntimeError(f"{stage.name} ended well, but its run cannot be found in the tracking store")
+        raise RuntimeError(f"{stage.name} succeeded, but its run cannot be found in the tracking store")
     return finished
 
 
-def _handed(store: Store) -> tuple[dict[str, Finished], str] | None:
-    """Return the runs that this stage builds upon, and its key, where the process that started it knew them."""
-    given = handed()
+def _handover(store: Store) -> tuple[dict[str, Finished], str] | None:
+    """Return the runs this stage depends on, and its key, if the process that started it passed them."""
+    given = take_handover()
     if given is None:
         return None
     runs = {name: store.get(run_id) for name, run_id in given.runs.items()}
@@ -281,7 +281,7 @@ def _handed(store: Store) -> tuple[dict[str, Finished], str] | None:
 
 
 def _publish(stage: Stage, folder: Path) -> None:
-    """Copy a page and its pictures to where people look for them."""
+    """Copy a page and its figures to the folder where users look for them."""
     if stage.published is None:
         return
     place, kinds = stage.published

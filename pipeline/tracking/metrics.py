@@ -1,4 +1,4 @@
-"""What MLflow's charts and tables show of trainings, sweeps and scores."""
+"""The metrics of trainings, sweeps and scores for MLflow's charts and tables."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from pipeline.results import RangeTestResult
 from pipeline.schedules import Array
 
 _POINTS = 150
-"""Points of a metric in MLflow, whose charts sample what is longer; the whole curve is in the file."""
+"""Points per metric in MLflow, whose charts sample longer series anyway; the whole curve is in the file."""
 
 
 def training_metrics(training: Training, extra: Mapping[str, float]) -> list[Metric]:
@@ -20,7 +20,7 @@ def training_metrics(training: Training, extra: Mapping[str, float]) -> list[Met
 
 
 def sweep_metrics(rates: Array, losses: Array, result: RangeTestResult) -> list[Metric]:
-    """Return the rate and the smoothed median loss of each update, and what was read off them."""
+    """Return the rate and the smoothed median loss of each update, and the rates read off them."""
     series: dict[str, Sequence[float]] = {"lr": rates.tolist(), "loss": losses.tolist()}
     found = {"suggested_lr": result.suggested_lr, "lr_low": result.lr_low, "lr_high": result.lr_high}
     now = _now()
@@ -55,7 +55,7 @@ def _epoch_points(training: Training) -> Iterator[Metric]:
     """Yield the metrics of each validation, at the last update before it."""
     now = _now()
     for name, values in training.history.items():
-        if name == "loss":  # the running mean of an epoch, where `loss` is each batch's own
+        if name == "loss":  # Keras' running mean; the metric `loss` is that of each batch
             continue
         for i, value in enumerate(values):
             yield Metric(name, float(value), now, min((i + 1) * training.validation_steps, len(training.rates)) - 1)

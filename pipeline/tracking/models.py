@@ -30,12 +30,12 @@ _LOSSES, _COMPARABLE, _REASON = "pipeline.losses", "pipeline.comparable", "pipel
 
 @dataclass(frozen=True)
 class Scores:
-    """What a model is compared by.
+    """The scores by which models are compared.
 
     Attributes:
-        comparable: what must be the same for losses to be compared: the digests of the split data and the loss. Two
-            networks with the same loss on the same validation set compare; a loss with penalties of the network's own
-            compares with that network's only.
+        comparable: what must be equal for losses to be comparable: the digests of the split data and of the loss. Two
+            networks with the same loss on the same validation set are comparable; a loss with a network's own
+            penalties is comparable only with itself.
         losses: the validation loss at the end of the training of each seed.
 
     """
@@ -45,7 +45,7 @@ class Scores:
 
     @property
     def tags(self) -> dict[str, str]:
-        """What is kept of it on a model version."""
+        """The tags that keep the scores on a model version."""
         text = json.dumps(dict(self.comparable), sort_keys=True)
         losses = {str(seed): loss for seed, loss in self.losses.items()}
         return {_COMPARABLE: hashlib.sha256(text.encode()).hexdigest(), _LOSSES: json.dumps(losses)}
@@ -57,15 +57,15 @@ def log_model(model: Any, example: Any, modules: Sequence[ModuleType] = ()) -> s
     Args:
         model: uncompiled.
         example: a few raw inputs.
-        modules: the user's own ones, which go with the model, so that it can be loaded where they are not installed.
+        modules: the user's modules, stored with the model so that it can be loaded where they are not installed.
 
     Returns:
         the URI of the logged model.
 
     """
     signature = infer_signature(example, model.predict(example, verbose=0))
-    with warnings.catch_warnings(), redirect_stdout(StringIO()):  # Keras draws a bar for each prediction
-        warnings.simplefilter("ignore")  # it warns of integer columns, which an image rightly has
+    with warnings.catch_warnings(), redirect_stdout(StringIO()):  # Keras draws a progress bar for each prediction
+        warnings.simplefilter("ignore")  # MLflow warns about integer columns, which are right for images
         info = mlflow.tensorflow.log_model(
             model,
             name="model",
@@ -79,16 +79,16 @@ def log_model(model: Any, example: Any, modules: Sequence[ModuleType] = ()) -> s
 
 
 def register(model_uri: str, data: str, scores: Scores) -> tuple[str, str]:
-    """Register a model, and make it the champion of its data where it is better than the present one.
+    """Register a model, and make it the champion of its data if it is better than the current one.
 
     It is better where the 95% interval of the paired difference of losses, on the seeds that both were trained on,
-    excludes zero. Where there is no champion, or it can no longer be loaded, the model becomes it. A champion whose
-    losses cannot be compared stays: which of the two to use is then for the user to say.
+    excludes zero. If there is no champion, or it can no longer be loaded, the model becomes champion. A champion whose
+    losses are not comparable stays: the user must then decide which of the two to use.
 
     Args:
-        model_uri: that of the logged model.
+        model_uri: the URI of the logged model.
         data: the data's name; each has a registered model of its own.
-        scores: what the model is compared by.
+        scores: the scores by which the model is compared.
 
     Returns:
         the registered name and version, and why it is the champion or not.
@@ -117,7 +117,7 @@ def _code_paths(modules: Sequence[ModuleType]) -> list[str]:
 def _custom_objects(modules: Sequence[ModuleType]) -> dict[str, Any]:
     """Return the classes and functions that modules define, by the names that Keras looks for.
 
-    MLflow stores them by reference: loading imports them from the code that goes with the model.
+    MLflow stores them by reference: loading imports them from the code stored with the model.
     """
     return {
         name: value
@@ -130,10 +130,10 @@ def _custom_objects(modules: Sequence[ModuleType]) -> dict[str, Any]:
 def _judge(champion: ModelVersion | None, scores: Scores) -> tuple[bool, str]:
     """Return whether a model with these scores becomes the champion, and why."""
     if champion is None:
-        return True, "there was no champion that can be loaded"
+        return True, "there was no loadable champion"
     tags, who = champion.tags, f"version {champion.version}"
     if tags.get(_COMPARABLE) != scores.tags[_COMPARABLE]:
-        return False, f"{who} stays: it was trained on other data or by another loss, so that losses do not compare"
+        return False, f"{who} stays: it was trained on other data or with another loss, so losses are not comparable"
     earlier = {int(seed): float(loss) for seed, loss in json.loads(tags[_LOSSES]).items()}
     common = [seed for seed in scores.losses if seed in earlier]
     if len(common) < 2:
@@ -146,7 +146,7 @@ def _judge(champion: ModelVersion | None, scores: Scores) -> tuple[bool, str]:
 
 
 def _champion(client: MlflowClient, name: str) -> ModelVersion | None:
-    """Return the champion; None where there is none, or its files are gone."""
+    """Return the champion; None if there is none, or its files are gone."""
     try:
         champion = client.get_model_version_by_alias(name, ALIAS)
         get_model_info(f"models:/{name}/{champion.version}")

@@ -13,14 +13,14 @@ from mlflow.exceptions import ExecutionException
 from pipeline import interruption
 
 EXIT_CODE = "pipeline.exit_code"
-_HANDED = "LR_PIPELINE_HANDED"
+_HANDOVER = "LR_PIPELINE_HANDOVER"
 
 PROJECT = Path(__file__).resolve().parents[2]
 """The folder with the MLproject file."""
 
 
 class StageFailedError(RuntimeError):
-    """A stage's own process ended with this exit code, and has already said why."""
+    """A stage's process ended with this exit code, and has already printed the reason."""
 
     def __init__(self, stage: str, exit_code: int) -> None:
         super().__init__(f"{stage} failed")
@@ -28,11 +28,11 @@ class StageFailedError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Handed:
-    """What a process hands on to a stage that it starts, so that it need not be found again.
+class Handover:
+    """What a process passes to a stage that it starts, so that the stage need not look it up.
 
     Attributes:
-        runs: the ids of the runs that the stage builds upon, by the keys that it knows them by.
+        runs: the ids of the runs that the stage depends on, under its own keys for them.
         key: the fingerprint of the stage.
 
     """
@@ -41,21 +41,21 @@ class Handed:
     key: str
 
 
-def handed() -> Handed | None:
-    """Return what the process that started this one has handed on, once; None where a user started it."""
-    text = os.environ.pop(_HANDED, None)
-    return None if text is None else Handed(**json.loads(text))
+def take_handover() -> Handover | None:
+    """Return and remove the handover from the process that started this one; None if a user started it."""
+    text = os.environ.pop(_HANDOVER, None)
+    return None if text is None else Handover(**json.loads(text))
 
 
-def launch(stage: str, parameters: Mapping[str, object], experiment_id: str, known: Handed) -> None:
+def launch(stage: str, parameters: Mapping[str, object], experiment_id: str, known: Handover) -> None:
     """Run an entry point in a process of its own, in this environment; the active run becomes its parent.
 
     Raises:
-        StageFailedError: when it does not end well.
+        StageFailedError: if the stage fails.
 
     """
-    os.environ[_HANDED] = json.dumps(asdict(known))
-    # The entry points call `python`: it must be this one, however this process was started.
+    os.environ[_HANDOVER] = json.dumps(asdict(known))
+    # The entry points call `python`, which must be this interpreter, however this process was started.
     binaries = str(Path(sys.executable).parent)
     if not os.environ["PATH"].startswith(binaries):
         os.environ["PATH"] = f"{binaries}{os.pathsep}{os.environ['PATH']}"
@@ -77,11 +77,11 @@ def launch(stage: str, parameters: Mapping[str, object], experiment_id: str, kno
         _mark_killed(experiment_id)
         raise
     finally:
-        os.environ.pop(_HANDED, None)
+        os.environ.pop(_HANDOVER, None)
 
 
 def _mark_killed(experiment_id: str) -> None:
-    """MLflow has ended the stage, and calls it failed where its process had not yet come to say otherwise."""
+    """Mark the interrupted stage KILLED: MLflow marks it FAILED if its process did not get to set the status itself."""
     parent = mlflow.active_run()
     assert parent is not None
     client = mlflow.MlflowClient()
@@ -92,7 +92,7 @@ def _mark_killed(experiment_id: str) -> None:
 
 
 def _exit_code(stage: str) -> int:
-    """The exit code of the stage that has just failed; MLflow keeps it to itself, so the stage left it on its run."""
+    """Return the exit code of the stage that just failed, from the tag on its run: MLflow does not pass it on."""
     parent = mlflow.active_run()
     assert parent is not None
     query = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}' and tags.`pipeline.stage` = '{stage}'"

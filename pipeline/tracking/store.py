@@ -1,4 +1,4 @@
-"""The runs of stages in the MLflow tracking store: how they begin and end, and how they are found again."""
+"""The runs of stages in the MLflow tracking store: starting, ending and finding them."""
 
 import os
 import tempfile
@@ -39,7 +39,7 @@ _IDENTIFYING = (
     "pipeline.scheme",
     "pipeline.optimizer",
 )
-"""Tags that a run which stands for another one has in common with it."""
+"""Tags that a run copies from the run that it stands for."""
 
 _FINISHED = "attributes.status = 'FINISHED'"
 _PAGE = 1_000
@@ -48,7 +48,7 @@ _CLOCK_STEP = 2.0
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished run of a stage, with artifacts that are known to be whole."""
+    """A finished run of a stage, with artifacts that are known to be intact."""
 
     run_id: str
     folder: Path
@@ -63,7 +63,7 @@ class Finished:
 
 @dataclass(frozen=True)
 class StageRun:
-    """The run of the stage at work; the files in `folder` become its artifacts when the stage ends well."""
+    """The run of the stage at work; the files in `folder` become its artifacts if the stage succeeds."""
 
     run_id: str
     experiment_id: str
@@ -79,7 +79,7 @@ class Store:
 
     @contextmanager
     def stage_run(self, stage: str, name: str, params: Mapping[str, object]) -> Iterator[StageRun]:
-        """Continue the run that `mlflow run` began for this process, or begin a new one.
+        """Continue the run that `mlflow run` started for this process, or start a new one.
 
         It ends FINISHED, with its artifacts; KILLED when interrupted; FAILED on any other error.
         """
@@ -90,7 +90,7 @@ class Store:
                 "mlflow.experimentKind", "custom_model_development"
             )  # else the UI expects prompts
         run = mlflow.start_run(run_name=None if begun_by_mlflow else name)
-        # A nested project run takes its parent from the active run, not from this.
+        # A nested project run takes its parent from the active run, not from this variable.
         os.environ.pop("MLFLOW_RUN_ID", None)
         status = "FAILED"
         try:
@@ -115,7 +115,7 @@ class Store:
     def part_run(
         self, name: str, parent: StageRun, tags: Mapping[str, str], params: Mapping[str, object]
     ) -> Iterator[StageRun]:
-        """Begin a run for a part of a stage's work, below the stage's, to be found by its fingerprint as a stage is.
+        """Start a child run for part of a stage's work, which can be found by its fingerprint like a stage's.
 
         It ends FINISHED, with what was written to its folder as artifacts; KILLED when interrupted; FAILED otherwise.
         """
@@ -142,7 +142,7 @@ class Store:
         return None
 
     def get(self, run_id: str) -> Finished | None:
-        """Return a finished run of a stage by its id; None where artifacts of it are missing or changed."""
+        """Return a finished run of a stage by its id; None if its artifacts are missing or changed."""
         return self._verified(self.client.get_run(run_id))
 
     def find_child(self, parent: StageRun, stage: str) -> Finished | None:
@@ -155,7 +155,7 @@ class Store:
     def _verified(self, run: Run) -> Finished | None:
         try:
             folder = self.folder(run.info.run_id)
-        except (MlflowException, OSError):  # its artifacts were deleted
+        except (MlflowException, OSError):  # the artifacts were deleted
             return None
         tags = run.data.tags
         if not integrity.is_intact(folder):
@@ -171,7 +171,7 @@ class Store:
         self.client.set_tag(run.run_id, "pipeline.fingerprint", fingerprint)
 
     def summarise(self, run: StageRun, summary: str) -> None:
-        """Show the result of a run in the UI, in a sentence."""
+        """Show the result of a run in the UI, in one sentence."""
         self.client.set_tag(run.run_id, _NOTE, summary)
 
     def rename(self, finished: Finished, name: str) -> None:
@@ -184,7 +184,7 @@ class Store:
         self.client.log_batch(run.run_id, metrics, tags=tags)
 
     def show_scores(self, run: StageRun, scores: Mapping[str, float]) -> None:
-        """Show scores on a run, where the UI compares runs by them."""
+        """Show scores on a run, so that the UI can compare runs by them."""
         self.client.log_batch(run.run_id, score_metrics(scores))
 
     def copy_metrics(self, source: Finished, run_id: str) -> None:
@@ -192,7 +192,7 @@ class Store:
         self.client.log_batch(run_id, score_metrics(self.client.get_run(source.run_id).data.metrics))
 
     def mark_reused(self, run: StageRun, source: Finished) -> None:
-        """Let the run of the stage at work stand for another run, with its result and a tag that names it."""
+        """Make the run of the stage at work stand for another run, with its result and a tag that names it."""
         self._refer(run.run_id, source)
         integrity.write_text(run.folder / RESULT, source.result)
 
@@ -210,14 +210,14 @@ class Store:
         self.copy_metrics(source, run_id)
 
     def end_dead_runs(self) -> None:
-        """Mark the runs KILLED whose process on this machine is gone: MLflow has no heartbeat."""
+        """Mark runs KILLED if their process on this machine is gone: MLflow has no heartbeat."""
         for run in self._pages("attributes.status = 'RUNNING'"):
             process = self._process(run)
             if process and not _is_alive(process):
                 self.client.set_terminated(run.info.run_id, "KILLED")
 
     def _process(self, run: Run) -> str:
-        """Return the process that works on a run; before that process has named itself, the one that started it."""
+        """Return the process that works on a run, or the one that started it if it has not yet tagged the run."""
         parent = run.data.tags.get("mlflow.parentRunId")
         if _PROCESS in run.data.tags or parent is None:
             return str(run.data.tags.get(_PROCESS, ""))
@@ -237,7 +237,7 @@ class Store:
         return sorted(finished, key=lambda run: int(run.info.start_time))
 
     def create_child(self, name: str, parent: StageRun, tags: Mapping[str, str], start: float | None = None) -> str:
-        """Begin a run below a stage's; `start` is when its work began, in seconds since the epoch."""
+        """Start a run below a stage's; `start` is when its work began, in seconds since the epoch."""
         run = self.client.create_run(
             parent.experiment_id,
             start_time=int((start or time.time()) * 1000),
@@ -266,7 +266,7 @@ class Store:
 def log_dataset(name: str, part: str, x: Any, y: NDArray[np.generic], digest: str) -> None:
     """Log one split of the data as an input of the active run, with its shape, types and digest.
 
-    Of inputs that are not held in memory MLflow is given the description alone, with the digest known already.
+    Inputs that are not held in memory are only described, with their known digest.
     """
     titled = f"{name} {part}"
     if isinstance(x, np.ndarray):
@@ -289,11 +289,11 @@ def _this_process() -> str:
 def _is_alive(process: str) -> bool:
     host, pid, created = process.rsplit(":", 2)
     if host != os.uname().nodename:
-        return True  # another machine's process: nobody here can tell
+        return True  # a process of another machine cannot be checked from here
     try:
         found = psutil.Process(int(pid))
-        # A killed process whose parent has not asked for it lingers as a zombie. The time of creation is told
-        # by the clock, which may have been set since; another process gets the same number only much later.
+        # A killed process stays as a zombie until its parent waits for it. Creation times shift if the clock is
+        # adjusted, but a process that reuses the number starts much later.
         lingers = found.status() == psutil.STATUS_ZOMBIE
         return not lingers and abs(float(found.create_time()) - float(created)) < _CLOCK_STEP
     except psutil.NoSuchProcess:

@@ -1,4 +1,4 @@
-"""Training runs: one child run for each training, written when it has ended, and read back where it is known."""
+"""Training runs: one child run for each training, written when it has ended, and read back to reuse it."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ from pipeline.tracking import integrity
 from pipeline.tracking.metrics import training_metrics
 from pipeline.tracking.store import RESULT, StageRun, Store
 
-if TYPE_CHECKING:  # half a second, which only the stages that draw should pay
+if TYPE_CHECKING:  # takes half a second, so only stages that draw import it
     from matplotlib.figure import Figure
 
 CURVE = "lr_curve.csv"
@@ -43,10 +43,10 @@ class Label:
 
 
 class TrainingLog:
-    """Logs trainings as children of a stage's run, and recognises those that have been done before."""
+    """Logs trainings as children of a stage's run, and finds those that were done before."""
 
     def __init__(self, store: Store, parent: StageRun, context: str, draw: Draw) -> None:
-        """Begin a log below `parent`; `context` is the key of all that the evaluations share: data, network, code."""
+        """Start a log below `parent`; `context` is the key of all that the evaluations share: data, network, code."""
         self._store = store
         self._parent = parent
         self._context = context
@@ -58,10 +58,10 @@ class TrainingLog:
         self._known = self._store.trainings(self._context)
 
     def recall(self, evaluation: Evaluation) -> Training | None:
-        """Return this training if a whole one is known, and show it below this stage's run as well.
+        """Return the known training for an evaluation, if any, and show it below this stage's run as well.
 
-        One that belongs to another run stays there, and a child tagged `pipeline.cached` stands for it. One that lost
-        artifacts, or that holds less than is asked for, is not known.
+        A training of another run stays there, and a child tagged `pipeline.cached` stands for it. A training whose
+        artifacts are damaged, or that holds less than is asked for, does not count.
         """
         for run in self._known.get(self._key(evaluation), ()):
             folder = self._artifacts(run)
@@ -76,7 +76,7 @@ class TrainingLog:
         return None
 
     def log(self, evaluation: Evaluation, training: Training, label: Label) -> str:
-        """Write one finished training; returns the id of its run."""
+        """Write one finished training and return the id of its run."""
         tags = {"pipeline.stage": label.stage, "pipeline.role": label.role}
 
         def write(folder: Path) -> None:
@@ -87,14 +87,14 @@ class TrainingLog:
         return self._log_run(label.name, evaluation, training, tags, write)
 
     def log_onto(self, run: StageRun, evaluation: Evaluation, training: Training, scores: Mapping[str, float]) -> None:
-        """Show a training on its stage's own run as well: the one whose model the stage keeps."""
+        """Also log a training on its stage's own run: the training whose model the stage keeps."""
         tags = [RunTag(key, value) for key, value in candidate_tags(evaluation.candidate).items()]
         self._store.client.log_batch(run.run_id, training_metrics(training, scores), tags=tags)
         _curve_frame(training).to_csv(run.folder / CURVE, index=False)
         self._draw_curve(run.folder, evaluation, training)
 
     def _artifacts(self, run: Run) -> Path | None:
-        """Return a folder with the artifacts of a training; None where some are missing or changed."""
+        """Return a folder with the artifacts of a training; None if any are missing or changed."""
         try:
             folder = self._store.folder(run.info.run_id)
         except (MlflowException, OSError):
@@ -138,7 +138,7 @@ class TrainingLog:
         return run_id
 
     def _draw_curve(self, folder: Path, evaluation: Evaluation, training: Training) -> None:
-        # The least compression: every training waits for this file, and it is small anyway.
+        # Minimal compression: every training waits for this file, and it is small anyway.
         self._draw(evaluation, training).savefig(folder / "lr_curve.png", pil_kwargs={"compress_level": 1})
 
     def _key(self, evaluation: Evaluation) -> str:
@@ -146,7 +146,7 @@ class TrainingLog:
 
 
 def write_training(folder: Path, evaluation: Evaluation, training: Training) -> None:
-    """Write question and answer: `lr_curve.csv`, `result.json`, and `weights.npz` where there are weights."""
+    """Write question and answer: `lr_curve.csv`, `result.json`, and `weights.npz` if there are weights."""
     _curve_frame(training).to_csv(folder / CURVE, index=False)
     if training.weights is not None:
         np.savez(folder / WEIGHTS, allow_pickle=False, **{str(at): w for at, w in enumerate(training.weights)})
@@ -158,7 +158,7 @@ def write_training(folder: Path, evaluation: Evaluation, training: Training) -> 
 
 
 def read_training(folder: Path) -> Training:
-    """Read a training from its artifacts, which are whole."""
+    """Read a training from its artifacts, which must be intact."""
     frame, described = pd.read_csv(folder / CURVE), _described(folder)
     return Training(
         rates=frame["lr"].to_numpy(np.float32),
@@ -174,7 +174,7 @@ def read_evaluation(folder: Path) -> Evaluation:
 
 
 def candidate_tags(candidate: Candidate) -> dict[str, str]:
-    """Return the tags that say what a run trains with."""
+    """Return the tags that show what a run trains with."""
     return {f"pipeline.{name}": str(getattr(candidate, name)) for name in ("scheme", "optimizer", "batch_size")}
 
 

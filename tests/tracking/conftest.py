@@ -20,7 +20,7 @@ _fingerprints = (f"{number:064x}" for number in count())
 
 @pytest.fixture(scope="package")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """Give MLflow's default store, SQLite and ./mlruns, in a temporary working directory."""
+    """Return MLflow's default store, SQLite and ./mlruns, in a temporary working directory."""
     folder = tmp_path_factory.mktemp("store")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -33,7 +33,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 @pytest.fixture
 def fingerprint() -> str:
-    """Give a fingerprint that no other test uses."""
+    """Return a fingerprint that no other test uses."""
     return next(_fingerprints)
 
 
@@ -42,7 +42,7 @@ Finish = Callable[[str, str], StageRun]
 
 @pytest.fixture
 def finish(store: Store) -> Finish:
-    """Give a function that runs a stage to its end: its name and fingerprint to its run."""
+    """Return a function of name and fingerprint that runs a stage to its end and returns its run."""
 
     def run(stage: str, fingerprint: str) -> StageRun:
         with store.stage_run(stage, f"{stage} on digits", {"data": "digits"}) as stage_run:
@@ -56,12 +56,12 @@ def finish(store: Store) -> Finish:
 
 
 def draw(evaluation: Evaluation, training: Training) -> Figure:
-    """Draw nothing much."""
+    """Draw an almost empty figure."""
     return Figure()
 
 
 def make_log(store: Store, parent: StageRun, context: str) -> TrainingLog:
-    """Give a log of trainings below `parent`."""
+    """Return a log of trainings below `parent`."""
     return TrainingLog(store, parent, context, draw)
 
 
@@ -72,7 +72,7 @@ QUESTION = Evaluation(CANDIDATE, 3, 10_000)
 
 
 def make_training(updates: int = 1_200, diverged: str = "") -> Training:
-    """Give a training over three epochs with any float32 there is; a diverged one ends in NaN."""
+    """Return a training of three epochs with arbitrary float32 values; a diverged one ends in NaN."""
     chance = np.random.default_rng(updates)
     rates = np.exp(chance.uniform(-60, 20, updates)).astype(np.float32)
     losses = chance.normal(1, 0.3, updates).astype(np.float32)
@@ -90,5 +90,5 @@ def make_training(updates: int = 1_200, diverged: str = "") -> Training:
 
 
 def artifacts(store: Store, run_id: str) -> Path:
-    """Give the folder with the artifacts of a run."""
+    """Return the folder with the artifacts of a run."""
     return store.folder(run_id)

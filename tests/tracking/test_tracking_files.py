@@ -8,7 +8,7 @@ from pipeline.tracking.integrity import MANIFEST, is_intact, write_manifest, wri
 
 
 def test_written_text_replaces_the_old_one(tmp_path: Path) -> None:
-    """In folders that are made where they are missing, in UTF-8."""
+    """It is UTF-8, and missing folders are created."""
     path = tmp_path / "new" / "file.txt"
     for text in ("größer", "2"):
         write_text(path, text)
@@ -17,7 +17,7 @@ def test_written_text_replaces_the_old_one(tmp_path: Path) -> None:
 
 
 def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
-    """A lone surrogate cannot be written after what comes before it can: the old file stays whole."""
+    """A lone surrogate fails after the text before it was written; the old file stays whole."""
     path = tmp_path / "file.txt"
     write_text(path, "old")
     with pytest.raises(UnicodeEncodeError):
@@ -28,7 +28,7 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("damage", ["none", "changed", "deleted", "no manifest", "half a manifest"])
 def test_manifest_shows_damage(damage: str, tmp_path: Path) -> None:
-    """Of any file at any depth, and of itself; a file that came later is not its business."""
+    """It covers files at any depth and itself; files added later are ignored."""
     write_text(tmp_path / "a.txt", "a")
     write_text(tmp_path / "deep" / "b.txt", "b")
     write_manifest(tmp_path)

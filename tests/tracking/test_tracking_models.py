@@ -29,7 +29,7 @@ def model_uri(store: Store) -> str:
 
 
 def test_logged_model_has_signature_and_example(model_uri: str) -> None:
-    """Loaded by MLflow alone it predicts for the example."""
+    """Loaded by MLflow alone, the model predicts for the example."""
     model = mlflow.pyfunc.load_model(model_uri)
     assert model.metadata.signature is not None
     predicted = model.predict(model.input_example)
@@ -38,16 +38,16 @@ def test_logged_model_has_signature_and_example(model_uri: str) -> None:
 
 
 def test_the_champion_moves_only_to_what_is_surely_better(store: Store, model_uri: str) -> None:
-    """On paired seeds, like with like; every version says why it is the champion or not."""
+    """Only comparable losses on paired seeds count; every version says why it is champion or not."""
     other_loss, other_data = {**COMPARABLE, "loss": "squared error"}, {**COMPARABLE, "x_val": "2" * 64}
     low = {0: 0.10, 1: 0.11, 2: 0.10}
     registered_in_turn: list[tuple[dict[int, float], dict[str, str], str, str]] = [
-        ({0: 0.50, 1: 0.52, 2: 0.51}, COMPARABLE, "1", "there was no champion"),
+        ({0: 0.50, 1: 0.52, 2: 0.51}, COMPARABLE, "1", "there was no loadable champion"),
         ({0: 0.49, 1: 0.53, 2: 0.50}, COMPARABLE, "1", "does not exclude zero"),
         ({0: 0.60, 1: 0.62, 2: 0.61}, COMPARABLE, "1", "does not exclude zero"),
         ({7: 0.1, 8: 0.1, 2: 0.1}, COMPARABLE, "1", "1 seeds in common"),
-        (low, other_loss, "1", "losses do not compare"),
-        (low, other_data, "1", "losses do not compare"),
+        (low, other_loss, "1", "losses are not comparable"),
+        (low, other_data, "1", "losses are not comparable"),
         ({0: 0.40, 1: 0.43, 2: 0.41}, COMPARABLE, "7", "better than version 1 by 0.0967 (95% interval 0.0823 to"),
         ({0: float("inf"), 1: 0.4, 2: 0.4}, COMPARABLE, "7", "version 7 stays"),
     ]
@@ -61,14 +61,14 @@ def test_the_champion_moves_only_to_what_is_surely_better(store: Store, model_ur
 
 
 def test_a_champion_that_cannot_be_loaded_is_replaced(store: Store) -> None:
-    """Its artifacts were deleted, and the registry knows nothing of it."""
+    """Its artifacts were deleted without the registry noticing."""
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     with store.stage_run("train", "train", {}):
         uris = [log_model(model, np.zeros((1, 2), np.float32)) for _ in range(2)]
     register(uris[0], "lost", Scores(COMPARABLE, {0: 0.1, 1: 0.1}))
     shutil.rmtree(mlflow.artifacts.download_artifacts(uris[0]))
     _, why = register(uris[1], "lost", Scores(COMPARABLE, {0: 0.5, 1: 0.6}))
-    assert why == "there was no champion that can be loaded"
+    assert why == "there was no loadable champion"
     assert str(store.client.get_model_version_by_alias("lr-pipeline-lost", ALIAS).version) == "2"
 
 
@@ -92,8 +92,8 @@ print(json.dumps([np.asarray(whole).tolist(), np.asarray(network).tolist()]))
 def test_a_users_own_layers_are_found_wherever_the_model_is_loaded(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a fresh process in another folder, which cannot import the module, nor what that imports."""
-    registered = keras.saving.get_custom_objects()  # MLflow stores all of them, those of other tests too
+    """They load in a fresh process elsewhere, which cannot import the module or what it imports."""
+    registered = keras.saving.get_custom_objects()  # MLflow stores all of them, including those of other tests
     for name in list(registered):
         monkeypatch.delitem(registered, name)
     code, elsewhere = tmp_path / "code", tmp_path / "elsewhere"

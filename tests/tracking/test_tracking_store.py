@@ -1,4 +1,4 @@
-"""Runs of stages: how they end, and which of them is found again."""
+"""Stage runs: how they end, and which of them are found again."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ PROCESS = "pipeline.process"
 
 
 def test_stage_that_ends_well_is_finished_with_its_artifacts(store: Store, finish: Finish, fingerprint: str) -> None:
-    """Files at any depth with a manifest, tags, name and parameters; the active run is closed."""
+    """The run has files at any depth, manifest, tags, name and parameters; no run stays active."""
     run_id = finish("prepare", fingerprint).run_id
     run = store.client.get_run(run_id)
     assert run.info.status == "FINISHED"
@@ -46,7 +46,7 @@ def test_stage_that_ends_well_is_finished_with_its_artifacts(store: Store, finis
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
 )
 def test_stage_that_fails_says_how(store: Store, error: BaseException, status: str, tags: dict[str, str]) -> None:
-    """The error goes on; nothing half done becomes an artifact."""
+    """The error propagates; nothing unfinished becomes an artifact."""
     with pytest.raises(type(error)), store.stage_run("prepare", "prepare", {}) as stage_run:  # noqa: PT012 - the run is the subject
         write_text(stage_run.folder / RESULT, "half")
         raise error
@@ -59,7 +59,7 @@ def test_stage_that_fails_says_how(store: Store, error: BaseException, status: s
 
 
 def test_run_that_mlflow_began_is_continued(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Under its own id and with the parameters that MLflow gave it; processes started from here get no such id."""
+    """It keeps its id and MLflow's parameters; processes started from here do not inherit the id."""
     experiment = mlflow.set_experiment("lr-pipeline").experiment_id
     begun = store.client.create_run(experiment, run_name="fancy-cat-1")
     store.client.log_param(begun.info.run_id, "data", "'a b'")
@@ -74,14 +74,14 @@ def test_run_that_mlflow_began_is_continued(store: Store, monkeypatch: pytest.Mo
 
 
 def test_parameters_that_were_not_given_are_not_logged(store: Store) -> None:
-    """None is no value."""
+    """A parameter that is None is not logged."""
     with store.stage_run("train", "train", {"scheme": None, "epochs": 3}) as stage_run:
         pass
     assert store.client.get_run(stage_run.run_id).data.params == {"epochs": "3"}
 
 
 def test_newest_finished_run_with_the_fingerprint_is_found(store: Store, finish: Finish, fingerprint: str) -> None:
-    """Not an older one, a failed one, another stage's, or one with another fingerprint."""
+    """Older or failed runs, and those of other stages or fingerprints, are not returned."""
     assert store.find("prepare", fingerprint) is None
     finish("prepare", fingerprint)
     newest = finish("prepare", fingerprint)
@@ -102,7 +102,7 @@ def test_newest_finished_run_with_the_fingerprint_is_found(store: Store, finish:
 def test_run_whose_artifacts_were_touched_is_not_found(
     damage: str, store: Store, finish: Finish, fingerprint: str
 ) -> None:
-    """The older intact one is; without one, nothing is."""
+    """An older intact run is found instead, or none."""
     older, newer = finish("prepare", fingerprint), finish("prepare", fingerprint)
     for damaged, left in ((newer, older.run_id), (older, None)):
         folder = store.folder(damaged.run_id)
@@ -117,7 +117,7 @@ def test_run_whose_artifacts_were_touched_is_not_found(
 
 
 def test_run_that_reused_another_stands_for_it(store: Store, finish: Finish, fingerprint: str) -> None:
-    """It has the same result and a tag, and leads to the original: it is never found itself."""
+    """It has the same result and a tag that leads to the original, and is never found itself."""
     original = finish("prepare", fingerprint)
     store.client.log_metric(original.run_id, "val_loss", 0.25)
     store.client.set_tag(original.run_id, "pipeline.scheme", "cosine")
@@ -145,7 +145,7 @@ def test_run_that_reused_another_stands_for_it(store: Store, finish: Finish, fin
 
 
 def test_children_come_oldest_first_and_only_finished_ones(store: Store) -> None:
-    """Of the stage asked for, whenever they were written."""
+    """Only children of the requested stage are returned, whenever they were written."""
     with store.stage_run("search", "search", {}) as parent:
         trial = {"pipeline.stage": "trial"}
         ids = [store.create_child(name, parent, trial, start) for name, start in (("b", 2e9), ("a", 1e9))]
@@ -158,7 +158,7 @@ def test_children_come_oldest_first_and_only_finished_ones(store: Store) -> None
 
 
 def test_sweep_ends_what_dead_processes_left_running(store: Store) -> None:
-    """Also a zombie's, and a child's that had not come to name its process; never what is alive, or may be."""
+    """Zombies and children without a process tag are included; what is or may be alive is left alone."""
     child = [sys.executable, "-c", "import time; time.sleep(600)"]
     alive, dead, zombie = (subprocess.Popen(child) for _ in range(3))
     try:
@@ -181,7 +181,7 @@ def test_sweep_ends_what_dead_processes_left_running(store: Store) -> None:
             begin(**{PROCESS: tags[alive.pid]}): "RUNNING",
             of_dead: "KILLED",
             begin(**{PROCESS: tags[zombie.pid]}): "KILLED",
-            begin(**{PROCESS: tags[alive.pid].rsplit(":", 1)[0] + ":1000000000"}): "KILLED",  # the number is taken anew
+            begin(**{PROCESS: tags[alive.pid].rsplit(":", 1)[0] + ":1000000000"}): "KILLED",  # the number was reused
             begin(**{PROCESS: "elsewhere:1:1000000000"}): "RUNNING",
             begin(**{"mlflow.parentRunId": of_dead}): "KILLED",
             begin(): "RUNNING",
@@ -198,7 +198,7 @@ def test_sweep_ends_what_dead_processes_left_running(store: Store) -> None:
 
 
 def test_sweep_leaves_the_own_runs_alone(store: Store) -> None:
-    """The stage at work and the training that it is writing."""
+    """The stage at work and the training it is writing stay RUNNING."""
     with store.stage_run("search", "search", {}) as parent:
         child = store.create_child("child", parent, {})
         store.end_dead_runs()
@@ -208,7 +208,7 @@ def test_sweep_leaves_the_own_runs_alone(store: Store) -> None:
 
 
 def test_part_can_be_found_as_a_stage_can(store: Store, fingerprint: str) -> None:
-    """By its fingerprint, with its artifacts verified; its parent may still be at work."""
+    """It is found by its fingerprint, with intact artifacts, even while its parent is at work."""
     tags = {"pipeline.stage": "reproduce", "pipeline.fingerprint": fingerprint}
     with store.stage_run("reproduce", "articles", {}) as stage:
         with store.part_run("B1 Adam 0.001", stage, tags, {"epochs": 25}) as part:
@@ -228,7 +228,7 @@ def test_part_can_be_found_as_a_stage_can(store: Store, fingerprint: str) -> Non
 def test_part_that_does_not_end_well_cannot_be_found(
     store: Store, fingerprint: str, error: type[BaseException], status: str
 ) -> None:
-    """It is marked as what became of it."""
+    """It is marked KILLED or FAILED."""
     tags = {"pipeline.stage": "reproduce", "pipeline.fingerprint": fingerprint}
     with store.stage_run("reproduce", "articles", {}) as stage:
         with pytest.raises(error), store.part_run("B1", stage, tags, {}):

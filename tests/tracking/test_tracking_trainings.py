@@ -1,4 +1,4 @@
-"""Training runs: what is logged, what is read back, and what outlives an interruption."""
+"""Training runs: what is logged, what is read back, and what survives an interruption."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ OTHER = QUESTION.trying(initial_lr=0.04)
 
 @pytest.fixture
 def parent(store: Store) -> Iterator[StageRun]:
-    """Give the run of a search at work."""
+    """Return the run of a search at work."""
     with store.stage_run("search", "search", {}) as run:
         yield run
 
@@ -42,7 +42,7 @@ def assert_same(left: Training, right: Training) -> None:
 
 
 def test_training_is_logged_as_the_contract_says(store: Store, parent: StageRun, fingerprint: str) -> None:
-    """Name, tags, parameters and metrics, and nothing else of ours."""
+    """It has its name, tags, parameters and metrics, and nothing else of ours."""
     training = make_training()
     log = make_log(store, parent, fingerprint)
     run = store.client.get_run(log.log(QUESTION, replace(training, test={"loss": 0.5}), TRIAL))
@@ -87,7 +87,7 @@ def test_training_is_logged_as_the_contract_says(store: Store, parent: StageRun,
 def test_metrics_are_thinned_but_the_file_is_whole(
     updates: int, store: Store, parent: StageRun, fingerprint: str
 ) -> None:
-    """At most 150 points, the first and the last update among them; validations at the update before them."""
+    """At most 150 points include the first and last update; validations are at the update before them."""
     training = make_training(updates)
     run_id = make_log(store, parent, fingerprint).log(QUESTION, training, TRIAL)
     for metric, values in (("lr", training.rates), ("loss", training.losses)):
@@ -106,7 +106,7 @@ def test_metrics_are_thinned_but_the_file_is_whole(
 
 
 def test_training_is_read_back_to_the_last_bit(store: Store, parent: StageRun, fingerprint: str) -> None:
-    """Any float32, from the smallest to the largest, survives the text of the file; so does the question."""
+    """Any float32, from smallest to largest, survives the text file, and so does the question."""
     training = make_training()
     folder = store.folder(make_log(store, parent, fingerprint).log(QUESTION, training, TRIAL))
     assert_same(read_training(folder), training)
@@ -116,7 +116,7 @@ def test_training_is_read_back_to_the_last_bit(store: Store, parent: StageRun, f
 
 
 def test_diverged_training_is_logged_and_read_back(store: Store, parent: StageRun, fingerprint: str) -> None:
-    """With its NaN losses, its reason as a tag, and a result that Python reads."""
+    """NaN losses survive, the reason is a tag, and Python can read the result."""
     training = make_training(30, diverged="loss is nan at update 29")
     run_id = make_log(store, parent, fingerprint).log(QUESTION, training, TRIAL)
     run = store.client.get_run(run_id)
@@ -134,7 +134,7 @@ def test_diverged_training_is_logged_and_read_back(store: Store, parent: StageRu
 def test_points_are_sent_in_few_calls(
     store: Store, parent: StageRun, fingerprint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No more calls than the store's limit of 1,000 points a call needs, none of them for a single metric."""
+    """There are no more calls than the limit of 1,000 points requires, and none for a single metric."""
     sent: list[int] = []
     log_batch = store.client.log_batch
 
@@ -148,7 +148,7 @@ def test_points_are_sent_in_few_calls(
 
 
 def test_interrupted_writing_leaves_no_run_running(store: Store, parent: StageRun, fingerprint: str) -> None:
-    """The training's run is KILLED, or FAILED on an error; it is not taken for a finished one."""
+    """The training's run is KILLED, or FAILED on an error, and not taken for a finished one."""
     for error, status in ((KeyboardInterrupt, "KILLED"), (RuntimeError, "FAILED")):
 
         def fail(evaluation: Evaluation, training: Training, error: type[BaseException] = error) -> Figure:
@@ -164,7 +164,7 @@ def test_interrupted_writing_leaves_no_run_running(store: Store, parent: StageRu
 
 
 def recalled(log: TrainingLog, evaluation: Evaluation) -> Training:
-    """Return the training that the log knows."""
+    """Return the training that the log recalls."""
     training = log.recall(evaluation)
     assert training is not None
     return training
@@ -174,7 +174,7 @@ def recalled(log: TrainingLog, evaluation: Evaluation) -> Training:
 def test_a_stand_in_is_shown_for_a_training_of_another_run(
     error: type[BaseException] | None, store: Store, fingerprint: str
 ) -> None:
-    """Whether that run was interrupted or finished: the training stays there, and its stand-in says what it stands for.
+    """The training stays with its run, interrupted or finished, and the stand-in names what it stands for.
 
     It has the same name, tags, metrics and files, and the question is answered with the same training.
     """
@@ -207,7 +207,7 @@ def test_a_stand_in_is_shown_for_a_training_of_another_run(
 
 
 def test_two_at_once_both_show_an_orphaned_training(store: Store, fingerprint: str) -> None:
-    """Neither loses it to the other, whichever recalls it first."""
+    """Both show it, whichever recalls it first."""
     with pytest.raises(KeyboardInterrupt), store.stage_run("search", "interrupted", {}) as interrupted:  # noqa: PT012
         make_log(store, interrupted, fingerprint).log(QUESTION, make_training(30), TRIAL)
         raise KeyboardInterrupt
@@ -229,7 +229,7 @@ def test_two_at_once_both_show_an_orphaned_training(store: Store, fingerprint: s
 
 @pytest.mark.parametrize("damage", ["lr_curve.csv", "lr_curve.png", "result.json", "weights.npz", "cut short", "all"])
 def test_training_that_lost_artifacts_is_not_known(damage: str, store: Store, fingerprint: str) -> None:
-    """It is trained again and not taken for whole; an older whole one is known still."""
+    """It counts as unknown, to be trained again; an older intact one is still found."""
     training = replace(make_training(30), weights=[np.ones(3, np.float32)])
     with store.stage_run("search", "first", {}) as first:
         log = make_log(store, first, fingerprint)
@@ -251,7 +251,7 @@ def test_training_that_lost_artifacts_is_not_known(damage: str, store: Store, fi
 
 
 def test_answer_that_holds_less_than_is_asked_for_is_not_known(store: Store, fingerprint: str) -> None:
-    """A trial knows no test scores and no weights; a final training answers a trial's question too."""
+    """A trial has neither test scores nor weights; a final training answers a trial's question too."""
     bare = make_training(30)
     whole = replace(bare, test={"loss": 0.5, "accuracy": 0.9}, weights=[np.arange(6, dtype=np.float32).reshape(2, 3)])
     with store.stage_run("search", "search", {}) as parent:
@@ -270,7 +270,7 @@ def test_answer_that_holds_less_than_is_asked_for_is_not_known(store: Store, fin
 
 
 def test_training_of_another_context_is_not_known(store: Store, fingerprint: str) -> None:
-    """The same question about other data is another one."""
+    """The same question about other data is a different one."""
     with store.stage_run("search", "finished", {}) as finished:
         make_log(store, finished, "e" * 64).log(QUESTION, make_training(3), TRIAL)
     with store.stage_run("search", "search", {}) as parent:
@@ -280,7 +280,7 @@ def test_training_of_another_context_is_not_known(store: Store, fingerprint: str
 
 
 def test_training_is_shown_on_its_stage_too(store: Store, parent: StageRun, fingerprint: str) -> None:
-    """The stage's own run gets the metrics, the curve and the tags of the one it keeps."""
+    """The stage's own run gets the metrics, curve and tags of the training it keeps."""
     training = make_training(30)
     make_log(store, parent, fingerprint).log_onto(parent, QUESTION, training, {"test_loss": 0.5})
     run = store.client.get_run(parent.run_id)
