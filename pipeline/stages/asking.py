@@ -1,4 +1,4 @@
-"""How stages ask for trainings: recalled from the store or trained in this process, recorded, and shown as progress."""
+"""How stages obtain trainings: recalled from the store or trained in this process, recorded, and shown as progress."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,18 +19,19 @@ from pipeline.training import InProcess, Problem
 Trained = TypeVar("Trained", bound=RangeTestOptions)
 
 Describe = Callable[[Evaluation], Label]
-"""How the run of a training is named and tagged."""
+"""Returns the name and tags for the run of a training."""
 
 
 @dataclass(frozen=True)
 class Asking:
-    """Answers evaluations for a stage; whatever asks knows neither Keras nor MLflow.
+    """Answers evaluations for a stage, so that its callers need neither Keras nor MLflow.
 
     Attributes:
-        executor: what trains.
-        log: what recalls and records.
+        executor: trains.
+        log: recalls and records trainings.
         describe: names the runs of trainings.
-        status: shows the progress, in which a training counts for `cost` steps.
+        status: shows progress.
+        cost: the steps of progress for which one training counts.
 
     """
 
@@ -41,7 +42,7 @@ class Asking:
     cost: int = 1
 
     def ask(self, evaluations: Sequence[Evaluation]) -> Iterator[tuple[Evaluation, Training]]:
-        """Give each evaluation with its training as it is known: first those that are recalled."""
+        """Yield each evaluation with its training as it becomes known, recalled ones first."""
         unknown = []
         for evaluation in evaluations:
             training = self.log.recall(evaluation)
@@ -60,7 +61,7 @@ class Asking:
 
 
 def asking(context: Context[Trained], describe: Describe) -> Asking:
-    """Set up a stage's executor for the user's network and data, and what is wrapped round it."""
+    """Set up a stage's executor for the user's network and data, with its log and progress."""
     options, upstream = context.options, context.upstream
     executor = executor_for(options, upstream.splits)
     log = training_log(context, context.run, executor, inputs(options, upstream.runs))
@@ -68,7 +69,7 @@ def asking(context: Context[Trained], describe: Describe) -> Asking:
 
 
 def executor_for(options: RangeTestOptions, splits: Splits) -> InProcess:
-    """Return what trains the network that the options name on these data."""
+    """Return an executor for the network that the options name, on these data."""
     logging.getLogger("tensorflow").addFilter(_is_no_false_alarm)
     build = builder(options.model, input_shape(splits.x_train), splits.num_outputs, splits.task)
     return InProcess(Problem(build, splits, options.momentum, options.precision))
@@ -85,5 +86,5 @@ def training_log(
 
 
 def _is_no_false_alarm(record: logging.LogRecord) -> bool:
-    """Drop a warning: each engine traces a program of its own, once, which TensorFlow takes for one traced again."""
+    """Filter out a warning: each engine traces its own program once, which TensorFlow takes for retracing."""
     return "triggered tf.function retracing" not in record.getMessage()

@@ -1,4 +1,4 @@
-"""The surroundings of a stage: its options, the earlier stages, the run to write to, command and machine."""
+"""The context of a stage: its options, the earlier stages, the run to write to, command and machine."""
 
 import os
 import platform
@@ -23,15 +23,15 @@ SPLITS = "data.npz"
 """The artifact of `prepare` that holds the split data."""
 
 REPORTS = Path("reports")
-"""Where the newest report lies, in the working directory."""
+"""The folder of the newest report, in the working directory."""
 
 ARTICLES = REPORTS / "articles"
-"""Where the newest page on the articles' experiments lies."""
+"""The folder of the newest page on the articles' experiments."""
 
 
 @dataclass(frozen=True)
 class Upstream:
-    """The finished runs of the stages that this one builds upon."""
+    """The finished runs of the stages that this one depends on."""
 
     runs: Mapping[str, Finished]
 
@@ -53,7 +53,7 @@ class Upstream:
 
     @property
     def search(self) -> SearchResult | None:
-        """The result of `search`, if this stage builds upon one."""
+        """The result of `search`, if this stage depends on one."""
         run = self.runs.get("search")
         return SearchResult.model_validate_json(run.result) if run else None
 
@@ -63,7 +63,7 @@ class Upstream:
         return TrainResult.model_validate_json(self.runs["train"].result)
 
     def behind(self, answer: str) -> tuple[RangeTestResult, SearchResult]:
-        """Return the range test and the search on which `reproduce` builds an answer."""
+        """Return the range test and the search behind an answer of `reproduce`."""
         found, searched = self.runs[f"{answer}/range_test"].result, self.runs[f"{answer}/search"].result
         return RangeTestResult.model_validate_json(found), SearchResult.model_validate_json(searched)
 

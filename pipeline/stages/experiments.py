@@ -1,4 +1,4 @@
-"""How `reproduce` conducts an experiment: in a run with a training for each seed below it, or by reusing one."""
+"""How `reproduce` conducts an experiment: in a run of its own, with a training per seed below it, or by reusing one."""
 
 import math
 from collections.abc import Sequence
@@ -60,7 +60,7 @@ class Laboratory:
             result = ExperimentResult(id=experiment.id, candidate=None, epochs=0, scores=(), reason=reason)
             return Conducted(experiment, result, pd.DataFrame())
         settings = self._settings(experiment, candidate, epochs, seeds)
-        # Shortened, two experiments may be alike: each has a run of its own.
+        # Shortened experiments may be identical; each still gets a run of its own.
         own = {"experiment": experiment.id, "candidate": candidate.model_dump_json()}
         key = fingerprint(
             "experiments", settings, {**own, "patience": str(experiment.patience), **self._digests(experiment)}
@@ -74,7 +74,7 @@ class Laboratory:
         return Conducted(experiment, result, pd.read_csv(found.folder / HISTORY))
 
     def _candidate(self, experiment: Experiment) -> Candidate | None:
-        """Return the article's candidate, the search's, or one within the range test's interval, if it has one."""
+        """Return the candidate of the article, the search, or the range test; None if that found no interval."""
         if experiment.rates_from == "search":
             _, searched = self._context.upstream.behind(experiment.found_by)
             return searched.winner
@@ -112,7 +112,7 @@ class Laboratory:
         return Conducted(experiment, result, history)
 
     def _asking(self, experiment: Experiment, settings: RangeTestOptions, run: StageRun) -> Asking:
-        """Set up the asking for an experiment; experiments with the same network and data share an executor."""
+        """Set up how an experiment trains; experiments with the same network and data share an executor."""
         same = f"{settings.model} {settings.momentum} {experiment.article}"
         if same not in self._executors:
             self._executors[same] = executor_for(settings, self.splits(experiment.article))

@@ -13,7 +13,7 @@ from pipeline.stages.context import Context
 from pipeline.tracking import Label
 from pipeline.tracking.metrics import sweep_metrics
 
-_USUAL_TRAININGS = 6  # three short ones, two or more whole ones
+_USUAL_TRAININGS = 6  # three short ones, two or more full ones
 
 
 def summary(result: RangeTestResult) -> str:

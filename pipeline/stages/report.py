@@ -18,7 +18,7 @@ from pipeline.tracking.trainings import read_evaluation, read_training
 REPORT = "report.html"
 
 _AT_FULL_BUDGET = ("confirmation", "transfer")
-"""Roles of trainings that may be at the full budget: half or double of one search is the full budget of another."""
+"""Roles of trainings at the full budget: half or double the budget of one search may be the full one of another."""
 
 
 def summary(result: ReportResult) -> str:

@@ -27,7 +27,7 @@ from pipeline.tracking.integrity import write_text
 _ANSWER_ON_B = "S2"
 
 _MNIST = 0xEE8604D9
-"""CRC-32 of the labels of MNIST's test set: other data of the same size cannot be set beside the articles' figures."""
+"""CRC-32 of the labels of MNIST's test set: other data of its size do not compare with the articles' figures."""
 
 
 def summary(result: ReproduceResult) -> str:
@@ -38,7 +38,7 @@ def summary(result: ReproduceResult) -> str:
 
 
 def run(context: Context[ReproduceOptions]) -> ReproduceResult:
-    """Conduct every experiment that is asked for, judge the claims, and write the page."""
+    """Conduct every requested experiment, judge the claims, and write the page."""
     options, status = context.options, context.status
     experiments = chosen(options)
     status.expect(sum(e.cost * epochs_of(e, options) * seeds_of(e, options) for e in experiments))

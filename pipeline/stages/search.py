@@ -48,13 +48,13 @@ def run(context: Context[SearchOptions]) -> SearchResult:
 
 
 def _warning(plan: Plan) -> str:
-    """Say which schemes get no trial."""
+    """Return a warning that some schemes get no trial."""
     untried = f"up to {min(plan.enough - plan.trials, plan.races - 1)} of {plan.races} {plan.noun}"
-    return f"warning: {untried} get no trial; trials={plan.enough} are sure to try each once"
+    return f"warning: {untried} get no trial; trials={plan.enough} is enough to try each once"
 
 
 def _with_range_test(result: SearchResult, context: Context[SearchOptions]) -> SearchResult:
-    """Add the cost of the range tests to the ledger, in first place."""
+    """Add the cost of the range tests to the ledger, as its first entry."""
     tests, audits = tuple(context.upstream.range_tests.values()), result.audits
     if audits is None:
         return result
@@ -102,7 +102,7 @@ def _plan(context: Context[SearchOptions]) -> Plan:
 def _space(found: RangeTestResult) -> Space:
     suggested, low, high = found.suggested_lr, found.lr_low, found.lr_high
     if suggested is None or low is None or high is None:
-        # It refused, so that nothing is known: the whole sweep is searched, as wide as the user or the test made it.
+        # The range test refused, so nothing is known: search the whole of its last sweep.
         low, high = found.lr_min, found.lr_max
         suggested = float((low * high) ** 0.5)
     return Space(
@@ -147,7 +147,7 @@ def _objective_columns(row: LeaderboardRow, metric: str) -> dict[str, float]:
 
 
 def trials_frame(trials: list[Trial], objective: Objective) -> pd.DataFrame:
-    """Return one row for each training; objective and loss are empty where it diverged, and `diverged` says why."""
+    """Return one row for each training; objective and `val_loss` are empty if it diverged, and `diverged` says why."""
     rows = [
         {
             "number": trial.number,

@@ -43,7 +43,7 @@ def run(context: Context[TrainOptions]) -> TrainResult:
     context.status.begin("logging the model")
     modules = user_code.local_modules(options.model) if user_code.is_function(options.model) else []
     model_uri = log_model(serving, named(head(upstream.splits.x_train, 5)), modules)
-    losses = {score.seed: score.val_loss for score in scores}  # whatever the objective, so that all models compare
+    losses = {score.seed: score.val_loss for score in scores}  # whatever the objective: all models must compare
     comparable = {**upstream.prepare.digests, **trainer.executor.objective(winner)}
     registered, champion = register(model_uri, upstream.prepare.data, Scores(comparable, losses))
     return TrainResult(
@@ -97,7 +97,7 @@ def _mean_scores(scores: list[SeedScore]) -> dict[str, float]:
 
 
 def _write_schedule(context: Context[TrainOptions], winner: Candidate, training: Training) -> None:
-    """Write `schedule.json` for programs, and for people plain Keras without this project, or PyTorch."""
+    """Write `schedule.json`, and the schedule as Keras code that runs without this project, or as PyTorch code."""
     steps, steps_per_epoch = len(training.rates), training.steps_per_epoch
     fields = {**winner.model_dump(), "steps": steps, "steps_per_epoch": steps_per_epoch}
     write_text(context.run.folder / "schedule.json", json.dumps(fields, indent=2))
@@ -111,6 +111,6 @@ def _write_schedule(context: Context[TrainOptions], winner: Candidate, training:
             steps_per_epoch=steps_per_epoch,
             initial_lr=winner.initial_lr,
             params=winner.params,
-            rates=training.rates.astype(np.float64),  # of a reactive scheme only what happened can be written down
+            rates=training.rates.astype(np.float64),  # a reactive scheme can only be written as it happened
         )
         write_text(context.run.folder / name, text)

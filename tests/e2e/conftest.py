@@ -1,4 +1,4 @@
-"""One project whose whole chain has run, shared by the tests of what it left."""
+"""A project whose whole chain has run, shared by the tests of its results."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from tests.e2e.project import Project
 
 @pytest.fixture(scope="package")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Give a copy of the project in which `python -m pipeline main` has been run once."""
+    """Return a copy of the project in which `python -m pipeline main` has been run once."""
     project = Project.copied_to(tmp_path_factory.mktemp("project"))
     project.pipeline("main")
     return project
@@ -17,6 +17,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(scope="package")
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Give a copy of the project in another folder, in which nothing has run."""
+    """Return a copy of the project in another folder, in which nothing has run."""
     folder: Path = tmp_path_factory.mktemp("elsewhere")
     return Project.copied_to(folder)

@@ -1,4 +1,4 @@
-"""A copy of the project files in a folder of its own, used as a user does: by its commands and its tracking store."""
+"""A copy of the project in a folder of its own, used as a user would: by commands and the tracking store."""
 
 import os
 import shutil
@@ -29,15 +29,15 @@ SMALL = {
     "top_k": "1",
     "schemes": "constant,cosine",
 }
-"""The smallest search worth the name, by option."""
+"""The options of the smallest meaningful search."""
 
 PATIENCE = 600.0
-"""Seconds after which a command that does not end is a failure."""
+"""Seconds after which a command that is still running has failed."""
 
 
 @dataclass(frozen=True)
 class Project:
-    """The commands of a copied project, and what they left in its tracking store."""
+    """The commands of a copied project, and their results in its tracking store."""
 
     folder: Path
 
@@ -51,7 +51,7 @@ class Project:
 
     @property
     def client(self) -> MlflowClient:
-        """MLflow's own view of the default store in the folder."""
+        """Return an MLflow client of the default store in the folder."""
         return MlflowClient(f"sqlite:///{self.folder}/mlflow.db")
 
     def start(self, *command: str, variables: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
@@ -68,18 +68,18 @@ class Project:
     def run(
         self, *command: str, code: int = 0, variables: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end, which must have this exit code."""
+        """Run a command to its end and check its exit code."""
         process = self.start(*command, variables=variables)
         out, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == code, f"{command} ended with {process.returncode}\n{out}\n{err}"
         return subprocess.CompletedProcess(command, code, out, err)
 
     def pipeline(self, stage: str, code: int = 0, **options: object) -> subprocess.CompletedProcess[str]:
-        """Run `python -m pipeline STAGE` with the small options, and `options` over them."""
+        """Run `python -m pipeline STAGE` with the small options, overridden by `options`."""
         return self.run(*command(stage, **options), code=code)
 
     def runs(self, stage: str, parent: str | None = None, status: str | None = None) -> list[Run]:
-        """The runs of a stage, oldest first."""
+        """Return the runs of a stage, oldest first."""
         experiment = self.client.get_experiment_by_name("lr-pipeline")
         if experiment is None:
             return []
@@ -91,22 +91,22 @@ class Project:
         ]
 
     def statuses(self) -> set[str]:
-        """The statuses of all runs of the store, whoever made them."""
+        """Return the statuses of all runs in the store."""
         experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
         return {run.info.status for run in self.client.search_runs(experiments)}
 
     def artifacts(self, run: Run) -> Path:
-        """The folder with a run's artifacts."""
+        """Return the folder with a run's artifacts."""
         return Path(run.info.artifact_uri.removeprefix("file://"))
 
     def wait_for_trainings(self, process: subprocess.Popen[str], count: int) -> None:
-        """Wait until so many trainings of the articles' experiments have finished; as `wait_for_trials`."""
+        """Wait, like `wait_for_trials`, until so many trainings of the articles' experiments have finished."""
         self._wait(process, count, ("experiment",))
 
     def wait_for_trials(self, process: subprocess.Popen[str], count: int) -> None:
         """Wait until so many trainings of searches have finished, while the process is at work on them.
 
-        It only looks: MLflow's client would take part in setting up the store, which two must not do at once.
+        The database is only read: MLflow's client would help set up the store, which two must not do at once.
         """
         self._wait(process, count, ("trial", "confirmation"))
 
@@ -128,7 +128,7 @@ class Project:
 
 
 def command(stage: str, **options: object) -> Sequence[str]:
-    """The command line of a stage with the small options, those it knows, and `options` over them."""
+    """Return the command line of a stage with those small options that it knows, overridden by `options`."""
     known = {"prepare": ("data",)}.get(stage, tuple(SMALL))
     given = {name: value for name, value in SMALL.items() if name in known} | options
     flags = [part for name, value in given.items() for part in (f"--{name}", str(value))]
@@ -136,10 +136,10 @@ def command(stage: str, **options: object) -> Sequence[str]:
 
 
 def kill_tree(process: subprocess.Popen[str]) -> None:
-    """Take a command and all it started away at once, as a power cut would."""
+    """Kill a command and everything it started at once, as a power cut would."""
     tree = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
     for one in tree:
-        one.send_signal(signal.SIGSTOP)  # so that none sees another die
+        one.send_signal(signal.SIGSTOP)  # so that none of them sees another die
     for one in tree:
         one.kill()
     process.communicate(timeout=PATIENCE)

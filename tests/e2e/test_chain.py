@@ -1,4 +1,4 @@
-"""What one `python -m pipeline main` leaves behind, and what later commands make of it."""
+"""What one `python -m pipeline main` writes, and how later commands use it."""
 
 import ast
 import json
@@ -20,35 +20,35 @@ from tests.e2e.project import Project
 pytestmark = pytest.mark.slow
 
 STAGES = ("prepare", "range_test", "search", "train", "report")
-CONFIRMED = (1 + 2) * 2  # the finalist and both baselines, on two seeds each
+CONFIRMED = (1 + 2) * 2  # finalist and both baselines, on two seeds each
 AUDITED = 2  # the baselines at the budget of trials
-FEWEST = 3 + CONFIRMED + AUDITED  # with the trials before
-EVALUATIONS = range(FEWEST, FEWEST + 1 + 2 * BASIN_RUNS + 1)  # and up to so many for the basin, its centre among them
+FEWEST = 3 + CONFIRMED + AUDITED  # including the trials
+EVALUATIONS = range(FEWEST, FEWEST + 1 + 2 * BASIN_RUNS + 1)  # up to so many more for the basin, its centre included
 
 
 ROLES = ("sweep", "refinement")
-"""Of the trainings of a range test."""
+"""Roles of a range test's trainings."""
 
 
 def only(project: Project, stage: str, parent: str | None = None) -> Run:
-    """Give the oldest run of a stage: the one of the first command."""
+    """Return the oldest run of a stage: the one of the first command."""
     return project.runs(stage, parent)[0]
 
 
 def result(project: Project, run: Run) -> dict[str, object]:
-    """Give a run's result as another program reads it."""
+    """Return a run's result as another program would read it."""
     read: dict[str, object] = json.loads((project.artifacts(run) / "result.json").read_text(encoding="utf-8"))
     return read
 
 
 def trainings(project: Project) -> list[Run]:
-    """Give the run of each training of the first command: those of the search, then the final ones."""
+    """Return the run of each training of the first command: those of the search, then the final ones."""
     search, train = (only(project, stage).info.run_id for stage in ("search", "train"))
     return [*project.runs("trial", search), *project.runs("train", train)]
 
 
 def test_every_stage_is_a_finished_child_of_main(project: Project) -> None:
-    """One run of `main` with one child a stage; all of them finished, none of them reused."""
+    """`main` has one child per stage; all of them finished, and none was reused."""
     main = only(project, "main")
     assert main.info.status == "FINISHED"
     assert main.info.run_name == "mlp on digits"
@@ -60,7 +60,7 @@ def test_every_stage_is_a_finished_child_of_main(project: Project) -> None:
 
 
 def test_every_training_is_a_child_of_its_stage(project: Project) -> None:
-    """As many as were asked for, with names and tags that tell them apart."""
+    """There are as many as were asked for, and their names and tags are distinct."""
     runs = trainings(project)
     assert len(runs) - 2 in EVALUATIONS
     for run in runs:
@@ -92,7 +92,7 @@ def test_every_training_logs_the_metrics_of_the_contract(project: Project) -> No
 
 
 def test_every_training_keeps_its_whole_curve(project: Project) -> None:
-    """One row an update, whose rates are those that the scheme gives."""
+    """There is one row per update, and the rates are those of the scheme."""
     for run in trainings(project):
         folder = project.artifacts(run)
         assert (folder / "lr_curve.png").stat().st_size > 1_000
@@ -129,7 +129,7 @@ def test_every_training_keeps_its_whole_curve(project: Project) -> None:
 def test_stage_leaves_the_files_and_results_of_the_contract(
     project: Project, stage: str, files: set[str], keys: set[str]
 ) -> None:
-    """Under the names that scripts of users rely on."""
+    """They have the names that users' scripts rely on."""
     run = only(project, stage)
     assert {*files, "result.json", "manifest.json"} <= {file.name for file in project.artifacts(run).iterdir()}
     assert keys <= set(result(project, run))
@@ -143,7 +143,7 @@ def test_prepared_data_has_the_digests_it_says(project: Project) -> None:
 
 
 def test_range_test_is_refined_by_trainings_on_record(project: Project) -> None:
-    """They are children of its run, start from the sweep's rate and are counted; the search starts from theirs."""
+    """They are children of its run, start at the sweep's rate and are counted; the search starts at theirs."""
     run = only(project, "range_test")
     found = RangeTestResult.model_validate_json((project.artifacts(run) / "result.json").read_text(encoding="utf-8"))
     refinement = found.refinement
@@ -164,7 +164,7 @@ def test_range_test_is_refined_by_trainings_on_record(project: Project) -> None:
 
 
 def test_search_result_holds_together(project: Project) -> None:
-    """The winner leads among the schemes, lies in its basin, and the costs are those of the trainings."""
+    """The winner is the best scheme and lies in its basin; the costs are those of the trainings."""
     run = only(project, "search")
     found = json.loads((project.artifacts(run) / "result.json").read_text(encoding="utf-8"))
     winner, basin, cost = found["winner"], found["basin"], found["cost"]
@@ -180,7 +180,7 @@ def test_search_result_holds_together(project: Project) -> None:
 
 
 def test_report_lies_where_people_look_for_it(project: Project) -> None:
-    """The same page in the store and under reports/, self-contained, with the answer that was printed."""
+    """The page is the same in the store and under reports/, self-contained, with the answer that was printed."""
     page = (project.folder / "reports" / "report.html").read_text(encoding="utf-8")
     assert page == (project.artifacts(only(project, "report")) / "report.html").read_text(encoding="utf-8")
     assert "<script src" not in page
@@ -188,7 +188,7 @@ def test_report_lies_where_people_look_for_it(project: Project) -> None:
 
 
 def test_exported_schedule_runs_without_the_project(project: Project, tmp_path: Path) -> None:
-    """`schedule.py` alone in a folder gives the rates of the training, and imports nothing of ours."""
+    """`schedule.py` alone in a folder gives the rates of the training without importing this project."""
     artifacts = project.artifacts(only(project, "train"))
     source = (artifacts / "schedule.py").read_text(encoding="utf-8")
     imported = {
@@ -212,7 +212,7 @@ def test_exported_schedule_runs_without_the_project(project: Project, tmp_path: 
 
 
 def test_logged_model_predicts(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """MLflow loads it; raw test images go in, probabilities come out, as good as the result says of one seed."""
+    """Loaded by MLflow, it turns raw test images into probabilities that score as the result says for one seed."""
     monkeypatch.chdir(project.folder)
     mlflow.set_tracking_uri(f"sqlite:///{project.folder}/mlflow.db")
     try:
@@ -249,7 +249,7 @@ def test_same_command_reuses_everything(project: Project) -> None:
 
 
 def test_other_trials_run_only_what_depends_on_them(project: Project) -> None:
-    """With one trial more, data and range test are reused; search, training and report are done anew."""
+    """With one more trial, data and range test are reused; search, training and report run again."""
     project.pipeline("main", trials=4)
     main = project.runs("main")[-1].info.run_id
     cached = {stage: "pipeline.cached" in project.runs(stage, main)[0].data.tags for stage in STAGES}
@@ -270,7 +270,7 @@ def test_other_trials_run_only_what_depends_on_them(project: Project) -> None:
 
 
 def test_fresh_runs_again(project: Project) -> None:
-    """What is reused without it is done anew with it."""
+    """What is reused without `fresh` runs again with it."""
     for fresh in (False, True):
         project.pipeline("prepare", fresh=str(fresh).lower())
         run = project.runs("prepare")[-1]
@@ -279,7 +279,7 @@ def test_fresh_runs_again(project: Project) -> None:
 
 
 def test_stage_started_by_mlflow_uses_finished_earlier_ones(project: Project) -> None:
-    """`mlflow run -e search` finds data and range test in the store: it makes no child but its trainings."""
+    """`mlflow run -e search` finds data and range test in the store; its only children are its trainings."""
     options = {"data": "digits", "model": "mlp", "epochs": 2, "trials": 1, "confirm_seeds": 2, "seeds": 2, "top_k": 1}
     given = [part for name, value in options.items() for part in ("-P", f"{name}={value}")]
     arguments = ["mlflow", "run", ".", "-e", "search", "--env-manager", "local", "--experiment-name", "lr-pipeline"]
@@ -295,7 +295,7 @@ def test_stage_started_by_mlflow_uses_finished_earlier_ones(project: Project) ->
 
 
 def test_given_scheme_needs_no_search(project: Project) -> None:
-    """It is trained as it is, on data that is reused, though no search with such options has ever run."""
+    """It is trained as given, on reused data, though no search with these options has ever run."""
     given: dict[str, Any] = {"scheme": "step", "initial_lr": 0.05, "scheme_params": "drop_rate=0.3,drops=2"}
     project.pipeline("train", **given, epochs=3, seeds=1, torch_schedule="true")
     run = project.runs("train")[-2]  # the newest but its own training
@@ -314,7 +314,7 @@ def test_given_scheme_needs_no_search(project: Project) -> None:
 
 
 def test_several_batch_sizes_and_other_budgets(project: Project) -> None:
-    """A range test for the size that had none; what one size alone had trained is known; names tell them apart."""
+    """The new batch size gets a range test, trainings of the old one are reused, and names show the size."""
     project.pipeline("search", batch_size="50,25", trials=2, transfer="true")
     run = project.runs("search")[-1]
     (added,) = project.runs("range_test", run.info.run_id)
@@ -340,7 +340,7 @@ def test_several_batch_sizes_and_other_budgets(project: Project) -> None:
 
 
 def test_wrong_input_found_in_a_stage_is_one_line_and_code_2(project: Project) -> None:
-    """The stage's own process says what is wrong, `main` adds nothing."""
+    """The stage's own process prints the error, and `main` adds nothing."""
     (project.folder / "broken.npz").write_bytes(b"no archive")
     ended = project.pipeline("main", code=2, data="broken.npz")
     (line,) = ended.stderr.splitlines()
@@ -350,7 +350,7 @@ def test_wrong_input_found_in_a_stage_is_one_line_and_code_2(project: Project) -
 
 
 def test_wrong_input_through_mlflow_is_that_line_too(project: Project) -> None:
-    """MLflow itself ends with 1 and has more to say; the line that names file and remedy is there once."""
+    """MLflow itself ends with 1 and prints more; the line that names file and remedy appears once."""
     arguments = ("-e", "prepare", "--env-manager", "local", "--experiment-name", "lr-pipeline")
     ended = project.run("mlflow", "run", ".", *arguments, "-P", "data=missing.csv", code=1)
     (line,) = [line for line in ended.stderr.splitlines() if line.startswith("lr-pipeline: ")]

@@ -32,14 +32,14 @@ def note(event, arguments):
 
 sys.addaudithook(note)
 """
-"""Makes every process note that it opens the data's source."""
+"""Makes every process record that it opens the source of the data."""
 
 SCHEME: dict[str, Any] = {"scheme": "cosine", "initial_lr": 0.05, "seeds": 1, "epochs": 3}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Give a copy of the project with the digits as a file and as a function's data sets."""
+    """Return a copy of the project with the digits as a file and as a function's data sets."""
     project = Project.copied_to(tmp_path_factory.mktemp("on_disk"))
     raw = datasets.load("digits")
     np.savez(project.folder / "digits.npz", x_train=raw.x_train, y_train=raw.y_train)
@@ -48,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def trained(project: Project, data: str, in_memory_mb: int) -> tuple[dict[str, Any], Path]:
-    """Prepare and train; the result, and the file that prepare left."""
+    """Prepare and train; return the result and the file that prepare wrote."""
     project.pipeline("train", data=data, in_memory_mb=in_memory_mb, **SCHEME)
     train = [run for run in project.runs("train") if "mlflow.parentRunId" not in run.data.tags][-1]
     prepare = project.runs("prepare", train.info.run_id)[0]
@@ -57,7 +57,7 @@ def trained(project: Project, data: str, in_memory_mb: int) -> tuple[dict[str, A
 
 
 def test_a_mapped_file_trains_as_in_memory(folder: Project) -> None:
-    """The same losses to the last digit; what prepare leaves has no inputs in it."""
+    """Losses are equal to the last digit; the file that prepare writes holds no inputs."""
     held, whole = trained(folder, "digits.npz", 1024)
     mapped, rows = trained(folder, "digits.npz", 0)
     for name in ("val_loss", "test_loss", "test_accuracy"):
@@ -69,7 +69,7 @@ def test_a_mapped_file_trains_as_in_memory(folder: Project) -> None:
 
 
 def test_a_function_s_data_sets_are_read_in_passes(folder: Project) -> None:
-    """Prepared by one process and trained by another, which calls the function again."""
+    """One process prepares, and another trains, which calls the function again."""
     result, rows = trained(folder, "digits_data:load", 0)
     assert result["test_accuracy"] > 0.7
     with np.load(rows) as left:
@@ -77,13 +77,13 @@ def test_a_function_s_data_sets_are_read_in_passes(folder: Project) -> None:
 
 
 def test_the_source_is_digested_once_and_loaded_once(folder: Project, tmp_path: Path) -> None:
-    """By the process of the command and by that of `prepare`; training reads the prepared data."""
+    """The command digests it and `prepare` loads it; training reads the prepared data."""
     (tmp_path / "sitecustomize.py").write_text(AUDIT)
     opened = tmp_path / "opened.txt"
     variables = {"PYTHONPATH": str(tmp_path), "OPENED": str(opened)}
     folder.run(*command("train", data="digits.npz", **SCHEME, seed=7), variables=variables)
     by_process = Counter(opened.read_text().split())
     digesting, loading = sorted(by_process.values())
-    folder.run(*command("prepare", data="digits.npz", seed=7), variables=variables)  # reused: it digests, and no more
+    folder.run(*command("prepare", data="digits.npz", seed=7), variables=variables)  # reused: only digests
     assert Counter(opened.read_text().split()).total() == digesting + loading + digesting
     assert digesting == 1

@@ -1,4 +1,4 @@
-"""A search that is interrupted twice, in another folder, ends as one that never was."""
+"""A search interrupted twice, in another folder, gives the same result as an uninterrupted one."""
 
 import signal
 from collections import Counter
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 
 def finished_trials(project: Project) -> list[Run]:
-    """Give the trainings of all searches that have finished, without runs that stand for others."""
+    """Return the trainings of all searches that have finished, without runs that stand for others."""
     runs = project.runs("trial", status="FINISHED")
     return [
         run
@@ -24,7 +24,7 @@ def finished_trials(project: Project) -> list[Run]:
 
 @pytest.fixture(scope="module")
 def after_sigterm(elsewhere: Project) -> Project:
-    """Give a project whose `main` got SIGTERM once its search had finished a training."""
+    """Return a project whose `main` got SIGTERM once its search had finished a training."""
     process = elsewhere.start(*command("main"))
     elsewhere.wait_for_trials(process, 1)
     process.send_signal(signal.SIGTERM)
@@ -36,7 +36,7 @@ def after_sigterm(elsewhere: Project) -> Project:
 
 @pytest.fixture(scope="module")
 def stopped(after_sigterm: Project) -> tuple[Project, dict[str, str], int]:
-    """Give the project, the status of each of its runs after SIGTERM, and how many trainings it had finished."""
+    """Return the project, the status of each of its runs after SIGTERM, and how many trainings it had finished."""
     runs = [run for stage in ("main", "prepare", "range_test", "search") for run in after_sigterm.runs(stage)]
     status = {run.data.tags["pipeline.stage"]: run.info.status for run in runs}
     assert "RUNNING" not in after_sigterm.statuses()
@@ -45,31 +45,31 @@ def stopped(after_sigterm: Project) -> tuple[Project, dict[str, str], int]:
 
 @pytest.fixture(scope="module")
 def continued(stopped: tuple[Project, dict[str, str], int]) -> Project:
-    """Give the project after the same command was killed with all its processes, and the search then ran to its end."""
+    """Return the project after the same command was killed with all its processes and the search ran to its end."""
     project, _, done = stopped
     process = project.start(*command("main"))
     project.wait_for_trials(process, done + 2)
     kill_tree(process)
-    assert "RUNNING" in project.statuses()  # nobody was left to say otherwise
+    assert "RUNNING" in project.statuses()  # no process was left to change that
     project.pipeline("search")
     return project
 
 
 def test_sigterm_marks_the_runs_killed_and_keeps_what_was_done(stopped: tuple[Project, dict[str, str], int]) -> None:
-    """Finished stages and trainings stay finished; those at work are KILLED at once, by themselves."""
+    """Finished stages and trainings stay finished; those at work mark themselves KILLED at once."""
     _, status, done = stopped
     assert status == {"main": "KILLED", "prepare": "FINISHED", "range_test": "FINISHED", "search": "KILLED"}
     assert done >= 1
 
 
 def test_no_run_stays_running(continued: Project) -> None:
-    """What `kill -9` left RUNNING, the next command marks as KILLED."""
+    """Runs that `kill -9` left RUNNING are marked KILLED by the next command."""
     assert continued.statuses() == {"FINISHED", "KILLED"}
     assert [run.info.status for run in continued.runs("search")] == ["KILLED", "KILLED", "FINISHED"]
 
 
 def test_no_training_is_repeated(continued: Project, project: Project) -> None:
-    """Each was made once, and those below the search that ended well are those of one that never stopped."""
+    """Each was trained once; the finished search has the same trainings as an uninterrupted one."""
     search = continued.runs("search")[-1]
     made = Counter(run.data.tags["pipeline.fingerprint"] for run in finished_trials(continued))
     assert set(made.values()) == {1}
@@ -86,7 +86,7 @@ def test_no_training_is_repeated(continued: Project, project: Project) -> None:
 def test_same_seed_gives_the_same_numbers_elsewhere_however_often_interrupted(
     continued: Project, project: Project
 ) -> None:
-    """Sweeps, trials and leaderboard are those of the uninterrupted chain in another folder, to the last digit."""
+    """Sweeps, trials and leaderboard equal those of the uninterrupted chain elsewhere, to the last digit."""
     for stage, file, timed in (
         ("range_test", "range_test.csv", []),
         ("search", "trials.csv", ["seconds"]),

@@ -1,4 +1,4 @@
-"""A search judged by a metric of the user's own, on a model that the user compiled."""
+"""A search judged by a user's own metric, on a model that the user compiled."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,7 @@ OPTIONS: dict[str, Any] = {"model": "margins:judged", "refine": "off", "seeds": 
 
 
 def test_a_search_for_the_highest_of_a_user_s_metric(tmp_path: Path) -> None:
-    """It says what it was judged by, in its own sign, best first; a metric that the model has not is one line."""
+    """Results name the metric, in its own sign, best first; a metric that the model lacks gives one line."""
     project = Project.copied_to(tmp_path)
     (project.folder / "margins.py").write_text(MODEL)
     refused = project.pipeline("search", code=2, objective="max:val_margni", **OPTIONS)
@@ -58,7 +58,7 @@ def test_a_search_for_the_highest_of_a_user_s_metric(tmp_path: Path) -> None:
 
 
 def test_models_of_different_objectives_compete_by_validation_loss(tmp_path: Path) -> None:
-    """The champion's losses and the challenger's are paired by seed, whatever each was judged by."""
+    """Losses of champion and challenger are paired by seed, whatever each was judged by."""
     project = Project.copied_to(tmp_path)
     project.pipeline("train", scheme="constant", initial_lr=0.05, seeds=2)
     project.pipeline("train", scheme="constant", initial_lr=0.05, seeds=2, objective="val_accuracy")

@@ -1,4 +1,4 @@
-"""The articles' experiments in small form, by the real entry point."""
+"""The articles' experiments, shortened, through the real entry point."""
 
 import json
 import signal
@@ -23,7 +23,7 @@ ALONE = ("--answers", "false")
 
 @pytest.fixture(scope="module")
 def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Give a project in which article a's experiments have been run through MLflow."""
+    """Return a project in which article a's experiments have been run through MLflow."""
     project = Project.copied_to(tmp_path_factory.mktemp("reproduced"))
     options = {"article": "a", "data": "digits", "epochs": 2, "seeds": 2, "answers": "false"}
     given = [part for name, value in options.items() for part in ("-P", f"{name}={value}")]
@@ -33,12 +33,12 @@ def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def stage_runs(project: Project) -> list[Run]:
-    """Give the runs of the stage itself, oldest first."""
+    """Return the runs of the stage itself, oldest first."""
     return [run for run in project.runs("reproduce") if run.info.run_name.startswith("articles on")]
 
 
 def experiments(project: Project, stage: Run) -> dict[str, Run]:
-    """Give the runs of the experiments below a stage's, by id."""
+    """Return the runs of the experiments below a stage's, by id."""
     return {run.info.run_name.split()[0]: run for run in project.runs("reproduce", stage.info.run_id)}
 
 
@@ -48,18 +48,18 @@ def seeds(names: Iterable[str], asked: int = 2) -> int:
 
 
 def read(project: Project, run: Run) -> dict[str, Any]:
-    """Give the result of a run."""
+    """Return the result of a run."""
     return dict(json.loads((project.artifacts(run) / "result.json").read_text(encoding="utf-8")))
 
 
 def trainings(project: Project) -> list[Run]:
-    """Give every training that has finished."""
+    """Return all finished trainings."""
     finished = project.runs("reproduce", status="FINISHED")
     return [run for run in finished if run.data.tags.get("pipeline.role") == "experiment"]
 
 
 def test_each_experiment_is_a_run_with_a_training_a_seed(reproduced: Project) -> None:
-    """Its name, tags and note tell it apart, its metrics are means over the seeds."""
+    """Its name, tags and note identify it; its metrics are means over the seeds."""
     (stage,) = stage_runs(reproduced)
     found = experiments(reproduced, stage)
     assert sorted(found) == OF_A
@@ -76,7 +76,7 @@ def test_each_experiment_is_a_run_with_a_training_a_seed(reproduced: Project) ->
 
 
 def test_page_lies_where_people_look_for_it(reproduced: Project) -> None:
-    """With its pictures and result beside it, the articles' rates in it."""
+    """Figures and result are beside it, and it shows the articles' rates."""
     folder = reproduced.folder / "reports" / "articles"
     for name in ("index.html", "README.md", "schemes_a.png", "losses_fixed.png", "losses_decay.png"):
         assert (folder / name).stat().st_size > 1_000
@@ -88,7 +88,7 @@ def test_page_lies_where_people_look_for_it(reproduced: Project) -> None:
 
 
 def test_same_command_reuses_everything(reproduced: Project) -> None:
-    """One run that names the one it stands for, and nothing is trained."""
+    """There is one run that names the one it stands for, and nothing is trained."""
     first, done = stage_runs(reproduced)[0], len(trainings(reproduced))
     printed = reproduced.run("python", "-m", "pipeline", "reproduce", "--article", "a", *SMALL, *ALONE).stdout
     assert "reproduce    reused" in printed
@@ -97,7 +97,7 @@ def test_same_command_reuses_everything(reproduced: Project) -> None:
 
 
 def test_more_seeds_train_the_new_ones_only(reproduced: Project) -> None:
-    """The others stand below the new experiments too."""
+    """The earlier trainings appear below the new experiments too."""
     done = len(trainings(reproduced))
     more = (*SMALL[:-1], "3", *ALONE)
     reproduced.run("python", "-m", "pipeline", "reproduce", "--article", "a", *more)
@@ -108,7 +108,7 @@ def test_more_seeds_train_the_new_ones_only(reproduced: Project) -> None:
 
 
 def test_interrupted_experiments_go_on(reproduced: Project) -> None:
-    """Article a's are reused for both articles; of article b's no training is repeated after SIGTERM."""
+    """Article a's are reused when both articles run; no training of article b is repeated after SIGTERM."""
     command = ("python", "-m", "pipeline", "reproduce", *SMALL, *ALONE)
     done = len(trainings(reproduced))
     process = reproduced.start(*command)
@@ -128,9 +128,9 @@ def test_interrupted_experiments_go_on(reproduced: Project) -> None:
 
 
 def test_answers_come_from_searches(reproduced: Project) -> None:
-    """On two seeds more than asked for; scheme and rate are those that the search names.
+    """They get two more seeds than asked for; scheme and rate are those of the search.
 
-    So short, S2 and S3 are alike: they share a search, and each is an experiment of its own.
+    Shortened, S2 and S3 are identical: they share a search, but each is an experiment of its own.
     """
     reproduced.run("python", "-m", "pipeline", "reproduce", "--article", "b", *SMALL, "--trials", "1")
     stage = stage_runs(reproduced)[-1]
@@ -155,7 +155,7 @@ def test_answers_come_from_searches(reproduced: Project) -> None:
 
 
 def test_data_that_no_experiment_can_use_are_refused_before_any_search(reproduced: Project) -> None:
-    """Values instead of classes."""
+    """Data with values instead of classes are refused."""
     rows = [f"{number},{number % 7},{number / 4}" for number in range(60)]
     (reproduced.folder / "table.csv").write_text("\n".join(["p,q,target", *rows]), encoding="utf-8")
     searched = len(reproduced.runs("range_test"))
