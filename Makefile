@@ -8,7 +8,7 @@ READY := .venv/ready
 # The first interpreter that is new enough; PYTHON=... chooses another.
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
-# Options for the commands that take some: make run ARGS="--data digits --epochs 3"
+# Options passed to the command: make run ARGS="--data digits --epochs 3"
 ARGS ?=
 
 .PHONY: help setup run test lint bench ui report reproduce clean lock
@@ -16,9 +16,9 @@ ARGS ?=
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-setup: $(READY) ## Set up .venv from requirements.lock; done by every other target where needed
+setup: $(READY) ## Set up .venv from requirements.lock; other targets do this when needed
 
-# Byte code is compiled now, whatever PYTHONDONTWRITEBYTECODE says: without it every start costs three times as much.
+# Byte code is compiled now, whatever PYTHONDONTWRITEBYTECODE says: without it every start takes three times as long.
 $(READY): requirements.lock
 	@test -n "$(PYTHON)" || { echo "make: needs Python 3.11, 3.12 or 3.13; none of them was found" >&2; exit 2; }
 	rm -rf .venv
@@ -29,16 +29,16 @@ $(READY): requirements.lock
 run: $(READY) ## Run the whole chain on real data and print the answer
 	@$(BIN)/python -m pipeline main $(ARGS)
 
-report: $(READY) ## Make the report again from what was found
+report: $(READY) ## Make the report again from stored results
 	@$(BIN)/python -m pipeline report $(ARGS)
 
-reproduce: $(READY) ## Run the two articles' experiments; ARGS="--data mnist" for hours on all of MNIST
+reproduce: $(READY) ## Run the two articles' experiments; ARGS="--data mnist" takes hours, on all of MNIST
 	@$(BIN)/python -m pipeline reproduce $(ARGS)
 
 ui: $(READY) ## Open the runs in the MLflow UI, on this machine only
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/mlflow ui --host 127.0.0.1 $(ARGS)
 
-# Two files at a time: many tests only wait for processes that they start, and those of a file share what they set up.
+# Two files at a time: many tests only wait for processes that they start, and the tests of a file share their set-up.
 test: $(READY) ## Run every test
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
@@ -53,7 +53,7 @@ bench: $(READY) ## Measure the engine, start-up and logging; ARGS="--data PATH" 
 	$(BIN)/python -m benchmarks.overhead chain
 	$(BIN)/python -m benchmarks.overhead logging
 
-lock: $(READY) ## Choose the versions anew from pyproject.toml, and write the files that repeat them
+lock: $(READY) ## Choose versions anew from pyproject.toml, and rewrite the files that repeat them
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
 		--group dev --extra uv pyproject.toml -o requirements.lock
 	$(BIN)/python -m scripts.render_project_files
