@@ -41,7 +41,7 @@ class Passing(feed.MemoryFeed):
         """Return the next `updates` batches."""
         return feed.untuned(tf.data.Dataset.range(updates).map(self._batch).prefetch(feed.AHEAD))
 
-    def repeating(self, updates: feed.Updates) -> feed.Step:
+    def step_for(self, updates: feed.Updates) -> feed.Step:
         """Return the step of one update."""
         return updates.recorded_update
 

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from pipeline import interruption
 from pipeline.training.feed import Feed
 
-_START = 32
-"""Examples whose median loss is the start of a training: enough for a steady value, in few updates."""
+_START_EXAMPLES = 32
+"""First examples whose median loss is the loss at the start: enough for a steady value, in few updates."""
 
-_ACTED = 1_000.0
-"""The start is at most this many times the first loss: with small batches, large rates act on the next ones already."""
+_MAX_START = 1_000.0
+"""Most times the very first loss that the loss at the start may be: a large rate already affects the second update."""
 
 Rewrite = Callable[[NDArray[np.float64], int, Sequence[float]], NDArray[np.float64]]
 """`(curve, updates done, validation losses so far) -> curve`: how a reactive scheme changes the remaining rates."""
@@ -36,11 +36,11 @@ class Reorder(keras.callbacks.Callback):  # type: ignore[misc]
 class Watch(keras.callbacks.Callback):  # type: ignore[misc]
     """Callback that stops a training that diverged: NaN, inf, or a loss far above its start.
 
-    It judges a stretch of updates at a time, whatever number a call of the program does, so that the same training
-    stops at the same update wherever it runs.
+    It judges a fixed stretch of updates at a time, however many a call of the program runs, so that a training stops at
+    the same update on every machine.
 
     Attributes:
-        updates: how many have been done.
+        updates: the number of updates done.
         diverged: why the training was stopped, or "".
 
     """
@@ -48,18 +48,18 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]
     def __init__(
         self, losses: tf.Variable, step: tf.Variable, *, batch_size: int, part: int, stretch: int, diverged_at: float
     ) -> None:
-        """Watch a training whose parts have `part` updates each; a stretch ends with its part at the latest."""
+        """Watch a training in parts of `part` updates; the end of a part also ends the stretch."""
         super().__init__()
         self._losses, self._step = losses, step
         self._part, self._stretch, self._diverged_at = part, stretch, diverged_at
-        self._start_updates = -(-_START // batch_size)
+        self._start_updates = -(-_START_EXAMPLES // batch_size)
         self._start: float | None = None
         self._judged = 0
         self.updates = 0
         self.diverged = ""
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Leave a validation where the command was interrupted."""
+        """Abort the validation if the command was interrupted."""
         interruption.check()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -77,9 +77,9 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]
             return
         level = float(np.median(recent))
         if self._start is None:
-            # Only the first loss is one that no rate has acted on: a large rate multiplies already the second.
-            self._start = min(float(np.median(recent[: self._start_updates])), _ACTED * float(recent[0]))
-        if 0 < self._diverged_at * self._start < level:  # multiples of a negative loss say nothing
+            # Only the first loss precedes every update: a large rate can multiply even the second.
+            self._start = min(float(np.median(recent[: self._start_updates])), _MAX_START * float(recent[0]))
+        if 0 < self._diverged_at * self._start < level:  # a multiple of a negative loss means nothing
             self._stop(f"loss is {level:.3g} about update {first}, {level / self._start:.0f} times its start")
 
     def _stop(self, reason: str) -> None:
@@ -88,7 +88,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 class Validate(keras.callbacks.Callback):  # type: ignore[misc]
-    """Callback that measures the validation loss every so many updates, which must end a call of the program.
+    """Callback that measures the validation loss every `every` updates, a multiple of the updates per call.
 
     Attributes:
         losses: one after each stretch of `every` updates.

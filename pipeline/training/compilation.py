@@ -1,4 +1,4 @@
-"""Compiling a network for its task, or as the user did, with a program that takes its rates from an array."""
+"""Compilation of a network, for its task or with the user's settings, into a program that reads rates from an array."""
 
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -17,7 +17,7 @@ from pipeline.training.examples import Examples
 from pipeline.training.feed import Feed, Step
 from pipeline.training.network import assign
 
-# By their names, Keras would make the metrics' variables while tracing, and TensorFlow would trace a second time.
+# Given by name, metrics would get their variables while tracing, and TensorFlow would trace a second time.
 _LOSS_AND_METRIC: dict[Task, tuple[str, Callable[[], keras.metrics.Metric]]] = {
     "classification": (
         "sparse_categorical_crossentropy",
@@ -45,8 +45,7 @@ def compiled_for(examples: Examples, optimizer: str, momentum: float) -> Compile
     if that is the one asked for; otherwise by a new one with those of its settings that all optimizers share.
 
     Raises:
-        InputError: by the function returned, for a model that is to run eagerly, or whose loss or metrics do not fit
-            the labels.
+        InputError: from the returned function, if the model runs eagerly, or its loss or metrics do not fit the labels.
 
     """
 
@@ -76,14 +75,14 @@ def take_over(
     """Replace the optimizer of a compiled model; `first` are a few examples that build its loss and metrics."""
     model.optimizer = optimizer
     model.steps_per_execution, model.jit_compile = steps_per_execution, False
-    model.train_function = model.test_function = None  # made by the model's former trainings
+    model.train_function = model.test_function = None  # traced by the model's earlier trainings
     _build_loss_and_metrics(model, first)
     model.optimizer.build(model.trainable_variables)
     return model.optimizer
 
 
 def fusible(model: keras.Model) -> bool:
-    """Return whether XLA compiles the training well: that of a dense float32 network of Keras' own layers.
+    """Return whether XLA compiles the training well, as for dense float32 networks of Keras' own layers.
 
     On CPUs XLA made convolutions many times slower, and dropout twice as slow. A user's own code may not compile.
     """
@@ -102,8 +101,8 @@ def check_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
     """Check that no callback would fail during the training.
 
     Raises:
-        InputError: for a callback that sets the rate, which the curve does, and for TensorBoard without its package,
-            which does not come with TensorFlow.
+        InputError: if a callback sets the rate, as the curve does, or TensorBoard is used without its package, which
+            TensorFlow does not include.
 
     """
     setters = keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau
@@ -118,7 +117,7 @@ def check_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
 
 
 def _build_loss_and_metrics(model: keras.Model, first: tuple[Any, ...]) -> None:
-    """Call loss and metrics once: Keras makes their variables in the first call, which must not be while tracing."""
+    """Call loss and metrics once: Keras creates their variables on the first call, which must not be during tracing."""
     x, y, *w = first
     outputs = model(x, training=False)
     try:
@@ -133,7 +132,7 @@ def _build_loss_and_metrics(model: keras.Model, first: tuple[Any, ...]) -> None:
 
 
 class Rate(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
-    """A Keras schedule that gives the rate of the current update, which the program sets."""
+    """A Keras schedule that returns the rate of the current update, which the program sets."""
 
     def __init__(self) -> None:
         self.now = tf.Variable(0.0, trainable=False)
@@ -143,7 +142,7 @@ class Rate(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[mis
         return tf.convert_to_tensor(self.now)
 
     def get_config(self) -> dict[str, object]:
-        """Return nothing: the rate belongs to a training, not to the configuration."""
+        """Return an empty configuration: the rate belongs to a training."""
         return {}
 
 
@@ -152,10 +151,10 @@ class Program:
 
     Attributes:
         curve: the rates that the updates read, float32.
-        losses: the loss of each batch, with regularisation, at the place of its update.
-        step: how many updates, or micro-batches where gradients are accumulated, have been done.
+        losses: the loss of each update's batch, with regularisation.
+        step: the number of updates done, or of micro-batches if gradients are accumulated.
         traces: how often the program has been traced.
-        fusible: whether XLA can compile its updates, and well.
+        fusible: whether XLA compiles its updates well.
 
     """
 
@@ -167,7 +166,7 @@ class Program:
         self.fusible = fusible(model)
         self._rate, self._loss = Rate(), tf.Variable(0.0, trainable=False)
         self._train_step = self._recording_step(model)
-        self._call = feed.repeating(self)
+        self._call = feed.step_for(self)
         model.train_step = self._counted_call
         self._optimizer = compile_(model, self._rate, feed.steps_per_execution)
         self._initial = [variable.numpy() for variable in self._optimizer.variables]
@@ -180,7 +179,7 @@ class Program:
         self.losses.assign(np.full(len(rates), np.nan, np.float32))
 
     def rates(self, count: int) -> Any:
-        """Return the rates of the next `count` updates, float32 (count,); beyond the end the last one repeats."""
+        """Return the rates of the next `count` updates, float32 (count,); past the end the last one is repeated."""
         following = tf.minimum(self.step + tf.range(count), tf.size(self.curve) - 1)
         return tf.ensure_shape(tf.gather(self.curve, following), (count,))
 
@@ -207,14 +206,14 @@ class Program:
         return self._call(data)
 
     def _recording_step(self, model: keras.Model) -> Step:
-        """Return the model's `train_step` made to leave its batch's loss in `_loss`.
+        """Return the model's `train_step`, extended to store its batch's loss in `_loss`.
 
         Keras' logs hold the running mean of an epoch; `compute_loss` is the documented place to see each batch's loss.
-        Keras calls it for validation too, and a user's override need not know for which of the two, so the step
-        records when it is running.
+        Keras calls it for validation too, and a user's override may not pass on which of the two it is for, so only
+        calls made while the step runs are recorded.
         """
         train_step, compute_loss = model.train_step, model.compute_loss
-        recorded: bool | None = None  # None outside of a step
+        recorded: bool | None = None  # None outside a step
 
         def recording_step(data: Any) -> dict[str, Any]:
             nonlocal recorded
@@ -222,7 +221,7 @@ class Program:
             try:
                 logs: dict[str, Any] = train_step(data)
                 if not recorded:
-                    raise InputError("model: its train_step leaves out compute_loss, expected one that calls it")
+                    raise InputError("model: its train_step does not call compute_loss, expected one that does")
                 return logs
             finally:
                 recorded = None

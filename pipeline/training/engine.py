@@ -19,7 +19,7 @@ from pipeline.models import Builder
 from pipeline.training import keras_internals
 from pipeline.training.callbacks import Reorder, Rewrite, Rewriter, Validate, Watch
 from pipeline.training.compilation import Compile, Program, check_callbacks, compiled_for
-from pipeline.training.examples import Examples, users_errors, weighted
+from pipeline.training.examples import Examples, input_errors_unwrapped, weighted
 from pipeline.training.feed import UPDATES_PER_CALL, BatchOrder, Feed
 from pipeline.training.network import Network, assign
 
@@ -55,18 +55,18 @@ class Trainer:
         order: BatchOrder,
         watched: int = UPDATES_PER_CALL,
     ) -> None:
-        """Keep the parts, which `compile_with` completes; divergence is looked for after every `watched` batches."""
+        """Store the parts, for `compile_with` to complete; divergence is checked every `watched` batches."""
         self.model, self._start, self._source = model, start, source
         self._feed, self._order, self._watched = feed, order, watched
         self._unseeded_draws = keras.random.SeedGenerator(0)
         self.steps_per_epoch = order.steps_per_epoch
 
     def compile_with(self, compile_: Compile) -> "Trainer":
-        """Compile the model with the engine's rates; `compile_` says how."""
+        """Compile the model by `compile_` with the engine's rates."""
         self._program = Program(self.model, self._feed, compile_)
         return self
 
-    @users_errors()
+    @input_errors_unwrapped()
     def train(
         self,
         curve: NDArray[np.float64],
@@ -87,21 +87,21 @@ class Trainer:
         Args:
             curve: one rate per update.
             seed: fixes initial weights, dropout seeds and the order of the examples.
-            validations: in how many equal parts the training is cut, each followed by a validation;
-                0 trains in one part without any. Must divide the length of the curve.
+            validations: the number of equal parts of the training, each followed by a validation; 0 trains in one part
+                without validation. Must divide the length of the curve.
             rewrite: for reactive schemes, called after each validation.
             patience: stop early after this many validations without a better `val_loss`.
-            keep_best: leave the model with the weights of its best validation.
-            diverged_at: stop once the loss is this many times what it was at the start; NaN and inf always do.
-            validate_every: with 0 validations, how many updates lie between two measurements of the validation loss,
-                which are then the `val_loss` of the history; 0 measures none.
-            test: give scores on the test set with the training.
-            weights: give the final weights with the training.
-            callbacks: Keras callbacks; those at batch level are called once for every call of the program.
+            keep_best: restore the weights of the best validation at the end.
+            diverged_at: stop once the loss is this many times its start; NaN and inf always stop.
+            validate_every: if `validations` is 0, the number of updates between measurements of the validation loss,
+                which become the history's `val_loss`; 0 measures none.
+            test: include scores on the test set.
+            weights: include the final weights.
+            callbacks: Keras callbacks; batch-level hooks run once per call of the program.
 
         Raises:
             ValueError: if `validations` does not divide the curve, or is 0 with `rewrite`, `patience` or `keep_best`.
-            InputError: if the network's own `train_step` computes no loss to record, or a callback sets the rate.
+            InputError: if the network's own `train_step` does not call `compute_loss`, or a callback cannot be used.
 
         """
         parts = max(validations, 1)
@@ -168,7 +168,7 @@ class Trainer:
         return float(self.model.evaluate(self._source.validation, verbose=0, return_dict=True)["loss"])
 
     def _reset(self, seed: int, curve: NDArray[np.float64]) -> None:
-        """Give the model the state of one built anew with this seed, without tracing again."""
+        """Put the model into the state of a new one built with this seed, without tracing again."""
         assign(self.model.variables, self._start.initial_state(seed))
         self._unseeded_draws.state.assign([seed, 0])
         keras_internals.draw_unseeded_from(self._unseeded_draws)
@@ -176,7 +176,7 @@ class Trainer:
 
 
 def shared_engine(network: Network, examples: Examples, *, optimizer: str, momentum: float, batch_size: int) -> Trainer:
-    """Return an engine that may share network and data with others, but has a model of its own."""
+    """Return an engine that may share its network and data with others, but has its own model."""
     order = BatchOrder(len(examples), batch_size)
     trainer = Trainer(network.model(), network, examples, examples.feed(order), order)
     return trainer.compile_with(compiled_for(examples, optimizer, momentum))
@@ -192,15 +192,15 @@ def engine(
     precision: str,
     class_weight: Mapping[int, float] | None = None,
 ) -> Trainer:
-    """Return an engine with a network and data of its own.
+    """Return an engine with its own network and data.
 
     Args:
         build: builds the network anew at each call.
         splits: the data.
         optimizer: a name in `pipeline.optimizers.OPTIMIZERS`.
-        momentum: that of SGD; others ignore it.
+        momentum: SGD's; other optimizers ignore it.
         batch_size: examples in an update.
-        precision: a dtype policy of Keras, or `auto`, which picks one that suits network and hardware.
+        precision: a Keras dtype policy, or `auto`, which picks one that suits network and hardware.
         class_weight: multiplies the weights of the training examples by their class, as Keras' `fit` does.
 
     """

@@ -23,14 +23,14 @@ from pipeline.training.feed import (
     Updates,
     evaluation_batches,
     evaluation_length,
-    made_ready,
     parts,
+    prefetched,
     scaled,
 )
 
 
 class Examples:
-    """Training, validation and test set; those held in memory are made into tensors once."""
+    """Training, validation and test set; those in memory are converted to tensors once."""
 
     def __init__(self, splits: Splits) -> None:
         self.splits = splits
@@ -59,7 +59,7 @@ class Examples:
         return self._evaluated(self.splits.x_test, self.splits.y_test, self.splits.w_test)
 
     def first(self, count: int) -> tuple[Any, ...]:
-        """Return the first training examples as a network gets them: inputs, labels, weights where there are any."""
+        """Return the first training examples as a network receives them: inputs, labels, and any weights."""
         splits = self.splits
         weights = None if splits.w_train is None else splits.w_train[:count]
         x, *rest = parts(head(splits.x_train, count), splits.y_train[:count], weights)
@@ -77,14 +77,14 @@ class Examples:
 
 
 def weighted(splits: Splits, class_weight: Mapping[int, float]) -> Splits:
-    """Return the splits with the training examples weighted by their class, as Keras' `fit` does; by 1 without one."""
+    """Return the splits with training examples weighted by class, as in Keras' `fit`; classes not named weigh 1."""
     w = np.array([class_weight.get(int(code), 1.0) for code in range(splits.num_outputs)], np.float32)[splits.y_train]
     return dataclasses.replace(splits, w_train=w if splits.w_train is None else splits.w_train * w)
 
 
 @contextmanager
-def users_errors() -> Iterator[None]:
-    """Raise the InputError of code that reads data, which TensorFlow wraps in an error of its own."""
+def input_errors_unwrapped() -> Iterator[None]:
+    """Re-raise an InputError that TensorFlow wrapped in its own error, as it does for code that reads data."""
     try:
         yield
     except tf.errors.OpError as error:
@@ -95,19 +95,19 @@ def users_errors() -> Iterator[None]:
 
 
 WINDOW_BYTES = 64 * 2**20
-"""Size of the windows within which a data set read in passes is shuffled; about as much is in memory at a time."""
+"""Size of the windows in which a stream is shuffled; about this much of it is in memory at a time."""
 
 Batch = tuple[NDArray[Any], ...]
 
 
 def evaluation_from_disk(given: tuple[Any, ...], scaling: Any) -> tf.data.Dataset:
-    """Return examples in their own order, read as they are needed."""
+    """Return examples in their own order, read on demand."""
     length, count = evaluation_length(given[0].shape[1:]), len(given[1])
     return _generated(lambda: (batch for batch, _ in _grouped(given, length)), given, scaling, -(-count // length))
 
 
 class DiskFeed:
-    """Batches that Python reads when they are needed: `batches(seed, start, stop)` yields those of these updates."""
+    """Batches that Python reads on demand: `batches(seed, start, stop)` yields those of updates `start` to `stop`."""
 
     steps_per_execution = UPDATES_PER_CALL
 
@@ -125,23 +125,23 @@ class DiskFeed:
         """Return the next `updates` batches."""
         return _generated(lambda: self._batches(*self._arranged), self._given, self._scaling, updates)
 
-    def repeating(self, updates: Updates) -> Step:
-        """Return the step of one update, since Keras passes on one batch after the other."""
+    def step_for(self, updates: Updates) -> Step:
+        """Return the step of one update: Keras calls it with one batch after another."""
         return updates.recorded_update
 
 
 def gathered(given: tuple[Any, ...], order: BatchOrder, seed: int, start: int, stop: int) -> Iterator[Batch]:
-    """Yield the same batches as are gathered from data in memory."""
+    """Yield the same batches as `MemoryFeed` gathers."""
     indices, ends = order.indices(seed, start, stop)
     for first, last in pairwise(ends):
         yield tuple(part[indices[first:last]] for part in given)
 
 
 class Windows:
-    """Batches of a stream, shuffled within windows, without a gap or a new pass between the parts of a training.
+    """Batches of a stream, shuffled within windows; each part of a training continues the pass of the one before.
 
-    Every epoch is one pass, with every example once. Seed and epoch fix the order within each window. The examples left
-    at its end, too few for a batch, begin the next one.
+    Every epoch is one pass, with every example once. Seed and epoch fix the order within each window. Examples left at
+    the end of a window, too few for a batch, start the next window.
     """
 
     def __init__(self, given: tuple[Any, ...], batch_size: int) -> None:
@@ -152,7 +152,7 @@ class Windows:
         self._running: Iterator[Batch] = iter(())
 
     def __call__(self, seed: int, start: int, stop: int) -> Iterator[Batch]:
-        """Yield the batches of updates `start` to `stop`, going on with the pass where the last call ended."""
+        """Yield the batches of updates `start` to `stop`, continuing the pass where the last call ended."""
         if (seed, start) != self._at:
             self._running = islice(self._training(seed), start, None)
         self._at = (seed, stop)
@@ -180,15 +180,15 @@ class Windows:
 def _generated(
     batches: Callable[[], Iterator[Batch]], given: tuple[Any, ...], scaling: Any, count: int
 ) -> tf.data.Dataset:
-    """Return the `count` batches that Python yields as a data set, read ahead while the network trains, and scaled."""
+    """Return the `count` batches that Python yields as a data set, scaled and prefetched."""
     signature = tuple(tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in given)
     raw = tf.data.Dataset.from_generator(batches, output_signature=signature)
     known = raw.apply(tf.data.experimental.assert_cardinality(count))  # without it Keras warns that data ran out
-    return made_ready(known, scaling)
+    return prefetched(known, scaling)
 
 
 def _grouped(given: tuple[Any, ...], count: int) -> Iterator[tuple[Batch, bool]]:
-    """Regroup a pass into groups of `count` examples, each with whether it is the last one, which may be smaller."""
+    """Yield a pass in groups of `count` examples, each with whether it is the last, which may be smaller."""
     x, *rest = given
     position = 0
     for inputs, last in _regrouped(blocks(x), count):
@@ -201,7 +201,7 @@ def _regrouped(pieces: Iterator[NDArray[Any]], count: int) -> Iterator[tuple[NDA
     for piece in pieces:
         held.append(piece)
         length = sum(len(part) for part in held)
-        if length > count:  # so that something remains, and the last group is known to be the last
+        if length > count:  # keep some examples back, so that the last group is known to be the last
             joined, whole = np.concatenate(held), (length - 1) // count * count
             for first in range(0, whole, count):
                 yield joined[first : first + count], False

@@ -23,9 +23,9 @@ from pipeline.training.network import Network, device_kind
 
 @dataclass(frozen=True)
 class Problem:
-    """The user's network and data, which all evaluations are about.
+    """The user's network and data, which all evaluations share.
 
-    `momentum` is that of SGD, `precision` a dtype policy of Keras or `auto`.
+    `momentum` is SGD's, `precision` a Keras dtype policy or `auto`.
     """
 
     build: Builder
@@ -35,7 +35,7 @@ class Problem:
 
 
 class InProcess:
-    """Answers evaluations one after the other, each with an engine for its optimizer and batch size."""
+    """Executor that trains one evaluation after another, each on the engine for its optimizer and batch size."""
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
@@ -45,13 +45,13 @@ class InProcess:
     def ask(
         self, evaluations: Sequence[Evaluation], started: Callable[[Evaluation], object] = lambda evaluation: None
     ) -> Iterator[tuple[Evaluation, Training]]:
-        """Give each evaluation with its training as it finishes; `started` is called when one begins to train."""
+        """Yield each evaluation with its training as it finishes; `started` is called when its training begins."""
         for evaluation in evaluations:
             started(evaluation)
             yield evaluation, self._train(evaluation)
 
     def conditions(self) -> dict[str, str]:
-        """Return what decides the numbers besides evaluation, data, the user's model and the code."""
+        """Return the settings that affect the numbers, besides evaluation, data, the user's model and the code."""
         streamed = isinstance(self._problem.splits.x_train, Stream)
         return {
             "precision": self._network.policy,
@@ -61,14 +61,14 @@ class InProcess:
         }
 
     def require_metric(self, objective: Objective, evaluation: Evaluation) -> None:
-        """Check by a single update that the network has the metric of the objective.
+        """Check, with a single update, that the network has the objective's metric.
 
         Args:
             objective: what the evaluations are judged by.
-            evaluation: one of those that will be asked; its engine is used.
+            evaluation: one of those to come; its engine is used.
 
         Raises:
-            InputError: where it has not.
+            InputError: if the network does not have it.
 
         """
         if objective != VAL_LOSS:
@@ -77,9 +77,9 @@ class InProcess:
             engine.train(short, evaluation.seed, validations=1).loss_by(objective)
 
     def objective(self, candidate: Candidate) -> dict[str, str]:
-        """Return what losses stand for: equal for two networks whose losses on the same examples can be compared.
+        """Return what losses measure: if equal for two networks, their losses on the same examples are comparable.
 
-        That is the loss function; and where the network adds penalties of its own, these, hence the network too.
+        This is the loss function and, if the network adds penalties to it, the names of the network's weights.
         """
         model = self._engine(candidate).model
         loss = model.loss if isinstance(model.loss, str) else keras.saving.serialize_keras_object(model.loss)
@@ -87,10 +87,10 @@ class InProcess:
         return {"loss": json.dumps(loss, sort_keys=True, default=str), "penalised": json.dumps(weights)}
 
     def served(self, training: Training) -> keras.Model:
-        """Return a model that takes raw inputs, with the final weights of a training asked for with them."""
+        """Return a model that takes raw inputs, with the final weights of a training, which must include them."""
         weights: Sequence[NDArray[Any]] | None = training.weights
         if weights is None:
-            raise ValueError("served: received a training without weights, expected one asked for with them")
+            raise ValueError("served: received a training without weights, expected one with them")
         return self._network.served(weights, self._problem.splits)
 
     @cached_property
@@ -116,9 +116,9 @@ class InProcess:
 def train(
     engine: Trainer, evaluation: Evaluation, curve: NDArray[np.float64] | None = None, validate_every: int = 0
 ) -> Training:
-    """Train as an evaluation asks, on an engine with its optimizer and batch size.
+    """Train as an evaluation specifies, on an engine with its optimizer and batch size.
 
-    `curve` replaces its rates, and `validate_every` adds measurements; see `Trainer.train`.
+    `curve` replaces the evaluation's rates, and `validate_every` adds measurements; see `Trainer.train`.
     """
     candidate, steps_per_epoch = evaluation.candidate, engine.steps_per_epoch
     parts = evaluation.parts(steps_per_epoch)

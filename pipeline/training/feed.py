@@ -1,4 +1,4 @@
-"""Batches in an order that NumPy fixes, gathered from tensors that hold the data in their own type."""
+"""Batches in an order that NumPy fixes, gathered from tensors of the data's own type."""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from pipeline.datasets import named
 
 UPDATES_PER_CALL = 50
-"""Optimizer updates per call of the compiled program; divergence is looked for between calls."""
+"""Optimizer updates per call of the compiled program; divergence is checked between calls."""
 
 FUSED_FROM = 50
-"""Updates per epoch from which XLA compiles dense networks: it takes a second, and saves 0.2 to 0.4 ms an update."""
+"""Fewest updates per epoch for XLA to compile a dense network: it takes a second, and saves 0.2 to 0.4 ms an update."""
 
 Step = Callable[[Any], dict[str, Any]]
 """A model's `train_step`: a batch -> logs."""
@@ -23,8 +23,8 @@ Step = Callable[[Any], dict[str, Any]]
 class Updates(Protocol):
     """The updates of a model, which a feed calls with batches: `(inputs, labels)` or `(inputs, labels, weights)`.
 
-    `recorded_update` consists of `rates`, `update` and `record`. Where the updates are `fusible`, XLA may compile many
-    calls of `update` as one program; it alone uses no array whose length varies between trainings.
+    `recorded_update` consists of `rates`, `update` and `record`. If the updates are `fusible`, XLA may compile many
+    calls of `update` as one program, since `update` uses no array whose length varies between trainings.
     """
 
     fusible: bool
@@ -43,7 +43,7 @@ class Updates(Protocol):
 
 
 AHEAD = 4
-"""Batches that are prepared while the network trains."""
+"""Batches prefetched while the network trains."""
 
 _EVALUATION_BATCH, _EVALUATION_BYTES = 1_000, 16 * 2**20
 
@@ -51,7 +51,7 @@ _EVALUATION_BATCH, _EVALUATION_BYTES = 1_000, 16 * 2**20
 class BatchOrder:
     """The examples of each update: a new permutation every epoch, whose last batch may be short.
 
-    `short` is the length of that batch, or 0 where it is a whole one.
+    `short` is the length of that batch, or 0 if it is whole.
     """
 
     def __init__(self, examples: int, batch_size: int) -> None:
@@ -78,7 +78,7 @@ class BatchOrder:
         return flat.astype(np.int32), (ends - ends[0]).astype(np.int32)
 
     def whole(self, start: int, stop: int) -> NDArray[np.int32]:
-        """Return for each of the updates `start` to `stop` how many whole batches come before a short one, int32."""
+        """Return for each update how many whole batches follow before the next short one, or before `stop`, int32."""
         updates = np.arange(start, stop)
         left = self.steps_per_epoch - 1 - updates % self.steps_per_epoch if self.short else stop - updates
         return left.astype(np.int32)
@@ -96,10 +96,10 @@ class Feed(Protocol):
         """Lay out the batches of updates `start` to `stop`; takes effect when the data set is next iterated."""
 
     def dataset(self, updates: int) -> tf.data.Dataset:
-        """Return the next `updates` updates, in the elements that the step takes."""
+        """Return the next `updates` updates as a data set whose elements the step takes."""
 
-    def repeating(self, updates: Updates) -> Step:
-        """Return the step for an element of the data set."""
+    def step_for(self, updates: Updates) -> Step:
+        """Return the `train_step` that takes an element of the data set."""
 
 
 class MemoryFeed:
@@ -129,17 +129,17 @@ class MemoryFeed:
         firsts = tf.data.Dataset.range(0, updates, self._per_call, output_type=tf.int32)
         return untuned(firsts.map(lambda first: tf.stack([first, tf.minimum(first + self._per_call, updates)])))
 
-    def repeating(self, updates: Updates) -> Step:
-        """Return a step that does a whole call, gathering the batch of each update.
+    def step_for(self, updates: Updates) -> Step:
+        """Return a step that runs a whole call, gathering the batch of each update.
 
-        Keras' `steps_per_execution` would repeat updates too, but pass every batch through an iterator.
+        Keras' `steps_per_execution` would run several updates too, but pass every batch through an iterator.
         """
         if updates.fusible and self._order.steps_per_epoch >= FUSED_FROM:
             return partial(self._fused_call, updates, self._fused_program(updates))
         return partial(self._call, updates)
 
     def _call(self, updates: Updates, bounds: Any) -> dict[str, Any]:
-        # Traced once, for the types of its logs and for the loop; as in Keras, AutoGraph leaves the user's step alone.
+        # Traced once, for the types of the logs and for the loop; as in Keras, AutoGraph leaves the user's step alone.
         one = tf.function(updates.recorded_update, autograph=False)
         first, stop = bounds[0], bounds[1]
 
@@ -150,7 +150,7 @@ class MemoryFeed:
         return tf.while_loop(lambda update, _: update < stop, body, (first, nothing))[1]  # type: ignore[no-any-return]
 
     def _fused_call(self, updates: Updates, program: Callable[..., Any], bounds: Any) -> dict[str, Any]:
-        """Do a call as runs of whole batches, compiled by XLA, with the short ones between them, which are not."""
+        """Run a call as stretches of whole batches, compiled by XLA, and the short ones between them, without XLA."""
         first, stop = bounds[0], bounds[1]
         if not self._order.short:
             return self._fused(updates, program, first, stop - first)
@@ -173,7 +173,7 @@ class MemoryFeed:
         return logs  # type: ignore[no-any-return]
 
     def _fused_program(self, updates: Updates) -> Callable[..., Any]:
-        """Return `(rows of whole batches, their rates, how many) -> losses, logs of the last`, compiled by XLA."""
+        """Return `(rows of whole batches, their rates, count) -> losses, logs of the last`, compiled by XLA."""
 
         def program(rows: Any, rates: Any, count: Any) -> Any:
             one = tf.function(updates.update, autograph=False)
@@ -205,11 +205,11 @@ def _empty(logs: Any) -> Any:
 def evaluation_batches(x: NDArray[Any], y: NDArray[Any], scaling: Any, weights: NDArray[Any] | None) -> tf.data.Dataset:
     """Return examples in their own order, in batches whose size suits the processor's cache."""
     batches = tf.data.Dataset.from_tensor_slices(parts(x, y, weights)).batch(evaluation_length(x.shape[1:]))
-    return made_ready(batches, scaling)
+    return prefetched(batches, scaling)
 
 
-def made_ready(batches: tf.data.Dataset, scaling: Any) -> tf.data.Dataset:
-    """Return the batches scaled, and prepared ahead of the network."""
+def prefetched(batches: tf.data.Dataset, scaling: Any) -> tf.data.Dataset:
+    """Return the batches scaled, and prefetched while the network trains."""
     return untuned(batches.map(lambda inputs, *rest: (scaled(inputs, scaling), *rest)).prefetch(AHEAD))
 
 
@@ -225,7 +225,7 @@ def untuned(batches: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def evaluation_length(shape: tuple[int, ...]) -> int:
-    """Return how many examples of this shape make a batch of an evaluation: fewer where they are large."""
+    """Return the batch size for evaluating examples of this shape: smaller if they are large."""
     return max(1, min(_EVALUATION_BATCH, _EVALUATION_BYTES // (4 * int(np.prod(shape)))))
 
 

@@ -1,4 +1,4 @@
-"""All private parts of Keras that the engine relies on; `test_keras_internals` tests what it expects of them."""
+"""The private parts of Keras that the engine relies on; `test_keras_internals` tests that they behave as expected."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +12,9 @@ from keras.src.trainers.compile_utils import CompileLoss
 
 
 def draw_unseeded_from(generator: keras.random.SeedGenerator) -> None:
-    """Make `keras.random` draw from this generator wherever no seed is given.
+    """Make `keras.random` draw from this generator whenever no seed is given.
 
-    Keras replaces its global generator with every seed that is set, but a traced program keeps the one it was traced
-    with.
+    Keras replaces its global generator whenever a seed is set, but a traced program keeps the one it was traced with.
     """
     global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, generator)
 
@@ -31,7 +30,7 @@ def convolves(layer: keras.layers.Layer) -> bool:
 
 
 def is_plain_model(model: keras.Model) -> bool:
-    """Return whether a model is Sequential or functional, without methods of a user's own."""
+    """Return whether a model is Sequential or functional, without methods of the user's."""
     return type(model) in (keras.Sequential, Functional)
 
 
@@ -42,7 +41,7 @@ def is_keras_own(function: Any) -> bool:
 
 @contextmanager
 def global_generator_kept() -> Iterator[None]:
-    """Put back, with its state, the generator that `keras.random` draws from where no seed is given."""
+    """Restore on exit the generator that `keras.random` draws from when no seed is given, with its state."""
     generator = global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
     state = None if generator is None else generator.state.numpy()
     try:
@@ -61,8 +60,8 @@ def forget_losses(model: keras.Model) -> None:
 def measure_loss_alone(model: keras.Model) -> None:
     """Remove the metrics of a compiled model, and replace its loss by a new object with the same functions.
 
-    Keras builds metrics and loss in their first call. The objects made by `compile` stay untouched, and so do metrics
-    that the user holds. Keras' tracking of attributes is bypassed, so that putting back the attributes restores all.
+    Keras builds metrics and loss on their first call. The objects made by `compile` stay untouched, and so do metrics
+    that the user holds. Keras' tracking of attributes is bypassed, so that restoring the attributes undoes everything.
     """
     loss, attributes = model._compile_loss, vars(model)
     attributes["_compile_metrics"] = None

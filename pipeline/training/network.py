@@ -18,8 +18,8 @@ from pipeline.training import keras_internals
 
 AUTO, FLOAT32, BFLOAT16 = "auto", "float32", "mixed_bfloat16"
 
-_REMEMBERED = 256 * 2**20
-"""Bytes of initial states that are kept, so that trainings from the same seed do not build the network again."""
+_CACHE_BYTES = 256 * 2**20
+"""Most bytes of initial states to keep, so that trainings from the same seed do not build the network again."""
 
 _CPU_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 """Linux' names for instructions that multiply bfloat16, on x86 and ARM."""
@@ -31,7 +31,7 @@ _GPU_CAPABILITY = (8, 0)
 class Network:
     """The user's network: the function that builds it, its dtype policy, and its initial state for each seed.
 
-    `precision` is a dtype policy of Keras, or `auto`, which picks one that suits network and hardware; `policy` is the
+    `precision` is a Keras dtype policy, or `auto`, which picks one that suits network and hardware; `policy` is the
     one chosen.
     """
 
@@ -46,7 +46,7 @@ class Network:
         self._unused: keras.Model | None = first
 
     def model(self) -> keras.Model:
-        """Return a model that has not been given out before."""
+        """Return a model that no earlier call has returned."""
         model, self._unused = self._unused or self.fresh(seed=0), None
         return model
 
@@ -63,7 +63,7 @@ class Network:
         """Return the values of the network's variables when it is built with this seed."""
         if seed not in self._initial:
             state = [variable.numpy() for variable in self.fresh(seed).variables]
-            while self._initial and (len(self._initial) + 1) * sum(part.nbytes for part in state) > _REMEMBERED:
+            while self._initial and (len(self._initial) + 1) * sum(part.nbytes for part in state) > _CACHE_BYTES:
                 del self._initial[next(iter(self._initial))]
             self._initial[seed] = state
         return self._initial[seed]
@@ -81,7 +81,7 @@ class Network:
 def automatic(model: keras.Model) -> str:
     """Return `mixed_bfloat16` for a network with convolutions where the hardware computes it natively, else `float32`.
 
-    `benchmarks/precision.py` measures what it gains and that the loss stays within noise. Dense networks are for XLA.
+    `benchmarks/precision.py` shows the speed-up, and that the loss stays within noise. XLA speeds up dense networks.
     """
     convolutional = any(map(keras_internals.convolves, keras_internals.all_layers(model)))
     return BFLOAT16 if convolutional and native_bfloat16() else FLOAT32
@@ -89,7 +89,7 @@ def automatic(model: keras.Model) -> str:
 
 @cache
 def native_bfloat16() -> bool:
-    """Return whether the first GPU, or the processor where there is none, multiplies bfloat16; False where unknown."""
+    """Return whether the first GPU, or without one the processor, multiplies bfloat16 natively; False if unknown."""
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         details = tf.config.experimental.get_device_details(gpus[0])
@@ -104,7 +104,7 @@ def device_kind() -> str:
 
 
 def _uncompiled(model: keras.Model) -> keras.Model:
-    """Return the model without what compiling added, so that its file holds none of it."""
+    """Remove what compiling added, so that a saved file does not contain it, and return the model."""
     model.optimizer, model.compiled = None, False
     return model
 
@@ -116,7 +116,7 @@ def assign(variables: Any, values: Any) -> None:
 
 
 def _last_layer(model: keras.Model) -> keras.layers.Layer:
-    """Return the layer that gives the outputs, also where it is in a nested model."""
+    """Return the layer that produces the outputs, even inside a nested model."""
     layer = model
     while getattr(layer, "layers", None):
         layer = layer.layers[-1]
@@ -135,7 +135,7 @@ def _dtype_policy(name: str) -> Iterator[None]:
 
 @contextmanager
 def _random_states_kept() -> Iterator[None]:
-    """Put back the global random states, which belong to the user and which setting a seed changes."""
+    """Restore on exit the global random states, which belong to the user and which setting a seed changes."""
     before = random.getstate(), np.random.get_state()
     try:
         yield
@@ -150,5 +150,5 @@ def _rescaling(scaling: Scaling) -> keras.layers.Layer:
 
 
 def _plain(values: NDArray[np.float64]) -> float | list[float]:
-    """Return a number where there is one, else a list: what Keras can write into a model file."""
+    """Return a single number, or several as a list: Keras can write both into a model file."""
     return float(values[0]) if len(values) == 1 else [float(value) for value in values]

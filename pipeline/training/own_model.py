@@ -1,7 +1,7 @@
 """Trainings of the user's own compiled model, which is left exactly as it was.
 
 The engine trains the model itself, with a fresh optimizer of the same settings in place of its own. Weights,
-BatchNormalization statistics, dropout seeds, metrics and compiled programs are put back afterwards, whatever happens.
+BatchNormalization statistics, dropout seeds, metrics and compiled programs are restored afterwards, even on errors.
 """
 
 import random
@@ -28,7 +28,7 @@ VALIDATE_EVERY = 10
 """Updates between two measurements of the validation loss in a sweep."""
 
 SAMPLE = 2_000
-"""Most examples in the validation sample."""
+"""Largest number of examples in the validation sample."""
 
 _SHUFFLED_BATCHES = 32
 
@@ -37,13 +37,13 @@ Batches = Callable[[int, int], tf.data.Dataset]
 
 
 class OwnModel:
-    """Executor that trains a compiled model with its own optimizer, whatever optimizer and batch size are asked for.
+    """Executor that trains a compiled model with its own optimizer, whatever the evaluation's optimizer and batch size.
 
     It changes the model: use it inside `model_kept`.
 
     Attributes:
-        steps_per_epoch: optimizer updates in a pass over the data; 1 where a data set does not know its length.
-        accumulated: how many batches make one update.
+        steps_per_epoch: optimizer updates in a pass over the data; 1 if the data set's length is unknown.
+        accumulated: the number of batches in an update.
 
     """
 
@@ -65,12 +65,12 @@ class OwnModel:
         )
 
     def ask(self, evaluations: Sequence[Evaluation]) -> Iterator[tuple[Evaluation, Training]]:
-        """Give each evaluation with its training as it finishes."""
+        """Yield each evaluation with its training as it finishes."""
         for evaluation in evaluations:
             yield evaluation, self._train(evaluation)
 
     def _train(self, evaluation: Evaluation) -> Training:
-        """Train, and give rates and losses of updates, each of which may take several batches."""
+        """Train, and return rates and losses per update, which may take several batches."""
         every = VALIDATE_EVERY * self.accumulated if self._validated and evaluation.validations == 0 else 0
         times = self.accumulated
         curve = np.repeat(evaluation.curve(self.steps_per_epoch), times)
@@ -87,7 +87,7 @@ class OwnModel:
 
 
 class _OwnStart:
-    """The state that trainings begin with: the model's weights or new ones, and dropout seeds drawn from the seed."""
+    """The state that trainings begin with: the model's weights or new ones, and dropout seeds derived from the seed."""
 
     def __init__(self, model: keras.Model, reinitialize: bool) -> None:
         self._model, self._reinitialize = model, reinitialize
@@ -136,24 +136,24 @@ class _BatchesFeed:
         self._seed = 0
 
     def arrange(self, seed: int, start: int, stop: int) -> None:
-        """Keep the seed; a training in one part begins at its first update."""
+        """Store the seed; `start` is always 0, since there is one part."""
         self._seed = seed
 
     def dataset(self, updates: int) -> tf.data.Dataset:
         """Return the first batches in the seed's order."""
         return self._batches(self._seed, updates)
 
-    def repeating(self, updates: Updates) -> Step:
-        """Return the step of one update, since Keras passes on one batch after the other."""
+    def step_for(self, updates: Updates) -> Step:
+        """Return the step of one update: Keras calls it with one batch after another."""
         return updates.recorded_update
 
 
 @contextmanager
 def model_kept(model: keras.Model) -> Iterator[None]:
-    """Put back, bit for bit and whatever happens, the state of the model and the random states of the process.
+    """Restore on exit, bit for bit and even on errors, the model's state and the random states of the process.
 
     The model's state is its weights, BatchNormalization statistics, dropout seeds, metrics, optimizer and compiled
-    programs; the process' that of `random`, `numpy.random` and the global generators of Keras and TensorFlow.
+    programs; the random states are those of `random`, `numpy.random` and the global generators of Keras and TensorFlow.
     """
     variables = [*model.variables, *model.metrics_variables]
     before, attributes = [variable.numpy() for variable in variables], dict(vars(model))
@@ -163,7 +163,7 @@ def model_kept(model: keras.Model) -> Iterator[None]:
         with keras_internals.global_generator_kept():
             yield
     finally:
-        model.optimizer = attributes["optimizer"]  # first in the ordinary way: TensorFlow keeps track of it besides
+        model.optimizer = attributes["optimizer"]  # by ordinary assignment first: TensorFlow tracks it separately
         vars(model).clear()
         vars(model).update(attributes)
         keras_internals.forget_losses(model)
@@ -174,10 +174,10 @@ def model_kept(model: keras.Model) -> Iterator[None]:
 
 
 def batch_length(data: Any, batch_size: int) -> int:
-    """Return the number of examples in a batch, which a data set decides itself, and short arrays limit.
+    """Return the number of examples in a batch: a data set's own, or for arrays `batch_size`, at most their length.
 
     Raises:
-        InputError: if there is no batch, or arrays differ in length.
+        InputError: if there is no batch, or the arrays differ in length.
 
     """
     if not isinstance(data, tf.data.Dataset):
@@ -203,7 +203,7 @@ def sample(data: Any, count: int = SAMPLE) -> Any:
 
 
 def gradient_accumulation(model: keras.Model) -> int:
-    """Return how many batches make one update of the model's optimizer."""
+    """Return the number of batches in an update of the model's optimizer."""
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     return int(optimizer.gradient_accumulation_steps or 1)
 
@@ -216,7 +216,7 @@ def _order(data: Any, batch_size: int) -> BatchOrder:
 
 
 def _feed(model: keras.Model, data: Any, order: BatchOrder, updates_per_call: int) -> Feed:
-    """Gather from arrays inside the program; pass batches through Keras for data sets and models that run eagerly."""
+    """Return a feed that gathers from arrays inside the program; data sets and eager models get batches from Keras."""
     steps = 1 if model.run_eagerly else updates_per_call
     if isinstance(data, tf.data.Dataset):
         return _BatchesFeed(lambda seed, count: _shuffled(data, seed, count), steps)
@@ -252,7 +252,7 @@ def _tensors(data: Any) -> tuple[Any, ...]:
 
 
 def _tensor(values: Any) -> Any:
-    """Return an array as Keras passes it on: floating point numbers in the width that Keras is set to."""
+    """Return an array as Keras passes it on: floating-point numbers in Keras' `floatx`."""
     array = np.asarray(values)
     return tf.convert_to_tensor(array.astype(keras.config.floatx()) if array.dtype.kind == "f" else array)
 

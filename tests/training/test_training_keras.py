@@ -110,7 +110,7 @@ class TestOwnLoss:
 
     def test_a_training_step_without_a_loss_is_refused(self) -> None:
         """There would be no loss to record."""
-        with pytest.raises(InputError, match="train_step leaves out compute_loss, expected one that calls it"):
+        with pytest.raises(InputError, match="train_step does not call compute_loss, expected one that does"):
             trainer("no_loss").train(CURVE, 1, validations=0)
 
 

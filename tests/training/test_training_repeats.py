@@ -89,7 +89,7 @@ class TestReset:
         """Without room for more than one seed's initial state, seeds in turn give what they give with room for all."""
         engine = fresh()
         with_room = [outcome(engine, SHORT, seed) for seed in (3, 4, 3, 4)]
-        monkeypatch.setattr("pipeline.training.network._REMEMBERED", 0)
+        monkeypatch.setattr("pipeline.training.network._CACHE_BYTES", 0)
         assert [outcome(engine, SHORT, seed) for seed in (5, 3, 4, 3, 4)][1:] == with_room
 
 
