@@ -47,7 +47,7 @@ _LOADED_ON_USE = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load what needs more than NumPy where it is asked for."""
+    """Import names that need more than NumPy on first use."""
     if name not in _LOADED_ON_USE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_LOADED_ON_USE[name]}"), name)

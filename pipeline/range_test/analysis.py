@@ -24,7 +24,7 @@ from pipeline.schedules import Array
 Edge = Literal["low", "high"]
 
 MIN_UPDATES: Final = 20  # with fewer, neither noise nor descent can be estimated
-_SEEDS_AN_EXCEPTION: Final = 5
+_SEEDS_PER_EXCEPTION: Final = 5
 NOISE_FACTOR: Final = 5.0  # the lowest of some hundred averages lies three standard errors down by chance alone
 
 
@@ -42,11 +42,11 @@ class Analysis:
     """The verdict on a range test, with what it was read from.
 
     With verdict "ok", `lr_low` <= `suggested_lr` <= `lr_high`, all below `divergence_lr`, and `suggestions` maps each
-    method to its rate. With "refused" the three are None, `suggestions` is empty and `reason` says why; where it may
-    help, `edge` names the bound of the sweep to move outwards before sweeping again, and `more_seeds` asks for more.
-    `seed_suggestions` holds what each seed alone would suggest, None where it shows no descent. `divergence_lr` is the
+    method to its rate. With "refused" the three rates are None, `suggestions` is empty and `reason` says why; if it may
+    help, `edge` names the bound of the sweep to move outwards before sweeping again, or `more_seeds` is true.
+    `seed_suggestions` holds what each seed alone would suggest, None if it shows no descent. `divergence_lr` is the
     lowest rate at which any seed diverged, None if none did. `median`, `band_low` and `band_high` (float64[updates],
-    NaN where no seed arrived) are the median, lowest and highest smoothed loss over seeds at each of the `rates`.
+    NaN where no seed has a loss) are the median, lowest and highest smoothed loss over seeds at each of the `rates`.
     """
 
     verdict: Literal["ok", "refused"]
@@ -80,7 +80,7 @@ def analyse(
         losses: float[seeds, updates] or float[updates], the loss of each batch alone, not a running mean; NaN from
             where a sweep stopped.
         smoothing: the beta of the moving average.
-        min_descent: the fall, as a share of the starting loss, that counts as learning.
+        min_descent: the smallest fall, as a share of the starting loss, that counts as learning.
         max_spread: how many decades the seeds' own suggestions may lie apart.
 
     Raises:
@@ -128,7 +128,7 @@ def _judge(seen: Curve, own: tuple[float | None, ...], min_descent: float, max_s
 
 
 def _suggestions(seen: Curve, landmarks: Landmarks) -> dict[str, float]:
-    """Apply every method, but not to the start of the sweep, where the average is over few losses."""
+    """Apply every method to the curve after its start, where the average covers too few losses."""
     skip = start_updates(seen.updates)
     read = {name: method(seen.rates[skip:], seen.losses[skip:]) for name, method in METHODS.items()}
     found = {name: rate for name, rate in read.items() if rate is not None}
@@ -156,9 +156,9 @@ def too_short(seen: Curve) -> Refusal | None:
 
 
 def flat(seen: Curve, min_descent: float) -> Refusal | None:
-    """Refuse a curve whose fall is less than the share `min_descent` of its start, or than noise could explain.
+    """Refuse a curve that falls by less than the share `min_descent` of its start, or no more than noise explains.
 
-    Where it broke or rose early, smaller rates may help; where it did neither at any rate, larger ones may.
+    If it broke off or rose early, smaller rates may help; if it did neither at any rate, larger ones may.
     """
     descent = seen.start - float(seen.losses.min())
     noise = NOISE_FACTOR * seen.noise
@@ -169,16 +169,16 @@ def flat(seen: Curve, min_descent: float) -> Refusal | None:
     risen = np.flatnonzero(seen.losses > seen.start + needed)
     rise = int(risen[0]) if risen.size else seen.rates.size
     if rise < seen.updates // 5:
-        return Refusal(f"{fell}, and training breaks within the first rates; sweep from smaller rates.", "low")
+        return Refusal(f"{fell}, and training breaks down at the first rates; sweep from smaller rates.", "low")
     if rise == seen.updates:
         return Refusal(f"{fell}, and it never rose: the rates may all be too small.", "high")
     if noise == needed:
         return Refusal(f"{fell}: the batches are too noisy to read; larger batches may help.")
-    return Refusal(f"{fell}: at no rate of the sweep does this network learn these data.")
+    return Refusal(f"{fell}: this network does not learn these data at any rate of the sweep.")
 
 
 def at_an_edge(seen: Curve, landmarks: Landmarks) -> Refusal | None:
-    """Refuse where the descent began before the sweep, or its minimum may lie beyond it."""
+    """Refuse if the descent began before the sweep, or its minimum may lie beyond it."""
     if landmarks.low_update < start_updates(seen.updates):
         return Refusal("The loss already falls at the lowest rates; sweep from smaller rates.", "low")
     climb = float(seen.losses[-1] - seen.losses[landmarks.lowest_update])
@@ -188,18 +188,18 @@ def at_an_edge(seen: Curve, landmarks: Landmarks) -> Refusal | None:
 
 
 def disagreeing(own: tuple[float | None, ...], max_spread: float) -> Refusal | None:
-    """Refuse where a seed shows no descent, or the seeds' own suggestions lie more than `max_spread` decades apart.
+    """Refuse if a seed shows no descent, or the seeds' own suggestions lie more than `max_spread` decades apart.
 
-    One of every five seeds may be an exception; of three none may, since two seeds are too few to go by.
+    One in five seeds may be an exception; of three none may, since two are too few to rely on.
     """
-    exceptions = len(own) // _SEEDS_AN_EXCEPTION
+    exceptions = len(own) // _SEEDS_PER_EXCEPTION
     rates = sorted(rate for rate in own if rate is not None)
     if len(rates) < len(own) - exceptions:
-        reason = f"The seeds disagree: the loss falls with {len(rates)} of {len(own)} seeds only."
+        reason = f"The seeds disagree: the loss falls for only {len(rates)} of {len(own)} seeds."
         return Refusal(reason, more_seeds=True)
     kept = len(own) - exceptions
     spread = min(float(np.log10(rates[i + kept - 1] / rates[i])) for i in range(len(rates) - kept + 1))
     if spread <= max_spread:
         return None
-    reason = f"The seeds disagree: their suggestions lie {spread:.2g} decades apart, {max_spread:.2g} at most."
+    reason = f"The seeds disagree: their suggestions lie {spread:.2g} decades apart, more than {max_spread:.2g}."
     return Refusal(reason, more_seeds=True)

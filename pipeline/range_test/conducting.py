@@ -18,9 +18,8 @@ from pipeline.schedules import Array, Spacing
 class Sweeps:
     """The plan of a range test.
 
-    Each of `seeds` sweeps `updates` rates from `lr_min` to `lr_max`, again more widely up to `widenings` times.
-    `refine` names the scheme of the trainings, of `epochs` passes at most, that then refine the rate; None makes none.
-    `steps_per_epoch` is that of the data.
+    Each of `seeds` sweeps `updates` rates from `lr_min` to `lr_max`, then up to `widenings` times over a wider range.
+    `refine` names the scheme of the trainings that then refine the rate, of at most `epochs` epochs; None skips them.
     """
 
     optimizer: str
@@ -36,7 +35,7 @@ class Sweeps:
     epochs: float = 0.0
 
     def question(self, rates: Array, seed: int) -> Evaluation:
-        """Return the evaluation that is one sweep."""
+        """Return the evaluation of one sweep."""
         params = {"lr_max": float(rates[-1]), "spacing": self.spacing}
         candidate = Candidate(
             scheme=SWEEP,
@@ -58,10 +57,10 @@ class Conducted:
 
 
 def conduct(plan: Sweeps, ask: Ask) -> Conducted:
-    """Sweep, more widely while the optimum lies at an edge, then refine the rate by trainings if that is planned.
+    """Sweep, over a wider range while the optimum lies at an edge, then refine the rate by trainings if planned.
 
     Raises:
-        InputError: where bounds or updates of a sweep make no sense.
+        InputError: if the bounds or the number of updates of a sweep are invalid.
 
     """
     started = time.perf_counter()
@@ -125,10 +124,10 @@ def summarize(found: Exploration, plan: Sweeps, seconds: float) -> RangeTestResu
 
 
 def with_refinement(swept: RangeTestResult, found: Refinement) -> RangeTestResult:
-    """Return the result with the trainings' rate and interval in place of the sweep's, also where it had refused.
+    """Return the result with the trainings' rate and interval in place of the sweep's, even if the sweep was refused.
 
-    The interval ends where the sweep diverged, unless whole trainings did not even there. Where all of them diverged
-    there is no rate to trust, and the verdict is "refused".
+    The interval ends where the sweep diverged, unless the trainings' rate lies beyond. If all whole trainings diverged,
+    no rate can be trusted, and the verdict is "refused".
     """
     suggested, high, divergence = found.suggested_lr, found.lr_high, swept.divergence_lr
     if suggested and high and divergence and suggested < divergence:

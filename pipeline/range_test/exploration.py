@@ -11,7 +11,7 @@ from pipeline.range_test.analysis import Analysis, analyse
 from pipeline.schedules import Array, Spacing, sweep
 
 Measure = Callable[[Array, Sequence[int]], Sequence[npt.NDArray[np.floating]]]
-"""`(rates, seeds) -> losses of each seed`, one rate an update; the losses end or turn NaN where a sweep stopped."""
+"""`(rates, seeds) -> losses of each seed`, one rate per update; the losses end or turn NaN where a sweep stopped."""
 
 BOUNDS: Final[dict[str, tuple[float, float]]] = {
     "sgd": (1e-5, 10.0),
@@ -30,7 +30,7 @@ ANY_OPTIMIZER: Final = (1e-6, 10.0)
 """Bounds for an optimizer that is not in the table."""
 
 UPDATES: Final = 250
-"""Updates of a sweep, about 40 in each decade, which the reading was tuned for (docs/range_test.md)."""
+"""Updates of a sweep, about 40 in each decade, for which the analysis was tuned (docs/range_test.md)."""
 
 FEWEST_UPDATES: Final = 100
 """Fewest updates of a sweep, whatever the budget: fewer leave too few losses in each decade to average."""
@@ -39,23 +39,23 @@ BUDGET_SHARE: Final = 0.1
 """Largest share of a planned training that one round of sweeps, all seeds together, may take."""
 
 WIDENINGS: Final = 2
-"""How often a sweep that ends at an edge is made again with that bound moved outwards."""
+"""Most times that a sweep whose answer lies at an edge is repeated with that bound moved outwards."""
 
 _MORE_SEEDS: Final = 2  # swept where the first ones disagree
 _WIDEN_BY: Final = 30.0
 _STEADY_BATCH: Final = 32  # the smallest batch whose noise 40 losses a decade average out
 _SLOWEST: Final = 4.0
-_DENSITY: Final = UPDATES / 6  # updates a decade that the smoothing of `analyse` belongs to
+_DENSITY: Final = UPDATES / 6  # updates per decade that the default smoothing of `analyse` suits
 _SMOOTHING: Final = 0.9
 
 
 @dataclass(frozen=True)
 class Exploration:
-    """The last sweep, how it was read, and what all sweeps cost.
+    """The last sweep, its analysis, and the cost of all sweeps.
 
-    `rates` is float64[updates], `losses` float64[seeds, updates], NaN where a sweep had stopped, one row for each of
-    `seeds`: those asked for, and two more where they disagreed. `spent` counts the optimizer updates of all sweeps,
-    those before a widening included.
+    `rates` is float64[updates], `losses` float64[seeds, updates], NaN after a sweep stopped, one row for each of
+    `seeds`: those asked for, and two more if these disagreed. `spent` counts the optimizer updates of all sweeps,
+    including those before a widening.
     """
 
     rates: Array
@@ -73,9 +73,9 @@ def bounds(optimizer: str) -> tuple[float, float]:
 def updates_for(batch_size: int, budget: int | None = None, seeds: int = 1) -> int:
     """Return how many updates a sweep should have.
 
-    Batches smaller than 32 are noisier by the square root of their size, and get more updates by that factor, at most
-    four times as many. `budget` is the length in updates of the training that is planned: all seeds together then take
-    at most `BUDGET_SHARE` of it, though never fewer than `FEWEST_UPDATES` each.
+    Batches smaller than 32 are noisier by a factor of sqrt(32 / `batch_size`), and get more updates by that factor, at
+    most four times as many. `budget` is the length in updates of the planned training: all seeds together then take at
+    most `BUDGET_SHARE` of it, but at least `FEWEST_UPDATES` each.
     """
     slower = float(np.clip(np.sqrt(_STEADY_BATCH / batch_size), 1.0, _SLOWEST))
     wanted = round(UPDATES * slower)
@@ -85,7 +85,7 @@ def updates_for(batch_size: int, budget: int | None = None, seeds: int = 1) -> i
 
 
 def smoothing_for(rates: Array) -> float:
-    """Return the smoothing that averages over the same part of a decade, however many updates a sweep has there."""
+    """Return the smoothing that averages over the same fraction of a decade, however many updates that has."""
     density = rates.size / np.log10(rates[-1] / rates[0])
     return float(np.clip(1 - (1 - _SMOOTHING) * _DENSITY / density, 0.0, 0.99))
 
@@ -100,13 +100,13 @@ def explore(
     spacing: Spacing = "exponential",
     widenings: int = WIDENINGS,
 ) -> Exploration:
-    """Sweep with every seed and read the curves; at an edge sweep again more widely, at most `widenings` times.
+    """Sweep with every seed and analyse the curves; at an edge widen the sweep, at most `widenings` times.
 
-    A wider sweep has as many updates in each decade, so that it reads alike. Where the seeds disagree, two more are
-    swept before the test is refused.
+    A wider sweep has the same number of updates per decade, so that curves stay comparable. If the seeds disagree, two
+    more are swept before the test is refused.
 
     Raises:
-        InputError: where bounds or updates of a sweep make no sense.
+        InputError: if the bounds or the number of updates of a sweep are invalid.
 
     """
     sweeps, density = _Sweeps(measure), updates / np.log10(lr_max / lr_min) if 0 < lr_min < lr_max else 0.0
@@ -127,7 +127,7 @@ def explore(
 
 
 class _Sweeps:
-    """Sweeps that count the updates of all of them."""
+    """Sweeps that count their updates."""
 
     def __init__(self, measure: Measure) -> None:
         self._measure, self.spent = measure, 0

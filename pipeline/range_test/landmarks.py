@@ -61,10 +61,10 @@ def start_updates(updates: int) -> int:
 def divergence(losses: Array, smoothed: Array, climb: float = 0.5, margin: float = 0.05, noises: float = 2.0) -> int:
     """Find the update at which one sweep diverged; `losses.size` if it did not.
 
-    That is the first loss that is not finite, or the first update after the minimum of the smoothed curve at which
-    the share `climb` of its descent is lost again, and at least the share `margin` of the starting loss and `noises`
-    standard deviations of the batch noise: on a flat curve noise is no divergence. The minimum is looked for after the
-    start, where the average is of few losses. A NaN compares false with everything, so it is looked for first.
+    That is the first loss that is not finite, or the first update after the minimum at which the smoothed curve has
+    risen by more than the share `climb` of its descent, the share `margin` of the starting loss, and `noises` standard
+    deviations of the batch noise, so that noise on a flat curve is no divergence. The minimum is sought after the
+    start, where the average covers few losses. NaN compares false with everything, so it is checked first.
     """
     broken = np.flatnonzero(~np.isfinite(losses))
     end = int(broken[0]) if broken.size else losses.size
@@ -80,7 +80,7 @@ def divergence(losses: Array, smoothed: Array, climb: float = 0.5, margin: float
 
 
 def middle(smoothed: Array) -> tuple[Array, Array, Array]:
-    """Return median, lowest and highest over seeds, float64[updates] each, NaN where no seed arrived."""
+    """Return median, lowest and highest over seeds, float64[updates] each, NaN where all are."""
     median = np.full(smoothed.shape[1], np.nan)
     reached = np.isfinite(smoothed).any(axis=0)
     median[reached] = np.nanmedian(smoothed[:, reached], axis=0)
@@ -156,7 +156,7 @@ class Landmarks:
         """The initial rate of a whole training: the geometric mean of half, lowest / 2 and divergence / 8.
 
         Each of the three errs on some curves: the half-way point is low where learning saturates early, the minimum is
-        ill-defined on a flat bottom, divergence depends on chance. Without divergence it is left out.
+        ill-defined on a flat bottom, divergence depends on chance. Without divergence, that term is left out.
         `docs/range_test.md` says how the factors were found.
         """
         points = [self.half, self.lowest / 2, *([self.end / 8] if self.diverged else [])]
@@ -166,8 +166,8 @@ class Landmarks:
 def read_landmarks(rates: Array, curve: Array, start: float, divergence_lr: float | None) -> Landmarks:
     """Read the landmarks of a smoothed `curve` (float64[n], finite) that descends from the loss `start`.
 
-    `rates` and `curve` end before divergence. A level is passed after the last time that the curve is above it before
-    the minimum, so that early noise does not count.
+    `rates` and `curve` end before divergence. A level is passed once the curve stays below it up to its minimum, so
+    that early noise does not count.
     """
     lowest = int(curve.argmin())
     descent = start - float(curve[lowest])

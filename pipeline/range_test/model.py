@@ -44,12 +44,12 @@ class RangeTest:
 
     @property
     def verdict(self) -> Literal["ok", "refused"]:
-        """Whether there is an answer."""
+        """Whether there is an answer ("ok") or not ("refused")."""
         return self.summary.verdict
 
     @property
     def reason(self) -> str:
-        """What was seen, or why there is no answer, in a sentence."""
+        """What was seen, or why there is no answer."""
         return self.summary.reason
 
     @property
@@ -109,26 +109,25 @@ def range_test(
     Args:
         model: built and compiled; its loss, regularisation, gradient accumulation and loss scaling are honoured.
         data: `(x, y)` or `(x, y, sample_weight)` as arrays, or a `tf.data.Dataset` of batches of these. A data set is
-            read once a sweep, so one with a seeded `shuffle` is that many passes on.
+            read once per sweep, which advances a seeded `shuffle` by as many passes.
         validation_data: likewise; the loss on at most 2,000 examples is measured every 10 updates.
-        seeds: how many, from 0, or which; two more are swept where they disagree. A seed fixes data order and dropout,
-            with `reinitialize` also the weights.
+        seeds: the seeds, or their number, counted from 0; two more are swept if they disagree. A seed fixes data order
+            and dropout, with `reinitialize` also the weights.
         batch_size: examples in a batch of arrays; a data set has its own.
         lr_min: lowest rate of the first sweep; default by optimizer.
         lr_max: highest rate of the first sweep; default by optimizer.
         updates: optimizer updates of a sweep; default 250, more for batches below 32.
         spacing: equal steps in log rate ("exponential") or in rate ("linear").
-        epochs: passes planned for the training to come. All sweeps of a round then take at most a tenth of its
-            updates, as far as 100 updates a sweep allow.
-        refine: name of the scheme of the training to come. Its rate is then found by trainings, short ones and two to
-            four of `epochs`, by their loss on the validation sample: it costs more, and is right for networks that
-            overfit as well.
+        epochs: length of the planned training. All sweeps of a round then take at most a tenth of its updates, but at
+            least 100 each.
+        refine: scheme of the planned training. The rate is then refined by trainings, short ones and two to four of
+            `epochs`, judged by the loss on the validation sample. It costs more, but also suits networks that overfit.
         reinitialize: draw new weights for every seed; Sequential and functional models only.
-        widenings: how often to sweep again more widely where the answer lies at an edge.
+        widenings: most times to sweep again over a wider range if the answer lies at an edge.
 
     Raises:
-        InputError: if the model is not built, not compiled or has its own `train_step`, or if options or data make no
-            sense.
+        InputError: if the model is not built, not compiled or has its own `train_step`, or if options or data are
+            invalid.
 
     """
     _check(model)
@@ -191,7 +190,7 @@ def _optimizer_name(model: keras.Model) -> str:
 
 def _check_refinement(scheme: str, epochs: int | None, data: Any, validation_data: Any) -> None:
     usable = [name for name, row in schedules.SCHEMES.items() if not row.reactive]
-    if scheme not in usable:  # a scheme that waits for validations would train a constant rate here
+    if scheme not in usable:  # a reactive scheme would train at a constant rate here
         raise InputError(f"refine: received {scheme!r}, expected one of {', '.join(usable)}")
     if not epochs or validation_data is None or not knows_length(data):
         raise InputError("refine: needs epochs, validation_data and data of a known length")

@@ -1,7 +1,7 @@
 """The refinement of a sweep's suggestion by trainings.
 
-A sweep sees the training loss of a few hundred updates. What shows later, overfitting above all, moves the best rate by
-up to a decade, and no reading of the sweep can find that. A few trainings can: short ones show where the valley of the
+A sweep sees the training loss of a few hundred updates. Later effects, above all overfitting, move the best rate by up
+to a decade, and no analysis of the sweep can show that. A few trainings can: short ones show where the valley of the
 validation loss lies and where training becomes unstable, whole ones how far the bottom of the valley has moved.
 """
 
@@ -15,25 +15,25 @@ from pipeline.range_test.analysis import Analysis
 from pipeline.results import Refinement, Tried, Valley
 
 Train = Callable[[Sequence[tuple[float, int, float]]], Sequence[float]]
-"""`[(rate, seed, share), ...] -> validation losses` at the ends of trainings, independent of each other, with these
-initial rates, whose whole schedule is compressed into a share of the full length; inf or NaN where one diverged."""
+"""`[(rate, seed, share), ...] -> validation losses` at the end of trainings with these initial rates, each with its
+whole schedule compressed into this share of the full length; inf or NaN if it diverged."""
 
 SHORT: Final = 1 / 8
-"""Length of the short trainings, in whole ones."""
+"""Length of a short training, as a share of a whole one."""
 
 SHORT_TRAININGS, WHOLE_TRAININGS = 8, 4
 """Most trainings of either length for each seed: together they cost as much as five whole ones."""
 
 _FEWEST: Final = 50  # updates; the end of a shorter training says little
 _STEP: Final = 0.5  # decades between trainings
-_RISE: Final = 0.25  # the interval ends where the fit is so much above its bottom, as a share ...
+_RISE: Final = 0.25  # the interval ends where the fit is above its bottom by this share ...
 _NEAREST, _FARTHEST = 0.4, 0.75  # ... but within these distances of the suggestion, in decades
 
 
 def starting_rate(analysis: Analysis) -> float | None:
-    """Return the rate to start from: the suggestion, or where the seeds disagree the median of their own, if any.
+    """Return the rate to start from: the suggestion, or if the seeds disagree, the median of what each suggests.
 
-    Seeds that disagree give no answer, but trainings near their median may. More than half must have a suggestion.
+    Return None at an edge of the sweep, or unless more than half of the seeds have a suggestion of their own.
     """
     own = [rate for rate in analysis.seed_suggestions if rate is not None]
     if analysis.suggested_lr is not None or analysis.edge is not None:
@@ -53,12 +53,12 @@ def refine(
 
     1. Short trainings at `start` and half a decade to both sides follow the valley downhill until both neighbours of
        the best are worse; a parabola through the best three, log loss over log rate, has its lowest point there.
-    2. Whole trainings at that rate, then half a decade lower, and again as long as that is better. A longer training
+    2. Whole trainings at that rate and half a decade lower, and lower still while that is better. A longer training
        never had a larger best rate in our measurements (`reports/range_test.md`): where it overfits, the best rate
        falls with the length, and where it does not, it is limited by stability, which does not depend on the length.
-    3. The answer is the lowest point of the parabola through the whole trainings around the best. Where the first was
-       best, the missing point to its right is estimated from the rise of the short ones' loss there. Where there is no
-       parabola, since everything above diverged, one more training is made a quarter of a decade below the best.
+    3. The answer is the lowest point of the parabola through the whole trainings around the best. If the first was
+       best, the missing point to its right is estimated from the rise of the short trainings' loss there. If there is
+       no parabola, since everything above diverged, one more training is made a quarter of a decade below the best.
 
     Raises:
         InputError: unless `start` is a positive number and there is a seed.
@@ -88,7 +88,7 @@ def refine(
 
 
 class _Trainings:
-    """Trainings at rates given in decades from the start, none made twice, with their cost."""
+    """Trainings at rates given in decades from the start, never repeated, and their cost."""
 
     def __init__(self, train: Train, start: float, seeds: Sequence[int]) -> None:
         self._train, self._start, self._seeds = train, start, seeds
@@ -119,12 +119,12 @@ class _Trainings:
 
 
 def _most(short: float) -> int:
-    """Return how many short trainings to make: as long as a whole one in all, but at least three, as a valley needs."""
+    """Return the number of short trainings: together as long as a whole one, but at least three, to show a valley."""
     return max(3, min(SHORT_TRAININGS, int(1 / short)))
 
 
 def bracket(losses: Callable[[Sequence[float]], Sequence[float]], most: int) -> dict[float, float]:
-    """Follow the valley downhill until both neighbours of the best are worse, or there were `most` trainings."""
+    """Follow the valley downhill until both neighbours of the best are worse, or `most` trainings were made."""
     first = (0.0, -_STEP, _STEP)
     tried = dict(zip(first, losses(first), strict=True))
     while len(tried) < most:
@@ -137,7 +137,7 @@ def bracket(losses: Callable[[Sequence[float]], Sequence[float]], most: int) -> 
 
 
 def _descend(losses: Callable[[Sequence[float]], Sequence[float]], first: float) -> dict[float, float]:
-    """Go on to smaller rates while that is better."""
+    """Try smaller rates while the loss improves."""
     two = (first, first - _STEP)
     tried = dict(zip(two, losses(two), strict=True))
     while len(tried) < WHOLE_TRAININGS and _lowest(tried) == min(tried):
@@ -147,14 +147,15 @@ def _descend(losses: Callable[[Sequence[float]], Sequence[float]], first: float)
 
 
 def _lowest(tried: dict[float, float]) -> float:
-    """Return the offset of the lowest loss, of several the smallest: where all diverge, smaller rates are tried."""
+    """Return the offset of the lowest loss, the smallest in a tie: if all diverge, smaller rates are tried."""
     return min(sorted(tried), key=tried.__getitem__)
 
 
 def _with_upper_side(wholes: dict[float, float], shorts: dict[float, float]) -> dict[float, float]:
-    """Add a point above the best whole training where that is the highest, with the rise that short ones show.
+    """Add a point above the best whole training if that has the highest rate, with the rise that short ones show.
 
-    It lies a step above, or where the short ones end. None is added without a rise or with losses below 0.
+    The point lies a step above, or at the highest short training. None is added if the short ones show no rise, or the
+    best loss is not positive.
     """
     best = _lowest(wholes)
     known = {offset: np.log(loss) for offset, loss in sorted(shorts.items()) if 0 < loss < np.inf}
@@ -166,7 +167,7 @@ def _with_upper_side(wholes: dict[float, float], shorts: dict[float, float]) -> 
 
 
 def _fit(tried: dict[float, float]) -> Valley | None:
-    """Return the parabola through the points within a step of the best, in offsets; None where there is no valley."""
+    """Return the parabola through the points within a step of the best, in offsets; None if there is no valley."""
     best = _lowest(tried)
     near = {o: loss for o, loss in tried.items() if abs(o - best) < 1.01 * _STEP and 0 < loss < np.inf}
     if len(near) < 3:
@@ -179,14 +180,14 @@ def _fit(tried: dict[float, float]) -> Valley | None:
 
 
 def bottom(tried: dict[float, float]) -> float:
-    """Return the lowest point of the fit, within the range tried and half a step of the best; else the best."""
+    """Return the lowest point of the fit, within the rates tried and half a step of the best; else the best rate."""
     best, fit = _lowest(tried), _fit(tried)
     low, high = max(best - _STEP / 2, min(tried)), min(best + _STEP / 2, max(tried))
     return best if fit is None else float(np.clip(fit.lr, low, high))
 
 
 def _interval(lowest: float, fit: Valley | None, diverged: list[float]) -> tuple[float, float]:
-    """Return where the fit has risen by `_RISE`, in offsets; above, at most half-way to a rate that diverged."""
+    """Return the offsets at which the fit has risen by `_RISE`; the upper one at most half-way to a diverged rate."""
     rises = _FARTHEST if fit is None else float(np.sqrt(np.log1p(_RISE) / fit.curvature))
     reach = float(np.clip(rises, _NEAREST, _FARTHEST))
     ends = [(lowest + offset) / 2 for offset in diverged if offset > lowest]

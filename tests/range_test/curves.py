@@ -22,7 +22,7 @@ SOUND = (
 
 
 REFUSED = {
-    "random_labels": (None, "at no rate"),
+    "random_labels": (None, "at any rate"),
     "batch_of_4": (None, "too noisy"),
     "ends_early": ("high", "lowest at the highest rate"),
     "all_too_small": ("high", "too small"),
