@@ -52,7 +52,7 @@ def validate(scheme: str, params: Mapping[str, Value] | None = None) -> dict[str
 
 
 def _impossible_time(accepted: Mapping[str, Parameter], params: Mapping[str, Value]) -> str:
-    """Return what is wrong with a time: too short, or a fraction above 1, which was meant in epochs or steps; or ""."""
+    """Return what is wrong with a time: too short, or a fraction above 1, meant in epochs or steps; "" if none is."""
     for name, parameter in accepted.items():
         times = numbers(str(params[name])) if parameter.is_time else ()
         if any(0.0 < time < SHORTEST_TIME for time in times):
@@ -66,7 +66,7 @@ def check_training(steps: object, steps_per_epoch: object, initial_lr: object) -
     """Check the numbers of updates and the rate of a training.
 
     Raises:
-        InputError: a number of updates is not a whole number, or the rate is not a number, within its bounds.
+        InputError: a number of updates is not a whole number within bounds, or the rate not a number within bounds.
 
     """
     for name, value in (("steps", steps), ("steps_per_epoch", steps_per_epoch)):
@@ -77,7 +77,7 @@ def check_training(steps: object, steps_per_epoch: object, initial_lr: object) -
 
 
 def formula_arguments(scheme: str, checked: Mapping[str, Value]) -> dict[str, Any]:
-    """Return checked parameters as arguments of `timeline.learning_rates`: texts of numbers become lists of numbers."""
+    """Return checked parameters as arguments of `timeline.learning_rates`: numbers in text become lists."""
     accepted = parameters_of(SCHEMES[scheme])
     return {
         name: list(numbers(str(value))) if accepted[name].kind == "numbers" else value
@@ -119,7 +119,7 @@ def curve(
         steps: The number of updates in the training.
         steps_per_epoch: The number of updates in an epoch; it matters only for times in epochs.
         initial_lr: The first rate of a scheme that never rises, the highest rate of any other.
-        params: The scheme's parameters, and `warmup` and `warmup_start`. Missing ones have their defaults.
+        params: The scheme's parameters, and `warmup` and `warmup_start`. Missing ones take their defaults.
 
     Raises:
         InputError: an argument or a parameter is unknown or out of range.
@@ -149,7 +149,7 @@ def sweep(lr_min: float, lr_max: float, updates: int, spacing: Spacing = "expone
         raise InputError(f"spacing must be 'exponential' or 'linear', received {spacing!r}")
     points = np.linspace(0.0, 1.0, updates)
     rates = lr_min * (lr_max / lr_min) ** points if spacing == "exponential" else lr_min + (lr_max - lr_min) * points
-    rates[-1] = lr_max  # exactly, whatever rounding did
+    rates[-1] = lr_max  # exact despite rounding
     return rates
 
 
@@ -157,7 +157,7 @@ def warmup(rates: Array, steps: int, start: float = 0.0) -> Array:
     """Return `steps` rates on the straight line from `start` towards the first of `rates`, followed by `rates`.
 
     Raises:
-        InputError: `steps` is not a whole number, or `start` not a finite number, from 0.
+        InputError: `steps` is not a whole number of at least 0, or `start` not a finite number of at least 0.
 
     """
     if steps not in Bounds(0) or steps != int(steps):

@@ -9,7 +9,7 @@ from pipeline.schedules.timeline import Array, whole
 
 
 def growing_cycle(x: Array, first_length: float, growth: float) -> tuple[Array, Array]:
-    """Return the cycle of each time, from 0, and the part of it that is done; each is `growth` times the one before."""
+    """Return the cycle at each time, from 0, and the part of it done; each is `growth` times as long as the last."""
     if growth == 1.0:
         cycle = whole(x / first_length)
         return cycle, x / first_length - cycle
@@ -47,8 +47,8 @@ def cycles_passed(x: Array, length: float, cycles: int, cycle_length: float) -> 
 def triangular_wave(passed: Array, initial_lr: float, base_fraction: float, height: Array) -> Array:
     """Return `base + (initial_lr - base) * height * (1 - |2 * p - 1|)` at part p of a cycle.
 
-    The base is `base_fraction * initial_lr`.
-    The rate rises from the base in the first half of each cycle and falls back in the second.
+    The base is `base_fraction * initial_lr`. The rate rises from it in the first half of each cycle and falls back in
+    the second.
     """
     part = passed - whole(passed)
     rise = np.clip(1.0 - np.abs(2.0 * part - 1.0), 0.0, 1.0)
@@ -103,10 +103,10 @@ def one_cycle(
 ) -> Array:
     """Go from `initial_lr * start_fraction` up to `initial_lr`, then down to `initial_lr * final_fraction`.
 
-    Smith & Topin 2018 (arXiv 1708.07120). The rise takes `warm_fraction` of the training. In three phases the fall back
-    to the start takes as long as the rise, and a last phase goes below it. Straight lines, or half cosines between the
-    same points. With `endpoint`, as in PyTorch's OneCycleLR, each phase ends on an update of its own, the last one of
-    the training included; without, as in fastai and Keras' schedules, the last end is one update past the training.
+    Smith & Topin 2018 (arXiv 1708.07120). The rise takes `warm_fraction` of the training. With three phases, the fall
+    back to the start takes as long as the rise, and the last phase goes below it. Phases are straight lines or half
+    cosines between the same points. With `endpoint`, as in PyTorch's OneCycleLR, each phase ends on an update of its
+    own, the last phase on the last update; without, as in fastai and Keras' schedules, that ends one update later.
     """
     fractions = [1.0, final_fraction] if phases == 2 else [1.0, start_fraction, final_fraction]
     ends = length * np.array([*(warm_fraction * np.arange(1, phases)), 1.0])
@@ -142,7 +142,7 @@ def inverse_sqrt(
 ) -> Array:
     """Return `initial_lr * min(s / w, sqrt(w / s))` with `s = x + offset`.
 
-    It is a linear rise over the time w, and then falls as one over the square root of time.
+    The rate rises linearly over the time w, then falls as one over the square root of time.
     This is Noam's schedule, Vaswani et al. 2017 (arXiv 1706.03762): there `x` is in steps, counted from 1 (offset 1),
     and the peak is `(d_model * w) ** -0.5`. w is `warm_length`, or `warm_fraction` of the training if that is 0.
     """

@@ -1,4 +1,4 @@
-"""Formulas of the schemes that never rise, and reduce on plateau, which rewrites its curve during the training.
+"""Formulas of the schemes that never rise, and of `reduce_on_plateau`, which rewrites its curve during training.
 
 Each takes `x`, the time at the start of each update, and `length`, the length of the training, both in the scheme's
 unit (`timeline.elapsed`), and `initial_lr`, the first rate. It returns one rate for each `x`. `curves` has checked all
@@ -32,7 +32,7 @@ def constant(x: Array, length: float, initial_lr: float) -> Array:
 def polynomial(
     x: Array, length: float, initial_lr: float, power: float, decay_length: float, final_fraction: float
 ) -> Array:
-    """Return `initial_lr * (f + (1 - f) * (1 - p) ** power)`, p the done part, f the final fraction.
+    """Return `initial_lr * (f + (1 - f) * (1 - p) ** power)`, p the part done, f the final fraction.
 
     Keras' PolynomialDecay, and GeeksforGeeks' polynomial decay (`x` in epochs, f = 0).
     """
@@ -83,7 +83,7 @@ def time_based(x: Array, length: float, initial_lr: float, decay_rate: float) ->
     """Return `initial_lr / ((1 + 0 * decay_rate) * (1 + 1 * decay_rate) * ... * (1 + x * decay_rate))`, x whole.
 
     MachineCurve's time decay: at each epoch `lr = lr / (1 + decay_rate * epoch)`, so that it compounds. The product is
-    summed as logarithms, because it overflows in a long training.
+    summed as logarithms, because it would overflow in a long training.
     """
     unit_of_update = x.astype(np.int64)
     logs = np.log1p(decay_rate * np.arange(unit_of_update[-1] + 1, dtype=np.float64))
@@ -92,7 +92,7 @@ def time_based(x: Array, length: float, initial_lr: float, decay_rate: float) ->
 
 
 def cosine(x: Array, length: float, initial_lr: float, decay_length: float, final_fraction: float) -> Array:
-    """Return `initial_lr * (f + (1 - f) * (1 + cos(pi * p)) / 2)`, p the done part, f the final fraction.
+    """Return `initial_lr * (f + (1 - f) * (1 + cos(pi * p)) / 2)`, p the part done, f the final fraction.
 
     Loshchilov & Hutter 2017 (arXiv 1608.03983) without restarts; Keras' CosineDecay.
     """
@@ -172,7 +172,7 @@ def start_constant(
     cooldown: float,
     min_lr: float,
 ) -> Array:
-    """Return `initial_lr`, until the validation losses say otherwise (`rewrite`)."""
+    """Return `initial_lr` for all updates; `rewrite` changes it after validations."""
     return np.full_like(x, initial_lr)
 
 

@@ -1,4 +1,4 @@
-"""Stand-alone files of a curve: the source of the functions that computed it, independent of this project."""
+"""Stand-alone schedule files: the source of the functions that compute a curve, independent of this project."""
 
 import inspect
 import textwrap
@@ -118,8 +118,8 @@ def keras_source(
         steps_per_epoch: The number of updates in an epoch.
         initial_lr: The rate by which the scheme is tuned.
         params: The scheme's parameters.
-        rates: The rates that a training with a reactive scheme used, float64[steps], for the file to repeat. Without
-            them the file has the rates before the first reduction. Other schemes do not need them.
+        rates: The rates that a training with a reactive scheme used, float64[steps], which the file then repeats;
+            without them it stays at the rates before the first reduction. Other schemes ignore them.
 
     Raises:
         InputError: as `curve`.
@@ -137,7 +137,7 @@ def torch_source(
     params: Mapping[str, Value] | None = None,
     rates: Array | None = None,
 ) -> str:
-    """Return the text for PyTorch: its `lambda_lr(optimizer)` is a LambdaLR. The arguments are as in `keras_source`."""
+    """Return the text for PyTorch, whose `lambda_lr(optimizer)` gives a LambdaLR; arguments as for `keras_source`."""
     return _filled(TORCH, scheme, steps, steps_per_epoch, initial_lr, params, rates)
 
 

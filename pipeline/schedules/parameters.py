@@ -16,7 +16,7 @@ TRUTH = {"true": True, "false": False}
 
 @dataclass(frozen=True)
 class Float:
-    """Search a real number in [low, high]; evenly in its logarithm if `log`."""
+    """A search over the real numbers in [low, high], even in the logarithm if `log`."""
 
     low: float
     high: float
@@ -25,7 +25,7 @@ class Float:
 
 @dataclass(frozen=True)
 class Int:
-    """Search a whole number in [low, high]."""
+    """A search over the whole numbers in [low, high]."""
 
     low: int
     high: int
@@ -33,7 +33,7 @@ class Int:
 
 @dataclass(frozen=True)
 class Choice:
-    """Search among these values."""
+    """A search over these values."""
 
     options: tuple[Value, ...]
 
@@ -68,7 +68,7 @@ class Parameter:
     Attributes:
         kind: "numbers" is text: numbers joined by ":", each within the bounds. A "str" is one of the choices.
         bounds: The range of a number, if there are no choices.
-        is_time: True for a time in the unit of the scheme, which is at most 1 if that is the fraction.
+        is_time: True for a time in the scheme's unit; as a fraction it is at most 1.
         search: The values that a search tries; None if it keeps the default.
 
     """

@@ -25,10 +25,10 @@ class Scheme:
         complexity: 0 for the constant rate; among schemes that do equally well, the lowest complexity is preferred.
         parameters: Its own parameters; every scheme also has those of `COMMON`.
         monotone: True if the curve never rises, so that `initial_lr` is its first rate; otherwise it is the peak.
-        searchable: False if a search cannot compress the curve into a smaller budget: forms in absolute lengths, and
-            schemes that react to validations, as a smaller budget has fewer.
+        searchable: False if a search cannot compress the curve into a smaller budget: schemes with absolute times, and
+            those that react to validations, of which a smaller budget has fewer.
         check: Returns what is wrong with parameters that are each within their range, or "".
-        rewrite: Recomputes the rest of the curve from the validation losses, see `plateau`.
+        rewrite: Recomputes the rest of the curve from the validation losses, see `decays.rewrite`.
 
     """
 
@@ -94,7 +94,9 @@ DROP = Parameter("drop_rate", 0.2, "factor of each drop", POSITIVE_FRACTION, sea
 DROPS = Parameter("drops", 3, "number of drops in the training", COUNT, "int", search=Int(1, 5))
 STEP_SIZE = Parameter("step_size", 0.0, "time between drops; 0: as drops says", NOT_NEGATIVE, is_time=True)
 MILESTONES = Parameter("milestones", "0.5:0.75", "times of the changes", NOT_NEGATIVE, "numbers", is_time=True)
-FACTORS = Parameter("factors", "1:0.1:0.01", "rates around the milestones, in initial_lr", FRACTION, "numbers")
+FACTORS = Parameter(
+    "factors", "1:0.1:0.01", "rates around the milestones, as fractions of initial_lr", FRACTION, "numbers"
+)
 POWER = Parameter("power", 2.0, "exponent", Bounds(0.0, 20.0, low_open=True), search=Float(0.5, 3.0))
 BETA = Parameter("beta", 0.5, "1: a straight line; less: a later fall", POSITIVE_FRACTION)
 LOWER = Parameter("lower", -6.0, "argument of tanh at the start", Bounds(-20.0, 0.0), search=Float(-8.0, -3.0))
@@ -121,7 +123,11 @@ BASE = Parameter(
 CYCLES = Parameter("cycles", 3, "number of cycles in the training", Bounds(1, 100), "int", search=Int(1, 5))
 CYCLE_TIME = Parameter("cycle_length", 0.0, "time a cycle takes; 0: as cycles says", NOT_NEGATIVE, is_time=True)
 GROWTH = Parameter(
-    "cycle_growth", 2.0, "length of a cycle, in lengths of the last", Bounds(1.0, 10.0), search=Choice((1.0, 2.0))
+    "cycle_growth",
+    2.0,
+    "length of a cycle, as a multiple of the one before",
+    Bounds(1.0, 10.0),
+    search=Choice((1.0, 2.0)),
 )
 START = Parameter("start_fraction", 0.04, "rate at the start, as a fraction of initial_lr", FRACTION)
 ANNEAL = Parameter("anneal", "cosine", "shape of each phase", kind="str", choices=("cosine", "linear"))

@@ -1,4 +1,4 @@
-"""The table of all schemes, and the decay forms of the two articles in its terms.
+"""The table of all schemes, and the decay forms of the two articles expressed as such schemes.
 
 `initial_lr` is the one rate by which every scheme is tuned: the first rate of the schemes that never rise (`monotone`),
 the highest rate of the others.
@@ -159,7 +159,7 @@ SCHEMES: dict[str, Scheme] = {
             (
                 replace(shared.CYCLES, search=Int(2, 5)),
                 shared.GROWTH,
-                Parameter("peak_decay", 1.0, "height of a cycle, in heights of the last", shared.FRACTION),
+                Parameter("peak_decay", 1.0, "height of a cycle, as a fraction of the one before", shared.FRACTION),
                 Parameter(
                     "first_length", 0.0, "time of the first cycle; 0: as cycles says", shared.NOT_NEGATIVE, is_time=True
                 ),
@@ -237,7 +237,7 @@ SCHEMES: dict[str, Scheme] = {
 }
 
 ARTICLE_FORMS: dict[str, tuple[str, dict[str, Value]]] = {
-    # "Learning Rate Decay", GeeksforGeeks. It gives no numbers but those of the experiment: the others are free.
+    # "Learning Rate Decay", GeeksforGeeks. It gives numbers only for its experiment; the others are our choice.
     "geeksforgeeks_step": ("step", {"drop_rate": 0.5, "step_size": 5, "unit": "epoch"}),
     "geeksforgeeks_exponential": ("natural_exponential", {"decay_rate": 0.1, "unit": "epoch"}),
     "geeksforgeeks_inverse_time": ("inverse_time", {"decay_rate": 0.1, "decay_length": 1, "unit": "epoch"}),

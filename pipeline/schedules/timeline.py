@@ -52,5 +52,5 @@ def learning_rates(
 
 
 def repeated(rates: Sequence[float], updates: Sequence[int]) -> Array:
-    """Return each rate as often as `updates` says: a curve that no formula gives."""
+    """Return each rate repeated for its number of updates: a curve that no formula gives."""
     return np.repeat(np.asarray(rates, dtype=np.float64), updates)
