@@ -1,4 +1,4 @@
-"""The two articles, what one experiment of them is, and their split of the data."""
+"""The two articles, the form of their experiments and results, and their splits of the data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -43,7 +43,7 @@ class Check:
         kind: "learns" and "stuck" compare the test loss with that of guessing; "worse" and "better" compare it with
             that of the experiment `than`, seed by seed; "above" compares the test accuracy with `accuracy`.
         than: the experiment to compare with, for the verdict or only for information.
-        accuracy: a fraction of 1.
+        accuracy: a fraction, at most 1.
 
     """
 
@@ -96,7 +96,7 @@ class Experiment:
 
     @property
     def candidate(self) -> Candidate:
-        """What the article trains with; without a scheme or rate where these come from elsewhere."""
+        """What is trained; the scheme and rate are empty if a search or range test supplies them."""
         return Candidate(
             scheme=self.scheme,
             initial_lr=self.initial_lr,
@@ -107,7 +107,7 @@ class Experiment:
 
     @property
     def cost(self) -> int:
-        """The rough duration of an epoch, in epochs of article a's network: convolutions cost more."""
+        """The rough duration of an epoch, relative to article a's network: convolutions cost more."""
         return 1 if self.model == "mlp" else 5
 
 
@@ -115,7 +115,7 @@ ClaimVerdict = Literal["supported", "not supported", "within noise", "not run"]
 
 
 class ExperimentResult(Result):
-    """One experiment of the articles; `candidate` is None where it was not run, for the `reason` given."""
+    """One experiment of the articles; `candidate` is None if it was not run, for the given `reason`."""
 
     id: str
     candidate: Candidate | None
@@ -125,7 +125,7 @@ class ExperimentResult(Result):
 
 
 class ClaimResult(Result):
-    """An article's claim about one training, with its published numbers, and our verdict from a training per seed.
+    """An article's claim about one training, with its published numbers, and our verdict from one training per seed.
 
     `difference` is our test loss minus that of the experiment `compared_with`, paired by seed; positive is worse.
     """

@@ -11,7 +11,7 @@ from pipeline.results import Interval, SeedScore
 from pipeline.statistics import holm, mean_interval, p_value, paired_difference
 
 _ERROR = 0.05
-"""The probability that chance alone makes one verdict or more of a table wrong."""
+"""The probability that chance alone makes one or more verdicts of a table wrong."""
 
 _NEAR_GUESSING, _FAR_FROM_GUESSING = 0.9, 0.5
 """Test losses as fractions of that of guessing: above the first a network is stuck, below the second it has learnt."""

@@ -12,8 +12,8 @@ from pipeline.schedules import ARTICLE_FORMS
 LAST_PRINTED = 0.031885575503110886
 """The rate that article a's program prints at the end."""
 
-_ANSWERED = 2
-"""Additional seeds of the answers and of the experiments that they are compared with."""
+_MORE_SEEDS = 2
+"""Additional seeds for the answers and for the experiments that they are compared with."""
 
 _A = partial(Experiment, article="a", model="mlp", optimizer="sgd", batch_size=32, epochs=15, initial_lr=0.1)
 _B = partial(Experiment, article="b", model="cnn", optimizer="adam", batch_size=250, epochs=25, initial_lr=0.001)
@@ -23,7 +23,7 @@ _SEARCHED: dict[str, Any] = {
     "scheme": "",
     "initial_lr": 0.0,
     "rates_from": "search",
-    "more_seeds": _ANSWERED,
+    "more_seeds": _MORE_SEEDS,
 }
 _SGD: dict[str, Any] = {"optimizer": "sgd", "momentum": 0.9}
 
@@ -59,7 +59,7 @@ _ROWS = (
         "exponential in steps",
         "geeksforgeeks_experiment",
         "the article's experiment: a decaying rate converges further than a fixed one",
-        more_seeds=_ANSWERED,
+        more_seeds=_MORE_SEEDS,
     ),
     _decay_a("A2", "step", "geeksforgeeks_step", "a drop after every few epochs converges further than a fixed rate"),
     _decay_a(
@@ -89,7 +89,7 @@ _ROWS = (
         claim="the baseline: a normal learning curve",
         check=_LEARNS,
         published=Figures(0.9919000267982483, 0.02863448634357819),
-        more_seeds=_ANSWERED,
+        more_seeds=_MORE_SEEDS,
     ),
     _FIXED(
         id="B2",
@@ -235,7 +235,7 @@ _ROWS = (
 )
 
 EXPERIMENTS: dict[str, Experiment] = {row.id: row for row in _ROWS}
-"""Every experiment by its id: A and B are the articles', S this project's answers to the question they leave."""
+"""Every experiment by its id: A and B are the articles', S this project's answers to what these leave open."""
 
 
 def printed_rates() -> tuple[float, ...]:
@@ -248,7 +248,7 @@ def printed_rates() -> tuple[float, ...]:
     steps_per_epoch = PUBLISHED_EXAMPLES // experiment.batch_size
     steps = np.arange(experiment.epochs + 1) * steps_per_epoch
     drops = steps // np.int64(experiment.params["decay_length"])
-    # The power is rounded from float64: NumPy's own in float32 is one digit less exact than that of TensorFlow.
+    # The power is rounded from float64: NumPy's float32 power is one digit less exact than TensorFlow's.
     powers = (np.float64(np.float32(experiment.params["decay_rate"])) ** drops).astype(np.float32)
     return tuple(float(rate) for rate in np.float32(experiment.initial_lr) * powers)
 
@@ -290,5 +290,5 @@ def _search(answer: Experiment, options: ReproduceOptions) -> SearchOptions:
         batch_size=str(answer.batch_size),
         epochs=epochs_of(answer, options),
         trials=options.trials,
-        confirm_seeds=max(options.seeds, 2),  # the answer is then trained on more, all of its own
+        confirm_seeds=max(options.seeds, 2),  # the answer is then trained again, on more seeds
     )

@@ -116,7 +116,7 @@ def _standing(search: SearchResult) -> list[str]:
 
 
 def transferred(search: SearchResult) -> list[str]:
-    """Return a sentence for each other budget that was tried: whether the winner wins there too."""
+    """Return a sentence for each other budget tried, saying whether the winner wins there too."""
     return [f"{_budget(row)} {_outcome(row)}." for row in search.transfer]
 
 
@@ -185,7 +185,7 @@ def _gain_verdict(gain: Interval) -> GainVerdict:
 def _relative(baseline: Baseline, objective: Objective) -> str:
     """Return by how many percent the winner's loss is lower than the baseline's.
 
-    For an objective to be maximised return the difference: percent of an accuracy would be read as points.
+    If the objective is maximised, return the difference instead: percent of an accuracy would read as points.
     """
     reference = baseline.row.objective.mean
     if objective.direction == "max" or not (isfinite(reference) and reference > 0):

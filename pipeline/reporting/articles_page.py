@@ -39,7 +39,7 @@ _TITLE = 34
 """Characters of a title that fit above a panel."""
 
 _FAR = 20.0
-"""The factor from which losses need a logarithmic axis: a linear one would show only the largest."""
+"""The ratio of losses above which the axis is logarithmic: a linear one would show only the largest."""
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ def _sections(report: Report) -> list[tuple[str, str]]:
 
 
 def _best_trials(report: Report) -> list[dict[str, Any]]:
-    """Return the trials at the highest budget that are best in the objective, as rows of a table."""
+    """Return the best trials at the highest budget, by the objective, as rows of a table."""
     if report.search is None or report.trials is None:
         return []
     metric, ascending = report.search.objective.metric, report.search.objective.direction == "min"
@@ -89,7 +89,7 @@ def _best_trials(report: Report) -> list[dict[str, Any]]:
 
 
 def _setting(trial: Mapping[str, Any], report: Report) -> str:
-    """Return the optimizer and batch size of a trial, as far as the search compared several."""
+    """Return the optimizer and batch size of a trial, naming only what the search compared."""
     spaces = report.search.spaces if report.search else ()
     own = (trial["optimizer"], trial["batch_size"])
     return next((setting_prefix(space, spaces) for space in spaces if (space.optimizer, space.batch_size) == own), "")

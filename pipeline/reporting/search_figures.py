@@ -41,7 +41,7 @@ def leaderboard(search: SearchResult, *, marks: Marks | None = None, width: floa
 
 
 def _names(axes: Axes, lines: Sequence[Entry], *, beside: bool) -> None:
-    """Label each line at its left, with its verdict `beside` the plot at the right, or below the name if not."""
+    """Label each line at the left, with its verdict at the right if `beside`, otherwise below the name."""
     names = [style.plain(entry.label) if beside else f"{style.plain(entry.label)}\n{entry.standing}" for entry in lines]
     axes.set_yticks(range(len(lines)), names)
     for place, (text, entry) in enumerate(zip(axes.get_yticklabels(), lines, strict=True)):
@@ -53,7 +53,7 @@ def _names(axes: Axes, lines: Sequence[Entry], *, beside: bool) -> None:
 
 
 def _value_axis(axes: Axes, shown: Sequence[Entry], label: str) -> None:
-    """Scale the axis to all intervals; a logarithmic one starts at a quarter of the lowest mean at most."""
+    """Scale the axis to all intervals, but start a logarithmic one no lower than a quarter of the lowest mean."""
     style.label(axes, x=label)
     if not shown:
         return

@@ -152,7 +152,7 @@ def log_or_linear(axis: Axis, low: float, high: float) -> None:
 def thin(x: Array, y: Array, limit: int = 1000) -> tuple[Array, Array]:
     """Return at most `limit` points of a curve: both ends, and the lowest and highest of each stretch between them.
 
-    The extremes preserve what a regular choice would lose: single spikes, the edges of steps, the peaks of cycles.
+    The extremes preserve what regular sampling would lose: single spikes, the edges of steps, the peaks of cycles.
     Points whose `y` is not finite are left out.
     """
     finite = np.isfinite(y)
@@ -200,7 +200,7 @@ class Drawing:
 
 
 def drawing(name: str, description: str, make: Callable[[float], Figure]) -> Drawing:
-    """Draw a figure in both layouts by `make`, which takes its width; `description` is its text for screen readers."""
+    """Return a figure in both layouts; `make` draws it at a width, and `description` is for screen readers."""
     # matplotlib escapes all text that it writes, so the SVG is safe.
     wide = inline(make(WIDE), f"{name}-wide", description)
     narrow = inline(make(NARROW), f"{name}-narrow", description)
@@ -210,7 +210,7 @@ def drawing(name: str, description: str, make: Callable[[float], Figure]) -> Dra
 def inline(figure: Figure, name: str, description: str) -> str:
     """Return `figure` as an `<svg>` element; the same figure always gives the same text.
 
-    `name` makes its ids unique in the page; `description` is its text for screen readers.
+    `name` makes its ids unique in the page; `description` is for screen readers.
     """
     target = BytesIO()
     with mpl.rc_context({"svg.hashsalt": "lr-pipeline", "svg.fonttype": "none"}):

@@ -63,7 +63,7 @@ def lr_curve(evaluation: Evaluation, training: Training, *, width: float = WIDE)
     epochs = np.arange(rates.size) / training.steps_per_epoch
     rate.plot(*style.thin(epochs, rates), color=color, linewidth=2)
     rate.set_ylim(bottom=0)
-    rate.yaxis.set_major_locator(MaxNLocator(4))  # half the time goes into ticks and their labels
+    rate.yaxis.set_major_locator(MaxNLocator(4))  # ticks and their labels take half of the drawing time
     rate.xaxis.set_major_locator(MaxNLocator(5))
     style.label(rate, y="learning rate", title=evaluation.name)
 

@@ -58,7 +58,7 @@ def level(interval: Interval) -> str:
 
 
 def span(interval: Interval) -> str:
-    """Return the bounds of an interval, or "unbounded", as after a single seed."""
+    """Return the bounds of an interval, or "unbounded", as with a single seed."""
     if not (isfinite(interval.low) and isfinite(interval.high)):
         return "unbounded"
     return f"{number(interval.low)} to {number(interval.high)}"
@@ -112,7 +112,7 @@ def params(values: Mapping[str, float | int | str | bool]) -> str:
 
 
 def listed(names: list[str]) -> str:
-    """Return names joined to a phrase: "a", "a and b", "a, b and c"."""
+    """Return names joined into a phrase: "a", "a and b", "a, b and c"."""
     if len(names) < 2:
         return "".join(names)
     return f"{', '.join(names[:-1])} and {names[-1]}"
