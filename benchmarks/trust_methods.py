@@ -19,7 +19,7 @@ from scipy import stats
 from pipeline import statistics
 
 Floats = NDArray[np.float64]
-Tail = Callable[[Floats, int], Floats]
+Tail = Callable[[Floats, Floats], Floats]
 
 LEVEL = 0.05
 PROBLEMS = {
@@ -28,6 +28,7 @@ PROBLEMS = {
     "ahead by 2": (0.0, 2.0, 6.0, 8.0, 10.0),
     "steps of 1": (0.0, 1.0, 2.0, 3.0, 4.0),
 }
+LIMITS = (2, 3, 4, 6, 10)
 COUNT_NOISE = (0.25, 0.5, 0.75, 1.0, 2.0, 4.0)
 """Standard deviation of how many validation examples a candidate gets right, beyond what a seed gives to all."""
 
@@ -42,7 +43,8 @@ class Method:
         spends: whether the error is spread over the looks; else each look takes it whole.
         step_down: whether only the candidates still in are counted; else all are.
         only_last: whether there is but one look, at the limit.
-        tail: turns t statistics into what is compared with the error.
+        moderates: whether the variance of a pair is steadied by those of the others.
+        tail: turns t statistics into what is compared with the error, given their degrees of freedom.
 
     """
 
@@ -51,60 +53,82 @@ class Method:
     spends: bool = True
     step_down: bool = False
     only_last: bool = False
-    tail: Tail = lambda t, seeds: np.asarray(stats.t.sf(t, seeds - 1))
+    moderates: bool = False
+    tail: Tail = lambda t, freedom: np.asarray(stats.t.sf(t, freedom))
 
 
-def _mixture(t: Floats, seeds: int) -> Floats:
+def _mixture(t: Floats, freedom: Floats) -> Floats:
     """Return half the inverse of the t-mixture martingale with unit effects (Lai 1976; Wang and Ramdas 2024)."""
-    freedom, spread = seeds - 1, 1.0 + seeds
+    seeds = freedom + 1
+    spread = 1.0 + seeds
     log_ratio = np.log1p(t**2 / freedom) - np.log1p(t**2 / (spread * freedom))
     evidence = np.exp(seeds / 2 * log_ratio) / np.sqrt(spread)
     return np.where(t > 0, 0.5 / evidence, 1.0)
 
 
-OURS = Method("ours: the same, step by step", lambda k: 1 / np.maximum(k - 1, 2), step_down=True)
+STEPS = Method("the same, step by step", lambda k: 1 / np.maximum(k - 1, 2), step_down=True)
+OURS = replace(STEPS, name="ours: the same, moderated variances", moderates=True)
 METHODS = (
     Method("plain t tests at 95% at every look", lambda k: 0.5 + 0 * k, spends=False),
     Method("all pairs, Bonferroni, every look", lambda k: 1 / (k * (k - 1))),
     Method("with the best, two-sided (Edwards and Hsu)", lambda k: 0.5 / (k - 1)),
     Method("with the best, one-sided (Hsu)", lambda k: 1 / np.maximum(k - 1, 2)),
+    STEPS,
     OURS,
     replace(OURS, name="ours, but one look at the limit", only_last=True),
-    replace(OURS, name="ours, with a confidence sequence", spends=False, tail=_mixture),
+    replace(STEPS, name="step by step, with a confidence sequence", spends=False, tail=_mixture),
 )
 
 
-def confirm(method: Method, losses: Floats, schedule: Sequence[int]) -> tuple[NDArray[np.bool_], Floats]:
-    """Return who is still in at the end, of shape (repeats, candidates), and the seeds used, of shape (repeats,).
+def confirm(
+    method: Method, losses: Floats, schedule: Sequence[int], resolution: float = 0.0
+) -> tuple[NDArray[np.bool_], Floats]:
+    """Return who is still in at the end, of shape (repeats, candidates), and the seeds of each, of the same shape.
 
-    `losses` has shape (repeats, candidates, seeds).
+    `losses` has shape (repeats, candidates, seeds). Candidates that are beaten are trained no further.
     """
     schedule = schedule[-1:] if method.only_last else schedule
-    repeats, k, _ = losses.shape
-    still_in = np.ones((repeats, k), bool)
-    used = np.zeros(repeats)
+    still_in = np.ones(losses.shape[:2], bool)
+    used = np.zeros(losses.shape[:2])
     for look in schedule:
-        running = still_in.sum(1) > 1
-        used[running] = look
         error = LEVEL * (statistics.spent_at(look, schedule) if method.spends else 1.0)
-        seen = losses[:, :, :look]
-        differences = seen[:, :, None] - seen[:, None]
-        deviation = differences.std(-1, ddof=1) + np.eye(k)
-        tail = method.tail(differences.mean(-1) / deviation * np.sqrt(look), look)
-        while True:
-            count = still_in.sum(1) if method.step_down else np.full(repeats, k)
-            beaten = (tail < (error * method.share(count.astype(float)))[:, None, None]) & still_in[:, None]
-            kept = still_in & ~(beaten.any(2) & running[:, None])
-            if (kept == still_in).all():
-                break
-            still_in = kept
+        for running in np.unique(still_in, axis=0):
+            if running.sum() < 2:
+                continue
+            rows, names = (still_in == running).all(1).nonzero()[0], running.nonzero()[0]
+            used[np.ix_(rows, names)] = look
+            left = _unbeaten(method, losses[np.ix_(rows, names)][:, :, :look], error, losses.shape[1], resolution)
+            still_in[np.ix_(rows, names)] = left
     return still_in, used
+
+
+def _unbeaten(method: Method, seen: Floats, error: float, candidates: int, resolution: float) -> NDArray[np.bool_]:
+    """Return who of those that were compared is not beaten at a look."""
+    repeats, k, look = seen.shape
+    differences = seen[:, :, None] - seen[:, None]
+    upper = np.triu_indices(k, 1)
+    variances = np.maximum(differences.var(-1, ddof=1)[:, *upper], max(statistics.rounding(resolution), 1e-12))
+    freedom = np.full(repeats, look - 1.0)
+    if method.moderates:
+        variances, freedom = statistics.moderated(variances, look - 1, k)
+        variances = np.maximum(variances, statistics.rounding(resolution))
+    deviation = np.full((repeats, k, k), np.inf)
+    deviation[:, *upper] = deviation[:, *upper[::-1]] = np.sqrt(variances / look)
+    tail = method.tail(differences.mean(-1) / deviation, freedom[:, None, None])
+    still_in = np.ones((repeats, k), bool)
+    while True:
+        count = still_in.sum(1) if method.step_down else np.full(repeats, candidates)
+        beaten = (tail < (error * method.share(count.astype(float)))[:, None, None]) & still_in[:, None]
+        kept = still_in & ~beaten.any(2)
+        if (kept == still_in).all():
+            return still_in
+        still_in = kept
 
 
 def compare(repeats: int) -> None:
     """Print the table of all methods."""
     print(f"| method | limit | {' | '.join(PROBLEMS)} | seeds, ahead by 2 |\n|{' --- |' * (len(PROBLEMS) + 3)}")
-    for limit in (6, 10):
+    for limit in (3, 6, 10):
         schedule = statistics.looks(limit)
         rng = np.random.default_rng(0)
         drawn = {
@@ -119,7 +143,7 @@ def compare(repeats: int) -> None:
 
 def hard_problems() -> Iterator[tuple[Floats, Floats]]:
     """Give means and noise of candidates that are tied or nearly so, with or without some that are further off."""
-    for k, apart, further in product((3, 5, 8), (0.0, 0.3, 0.6, 1.0, 2.0), (0.0, 1.0, 2.0, 4.0)):
+    for k, apart, further in product((3, 4, 5, 8), (0.0, 0.3, 0.6, 1.0, 2.0), (0.0, 1.0, 2.0, 4.0)):
         off = (k - 1) // 2 if further else 0
         means = np.array([0.0] + [apart] * (k - 1 - off) + [apart + further] * off)
         one = np.ones(k)
@@ -129,7 +153,7 @@ def hard_problems() -> Iterator[tuple[Floats, Floats]]:
 
 def worst(repeats: int) -> None:
     """Print how often our method errs on the problem where it errs most."""
-    for limit in (6, 10, 30):
+    for limit in (*LIMITS, 30):
         rng, false, lost = np.random.default_rng(1), [], []
         for means, noise in hard_problems():
             losses = means[:, None] + noise[:, None] * rng.normal(size=(repeats, means.size, limit))
@@ -147,13 +171,12 @@ def worst(repeats: int) -> None:
 
 def counts(repeats: int) -> None:
     """Print how often our method distinguishes equal candidates whose scores are counts, as accuracies are."""
-    for limit in (5, 10):
+    for limit in LIMITS:
         rng, found = np.random.default_rng(2), []
         for noise in COUNT_NOISE:
             shared = rng.uniform(-2, 2, (repeats, 1, limit))
             right = np.round(shared + noise * rng.normal(size=(repeats, 2, limit)))
-            with np.errstate(divide="ignore", invalid="ignore"):  # the same difference on every seed
-                still_in, _ = confirm(OURS, right, statistics.looks(limit))
+            still_in, _ = confirm(OURS, right, statistics.looks(limit), resolution=1.0)
             found.append(float((still_in.sum(1) == 1).mean()))
         shares = ", ".join(f"{100 * share:.1f}% at {noise:g}" for noise, share in zip(COUNT_NOISE, found, strict=True))
         print(f"limit {limit}: {shares}")

@@ -48,6 +48,11 @@ class Objective:
         """The metric in words: "validation loss"."""
         return self.metric.replace("val_", "validation ", 1).replace("_", " ")
 
+    @property
+    def is_accuracy(self) -> bool:
+        """Whether it is a share of examples, so that it moves in steps."""
+        return self.metric.endswith(("accuracy", "acc"))
+
     def oriented(self, value: float) -> float:
         """Return the value, negated where more is better, so that less always is; a second call undoes the first."""
         return value if self.direction == "min" else -value

@@ -7,6 +7,9 @@ from pydantic import BaseModel
 from pipeline.evaluation import STRICT, Candidate
 from pipeline.objective import VAL_LOSS, Objective
 
+Verdict = Literal["winner", "tie", "equivalent", "worse", "diverged", "not compared"]
+"""What the confirmation says of a candidate; docs/statistics.md defines each."""
+
 
 class Result(BaseModel):
     """Base of all results: immutable, and unknown fields are refused."""
@@ -112,15 +115,16 @@ class LeaderboardRow(Candidate):
     val_accuracy: float | None
     difference: Interval
     seeds: tuple[int, ...]
-    verdict: Literal["winner", "tie", "worse", "diverged"]
+    verdict: Verdict
     basin: Basin | None = None
 
 
 class Baseline(Result):
-    """A constant rate at the same budget and on the same seeds as the winner.
+    """A constant rate at the same budget and on the same seeds as the winner, or on the first of them.
 
     `gain` is how much better the winner is in the objective, paired by seed; negative where it is worse. Its interval
-    holds at 95% over all baselines and looks, whichever finalist was chosen on these seeds.
+    holds at 95% over all baselines and looks, whichever finalist was chosen on these seeds. It excludes zero if and
+    only if one of the two beat the other; a bound of exactly zero is excluded too.
     """
 
     name: str
@@ -198,7 +202,7 @@ class Transfer(Result):
 
     factor: float
     epochs: float
-    verdict: Literal["winner", "tie", "worse", "diverged"]
+    verdict: Verdict
     rivals: tuple[str, ...]
     objective: Interval
     difference: Interval
@@ -254,10 +258,14 @@ class SeedScore(Result):
 
 
 class TrainResult(Result):
-    """The final trainings; losses and accuracy are means over the seeds."""
+    """The final trainings; losses and accuracy are means over the seeds.
+
+    `test_accuracy_interval` covers the test examples, and the seeds where there are several.
+    """
 
     test_loss: float
     test_accuracy: float | None
+    test_accuracy_interval: Interval | None
     val_loss: float
     seeds: tuple[SeedScore, ...]
     winner: Candidate

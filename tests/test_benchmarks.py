@@ -200,7 +200,11 @@ class TestTrust:
 
     @pytest.mark.parametrize(
         ("asked", "said"),
-        [("--repeats", "ours: the same, step by step"), ("--worst", "limit 30, 300 problems"), ("--counts", "at 0.25")],
+        [
+            ("--repeats", "ours: the same, moderated variances"),
+            ("--worst", "limit 30, 400 problems"),
+            ("--counts", "at 0.25"),
+        ],
     )
     def test_compares_methods(self, asked: str, said: str, capsys: Printed) -> None:
         """The table, the worst cases and those of the counts are printed."""

@@ -66,3 +66,18 @@ def test_oriented_values_are_minimised() -> None:
     assert gain.oriented(0.25) == -0.25
     assert gain.oriented(gain.oriented(0.25)) == VAL_LOSS.oriented(0.25) == 0.25
     assert (gain.label, VAL_LOSS.label) == ("validation mean gain", "validation loss")
+
+
+@pytest.mark.parametrize(
+    ("metric", "steps"),
+    [
+        ("val_accuracy", True),
+        ("val_acc", True),
+        ("val_sparse_categorical_accuracy", True),
+        ("val_loss", False),
+        ("val_auc", False),
+    ],
+)
+def test_an_accuracy_moves_in_steps(metric: str, steps: bool) -> None:
+    """It is a share of examples; other metrics are not."""
+    assert Objective.parse(metric).is_accuracy == steps

@@ -127,6 +127,7 @@ RESULTS: list[BaseModel] = [
     TrainResult(
         test_loss=0.25,
         test_accuracy=0.9,
+        test_accuracy_interval=Interval(mean=0.9, low=0.8, high=1.0),
         val_loss=0.1 + 0.2,
         seeds=(SCORE,),
         winner=WINNER,

@@ -10,7 +10,7 @@ from pipeline.evaluation import setting_prefix
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.reporting import wording
 from pipeline.reporting.report_inputs import Report, entries
-from pipeline.results import Baseline, Interval, SearchResult, Transfer
+from pipeline.results import Baseline, Interval, LeaderboardRow, SearchResult, Transfer
 from pipeline.statistics import mean_interval
 
 GainVerdict = Literal["better", "worse", "unclear"]
@@ -98,21 +98,34 @@ def _standing(search: SearchResult) -> list[str]:
         better = "lower" if search.objective.direction == "min" else "higher"
         remarks.append(f"This is judged by {label}; {better} is better.")
     row = next((entry.row for entry in entries(search) if entry.role == "winner"), None)
-    if row is not None and row.verdict == "tie":
-        others = [wording.scheme(name) for name in search.ties]
-        others += [baseline.name for baseline in search.baselines if baseline.row.verdict == "tie"]
-        most = wording.number(row.difference.high)
-        remarks.append(f"This is a tie: on these seeds it cannot be told apart from {wording.listed(others)}.")
-        remarks.append(f"In {label} it is at most {most} behind the best of them.")
+    if row is not None and row.verdict == "not compared":
+        remarks.append("It was not compared with any other choice, as there was none.")
+    if row is not None and row.verdict in ("tie", "equivalent"):
+        remarks.extend(_tie(search, row))
     for baseline in search.baselines:
         if baseline.gain.mean < 0:
             better = f"did better in {label} on the same seeds"
-            if baseline.gain.high >= 0:
+            if _gain_verdict(baseline.gain) == "unclear":
                 better = (
                     f"had a better mean {label} on the same seeds, but the interval of the difference includes zero"
                 )
             remarks.append(f"{baseline.name}, a constant rate, {better}.")
     return remarks
+
+
+def _tie(search: SearchResult, row: LeaderboardRow) -> list[str]:
+    """Return what may be as good as the winner, and how much better at most."""
+    others = [wording.scheme(name) for name in search.ties]
+    others += [baseline.name for baseline in search.baselines if baseline.row.verdict == row.verdict]
+    names, most, seeds = wording.listed(others), wording.number(row.difference.high), len(row.seeds)
+    if seeds < 2:
+        return [
+            f"This is a tie: one seed each cannot tell it apart from {names}, and shows no bound on the difference."
+        ]
+    behind = f"In {search.objective.label} it is at most {most} behind the best of them."
+    if row.verdict == "equivalent":
+        return [f"It hardly matters which is used: it is equivalent to {names}, within the tolerance.", behind]
+    return [f"This is a tie: on these seeds it cannot be told apart from {names}.", behind]
 
 
 def transferred(search: SearchResult) -> list[str]:
@@ -129,6 +142,10 @@ def _outcome(row: Transfer) -> str:
     others = wording.listed([wording.scheme(name) for name in row.rivals])
     if row.verdict == "winner":
         return f"it is still the winner of {len(row.candidates)} candidates"
+    if row.verdict == "not compared":
+        return "it was not compared with any other choice"
+    if row.verdict == "equivalent":
+        return f"it is equivalent to {others}, within the tolerance"
     if row.verdict == "tie":
         most = wording.number(row.difference.high)
         return f"it may still be the best, but cannot be told apart from {others} (at most {most} behind)"
@@ -148,15 +165,19 @@ def _score(report: Report) -> str:
 def _spread(report: Report) -> str:
     """Return the number of seeds behind the test score, and its interval."""
     scores = report.train.seeds
-    accuracies = [score.test_accuracy for score in scores if score.test_accuracy is not None]
-    seeds = wording.count(len(scores), "seed")
+    seeds, interval = wording.count(len(scores), "seed"), report.train.test_accuracy_interval
+    if interval is not None:
+        examples = wording.count(report.prepare.test_examples, "test example")
+        bounds = (
+            f"{wording.level(interval)} interval {wording.percent(interval.low)} to {wording.percent(interval.high)}"
+        )
+        covered = (
+            f"over seeds and {examples}" if len(scores) > 1 else f"over {examples}; the spread of seeds is unknown"
+        )
+        return f"{'mean of ' if len(scores) > 1 else ''}{seeds}, {bounds} {covered}"
     if len(scores) < 2:
         return f"{seeds}, so its spread is unknown"
-    if not accuracies:
-        return f"mean of {seeds}, {_bounds(mean_interval([score.test_loss for score in scores]))}"
-    interval = mean_interval(accuracies)
-    low, high = max(interval.low, 0.0), min(interval.high, 1.0)
-    return f"mean of {seeds}, {wording.level(interval)} interval {wording.percent(low)} to {wording.percent(high)}"
+    return f"mean of {seeds}, {_bounds(mean_interval([score.test_loss for score in scores]))} over seeds"
 
 
 def _gain(baseline: Baseline, objective: Objective) -> Gain:
@@ -166,6 +187,8 @@ def _gain(baseline: Baseline, objective: Objective) -> Gain:
         reason = "it diverged on at least one seed" if gain.mean == inf else "not every training has a loss to compare"
         return Gain(f"{label}: {reason}.", Tile(label, "diverged" if gain.mean == inf else "n/a", (reason,), direction))
     meaning = _MEANING[direction]
+    if direction == "unclear" and baseline.row.verdict == "worse":
+        meaning = "includes zero: another scheme beat it, this one did not"
     text = f"Gain over {name}: {wording.loss(gain.mean)} in {objective.label} ({_bounds(gain)}, {meaning})"
     details = [f"{objective.label}, by {wording.loss(gain.mean)}", f"{_bounds(gain)}", meaning]
     if accuracy is not None and objective.metric != "val_accuracy":
@@ -177,9 +200,12 @@ def _gain(baseline: Baseline, objective: Objective) -> Gain:
 
 
 def _gain_verdict(gain: Interval) -> GainVerdict:
-    if gain.low > 0:
+    """Return what the interval shows. A bound of exactly zero is one that excludes it (see `Baseline`)."""
+    if gain.low == gain.high == 0:
+        return "unclear"
+    if gain.low >= 0:
         return "better"
-    return "worse" if gain.high < 0 else "unclear"
+    return "worse" if gain.high <= 0 else "unclear"
 
 
 def _relative(baseline: Baseline, objective: Objective) -> str:

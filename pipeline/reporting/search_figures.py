@@ -82,7 +82,7 @@ def _interval(axes: Axes, place: int, entry: Entry, marks: Marks) -> None:
         marker=mark.marker,
         markersize=10 if best else 8,
         color=mark.color,
-        markerfacecolor=mark.color if best or entry.row.verdict == "tie" else style.SURFACE,
+        markerfacecolor=mark.color if best or entry.row.verdict in ("tie", "equivalent") else style.SURFACE,
         markeredgewidth=1.8,
         linestyle="none",
         zorder=4,

@@ -13,6 +13,7 @@ from pipeline.results import SeedScore, TrainResult
 from pipeline.schedules import keras_source, parse_params, torch_source
 from pipeline.stages.asking import asking
 from pipeline.stages.context import Context
+from pipeline.statistics import accuracy_interval
 from pipeline.tracking import Label
 from pipeline.tracking.integrity import write_text
 from pipeline.tracking.models import Scores, log_model, register
@@ -36,6 +37,7 @@ def run(context: Context[TrainOptions]) -> TrainResult:
     scores = [_score(evaluation, training) for evaluation, training in zip(asked, trainings, strict=True)]
     best = min(range(len(asked)), key=lambda at: trainings[at].loss_by(options.judged_by))
     means = _mean_scores(scores)
+    accuracies = [score.test_accuracy for score in scores if score.test_accuracy is not None]
     trainer.log.log_onto(context.run, asked[best], trainings[best], means)
     _write_schedule(context, winner, trainings[best])
     serving = trainer.executor.served(trainings[best])
@@ -49,6 +51,7 @@ def run(context: Context[TrainOptions]) -> TrainResult:
     return TrainResult(
         test_loss=means["test_loss"],
         test_accuracy=means.get("test_accuracy"),
+        test_accuracy_interval=accuracy_interval(accuracies, upstream.prepare.test_examples) if accuracies else None,
         val_loss=means["val_loss"],
         seeds=tuple(scores),
         winner=winner,

@@ -5,9 +5,20 @@ in this package. docs/statistics.md explains the methods and gives their sources
 """
 
 from pipeline.statistics.basin import basin, decades, next_rate
-from pipeline.statistics.best import MOST_SEEDS, Comparison, Verdict, Verdicts, looks, seeds_needed, spent_at, verdicts
+from pipeline.statistics.best import (
+    MOST_SEEDS,
+    Comparison,
+    Round,
+    Verdicts,
+    looks,
+    seeds_needed,
+    share,
+    spent_at,
+    verdicts,
+)
 from pipeline.statistics.intervals import (
     Values,
+    accuracy_interval,
     holm,
     mean_interval,
     p_value,
@@ -15,24 +26,30 @@ from pipeline.statistics.intervals import (
     rank_correlation,
     seed_noise,
 )
+from pipeline.statistics.pairs import Pairs, moderated, rounding
 
 __all__ = [
     "MOST_SEEDS",
     "Comparison",
+    "Pairs",
+    "Round",
     "Values",
-    "Verdict",
     "Verdicts",
+    "accuracy_interval",
     "basin",
     "decades",
     "holm",
     "looks",
     "mean_interval",
+    "moderated",
     "next_rate",
     "p_value",
     "paired_difference",
     "rank_correlation",
+    "rounding",
     "seed_noise",
     "seeds_needed",
+    "share",
     "spent_at",
     "verdicts",
 ]

@@ -16,30 +16,31 @@ Seeds are added in batches, and the candidates are compared after each batch, at
 opportunity for chance, so the error of 1 - level is shared out over the looks: by the n-th of `limit` seeds,
 (n / limit) ** 2 of it may be spent. This is the power family of spending functions (Kim and DeMets 1987), which lies
 between those that act like Pocock's and like O'Brien and Fleming's boundaries (Lan and DeMets 1983). What a look may
-spend is the level of its own t test. By the union bound the sum holds however the looks depend on each other; the only
-assumption is that the paired differences are normal.
+spend is the level of its own t test. By the union bound the sum holds however the looks depend on each other. So a
+bound from any look holds beside all others: that of a candidate which left early stays that of its last look.
+
+The assumptions are that the paired differences are normal, and those of their moderated variances (`pairs.py`).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from math import inf, nan, sqrt
-from typing import Literal
+from math import inf, nan
 
 import numpy as np
 from scipy import stats
 
-from pipeline.results import Interval
+from pipeline.results import Interval, Verdict
+from pipeline.schedules import Array
 from pipeline.statistics.intervals import Values, as_losses
+from pipeline.statistics.pairs import Pairs
 
-Verdict = Literal["winner", "tie", "worse", "diverged"]
-_Losses = Mapping[str, Values]
+_Losses = Mapping[str, Array]
 
 MOST_SEEDS = 1_000
 """The most seeds that `seeds_needed` considers."""
 
 FIRST_LOOK = 3
-"""Seeds before the first look: with two, a t test has one degree of freedom and rejects almost nothing."""
+"""Seeds before the first look, if the limit allows: with two, a t test rejects almost nothing."""
 
 _SPARSE = 1.5
 """The least factor between any earlier look and the limit: a look just before the limit would waste its share."""
@@ -78,62 +79,117 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Round:
+    """One comparison of all that were still in at a look, `names`, each one-sided test at the same `error`."""
+
+    pairs: Pairs
+    names: tuple[str, ...]
+    error: float
+
+    @property
+    def unbeaten(self) -> tuple[str, ...]:
+        """Those that none of the others beat."""
+        return tuple(one for one in self.names if not any(self.beats(by, one) for by in self.names))
+
+    def beats(self, a: str, b: str) -> bool:
+        """Return whether the mean loss of `a` is significantly below that of `b`."""
+        return self.pairs.beats(a, b, self.error)
+
+
+@dataclass(frozen=True)
 class Verdicts:
-    """The verdicts on all candidates; `best` has the lowest mean of the unbeaten ones, None if every one diverged."""
+    """The verdicts on all candidates; `best` has the lowest mean of the unbeaten ones, None if every one diverged.
+
+    `rounds` are the comparisons that led to them, in their order; `looks` holds for each number of seeds all candidates
+    that have these, with the whole error of the look.
+    """
 
     best: str | None
     rows: dict[str, Comparison]
+    rounds: tuple[Round, ...]
+    looks: dict[int, Round]
 
     @property
     def still_in(self) -> tuple[str, ...]:
-        """The candidates that may be the best: the winner, or all that are tied."""
-        return tuple(name for name, row in self.rows.items() if row.verdict in ("winner", "tie"))
+        """The candidates that may be the best: the winner, or all that are tied or equivalent."""
+        return tuple(name for name, row in self.rows.items() if row.verdict not in ("worse", "diverged"))
 
     @property
     def ties(self) -> tuple[str, ...]:
         """The candidates tied with the best, without the best itself."""
         return tuple(name for name in self.still_in if name != self.best)
 
+    @property
+    def decided(self) -> bool:
+        """Whether more seeds would not matter: at most one may be the best, or all of them are equivalent."""
+        return not any(row.verdict == "tie" for row in self.rows.values())
 
-def verdicts(losses: _Losses, schedule: Sequence[int] | None = None, level: float = 0.95) -> Verdicts:
+    def beats(self, a: str, b: str) -> bool:
+        """Return whether `a` itself beat `b`, in the last round that had both."""
+        last = next((one for one in reversed(self.rounds) if {a, b} <= set(one.names)), None)
+        return last is not None and last.beats(a, b)
+
+    def last_look(self, a: str, b: str) -> Round | None:
+        """Return the look at all seeds that both have; None if either diverged."""
+        return next((one for one in reversed(self.looks.values()) if {a, b} <= set(one.names)), None)
+
+
+def verdicts(
+    losses: Mapping[str, Values],
+    schedule: Sequence[int] | None = None,
+    level: float = 0.95,
+    *,
+    resolution: float = 0.0,
+    tolerance: float = 0.0,
+) -> Verdicts:
     """Return which candidates may be the best; if only one may, it is the winner.
 
     Args:
-        losses: The validation losses of each candidate, one per seed, on the same seeds in the same order. A candidate
-            that diverged on any seed is "diverged".
+        losses: The validation losses of each candidate, one per seed, the seeds being the same in the same order. A
+            candidate may have fewer of them, up to any look. One that diverged on any seed is "diverged".
         schedule: The numbers of seeds at which the candidates are compared (`looks`); by default once, on all seeds. A
             candidate that is beaten at an early look stays beaten.
         level: The confidence level of all verdicts and bounds together.
+        resolution: The step in which the losses move, such as 1 / n for an accuracy on n examples.
+        tolerance: Candidates that may be the best are "equivalent" if none of them is further behind the truly best
+            one than this share of the best mean, at the same level.
 
     Raises:
-        ValueError: there are no candidates, or their numbers of seeds differ.
+        ValueError: there are no candidates, or one that did not diverge has a number of seeds that is no look.
 
     """
     counts = {name: len(values) for name, values in losses.items()}
-    if len(set(counts.values())) != 1 or 0 in counts.values():
+    if not counts or 0 in counts.values() or (schedule is None and len(set(counts.values())) > 1):
         raise ValueError(f"every candidate needs a loss for each of the same seeds, received {counts} losses")
-    seeds = next(iter(counts.values()))
-    schedule = (seeds,) if schedule is None else schedule
+    schedule = (max(counts.values()),) if schedule is None else schedule
     sound = {name: values for name in losses if np.isfinite(values := as_losses(losses[name])).all()}
-    still_in = tuple(sound)
-    for look in (look for look in schedule if look <= seeds):
-        still_in = _unbeaten(still_in, sound, look, (1 - level) * spent_at(look, schedule))
-    error = (1 - level) * spent_at(seeds, schedule) / max(len(losses) - 1, 2)
+    for name in sound:
+        spent_at(counts[name], schedule)
+    rounds, at_looks = _race(sound, schedule, level, resolution)
+    still_in = tuple(name for name in sound if all(name in one.unbeaten for one in rounds if name in one.names))
     best = min(still_in, key=lambda name: float(sound[name].mean()), default=None)
-    alone: Verdict = "winner" if len(still_in) == 1 else "tie"
-    rows = {}
-    for name in losses:
-        word: Verdict = alone if name in still_in else "worse" if name in sound else "diverged"
-        rows[name] = Comparison(_behind(name, best, still_in, sound, error, level), word)
-    return Verdicts(best, rows)
+    behind = {name: _behind(name, best, still_in, sound, at_looks, len(losses), level) for name in losses}
+    word = _word(still_in, losses)
+    if word == "tie" and best is not None:
+        most = max(behind[name].high for name in still_in)
+        word = "equivalent" if most <= tolerance * abs(float(sound[best].mean())) else "tie"
+    words: dict[str, Verdict] = {name: "worse" if name in sound else "diverged" for name in losses}
+    words |= dict.fromkeys(still_in, word)
+    return Verdicts(best, {name: Comparison(behind[name], words[name]) for name in losses}, tuple(rounds), at_looks)
+
+
+def _word(still_in: Sequence[str], losses: Mapping[str, Values]) -> Verdict:
+    if len(losses) == 1:
+        return "not compared"
+    return "winner" if len(still_in) == 1 else "tie"
 
 
 def seeds_needed(a: Values, b: Values, level: float = 0.95) -> int:
     """Estimate how many seeds would distinguish two candidates, if their difference and its noise are as observed.
 
     Returns:
-        The number of seeds at which a single paired t test would reach `level`; `MOST_SEEDS` + 1 if no number up to
-        `MOST_SEEDS` does. An estimate from few seeds is rough.
+        The number of seeds, of those that both have or more, at which a single paired t test would reach `level`;
+        `MOST_SEEDS` + 1 if no number up to `MOST_SEEDS` does. An estimate from few seeds is rough.
 
     """
     differences = as_losses(a) - as_losses(b)
@@ -143,45 +199,54 @@ def seeds_needed(a: Values, b: Values, level: float = 0.95) -> int:
     return int(enough[0]) if enough.size else MOST_SEEDS + 1
 
 
-def _unbeaten(names: tuple[str, ...], losses: _Losses, seeds: int, error: float) -> tuple[str, ...]:
-    """Remove beaten candidates, and repeat with the larger share of the error for the rest, until nobody is beaten."""
-    while True:
-        share = error / max(len(names) - 1, 2)
-        kept = tuple(one for one in names if not any(_beats(losses[by], losses[one], seeds, share) for by in names))
-        if kept == names:
-            return kept
-        names = kept
+def share(candidates: int) -> int:
+    """Return by how many the error is divided: the others than the best; two if it is alone with one other."""
+    return max(candidates - 1, 2)
 
 
-def _beats(a: Values, b: Values, seeds: int, error: float) -> bool:
-    """Return whether the mean of b - a on the first `seeds` seeds is significantly above zero."""
-    mean, half = _difference(b[:seeds], a[:seeds], error)
-    return mean > half
+def _race(
+    losses: _Losses, schedule: Sequence[int], level: float, resolution: float
+) -> tuple[list[Round], dict[int, Round]]:
+    """Return all rounds, and all candidates at each look.
 
-
-def _difference(a: Values, b: Values, error: float) -> tuple[float, float]:
-    """Return the mean of a - b, and how far the true mean may lie from it on one side."""
-    differences = np.asarray(a) - np.asarray(b)
-    seeds = differences.size
-    if seeds < 2:
-        return float(differences.mean()), inf
-    half = _quantile(error, seeds - 1) * float(differences.std(ddof=1)) / sqrt(seeds)
-    return float(differences.mean()), half
-
-
-@cache
-def _quantile(error: float, freedom: int) -> float:
-    return float(stats.t.isf(error, freedom))
+    At a look, beaten candidates are removed, and the rest are compared again with the larger share, until nobody is
+    beaten.
+    """
+    rounds, at_looks, beaten = [], {}, set[str]()
+    for look in schedule:
+        seen = {name: values[:look] for name, values in losses.items() if values.size >= look}
+        if not seen:
+            break
+        whole = Round(Pairs.of(seen, resolution), tuple(seen), (1 - level) * spent_at(look, schedule))
+        at_looks[look] = whole
+        names: tuple[str, ...] = ()
+        left = tuple(name for name in seen if name not in beaten)
+        while left != names:
+            names = left
+            rounds.append(Round(whole.pairs, names, whole.error / share(len(names))))
+            left = rounds[-1].unbeaten
+        beaten |= set(seen) - set(left)
+    return rounds, at_looks
 
 
 def _behind(
-    name: str, best: str | None, still_in: Sequence[str], losses: _Losses, error: float, level: float
+    name: str,
+    best: str | None,
+    still_in: Sequence[str],
+    losses: _Losses,
+    at_looks: Mapping[int, Round],
+    candidates: int,
+    level: float,
 ) -> Interval:
-    """Return how far `name` is behind the best, which may be any of `still_in`."""
+    """Return how far `name` is behind the best, which may be any of `still_in`, on the seeds that both have."""
     if best is None:
         return Interval(mean=nan, low=-inf, high=inf, level=level)
     if name not in losses:
         return Interval(mean=inf, low=inf, high=inf, level=level)
-    bounds = [sum(_difference(losses[name], losses[other], error)) for other in still_in if other != name]
-    mean = float(np.mean(losses[name]) - np.mean(losses[best]))
-    return Interval(mean=mean, low=0.0, high=max(0.0, *bounds) if bounds else 0.0, level=level)
+    looks_at = {other: at_looks[min(losses[name].size, losses[other].size)] for other in still_in}
+    bounds = [
+        look.pairs.most(name, other, look.error / share(candidates))
+        for other, look in looks_at.items()
+        if other != name
+    ]
+    return Interval(mean=looks_at[best].pairs.mean(name, best), low=0.0, high=max(0.0, *bounds, 0.0), level=level)

@@ -36,6 +36,26 @@ def mean_interval(values: Values, level: float = 0.95) -> Interval:
     return Interval(mean=mean, low=mean - half, high=mean + half, level=level)
 
 
+def accuracy_interval(accuracies: Values, examples: int, level: float = 0.95) -> Interval:
+    """Return the mean accuracy, one value per seed, with the error of the seeds and that of the examples.
+
+    The variance is s ** 2 / seeds + p * (1 - p) / examples. It gets the degrees of freedom of Satterthwaite (1946,
+    Biometrics Bulletin 2:110), with infinitely many for the second part. There p is (hits + 2) / (examples + 4), since
+    p * (1 - p) is zero where every example is right (Agresti and Coull 1998, The American Statistician 52:119). With
+    one seed the interval covers the examples alone. It is cut off at 0 and 1.
+    """
+    values = np.asarray(accuracies, np.float64)
+    mean = float(values.mean())
+    p = (mean * examples + 2) / (examples + 4)
+    sampling, between = p * (1 - p) / examples, 0.0
+    quantile = float(stats.norm.isf((1 - level) / 2))
+    if values.size > 1 and (between := float(values.var(ddof=1)) / values.size) > 0:
+        freedom = (values.size - 1) * ((between + sampling) / between) ** 2
+        quantile = float(stats.t.isf((1 - level) / 2, freedom))
+    half = quantile * sqrt(between + sampling)
+    return Interval(mean=mean, low=max(mean - half, 0.0), high=min(mean + half, 1.0), level=level)
+
+
 def paired_difference(a: Values, b: Values, level: float = 0.95, share: float = 1.0) -> Interval:
     """Return the interval of the mean of `a - b`, where a[i] and b[i] come from the same seed.
 

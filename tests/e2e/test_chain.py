@@ -121,7 +121,7 @@ def test_every_training_keeps_its_whole_curve(project: Project) -> None:
         (
             "train",
             {"model.keras", "schedule.json", "schedule.py", "lr_curve.csv", "lr_curve.png"},
-            {"test_loss", "test_accuracy", "val_loss", "seeds", "winner"},
+            {"test_loss", "test_accuracy", "test_accuracy_interval", "val_loss", "seeds", "winner"},
         ),
         ("report", {"report.html"}, {"report", "answer"}),
     ],

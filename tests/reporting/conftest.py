@@ -151,6 +151,7 @@ def make_report(**changes: object) -> Report:
         "train": TrainResult(
             test_loss=0.0509,
             test_accuracy=0.9842,
+            test_accuracy_interval=Interval(mean=0.9842, low=0.9764, high=0.992),
             val_loss=0.0576,
             seeds=tuple(
                 SeedScore(seed=s, val_loss=v, test_loss=t, test_accuracy=a, train_seconds=9.4) for s, v, t, a in scores
@@ -187,7 +188,7 @@ def make_regression() -> Report:
     )
     return make_report(
         prepare=report.prepare.model_copy(update={"task": "regression", "num_outputs": 1, "classes": ()}),
-        train=report.train.model_copy(update={"test_accuracy": None, "seeds": seeds}),
+        train=report.train.model_copy(update={"test_accuracy": None, "test_accuracy_interval": None, "seeds": seeds}),
         search=report.search.model_copy(update={"leaderboard": rows, "baselines": baselines}),
         trainings=make_trainings("mae"),
     )

@@ -7,6 +7,7 @@ from pipeline.objective import Objective
 from pipeline.reporting.answer import compose
 from pipeline.reporting.report_inputs import Report
 from pipeline.results import Baseline, Interval, SearchResult
+from tests.reporting.searches import make_row
 
 
 def answer(report: Report) -> list[str]:
@@ -31,7 +32,8 @@ def test_the_whole_answer(report: Report) -> None:
         "Parameters of the scheme: final_fraction=0.01.",
         "This is a tie: on these seeds it cannot be told apart from one cycle and SGD at 0.01.",
         "In validation loss it is at most 0.005 behind the best of them.",
-        "Test accuracy 98.42% (mean of 3 seeds, 95% interval 98.07% to 98.77%), test loss 0.0509.",
+        "Test accuracy 98.42% (mean of 3 seeds, 95% interval 97.64% to 99.20% over seeds and 1,000 test examples), "
+        "test loss 0.0509.",
         "Gain over Adam at 0.001: 0.0282 in validation loss (95% interval 0.0204 to 0.036, excludes zero: better); "
         "+0.94 accuracy points (95% interval +0.41 to +1.47, excludes zero).",
         "Gain over SGD at 0.01: 0.0031 in validation loss (95% interval -0.0019 to 0.0081, "
@@ -97,26 +99,63 @@ def test_a_refused_range_test_is_reported(report: Report, change: Callable[..., 
 def test_regression_speaks_of_losses_and_mean_absolute_error(regression: Report) -> None:
     """No accuracy anywhere."""
     composed = compose(regression)
-    assert composed.score == "Test loss 0.0509 (mean of 3 seeds, 95% interval 0.0478 to 0.0541)."
+    assert composed.score == "Test loss 0.0509 (mean of 3 seeds, 95% interval 0.0478 to 0.0541 over seeds)."
     assert [tile.label for tile in composed.tiles[:2]] == ["Test loss", "Validation MAE"]
     assert composed.tiles[1].details == ("mean absolute error, mean of 3 trainings",)
     assert not any("accuracy" in line for line in composed.lines())
 
 
 def test_one_seed_has_no_interval(report: Report, change: Callable[..., Report]) -> None:
-    """A single training shows no spread, and none is invented."""
+    """A single training shows no spread, and none is invented; the interval of its accuracy covers the examples."""
     train = report.train.model_copy(update={"seeds": report.train.seeds[:1]})
-    assert compose(change(train=train)).score.startswith("Test accuracy 98.42% (1 seed, so its spread is unknown)")
-
-
-def test_an_accuracy_interval_ends_at_one_hundred_percent(report: Report, change: Callable[..., Report]) -> None:
-    """The t interval is not limited to 100%, an accuracy is."""
-    accuracies = (0.999, 0.98, 1.0)
-    seeds = tuple(
-        score.model_copy(update={"test_accuracy": a}) for score, a in zip(report.train.seeds, accuracies, strict=True)
+    assert compose(change(train=train)).score.startswith(
+        "Test accuracy 98.42% (1 seed, 95% interval 97.64% to 99.20% over 1,000 test examples; "
+        "the spread of seeds is unknown)"
     )
-    score = compose(change(train=report.train.model_copy(update={"seeds": seeds}))).score
-    assert "to 100.00%" in score
+    without = train.model_copy(update={"test_accuracy": None, "test_accuracy_interval": None})
+    assert compose(change(train=without)).score == "Test loss 0.0509 (1 seed, so its spread is unknown)."
+
+
+@pytest.mark.parametrize(
+    ("verdict", "seeds", "said"),
+    [
+        (
+            "equivalent",
+            3,
+            [
+                "It hardly matters which is used: it is equivalent to one cycle and SGD at 0.01, within the tolerance.",
+                "In validation loss it is at most 0.005 behind the best of them.",
+            ],
+        ),
+        (
+            "tie",
+            1,
+            [
+                "This is a tie: one seed each cannot tell it apart from one cycle and SGD at 0.01, "
+                "and shows no bound on the difference."
+            ],
+        ),
+        ("not compared", 1, ["It was not compared with any other choice, as there was none."]),
+    ],
+)
+def test_what_the_verdict_on_the_chosen_one_means(
+    report: Report, change: Callable[..., Report], verdict: str, seeds: int, said: list[str]
+) -> None:
+    """In the place where a tie is mentioned."""
+    search = _search(report)
+    adam, sgd = search.baselines
+    sgd = sgd.model_copy(update={"row": sgd.row.model_copy(update={"verdict": verdict})})
+    row = search.leaderboard[0].model_copy(update={"verdict": verdict, "seeds": tuple(range(seeds))})
+    changed = _search(report, leaderboard=(row, *search.leaderboard[1:]), baselines=(adam, sgd))
+    assert compose(change(search=changed)).remarks[1:] == tuple(said)
+
+
+def test_a_baseline_that_only_another_scheme_beat(report: Report, change: Callable[..., Report]) -> None:
+    """The leaderboard calls it worse; the answer says why its gain includes zero all the same."""
+    baseline = _baseline(report, gain=Interval(mean=0.01, low=-0.01, high=0.03))
+    assert baseline.row.verdict == "worse"
+    (gain,) = compose(change(search=_search(report, baselines=(baseline,)))).gains
+    assert "includes zero: another scheme beat it, this one did not" in gain.text
 
 
 @pytest.mark.parametrize(
@@ -125,7 +164,9 @@ def test_an_accuracy_interval_ends_at_one_hundred_percent(report: Report, change
         (0.02, 0.04, "better", "35% lower", "excludes zero: better"),
         (-0.04, -0.02, "worse", "35% higher", "excludes zero: worse"),
         (-0.01, 0.07, "unclear", "35% lower", "includes zero: no difference shown"),
-        (0.0, 0.06, "unclear", "35% lower", "includes zero: no difference shown"),
+        (0.0, 0.06, "better", "35% lower", "excludes zero: better"),
+        (-0.06, 0.0, "worse", "35% higher", "excludes zero: worse"),
+        (0.0, 0.0, "unclear", "0% lower", "includes zero: no difference shown"),
     ],
 )
 def test_a_gain_is_judged_by_its_interval(
@@ -137,8 +178,9 @@ def test_a_gain_is_judged_by_its_interval(
     value: str,
     words: str,
 ) -> None:
-    """Not by its mean: an interval that touches zero shows nothing."""
-    baseline = _baseline(report, gain=Interval(mean=(low + high) / 2, low=low, high=high, level=0.975))
+    """Not by its mean; a bound of zero is one that the test excludes."""
+    row = make_row("constant", 0.001, 0.0853, "tie", optimizer="adam")
+    baseline = _baseline(report, row=row, gain=Interval(mean=(low + high) / 2, low=low, high=high, level=0.975))
     (gain,) = compose(change(search=_search(report, baselines=(baseline,)))).gains
     assert (gain.tile.direction, gain.tile.value) == (direction, value)
     assert words in gain.text

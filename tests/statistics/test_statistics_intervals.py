@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pipeline.results import Interval
-from pipeline.statistics import holm, mean_interval, p_value, paired_difference, rank_correlation, seed_noise
+from pipeline.statistics import (
+    accuracy_interval,
+    holm,
+    mean_interval,
+    p_value,
+    paired_difference,
+    rank_correlation,
+    seed_noise,
+)
 
 LOSSES = st.lists(st.floats(0.001, 10), min_size=2, max_size=8)
 
@@ -57,6 +65,38 @@ class TestMeanInterval:
         before, after = mean_interval(values), mean_interval([value + shift for value in values])
         assert after.high - after.low == pytest.approx(before.high - before.low, rel=1e-6, abs=1e-9)
         assert after.low <= after.mean <= after.high
+
+
+class TestAccuracyInterval:
+    def test_one_seed_covers_the_examples(self) -> None:
+        """The interval of Agresti and Coull, around the accuracy itself."""
+        p = (0.9 * 100 + 2) / 104
+        half = stats.norm.ppf(0.975) * sqrt(p * (1 - p) / 100)
+        found = accuracy_interval([0.9], 100)
+        assert (found.mean, found.low, found.high) == pytest.approx((0.9, 0.9 - half, 0.9 + half))
+
+    def test_endless_examples_leave_the_interval_of_the_seeds(self) -> None:
+        """Student's, as `mean_interval` has it."""
+        values = [0.91, 0.93, 0.95]
+        found, seeds = accuracy_interval(values, 10**12), mean_interval(values)
+        assert (found.low, found.high) == pytest.approx((seeds.low, seeds.high), rel=1e-4)
+
+    def test_all_right_is_not_certainty(self) -> None:
+        """No interval ends above 100%, or has no width."""
+        found = accuracy_interval([1.0, 1.0, 1.0], 360)
+        assert 0.98 < found.low < 0.999 < found.high == 1.0
+
+    def test_it_covers_new_seeds_and_new_examples(self) -> None:
+        """With both drawn anew it holds the true accuracy 19 times of 20, while the interval of the seeds does not."""
+        rng, held, seeds_alone = np.random.default_rng(8), 0, 0
+        for _ in range(2_000):
+            chances = rng.beta(0.9, 0.1, 300)  # of each example to be right, on whatever seed; 0.9 in the mean
+            found = (rng.uniform(size=(3, 300)) < chances).mean(1)
+            interval, alone = accuracy_interval(found, 300), mean_interval(found)
+            held += interval.low <= 0.9 <= interval.high
+            seeds_alone += alone.low <= 0.9 <= alone.high
+        assert held / 2_000 > 0.94
+        assert seeds_alone / 2_000 < 0.9
 
 
 class TestPairedDifference:
