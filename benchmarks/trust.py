@@ -27,17 +27,20 @@ from numpy.typing import NDArray
 from pipeline import datasets
 from pipeline.evaluation import Candidate, Evaluation, answers
 from pipeline.models import builder
+from pipeline.objective import VAL_LOSS, Objective
 from pipeline.results import Interval
 from pipeline.search import Evaluate, Outcome
 from pipeline.search.confirmation import Confirmation, confirm
 from pipeline.training import InProcess, Problem
 
-LIMITS = (6, 10)
+LIMITS = (2, 3, 4, 6, 10)
 FULL, BRIEF = 6, 2
 """Budgets on the surface in epochs; they change nothing there."""
 
 EPOCHS, BATCH_SIZE, FIRST_SEED = 6, 32, 50_000
 """Of the trainings on digits."""
+
+ACCURACY = Objective("val_accuracy", "max")
 
 Truth = Mapping[str, float]
 Losses = Mapping[str, NDArray[np.float64]]
@@ -67,6 +70,7 @@ class Surface:
         truth: the true losses, in units of the noise between seeds.
         noise: that of each candidate, as a standard deviation.
         shared: the standard deviation of what a seed adds to all candidates alike.
+        step: losses are multiples of it, as accuracies on few examples are; 0 if they are continuous.
 
     """
 
@@ -74,15 +78,18 @@ class Surface:
     truth: Truth
     noise: Mapping[str, float]
     shared: float = 1.0
+    step: float = 0.0
 
 
 def surfaces() -> Iterator[Surface]:
     """Give problems that are hard in different ways."""
     names = ("f1", "f2", "f3", "b1", "b2")
 
-    def surface(name: str, means: tuple[float, ...], noise: tuple[float, ...] = (1.0,) * 5) -> Surface:
+    def surface(
+        name: str, means: tuple[float, ...], noise: tuple[float, ...] = (1.0,) * 5, step: float = 0.0
+    ) -> Surface:
         chosen = names if len(means) == len(names) else ("f1", "b1")
-        return Surface(name, dict(zip(chosen, means, strict=True)), dict(zip(chosen, noise, strict=False)))
+        return Surface(name, dict(zip(chosen, means, strict=True)), dict(zip(chosen, noise, strict=False)), step=step)
 
     yield surface("all five equal", (0, 0, 0, 0, 0))
     yield surface("three equal finalists, baselines far", (0, 0, 0, 8, 10))
@@ -94,6 +101,10 @@ def surfaces() -> Iterator[Surface]:
     yield surface("a baseline is the best", (2, 2, 3, 0, 8))
     yield surface("one finalist, one baseline, equal", (0, 0))
     yield surface("one finalist, one baseline, 1.5 apart", (0, 1.5))
+    for noise in (0.25, 0.5, 1.0):
+        yield surface(f"accuracies, noise of {noise:g} steps, two equal", (0, 0, 6, 8, 10), (noise,) * 5, step=1.0)
+    yield surface("accuracies, noise of 0.5 steps, all equal", (0, 0, 0, 0, 0), (0.5,) * 5, step=1.0)
+    yield surface("accuracies, noise of 0.5 steps, one finalist, one baseline, equal", (0, 0), (0.5,) * 2, step=1.0)
 
 
 def on_surface(surface: Surface, rng: np.random.Generator) -> Evaluate:
@@ -108,7 +119,8 @@ def on_surface(surface: Surface, rng: np.random.Generator) -> Evaluate:
     def loss(asked: Evaluation) -> float:
         name = str(asked.candidate.params["name"])
         noise = surface.noise[name] * drawn(name, asked.seed) + surface.shared * drawn("shared", asked.seed)
-        return surface.truth[name] + log10(asked.candidate.initial_lr) ** 2 + noise
+        exact = surface.truth[name] + log10(asked.candidate.initial_lr) ** 2 + noise
+        return surface.step * round(exact / surface.step) if surface.step else exact
 
     return lambda evaluations: [_outcome(loss(asked)) for asked in evaluations]
 
@@ -152,7 +164,16 @@ def confirm_surface(surface: Surface, limit: int, rng: np.random.Generator) -> C
     candidates = {name: _named(name) for name in surface.truth}
     finalists = {name: candidate for name, candidate in candidates.items() if name.startswith("f")}
     rest = {name: candidate for name, candidate in candidates.items() if name not in finalists}
-    return confirm(finalists, rest, on_surface(surface, rng), seeds=range(limit), epochs=FULL, trials=())
+    return confirm(
+        finalists,
+        rest,
+        on_surface(surface, rng),
+        seeds=range(limit),
+        epochs=FULL,
+        trials=(),
+        objective=ACCURACY if surface.step else VAL_LOSS,
+        resolution=surface.step,
+    )
 
 
 def _named(name: str) -> Evaluation:

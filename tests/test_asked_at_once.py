@@ -57,10 +57,13 @@ def confirmed() -> tuple[search.Plan, list[Batch]]:
 
 
 def test_seeds_of_all_candidates_at_each_look(confirmed: tuple[search.Plan, list[Batch]]) -> None:
-    """Three finalists and two baselines get 3 seeds each, then 3 more, then the last 4."""
+    """Three finalists and two baselines get 3 seeds each, then those that are not beaten 3 more, then the last 4."""
     plan, batches = confirmed
+    names = [{asked.candidate.name for asked in batch} for batch in batches[: len(looks(10))]]
+    assert len(names[0]) == 5
+    assert names[0] >= names[1] >= names[2]
+    assert len(names[2]) > 1
     for batch, (done, look) in zip(batches, pairwise((0, *looks(10))), strict=False):
-        assert len({asked.candidate.name for asked in batch}) == 5
         assert {asked.epochs for asked in batch} == {FULL}
         for asked in batch:
             same = [other.seed for other in batch if other.candidate == asked.candidate]

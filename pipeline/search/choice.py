@@ -1,7 +1,8 @@
 """The choice between finalists that the seeds do not decide: their basins, and the reason in words."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 
 import numpy as np
 
@@ -17,7 +18,8 @@ from pipeline.search.plan import Evaluate, Trial
 class Evidence:
     """What the choice is based on: losses of all candidates and basins of the finalists, by name.
 
-    The losses are the `objective`, negated where more is better.
+    The losses are the `objective`, negated where more is better. `preference` is the expected loss of each finalist,
+    None where basins decide.
     """
 
     finalists: Mapping[str, Evaluation]
@@ -25,6 +27,8 @@ class Evidence:
     verdicts: statistics.Verdicts
     basins: Mapping[str, Basin]
     objective: Objective = VAL_LOSS
+    baselines: Collection[str] = ()
+    preference: Mapping[str, float] | None = None
 
     @property
     def tied(self) -> list[str]:
@@ -32,14 +36,24 @@ class Evidence:
         return [name for name in self.finalists if name in self.verdicts.still_in]
 
     @property
+    def eligible(self) -> list[str]:
+        """Those of the tied that beat every baseline which anyone beat, or all of them if none did.
+
+        So a baseline that is called worse is, where possible, one that the answer itself beat.
+        """
+        beaten = [name for name in self.baselines if self.verdicts.rows[name].verdict == "worse"]
+        ahead = [one for one in self.tied if all(self.verdicts.beats(one, baseline) for baseline in beaten)]
+        return ahead or self.tied
+
+    @property
     def close(self) -> list[str]:
-        """Those of the tied whose mean is within a standard error of the lowest (the rule of Breiman et al. 1984).
+        """Those of the eligible whose mean is within a standard error of the lowest (Breiman et al. 1984).
 
         With few seeds even finalists that are far apart can be tied.
         """
-        best = np.asarray(self.losses[min(self.tied, key=self.mean)])
-        behind = {name: np.asarray(self.losses[name]) - best for name in self.tied}
-        return [name for name, by in behind.items() if by.mean() <= by.std(ddof=1) / by.size**0.5]
+        best = np.asarray(self.losses[min(self.eligible, key=self.mean)])
+        behind = {name: np.asarray(self.losses[name]) - best for name in self.eligible}
+        return [name for name, by in behind.items() if by.size < 2 or by.mean() <= by.std(ddof=1) / by.size**0.5]
 
     def width(self, name: str) -> float:
         """Return the decades of a finalist's basin, rounded to a tenth: its edges are not known more precisely."""
@@ -49,6 +63,10 @@ class Evidence:
         """Return the complexity of a finalist's scheme; 0 is the constant rate."""
         return SCHEMES[self.finalists[name].candidate.scheme].complexity
 
+    def rank(self, name: str) -> tuple[bool, int, float, int]:
+        """Return what orders finalists that were beaten: whether it diverged, on how many seeds, mean, complexity."""
+        return (self.mean(name) == inf, -len(self.losses[name]), self.mean(name), self.complexity(name))
+
     def mean(self, name: str) -> float:
         """Return the mean loss; infinite where a training diverged."""
         return float(np.mean(self.losses[name]))
@@ -57,38 +75,54 @@ class Evidence:
 def choose(evidence: Evidence) -> str:
     """Return the name of the finalist to train with.
 
-    Among those that may be the best and are close to the best mean, the widest basin decides, since it leaves the most
-    room for a wrong rate; then the simplest scheme, then the best mean. Where baselines beat all finalists, the best
-    mean decides.
+    Among those that may be the best, the lowest expected loss decides where it is known. Otherwise it is the widest
+    basin, of those close to the best mean, since it leaves the most room for a wrong rate; then the simplest scheme,
+    then the best mean. Where baselines beat all finalists, the one that was beaten last is chosen, then the best mean.
     """
     if not evidence.tied:
-        return min(evidence.finalists, key=lambda name: (evidence.mean(name), evidence.complexity(name)))
+        return min(evidence.finalists, key=evidence.rank)
+    if (preference := evidence.preference) is not None:
+        return min(evidence.eligible, key=lambda name: (preference[name], evidence.mean(name)))
     return min(evidence.close, key=lambda name: (-evidence.width(name), evidence.complexity(name), evidence.mean(name)))
 
 
 def explain(evidence: Evidence, chosen: str) -> str:
     """Say why this finalist was chosen, also where a baseline is as good or better."""
     found, seeds, label = evidence.verdicts, len(evidence.losses[chosen]), evidence.objective.label
-    if found.rows[chosen].verdict == "diverged":
+    verdict = found.rows[chosen].verdict
+    if verdict == "diverged":
         return "every finalist diverged on some seed"
-    if found.rows[chosen].verdict == "worse":
-        return f"every scheme is worse in {label} than {_listed(found.still_in)}; {chosen} is the best of the schemes"
-    if found.rows[chosen].verdict == "winner":
+    if verdict == "not compared":
+        return f"{chosen} was not compared with anything"
+    if verdict == "worse":
+        lost = f"every scheme is worse in {label} than {found.still_in[0]}"
+        if len(found.still_in) > 1:
+            lost = f"every scheme was beaten in {label}, and the best is one of {_listed(found.still_in)}"
+        return f"{lost}; {chosen} is the best of the schemes"
+    if verdict == "winner":
         return (
             f"{chosen} beat every other finalist and baseline in {label} on {seeds} seeds,"
             " with 95% confidence over all comparisons"
         )
     parts = [] if found.best in evidence.finalists else [f"{found.best} has the best mean {label}"]
     others = [name for name in found.still_in if name != chosen]
-    parts.append(f"{seeds} seeds do not distinguish {chosen} from {_listed(others)}")
+    shown = f"show {chosen} to be equivalent to" if verdict == "equivalent" else f"do not distinguish {chosen} from"
+    parts.append(f"{seeds} seeds {shown} {_listed(others)}")
     parts += [_why(evidence, chosen)] if len(evidence.tied) > 1 else []
+    if seeds == 1:
+        return "; ".join([*parts, "one seed shows no spread, so there is no bound on how far it is behind the best"])
     parts.append(f"it is at most {found.rows[chosen].behind.high:.3g} behind the best in {label}")
-    parts.append(_resolution(evidence))
+    parts += [_resolution(evidence)] if verdict == "tie" else []
     return "; ".join(parts)
 
 
 def _why(evidence: Evidence, chosen: str) -> str:
     """Say what decided among tied finalists."""
+    if evidence.eligible == [chosen]:
+        beaten = [name for name in evidence.baselines if evidence.verdicts.rows[name].verdict == "worse"]
+        return f"{chosen} is chosen because no other of the schemes beat {_listed(beaten)} as well"
+    if evidence.preference is not None:
+        return f"{chosen} is chosen because its expected loss is the lowest"
     if evidence.close == [chosen]:
         return f"{chosen} is chosen because its mean is best by more than a standard error"
     width = f"{evidence.width(chosen):.1f} decades of initial rates"
@@ -103,7 +137,8 @@ def _why(evidence: Evidence, chosen: str) -> str:
 def _resolution(evidence: Evidence) -> str:
     """Say how many seeds would distinguish the two with the best means."""
     first, second = sorted(evidence.verdicts.still_in, key=evidence.mean)[:2]
-    needed = statistics.seeds_needed(evidence.losses[first], evidence.losses[second])
+    ours, theirs = evidence.losses[first], evidence.losses[second]
+    needed = max(statistics.seeds_needed(ours, theirs), len(ours) + 1)  # these many did not
     many = f"about {needed}" if needed <= statistics.MOST_SEEDS else f"more than {statistics.MOST_SEEDS}"
     return f"if the difference stays as it is, {many} seeds would distinguish {first} from {second}"
 

@@ -1,18 +1,20 @@
 """The confirmation: finalists and baselines at the full budget on fresh seeds, compared in pairs.
 
-All candidates get the same seeds, in batches, until one has beaten all others or no seeds are left.
+All candidates get the same seeds, in batches. One that is beaten is trained no further, and nobody is once a single one
+may be the best, or all that may be are equivalent.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from math import inf
+
+import numpy as np
 
 from pipeline import statistics
 from pipeline.evaluation import Candidate, Evaluation
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.results import Baseline, Basin, Interval, LeaderboardRow
-from pipeline.schedules import SCHEMES
+from pipeline.schedules import SCHEMES, Array
 from pipeline.search.choice import Evidence, choose, explain, measure_basins, measure_noise
 from pipeline.search.plan import Evaluate, Outcome, Trial
 
@@ -91,6 +93,9 @@ def confirm(
     epochs: float,
     trials: Sequence[Trial],
     objective: Objective = VAL_LOSS,
+    preference: Mapping[str, float] | None = None,
+    resolution: float = 0.0,
+    tolerance: float = 0.0,
 ) -> Confirmation:
     """Compare candidates in full trainings, and choose the finalist to train with.
 
@@ -102,18 +107,23 @@ def confirm(
         epochs: the full budget.
         trials: all trials; those of a finalist at other rates are used for its basin.
         objective: what the losses stand for.
+        preference: the expected loss of each finalist by name; the lowest decides between ties. Without it their basins
+            do.
+        resolution: the step in which accuracies move, 1 / n on n validation examples.
+        tolerance: the share of the best loss within which ties are equivalent.
 
     """
     candidates = {**finalists, **baselines}
-    outcomes = train_on_seeds(candidates, evaluate, seeds, epochs)
-    losses, schedule = losses_of(outcomes), statistics.looks(len(seeds))
-    found = statistics.verdicts(losses, schedule)
+    step = resolution if objective.is_accuracy else 0.0
+    outcomes = train_on_seeds(candidates, evaluate, seeds, epochs, resolution=step, tolerance=tolerance)
+    losses = losses_of(outcomes)
+    found = statistics.verdicts(losses, statistics.looks(len(seeds)), resolution=step, tolerance=tolerance)
     noise = measure_noise(finalists.values(), evaluate)
     basins = measure_basins(finalists, trials, evaluate, noise, objective)
-    evidence = Evidence(finalists, losses, found, basins, objective)
+    evidence = Evidence(finalists, losses, found, basins, objective, tuple(baselines), preference)
     chosen = choose(evidence)
     # Any finalist that may be the best could have been chosen on these seeds, so each is compared with each baseline.
-    share = statistics.spent_at(len(losses[chosen]), schedule) / (max(len(evidence.tied), 1) * max(len(baselines), 1))
+    sides = 2 * max(len(evidence.tied), 1) * len(baselines)
     rows = {
         name: _row(candidate, outcomes[name], found.rows[name], seeds, basins.get(name), objective)
         for name, candidate in candidates.items()
@@ -123,27 +133,42 @@ def confirm(
         ties=tuple(name for name in evidence.tied if name != chosen),
         reason=explain(evidence, chosen),
         rows=rows,
-        baselines=tuple(_against(name, rows[name], outcomes[name], outcomes[chosen], share) for name in baselines),
+        baselines=tuple(_against(name, chosen, rows[name], outcomes, found, sides, resolution) for name in baselines),
         outcomes=outcomes,
     )
 
 
 def train_on_seeds(
-    candidates: Candidates, evaluate: Evaluate, seeds: Sequence[int], epochs: float, level: float = 0.95
+    candidates: Candidates,
+    evaluate: Evaluate,
+    seeds: Sequence[int],
+    epochs: float,
+    level: float = 0.95,
+    *,
+    resolution: float = 0.0,
+    tolerance: float = 0.0,
 ) -> dict[str, list[Outcome]]:
-    """Train all on the same seeds, in batches, until at most one may be the best at this level of confidence."""
+    """Train all on the same seeds, look by look, each until it is beaten or diverges, or the verdict is clear.
+
+    Where what beat a candidate diverges later, the candidate catches up. `resolution` and `tolerance` are those of
+    `statistics.verdicts`.
+    """
     outcomes: dict[str, list[Outcome]] = {name: [] for name in candidates}
     schedule = statistics.looks(len(seeds))
-    for done, look in pairwise((0, *schedule)):
-        asked = [
-            (name, replace(one, epochs=epochs, seed=seed))
-            for name, one in candidates.items()
-            for seed in seeds[done:look]
-        ]
-        for (name, _), outcome in zip(asked, evaluate([evaluation for _, evaluation in asked]), strict=True):
-            outcomes[name].append(outcome)
-        if len(statistics.verdicts(losses_of(outcomes), schedule, level).still_in) < 2:
-            break
+    running, decided = tuple(candidates), False
+    for look in schedule:
+        while not decided and (behind := [name for name in running if len(outcomes[name]) < look]):
+            asked = [
+                (name, replace(candidates[name], epochs=epochs, seed=seed))
+                for name in behind
+                for seed in seeds[len(outcomes[name]) : look]
+            ]
+            for (name, _), outcome in zip(asked, evaluate([evaluation for _, evaluation in asked]), strict=True):
+                outcomes[name].append(outcome)
+            found = statistics.verdicts(
+                losses_of(outcomes), schedule, level, resolution=resolution, tolerance=tolerance
+            )
+            running, decided = found.still_in, found.decided
     return outcomes
 
 
@@ -168,17 +193,42 @@ def _row(
 
 
 def _against(
-    name: str, row: LeaderboardRow, baseline: Sequence[Outcome], winner: Sequence[Outcome], share: float
+    name: str,
+    chosen: str,
+    row: LeaderboardRow,
+    outcomes: Outcomes,
+    found: statistics.Verdicts,
+    sides: int,
+    resolution: float,
 ) -> Baseline:
-    """Compare the winner with a baseline in the objective and in accuracy; gains are positive where it is better."""
-    ours, theirs = ([o.val_accuracy for o in side if o.val_accuracy is not None] for side in (winner, baseline))
-    known = len(ours) == len(theirs) == len(winner)
-    return Baseline(
-        name=name,
-        row=row,
-        gain=statistics.paired_difference([o.loss for o in baseline], [o.loss for o in winner], share=share),
-        accuracy_gain=statistics.paired_difference(ours, theirs, share=share) if known else None,
-    )
+    """Compare the chosen finalist with a baseline in the objective and in accuracy; gains are positive if it is better.
+
+    The error is shared among as many `sides` of intervals, and among at least as many as in the tests. So the interval
+    includes zero unless one of the two beat the other. Where that took a later round, with a larger share, zero is the
+    bound, since the round shows no more than that. If one diverged there was no test.
+    """
+    look = found.last_look(name, chosen)
+    if look is None:
+        seeds = min(len(outcomes[name]), len(outcomes[chosen]))
+        theirs, ours = ([outcome.loss for outcome in outcomes[one][:seeds]] for one in (name, chosen))
+        return Baseline(name=name, row=row, gain=statistics.paired_difference(theirs, ours), accuracy_gain=None)
+    error = look.error / max(sides, statistics.share(len(outcomes)))
+    gain = look.pairs.interval(name, chosen, error)
+    if found.beats(chosen, name):
+        gain = gain.model_copy(update={"low": max(gain.low, 0.0)})
+    if found.beats(name, chosen):
+        gain = gain.model_copy(update={"high": min(gain.high, 0.0)})
+    accuracies = _accuracies(look, outcomes)
+    accuracy = statistics.Pairs.of(accuracies, resolution).interval(chosen, name, error) if accuracies else None
+    return Baseline(name=name, row=row, gain=gain, accuracy_gain=accuracy)
+
+
+def _accuracies(look: statistics.Round, outcomes: Outcomes) -> dict[str, Array]:
+    """Return the accuracies of all that a look compared, on the same seeds; empty if any is unknown."""
+    found = {name: [o.val_accuracy for o in outcomes[name][: look.pairs.seeds]] for name in look.names}
+    if any(value is None for values in found.values() for value in values):
+        return {}
+    return {name: np.array(values, np.float64) for name, values in found.items()}
 
 
 def losses_of(outcomes: Outcomes) -> dict[str, list[float]]:
