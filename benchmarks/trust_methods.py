@@ -171,15 +171,21 @@ def worst(repeats: int) -> None:
 
 def counts(repeats: int) -> None:
     """Print how often our method distinguishes equal candidates whose scores are counts, as accuracies are."""
-    for limit in LIMITS:
-        rng, found = np.random.default_rng(2), []
-        for noise in COUNT_NOISE:
-            shared = rng.uniform(-2, 2, (repeats, 1, limit))
-            right = np.round(shared + noise * rng.normal(size=(repeats, 2, limit)))
-            still_in, _ = confirm(OURS, right, statistics.looks(limit), resolution=1.0)
-            found.append(float((still_in.sum(1) == 1).mean()))
-        shares = ", ".join(f"{100 * share:.1f}% at {noise:g}" for noise, share in zip(COUNT_NOISE, found, strict=True))
-        print(f"limit {limit}: {shares}")
+    for means in ((0, 0), (0, 0, 30, 40, 50)):
+        print(f"{len(means)} candidates, two of them equal")
+        for limit in LIMITS:
+            rng, found = np.random.default_rng(2), []
+            for noise in COUNT_NOISE:
+                shared = rng.uniform(-2, 2, (repeats, 1, limit))
+                wrong = np.round(
+                    np.array(means)[:, None] + shared + noise * rng.normal(size=(repeats, len(means), limit))
+                )
+                still_in, _ = confirm(OURS, wrong, statistics.looks(limit), resolution=1.0)
+                found.append(float((still_in.sum(1) == 1).mean()))
+            shares = ", ".join(
+                f"{100 * share:.1f}% at {noise:g}" for noise, share in zip(COUNT_NOISE, found, strict=True)
+            )
+            print(f"limit {limit}: {shares}", flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
