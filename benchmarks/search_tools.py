@@ -35,8 +35,7 @@ from pipeline.datasets import Splits
 from pipeline.evaluation import Ask, Evaluation, Training
 from pipeline.models import Builder, builder
 from pipeline.range_test import Sweeps
-from pipeline.results import RangeTestResult, SearchResult, Space
-from pipeline.search import Plan
+from pipeline.results import SearchResult
 from pipeline.training import InProcess, Problem
 
 LOW, HIGH = 1e-5, 1.0
@@ -49,22 +48,10 @@ WITHOUT_END = 10_000
 """A limit of KerasTuner that is never reached."""
 
 
-def find(options: SearchOptions, steps_per_epoch: int, ask: Ask) -> SearchResult:
+def find(options: SearchOptions, steps_per_epoch: int, ask: Ask, validation_examples: int = 1) -> SearchResult:
     """Return what the range test and then the search find; `ask` does the trainings."""
     found = range_test.conduct(sweeps(options, steps_per_epoch), ask).result
-    space = _space(found)
-    plan = Plan(
-        spaces=(space,),
-        schemes=options.scheme_names(),
-        trials=options.trials,
-        budgets=search.budgets(options.epochs, steps_per_epoch),
-        epochs=options.epochs,
-        top_k=options.top_k,
-        confirm_seeds=options.confirm_seeds,
-        seed=options.seed,
-        sampler=options.sampler,
-    )
-    return search.conduct(plan, ask)[0]
+    return search.conduct(search.planned(options, [found], lambda size: steps_per_epoch, validation_examples), ask)[0]
 
 
 def sweeps(options: SearchOptions, steps_per_epoch: int) -> Sweeps:
@@ -81,17 +68,6 @@ def sweeps(options: SearchOptions, steps_per_epoch: int) -> Sweeps:
         steps_per_epoch=steps_per_epoch,
         refine=None if options.refine == REFINE_OFF else options.refine,
         epochs=options.epochs,
-    )
-
-
-def _space(found: RangeTestResult) -> Space:
-    """Return where to search: the interval of the range test, or the whole sweep where it refused."""
-    suggested, low, high = found.suggested_lr, found.lr_low, found.lr_high
-    if suggested is None or low is None or high is None:
-        low, high = found.lr_min, found.lr_max
-        suggested = float((low * high) ** 0.5)
-    return Space(
-        optimizer=found.optimizer, batch_size=found.batch_size, suggested_lr=suggested, lr_low=low, lr_high=high
     )
 
 

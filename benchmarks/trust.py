@@ -29,8 +29,9 @@ from pipeline.evaluation import Candidate, Evaluation, answers
 from pipeline.models import builder
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.results import Interval
-from pipeline.search import Evaluate, Outcome
+from pipeline.search import CONFIRM_SEED, Evaluate, Outcome, Plan
 from pipeline.search.confirmation import Confirmation, confirm
+from pipeline.search.surface import Cell
 from pipeline.training import InProcess, Problem
 
 LIMITS = (2, 3, 4, 6, 10)
@@ -164,16 +165,8 @@ def confirm_surface(surface: Surface, limit: int, rng: np.random.Generator) -> C
     candidates = {name: _named(name) for name in surface.truth}
     finalists = {name: candidate for name, candidate in candidates.items() if name.startswith("f")}
     rest = {name: candidate for name, candidate in candidates.items() if name not in finalists}
-    return confirm(
-        finalists,
-        rest,
-        on_surface(surface, rng),
-        seeds=range(limit),
-        epochs=FULL,
-        trials=(),
-        objective=ACCURACY if surface.step else VAL_LOSS,
-        resolution=surface.step,
-    )
+    plan = replace(_plan(limit), objective=ACCURACY if surface.step else VAL_LOSS, resolution=surface.step)
+    return confirm(plan, _cells(finalists), rest, (), on_surface(surface, rng))
 
 
 def _named(name: str) -> Evaluation:
@@ -184,7 +177,16 @@ def _named(name: str) -> Evaluation:
 def confirm_digits(losses: Losses, limit: int, rng: np.random.Generator) -> Confirmation:
     """Confirm the candidates on digits once."""
     finalists = {name: replace(finalist, seed=0) for name, finalist in FINALISTS.items()}
-    return confirm(finalists, BASELINES, on_digits(losses, rng), seeds=range(limit), epochs=EPOCHS, trials=())
+    return confirm(replace(_plan(limit), epochs=EPOCHS), _cells(finalists), BASELINES, (), on_digits(losses, rng))
+
+
+def _plan(limit: int) -> Plan:
+    """Return a plan whose seeds are 0, 1, and so on up to the limit."""
+    return Plan((), (), trials=0, epochs=FULL, top_k=0, confirm_seeds=limit, seed=-CONFIRM_SEED)
+
+
+def _cells(finalists: Mapping[str, Evaluation]) -> dict[str, Cell]:
+    return {name: Cell(one.candidate, 0.0, 0.0) for name, one in finalists.items()}
 
 
 COLUMNS = {

@@ -41,6 +41,7 @@ def _text(value: object) -> object:
 
 
 OptionalRate = Annotated[float | None, BeforeValidator(_none_if_empty)]
+OptionalCount = Annotated[int | None, BeforeValidator(_none_if_empty)]
 
 
 class PrepareOptions(BaseModel):
@@ -68,7 +69,10 @@ class RangeTestOptions(PrepareOptions):
     batch_size: Annotated[str, BeforeValidator(_text)] = Field(
         "50", description="examples per optimizer update; the search takes several, comma-separated"
     )
-    epochs: int = Field(5, ge=1, le=10_000, description="full budget of one training, in passes over the training set")
+    epochs: int = Field(5, ge=1, le=10_000, description="length of a full training, in passes over the training set")
+    budget: float = Field(
+        25.0, gt=1, le=1e6, description="most full trainings that range test, search and confirmation cost together"
+    )
     precision: Precision = Field("auto", description="number format of the network's arithmetic")
     seeds: int = Field(3, ge=1, le=1_000, description="number of seeds, starting at `seed`")
     lr_min: OptionalRate = Field(
@@ -142,10 +146,18 @@ class SearchOptions(RangeTestOptions):
     takes_several: ClassVar[bool] = True
 
     schemes: str = Field("all", description="comma-separated scheme names that the search may choose from")
-    trials: int = Field(30, ge=1, le=100_000, description="configurations to try before the best are confirmed")
-    sampler: SamplerName = Field("tpe", description="how trials are proposed: tpe, random, quasi-random or grid")
-    confirm_seeds: int = Field(5, ge=2, le=1_000, description="most fresh seeds for comparing the finalists")
-    top_k: int = Field(3, ge=1, le=100, description="finalists that are confirmed at the full budget")
+    minutes: OptionalRate = Field(None, gt=0, le=1e6, description="most minutes of range test and search; default: any")
+    tolerance: float = Field(0.0, ge=0, lt=1, description="share of the loss below which a difference does not matter")
+    trials: OptionalCount = Field(
+        None, ge=1, le=100_000, description="trainings to try before the best are confirmed; default: by budget"
+    )
+    sampler: SamplerName = Field(
+        "tpe", description="what proposes parameters where there are many trials: tpe, random, quasi-random or grid"
+    )
+    confirm_seeds: OptionalCount = Field(
+        None, ge=2, le=1_000, description="most fresh seeds on which the finalists are compared; default: by budget"
+    )
+    top_k: OptionalCount = Field(None, ge=1, le=100, description="finalists that are confirmed; default: by budget")
     transfer: bool = Field(False, description="also compare the finalists at half and at double the epochs")
     objective: str = Field(
         VAL_LOSS.metric,
@@ -157,6 +169,18 @@ class SearchOptions(RangeTestOptions):
     def _readable_objective(cls, value: str) -> str:
         Objective.parse(value)
         return value
+
+    @model_validator(mode="after")
+    def _budget_can_be_kept(self) -> Self:
+        settings = len(self.optimizers) * len(self.batch_sizes)
+        trials, finalists = max(self.trials or 1, settings), self.top_k or 1
+        least = trials + finalists * (self.confirm_seeds or 0)
+        if self.budget > least:
+            return self
+        sizes = ("trials", "top_k", "confirm_seeds")
+        given = ", ".join(f"{name}={value}" for name in sizes if (value := getattr(self, name)) is not None)
+        what = given or f"{settings} combinations of optimizer and batch size"
+        raise ValueError(f"budget: received {self.budget:g}, expected more than {least} full trainings for {what}")
 
     @property
     def judged_by(self) -> Objective:
@@ -231,7 +255,10 @@ class ReproduceOptions(PrepareOptions):
         description="number of seeds, starting at `seed`; two more for answers and what they are compared with",
     )
     answers: bool = Field(True, description="also search for the best rates and decays, which takes most of the time")
-    trials: int = Field(30, ge=1, le=100_000, description="configurations to try in each search for an answer")
+    budget: float = Field(25.0, gt=1, le=1e6, description="most full trainings that each of these searches costs")
+    trials: OptionalCount = Field(
+        None, ge=1, le=100_000, description="trainings to try in each of them; default: by budget"
+    )
 
 
 def validated(model: type[Options], values: Mapping[str, object]) -> Options:

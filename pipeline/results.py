@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from pipeline.evaluation import STRICT, Candidate
 from pipeline.objective import VAL_LOSS, Objective
 
-Verdict = Literal["winner", "tie", "equivalent", "worse", "diverged", "not compared"]
+Verdict = Literal["winner", "tie", "equivalent", "worse", "diverged"]
 """What the confirmation says of a candidate; docs/statistics.md defines each."""
 
 
@@ -88,10 +88,10 @@ class Interval(Result):
 
 
 class Basin(Result):
-    """The initial rates of a scheme at which short trainings come within `noise` of the best objective.
+    """The initial rates of a scheme that are expected to come within `noise` of its best objective.
 
-    `noise` is twice the standard deviation between seeds, and `decades` is log10(lr_high / lr_low). `rates` are those
-    tried, ascending, and `values` the objective at each, infinite where the training diverged.
+    `noise` is the standard deviation between seeds, and `decades` is log10(lr_high / lr_low). `rates` are those tried,
+    ascending, and `values` the mean objective at each, infinite where a training diverged.
     """
 
     lr_low: float
@@ -105,7 +105,8 @@ class Basin(Result):
 class LeaderboardRow(Candidate):
     """A finalist or baseline at the full budget, on the confirmation seeds; a baseline has no basin.
 
-    `objective` and `val_loss` are means with their own 95% intervals. `difference` is how far the row is behind the
+    `objective` and `val_loss` are means with their own 95% intervals; without `seeds` there was no confirmation, and
+    they are what the trials predict. `difference` is how far the row is behind the
     best in the objective, positive where it is worse: its mean is the paired difference to the best mean among those
     that may be the best, and its bounds hold for the truly best one, at 95% over all rows and looks.
     """
@@ -133,17 +134,6 @@ class Baseline(Result):
     accuracy_gain: Interval | None
 
 
-class Widening(Result):
-    """A bound of the initial rate that was moved because the best rate of a scheme was close to it."""
-
-    optimizer: str
-    batch_size: int
-    scheme: str
-    side: Literal["low", "high"]
-    before: float
-    after: float
-
-
 class Space(Result):
     """An optimizer and a batch size, with which every scheme is tried, and the rates that the range test found.
 
@@ -158,23 +148,12 @@ class Space(Result):
 
 
 class Cost(Result):
-    """The cost in wall-clock seconds, passes over the training set, and examples processed."""
+    """The cost in seconds, passes over the training set, examples processed, and trainings of full length."""
 
     seconds: float
     epochs: float
     examples: int
-
-
-class Agreement(Result):
-    """Whether a lower budget ranks candidates as the full one does.
-
-    `correlation` is Spearman's rank correlation between the objective of the `candidates` after `epochs` passes and
-    their means at the full budget; None where it is undefined.
-    """
-
-    epochs: float
-    candidates: int
-    correlation: float | None
+    trainings: float = 0.0
 
 
 class Audits(Result):
@@ -186,7 +165,6 @@ class Audits(Result):
     for comparison, of one training at the full budget and of a search that trains every trial in full.
     """
 
-    agreement: tuple[Agreement, ...]
     seed_noise: float | None
     diverged_share: float
     importance: dict[str, float]
@@ -222,8 +200,8 @@ class RateSuggestion(Result):
 class SearchResult(Result):
     """The answer: the best scheme and initial rate by the `objective`, and how certain that is.
 
-    `lr_low` and `lr_high` bound the initial rates searched, after every widening. Of the `trials`, `diverged` counts
-    the trainings that diverged; `untried` names the schemes that got no trial. `transfer`, to other budgets, and
+    `lr_low` and `lr_high` are the lowest and highest initial rate tried. Of the `trials`, `diverged` counts those that
+    diverged; `untried` names the schemes that got no trial. `transfer`, to other budgets, and
     `suggestions`, for other batch sizes, are filled on request.
     """
 
@@ -237,7 +215,6 @@ class SearchResult(Result):
     reason: str
     lr_low: float
     lr_high: float
-    widened: tuple[Widening, ...] = ()
     trials: int
     diverged: int
     spaces: tuple[Space, ...]

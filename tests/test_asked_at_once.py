@@ -22,42 +22,27 @@ def trial_batches(surface: Surface) -> list[Batch]:
     return surface.batches[:first]
 
 
-def test_first_trials_of_all_schemes() -> None:
-    """They start at the rate that was best for the first scheme alone; those promoted are asked together too."""
-    surface = Surface(floor={"cosine": 0.1, "step": 0.2, "exponential": 0.4, "constant": 0.5})
-    plan = make_plan(schemes=tuple(surface.floor), trials=7, top_k=2)
-    search.conduct(plan, surface)
-    lowest, middle, full = trial_batches(surface)[-3:]
-    assert [asked.candidate.scheme for asked in lowest] == ["step", "exponential", "constant"]
-    assert len({asked.candidate.initial_lr for asked in lowest}) == 1
-    assert middle == [replace(asked, epochs=FULL / 3) for asked in lowest]
-    assert full == [replace(asked, epochs=FULL) for asked in lowest[:2]]
-    assert {asked.epochs for asked in lowest} == {plan.budgets[0]}
-
-
 def test_search_for_the_rate_in_all_spaces() -> None:
-    """Every optimizer and batch size looks for its best rate at the same time, and its schemes follow together."""
+    """Every optimizer and batch size looks for its best rate at the same time; then a few candidates at a time."""
     surface = Surface(optimum=0.06)
     search.conduct(make_plan(spaces=(SPACE, LARGER), trials=14), surface)
     batches = trial_batches(surface)
     assert [(asked.candidate.batch_size, asked.candidate.initial_lr) for asked in batches[0]] == [(32, 0.1), (64, 0.2)]
     assert [len(batch) for batch in batches[:3]] == [2, 2, 2]
-    first_trials = next(batch for batch in batches if batch[0].epochs < FULL)
-    asked = [(one.candidate.scheme, one.candidate.batch_size) for one in first_trials]
-    assert asked == [("constant", 32), ("constant", 64), ("step", 32), ("step", 64)]
+    assert {len(batch) for batch in batches[-2:-1]} == {3}
 
 
 @pytest.fixture(scope="module")
 def confirmed() -> tuple[search.Plan, list[Batch]]:
-    """Return what is asked after the trials if no finalist is clearly best, so that all seeds are used."""
-    plan = make_plan(top_k=3, confirm_seeds=10, transfer=True)
+    """Return what is asked after the trials where nothing is clear, so that all seeds are used."""
+    plan = make_plan(trials=12, top_k=3, confirm_seeds=10, transfer=True)
     surface = Surface(noise=0.1, floor=dict.fromkeys(SCHEMES, 0.1), baseline={"adam": 0.1, "sgd": 0.1})
     search.conduct(plan, surface)
     return plan, surface.batches[len(trial_batches(surface)) :]
 
 
 def test_seeds_of_all_candidates_at_each_look(confirmed: tuple[search.Plan, list[Batch]]) -> None:
-    """Three finalists and two baselines get 3 seeds each, then those that are not beaten 3 more, then the last 4."""
+    """Three finalists and two baselines: 3 seeds each, then for those that are not beaten 3 more, then the last 4."""
     plan, batches = confirmed
     names = [{asked.candidate.name for asked in batch} for batch in batches[: len(looks(10))]]
     assert len(names[0]) == 5
@@ -68,29 +53,6 @@ def test_seeds_of_all_candidates_at_each_look(confirmed: tuple[search.Plan, list
         for asked in batch:
             same = [other.seed for other in batch if other.candidate == asked.candidate]
             assert same == list(plan.fresh_seeds[done:look])
-
-
-def test_noise_then_basins_then_budgets(confirmed: tuple[search.Plan, list[Batch]]) -> None:
-    """Asked together: further seeds of all finalists, both sides of all basins, each lower budget of all candidates."""
-    plan, batches = confirmed
-    noise, first_sides, *others = batches[len(looks(10)) :]
-    finalists = {asked.candidate.scheme: asked.candidate for asked in noise}
-    assert set(finalists) == set(SCHEMES)
-    further = [(asked.candidate.scheme, asked.seed) for asked in noise if asked.seed != plan.trial_seed]
-    assert sorted(further) == [(scheme, plan.trial_seed + at) for scheme in sorted(SCHEMES) for at in (1, 2)]
-    assert {asked.epochs for asked in (*noise, *first_sides)} == {plan.trial_epochs}
-    sides = [
-        (asked.candidate.scheme, asked.candidate.initial_lr > finalists[asked.candidate.scheme].initial_lr)
-        for asked in first_sides
-    ]
-    assert sorted(sides) == [(scheme, side) for scheme in sorted(SCHEMES) for side in (False, True)]
-    agreement = next(batch for batch in others if plan.budgets[0] in {asked.epochs for asked in batch})
-    assert {asked.epochs for asked in agreement} == set(plan.budgets)
-    rates = {rate for _, rate in search.BASELINES.values()}
-    baselines = [
-        (asked.candidate.initial_lr, asked.epochs) for asked in agreement if asked.candidate.initial_lr in rates
-    ]
-    assert sorted(baselines) == [(rate, epochs) for rate in sorted(rates) for epochs in plan.budgets]
 
 
 def test_seeds_of_the_transfer(confirmed: tuple[search.Plan, list[Batch]]) -> None:

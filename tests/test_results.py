@@ -10,7 +10,6 @@ from pipeline.articles.experiment import ClaimResult, ExperimentResult, Reproduc
 from pipeline.datasets import PrepareResult, Scaling
 from pipeline.evaluation import Candidate
 from pipeline.results import (
-    Agreement,
     Audits,
     Baseline,
     Basin,
@@ -29,7 +28,6 @@ from pipeline.results import (
     Transfer,
     Tried,
     Valley,
-    Widening,
 )
 
 WINNER = Candidate(
@@ -102,7 +100,6 @@ RESULTS: list[BaseModel] = [
         trials=3,
         spaces=(Space(optimizer="sgd", batch_size=32, suggested_lr=0.1, lr_low=0.02, lr_high=0.5),),
         diverged=1,
-        widened=(Widening(optimizer="sgd", batch_size=32, scheme="step", side="high", before=0.5, after=1.0),),
         transfer=(
             Transfer(
                 factor=0.5,
@@ -117,7 +114,6 @@ RESULTS: list[BaseModel] = [
         ),
         suggestions=(RateSuggestion(batch_size=64, initial_lr=0.2, rule="linear"),),
         audits=Audits(
-            agreement=(Agreement(epochs=1.0, candidates=2, correlation=None),),
             seed_noise=None,
             diverged_share=0.25,
             importance={"rate": 1.0},

@@ -289,6 +289,7 @@ def _search(answer: Experiment, options: ReproduceOptions) -> SearchOptions:
         momentum=answer.momentum,
         batch_size=str(answer.batch_size),
         epochs=epochs_of(answer, options),
+        budget=options.budget,
         trials=options.trials,
         confirm_seeds=max(options.seeds, 2),  # the answer is then trained again, on more seeds
     )

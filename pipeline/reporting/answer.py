@@ -98,9 +98,9 @@ def _standing(search: SearchResult) -> list[str]:
         better = "lower" if search.objective.direction == "min" else "higher"
         remarks.append(f"This is judged by {label}; {better} is better.")
     row = next((entry.row for entry in entries(search) if entry.role == "winner"), None)
-    if row is not None and row.verdict == "not compared":
-        remarks.append("It was not compared with any other choice, as there was none.")
-    if row is not None and row.verdict in ("tie", "equivalent"):
+    if row is not None and not row.seeds:
+        remarks.append("It was not compared with any other choice: the budget allows none.")
+    elif row is not None and row.verdict in ("tie", "equivalent"):
         remarks.extend(_tie(search, row))
     for baseline in search.baselines:
         if baseline.gain.mean < 0:
@@ -142,7 +142,7 @@ def _outcome(row: Transfer) -> str:
     others = wording.listed([wording.scheme(name) for name in row.rivals])
     if row.verdict == "winner":
         return f"it is still the winner of {len(row.candidates)} candidates"
-    if row.verdict == "not compared":
+    if row.verdict == "tie" and not row.rivals:
         return "it was not compared with any other choice"
     if row.verdict == "equivalent":
         return f"it is equivalent to {others}, within the tolerance"

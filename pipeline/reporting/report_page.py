@@ -77,12 +77,11 @@ def _sections(report: Report) -> list[tuple[str, str]]:
 
 
 def _best_trials(report: Report) -> list[dict[str, Any]]:
-    """Return the best trials at the highest budget, by the objective, as rows of a table."""
+    """Return the trials that are best in the objective, as rows of a table."""
     if report.search is None or report.trials is None:
         return []
     metric, ascending = report.search.objective.metric, report.search.objective.direction == "min"
-    highest = report.trials["budget"] == report.trials["budget"].max()
-    finite = report.trials[highest & np.isfinite(report.trials[metric].astype(float))]
+    finite = report.trials[np.isfinite(report.trials[metric].astype(float))]
     best = finite.sort_values(metric, kind="stable", ascending=ascending).head(_BEST_TRIALS)
     rows = [{str(name): value for name, value in row.items()} for row in best.to_dict("records")]
     return [row | {"setting": _setting(row, report)} for row in rows]

@@ -102,12 +102,12 @@ def trials(
 ) -> Figure:
     """Draw the objective against initial rate of every trial, with a colour and marker for each scheme.
 
-    Each optimizer and batch size has a panel, all on the same scales. Trainings below the highest budget are small and
-    pale; diverged ones are crosses at the edge of the worst values.
+    Each optimizer and batch size has a panel, all on the same scales. Diverged trials are crosses at the edge of the
+    worst values.
 
     Args:
-        frame: The trials, with the columns `optimizer`, `batch_size`, `scheme`, `initial_lr`, `budget`, `state` and the
-            metric of the objective.
+        frame: The trials, with the columns `optimizer`, `batch_size`, `scheme`, `initial_lr`, `state` and the metric of
+            the objective.
         objective: What the search was judged by.
         marks: The colour and marker of each scheme; by default the figure chooses its own.
         width: In inches.
@@ -128,9 +128,8 @@ def trials(
     style.log_or_linear(panels[0].yaxis, low, high)
     if rates.size:
         style.log_or_linear(panels[0].xaxis, float(rates.min()), float(rates.max()))
-    highest = float(frame["budget"].max())
     for at, (axes, (title, group)) in enumerate(zip(panels, groups, strict=False)):
-        _trials_of(axes, group, objective, marks, highest)
+        _trials_of(axes, group, objective, marks)
         below = at + columns >= len(groups)
         style.label(axes, x="initial learning rate" if below else None, title=title or None)
         style.label(axes, y=objective.label if at % columns == 0 else None)
@@ -169,28 +168,26 @@ def _diverged(frame: pd.DataFrame, objective: Objective) -> NDArray[np.bool_]:
     return np.asarray(~np.isfinite(_values(frame, objective)) | stopped.to_numpy(), np.bool_)
 
 
-def _trials_of(axes: Axes, frame: pd.DataFrame, objective: Objective, marks: Marks, budget: float) -> None:
+def _trials_of(axes: Axes, frame: pd.DataFrame, objective: Objective, marks: Marks) -> None:
     rates, values = _rates(frame), _values(frame, objective)
     schemes = frame["scheme"].astype(str).to_numpy()
-    highest, diverged = frame["budget"].to_numpy(dtype=np.float64) == budget, _diverged(frame, objective)
+    diverged = _diverged(frame, objective)
     for name in dict.fromkeys(schemes):
         chosen = (schemes == name) & ~diverged
-        _points(axes, rates[chosen & ~highest], values[chosen & ~highest], marks[name], pale=True)
-        _points(axes, rates[chosen & highest], values[chosen & highest], marks[name])
+        _points(axes, rates[chosen], values[chosen], marks[name])
         lost = rates[(schemes == name) & diverged]
         if lost.size:
             style.crosses(axes, lost, marks[name].color, bottom=objective.direction == "max")
 
 
-def _points(axes: Axes, x: Array, y: Array, mark: Mark, *, pale: bool = False) -> None:
+def _points(axes: Axes, x: Array, y: Array, mark: Mark) -> None:
     axes.plot(
         x,
         y,
         linestyle="none",
         marker=mark.marker,
         color=mark.color,
-        markersize=5 if pale else 8,
-        alpha=0.4 if pale else 1,
+        markersize=8,
         markeredgecolor=style.SURFACE,
         markeredgewidth=0.8,
     )
@@ -262,8 +259,8 @@ def _basin_scale(axes: Axes, shown: list[Basin]) -> None:
 
 def _basin_keys() -> list[Line2D | Patch]:
     return [
-        Line2D([], [], color=MUTED, marker="o", label="one short training each"),
-        Patch(color=MUTED, alpha=0.35, label="noise between seeds (two deviations)"),
+        Line2D([], [], color=MUTED, marker="o", label="mean of the trainings at a rate"),
+        Patch(color=MUTED, alpha=0.35, label="noise between seeds (one deviation)"),
         Patch(color=GRID, label="rates within noise of the best"),
         Line2D([], [], color=INK, linestyle=":", label="rate of the finalist"),
     ]

@@ -1,24 +1,24 @@
-"""The search: Optuna proposes, the caller trains, and comparisons on paired seeds decide.
+"""The search: a surface through all trainings and Optuna propose, the caller trains, paired seeds decide.
 
-It knows neither Keras nor MLflow. Trials, at compressed budgets and at the full one, find the best candidate of each
-scheme (`allocation`). The best of these and the constant-rate baselines are then trained in full on seeds that no trial
-has used (`confirmation`).
+It knows neither Keras nor MLflow. A budget of full trainings is divided (`plan`). Trials find the rate and the best
+schemes (`allocation`), by all trainings together (`surface`). The best of these and the constant-rate baselines are
+then trained on seeds that no trial has used (`confirmation`).
 """
 
-from pipeline.search.choice import BASIN_RUNS
 from pipeline.search.conducting import FACTORS, conduct
 from pipeline.search.confirmation import BASELINES
-from pipeline.search.plan import CONFIRM_SEED, Evaluate, Outcome, Plan, Trial, budgets
+from pipeline.search.plan import CONFIRM_SEED, Evaluate, Outcome, Plan, Trial, planned
+from pipeline.search.surface import candidate
 
 __all__ = [
     "BASELINES",
-    "BASIN_RUNS",
     "CONFIRM_SEED",
     "FACTORS",
     "Evaluate",
     "Outcome",
     "Plan",
     "Trial",
-    "budgets",
+    "candidate",
     "conduct",
+    "planned",
 ]

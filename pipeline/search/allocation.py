@@ -1,143 +1,203 @@
-"""Which schemes get the next trials, at which rates and budgets."""
+"""Which schemes get the next trials, and at which rates."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from math import inf, log10
 
 import numpy as np
 
+from pipeline.evaluation import Candidate, Evaluation, Setting
 from pipeline.results import Space
-from pipeline.schedules import Array
 from pipeline.search.plan import BRACKET, Evaluate, Plan, Trial
-from pipeline.search.scheme_study import Attempt, Point, SchemeStudy, run_attempts
-
-FIRST = ("linear", "one_cycle", "cosine", "warmup_stable_decay", "rex")
-"""Tried before the others, since published comparisons find them good nearly everywhere: linear decay as good as any
-common schedule on ten problems (Defazio et al. 2023, arXiv:2310.07831), rex (Chen et al. 2021, arXiv:2107.04197), the
-trapezoid as good as cosine (Haegele et al. 2024, arXiv:2405.18392). This is only an order: every scheme is tried."""
-
-_MULTIPLES = (1.0, 10**-0.2, 10**0.2)
-"""The first trials of a scheme have its default parameters, at these multiples of the common rate. Smaller rates come
-first, since above the best rate losses become noisy and soon diverge."""
-
-_EVENNESS = 2
-"""Added to each rank when further trials are shared out, since ranks from one training each are unreliable."""
+from pipeline.search.proposals import propose
+from pipeline.search.surface import LEVELS, NEARBY, Cell, Surface, candidate, family
 
 STEP = 0.4
 """Decades between the rates of a bracket."""
 
-_NEAR = 2.0
-"""Losses further above the lowest do not enter the parabola. The unit is the mean excess over the lowest loss, so that
-neither the unit of an objective nor its zero matters."""
+AT_ONCE = 3
+"""Trials between two fits of the surface: several workers can answer them, and one that is off misleads none."""
 
-_NOISE, _APART = 0.25, 0.5
-"""Prior standard deviations: of the noise of a loss, and of the levels of schemes."""
+MODELLED = 16
+"""From this trial on, every second one is proposed by the sampler, which varies the schemes' own parameters too."""
 
-_CURVATURE, _FLATTEST = 3.0, 0.3
-"""The prior mean of the rise one decade from the minimum, also its standard deviation; and the smallest rise used."""
+_SCHEMES = 7
+"""The most schemes that the first trials compare."""
 
+_FINEST = 0.025
+"""Decades between the rates that are compared on the surface."""
 
-@dataclass(frozen=True)
-class _Ask:
-    """A trial to run at `point`, or where the sampler proposes if None; `extra` ones are not limited by the plan."""
+_STEPS = 8
+"""A wider interval of the range test is bracketed in this many steps."""
 
-    study: SchemeStudy
-    budgets: Sequence[float]
-    point: Point | None = None
-    extra: bool = False
+_EVENNESS = 2
+"""Added to each rank when the sampler's trials are shared out, since ranks from few trainings are unreliable."""
 
 
-def run_trials(plan: Plan, evaluate: Evaluate) -> list[SchemeStudy]:
-    """Run `plan.trials` trials, and a few more where the best rate is close to a bound.
+def run_trials(plan: Plan, evaluate: Evaluate, affords: Callable[[int], bool] = lambda trainings: True) -> list[Trial]:
+    """Run trials: trainings of full length, each on a seed of its own, so that no lucky seed is chosen.
 
-    1. The first scheme looks for the best rate at the full budget, starting from the suggested one.
-    2. All other schemes are tried once at the rate that was best for the first: at the lower budgets, and at the full
-       one if they are among the best there.
-    3. Further trials go to the schemes with the lowest losses: first near the rate that is best for all schemes, at
-       the full budget, then where the sampler proposes.
+    1. The first scheme brackets the best rate, starting from the suggested one.
+    2. Candidates that may turn out to be the best, by the surface through all trainings, are trained, a few at once.
+       With many trials, every second one then varies the parameters of a good scheme too.
+
+    Args:
+        plan: what to search.
+        evaluate: trains.
+        affords: whether so many full trainings may still be asked for; the trials end where it says no.
 
     Returns:
-        One study for each scheme in each space.
+        The trials in the order of their numbers. There is at least one.
 
     """
-    schemes = sorted(plan.schemes, key=lambda scheme: FIRST.index(scheme) if scheme in FIRST else len(FIRST))
-    studies = [SchemeStudy(plan, space, scheme) for scheme, space in product(schemes, plan.spaces)]
-    number = 0
-    while True:
-        asks = _next(plan, studies)
-        if not asks[0].extra:
-            asks = asks[: max(plan.trials - number, 0)]
-        if not asks:
-            return studies
-        run_attempts([_attempt(plan, studies, at, ask) for at, ask in enumerate(asks, start=number)], evaluate)
-        number += len(asks)
+    trials: list[Trial] = []
+    while len(trials) < plan.trials:
+        asked = _next(plan, trials)[: plan.trials - len(trials)]
+        while asked and trials and not affords(len(asked)):
+            asked.pop()
+        if not asked:
+            break
+        evaluations = _seeded(plan, asked, trials)
+        for evaluation, outcome in zip(evaluations, evaluate(evaluations), strict=True):
+            trials.append(Trial(len(trials), evaluation, outcome))
+        if settled(plan, trials):
+            break
+    return trials
 
 
-def _attempt(plan: Plan, studies: Sequence[SchemeStudy], number: int, ask: _Ask) -> Attempt:
-    others = [study for study in studies if study is not ask.study]
-    return Attempt(number, ask.study, ask.study.attempt(ask.budgets, partial(_leads, plan, others), ask.point))
+def _seeded(plan: Plan, asked: Sequence[Candidate], trials: Sequence[Trial]) -> list[Evaluation]:
+    """Return the evaluations, each on the next seed of its optimizer and batch size.
 
-
-def _leads(plan: Plan, others: Sequence[SchemeStudy], loss: float) -> bool:
-    """Return whether this loss at `trial_epochs` is among those of the `top_k` best schemes."""
-    lowest = [min((t.outcome.loss for t in study.at(plan.trial_epochs)), default=inf) for study in others]
-    return sum(other < loss for other in lowest) < plan.top_k
-
-
-def _next(plan: Plan, studies: Sequence[SchemeStudy]) -> list[_Ask]:
-    """Return the next trials, as many as do not depend on each other.
-
-    They depend on earlier trials only, never on how many are planned.
+    So what is known of one of these can be used again where others are compared with it.
     """
-    whole, climbing = (plan.epochs,), (*plan.budgets, plan.epochs)
-    firsts = sorted(studies[: len(plan.spaces)], key=lambda study: study.length)
-    rates = [(first, _bracket(plan, studies, first)) for first in firsts]
-    bracketing = [_Ask(first, whole, first.defaults(rate)) for first, rate in rates if rate is not None]
+    evaluations: list[Evaluation] = []
+    for one in asked:
+        before = [trial.evaluation for trial in trials] + evaluations
+        used = sum(_same_setting(evaluation.candidate, one) for evaluation in before)
+        evaluations.append(Evaluation(one, plan.epochs, plan.trial_seed + used))
+    return evaluations
+
+
+def _in_order(plan: Plan) -> list[str]:
+    """Return the schemes, those that are expected to be best first."""
+    return sorted(plan.schemes, key=lambda scheme: LEVELS.get(scheme, inf))
+
+
+def _next(plan: Plan, trials: Sequence[Trial]) -> list[Candidate]:
+    """Return the next candidates to try, which do not depend on each other; none where nothing is left to try."""
+    first = _in_order(plan)[0]
+    bracketing = [
+        candidate(space, first, rate)
+        for space in plan.spaces
+        if (rate := _bracket(space, _in(space, trials))) is not None
+    ]
     if bracketing:
         return bracketing
-    untried = [study for study in studies if not study.length]
-    if untried:
-        return [_Ask(study, climbing, study.defaults(_common(plan, studies, study.space))) for study in untried]
-    ranked = sorted(studies, key=_loss)
-    for leader in [study for study in ranked if study.best][: plan.top_k]:
-        beyond = leader.widen()
-        if beyond is not None:
-            return [_Ask(leader, whole, beyond, extra=True)]
-    # D'Hondt's rule with votes that fall slowly: the best scheme gets twice the trials of the fourth, and none starves.
-    shares = [1 / ((rank + _EVENNESS) * study.length) for rank, study in enumerate(ranked, start=1)]
-    study = ranked[shares.index(max(shares))]
-    if study.length >= len(_MULTIPLES):
-        return [_Ask(study, climbing)]
-    rate = _common(plan, studies, study.space) * _MULTIPLES[study.length]
-    return [_Ask(study, whole, study.defaults(rate))]
+    if all(trial.outcome.loss == inf for trial in trials):
+        return []
+    surface = Surface(trials)
+    cells = [_cells(surface, place, trials, nearby=0.0) for place in _places(plan, trials)]
+    hopeful = sorted((min(one, key=lambda cell: cell.hope) for one in cells), key=lambda cell: cell.hope)
+    asked = [cell.candidate for cell in hopeful[:AT_ONCE]]
+    numbers = range(len(trials), len(trials) + len(asked))
+    return [
+        _sampled(plan, trials) if number >= MODELLED and number % 2 else one
+        for number, one in zip(numbers, asked, strict=True)
+    ]
 
 
-def _bracket(plan: Plan, studies: Sequence[SchemeStudy], first: SchemeStudy) -> float | None:
-    """Return the next rate for the first scheme; None once the best is known or other schemes have begun."""
-    if any(study.length for study in studies if study.space == first.space and study is not first):
-        return None
-    tried = {trial.evaluation.candidate.initial_lr: trial.outcome.loss for trial in first.at(plan.epochs)}
-    rate = next_in_bracket(tried, first.space.suggested_lr)
-    return None if rate is None or first.clipped(rate) in tried else rate
+def finalists(plan: Plan, trials: Sequence[Trial]) -> list[Cell]:
+    """Return the best candidate of each of the `top_k` best schemes, by how bad they may be.
+
+    Their rates lie between those tried. Where fewer schemes were tried, the most hopeful others are compared with them.
+    Where every trial diverged, the one with the lowest rate is returned.
+    """
+    if all(trial.outcome.loss == inf for trial in trials):
+        lowest = min((trial.evaluation.candidate for trial in trials), key=lambda one: one.initial_lr)
+        return [Cell(lowest, inf, inf)]
+    surface = Surface(trials)
+    sound = [trial.evaluation.candidate for trial in trials if trial.outcome.loss < inf]
+    tried = {family(one): one for one in sound}
+    best = [min(_cells(surface, place, trials), key=lambda cell: cell.worst) for place in tried.values()]
+    chosen: dict[tuple[object, ...], Cell] = {}
+    for cell in sorted(best, key=lambda cell: cell.worst):
+        one = cell.candidate
+        chosen.setdefault((one.optimizer, one.batch_size, one.scheme), cell)
+    others = [min(_cells(surface, place, trials), key=lambda cell: cell.hope) for place in _places(plan, trials)]
+    for cell in sorted(others, key=lambda cell: cell.hope):
+        one = cell.candidate
+        if len(chosen) < plan.top_k and plan.confirm_seeds:
+            chosen.setdefault((one.optimizer, one.batch_size, one.scheme), cell)
+    return list(chosen.values())[: plan.top_k]
 
 
-def _common(plan: Plan, studies: Sequence[SchemeStudy], space: Space) -> float:
-    known = [trial for study in studies if study.space == space for trial in study.at(plan.epochs)]
-    return common_rate(known, space.suggested_lr)
+def settled(plan: Plan, trials: Sequence[Trial]) -> bool:
+    """Return whether the best candidate can hardly be improved on.
+
+    The most that another one may still gain, at two standard deviations, is below the noise between seeds or below the
+    tolerance, whichever is larger.
+    """
+    if len(trials) < BRACKET or all(trial.outcome.loss == inf for trial in trials):
+        return False
+    surface, (best, *_) = Surface(trials), finalists(plan, trials)
+    cells = [cell for place in _places(plan, trials) for cell in _cells(surface, place, trials)]
+    gain = best.mean - min(cell.mean - 2 * cell.deviation for cell in cells)
+    return gain < max(surface.noise, plan.tolerance)
 
 
-def _loss(study: SchemeStudy) -> tuple[float, float]:
-    """Return a sort key: the highest budget reached and the loss there; studies without a finite loss come first."""
-    best = study.best
-    return (-best.evaluation.epochs, best.outcome.loss) if best else (-inf, -inf)
+def _places(plan: Plan, trials: Sequence[Trial]) -> list[Candidate]:
+    """Return each scheme that may be tried next in each space: the more trials there are, the more schemes."""
+    schemes = _in_order(plan)[: max(_SCHEMES, len(trials) * 2 // 3)]
+    return [candidate(space, scheme, space.suggested_lr) for space in plan.spaces for scheme in schemes]
 
 
-def next_in_bracket(losses: Mapping[float, float], start: float) -> float | None:
+def _cells(surface: Surface, place: Candidate, trials: Sequence[Trial], nearby: float = NEARBY) -> list[Cell]:
+    """Return what is known of a place's scheme between the lowest and the highest rate that did not diverge there.
+
+    Where the best rate is one of these ends, and nothing diverged next to it, half a step more.
+    """
+    losses = {trial.evaluation.candidate.initial_lr: trial.outcome.loss for trial in _in(place, trials)}
+    sound = [rate for rate, loss in losses.items() if loss < inf]
+    if not sound:
+        return [Cell(place, inf, inf)]
+    best, low, high = min(sound, key=losses.__getitem__), log10(min(sound)), log10(max(sound))
+    if best == min(sound):
+        low -= STEP / 2
+    if best == max(sound) == max(losses):
+        high += STEP / 2
+    rates = 10 ** np.arange(low, high + _FINEST / 2, _FINEST)
+    return surface.cells(place, rates, nearby=nearby)
+
+
+def _sampled(plan: Plan, trials: Sequence[Trial]) -> Candidate:
+    """Return the sampler's proposal for one of the better schemes.
+
+    D'Hondt's rule, with votes that fall slowly: the best scheme gets twice the trials of the fourth, and none starves.
+    """
+    groups: dict[tuple[Space, str], list[Trial]] = {key: [] for key in product(plan.spaces, _in_order(plan))}
+    for trial in trials:
+        one = trial.evaluation.candidate
+        space = next(space for space in plan.spaces if _same_setting(space, one))
+        groups.setdefault((space, one.scheme), []).append(trial)
+    ranked = sorted(groups, key=lambda group: min((trial.outcome.loss for trial in groups[group]), default=inf))
+    shares = {
+        group: 1 / ((rank + _EVENNESS) * max(len(groups[group]), 1)) for rank, group in enumerate(ranked, start=1)
+    }
+    space, scheme = max(shares, key=shares.__getitem__)
+    return propose(plan, space, scheme, groups[space, scheme])
+
+
+def _bracket(space: Space, known: Sequence[Trial]) -> float | None:
+    """Return the next rate of the first scheme in a space; None once the best is known."""
+    losses = {trial.evaluation.candidate.initial_lr: trial.outcome.loss for trial in known}
+    step = max(STEP, log10(space.lr_high / space.lr_low) / _STEPS)
+    return next_in_bracket(losses, float(f"{space.suggested_lr:.3g}"), step)
+
+
+def next_in_bracket(losses: Mapping[float, float], start: float, step: float = STEP) -> float | None:
     """Return the next rate to try, from `start` on, or None once the best of `losses` lies between two others.
 
-    Larger rates come first: where they diverge, they cost little.
+    Larger rates come first: where they diverge, they cost little. At most `BRACKET` rates are tried.
     """
     if not losses:
         return start
@@ -145,44 +205,13 @@ def next_in_bracket(losses: Mapping[float, float], start: float) -> float | None
     if len(losses) >= BRACKET:
         return None
     if best == max(losses) and losses[best] < inf:
-        return float(best * 10**STEP)
-    return float(best / 10**STEP) if best == min(losses) else None
+        return float(best * 10**step)
+    return float(best / 10**step) if best == min(losses) else None
 
 
-def common_rate(trials: Sequence[Trial], start: float) -> float:
-    """Return the rate that is best for several schemes at the same budget; `start` where all trials diverged.
-
-    The model is a level for each scheme plus one parabola over log rate for all. It is linear with a normal prior, so
-    that schemes with one trial and rates on one side of the minimum contribute too. The minimum is clipped to the rates
-    tried, and to half-way towards the lowest rate above them that diverged.
-    """
-    sound = [trial for trial in trials if trial.outcome.loss < inf]
-    if not sound:
-        return start
-    losses = np.array([trial.outcome.loss for trial in sound])
-    excess = (losses - losses.min()) / (float(np.mean(losses - losses.min())) or 1.0)
-    near = np.flatnonzero(excess <= _NEAR)
-    rates = _decades([sound[at] for at in near])
-    centre = rates[excess[near].argmin()]
-    names = sorted({trial.evaluation.candidate.scheme for trial in sound})
-    schemes = np.array([[sound[at].evaluation.candidate.scheme == name for name in names] for at in near], np.float64)
-    slope, curvature = _parabola(rates - centre, excess[near], schemes)
-    highest = float(rates.max())
-    beyond = [rate for rate in _decades([trial for trial in trials if trial not in sound]) if rate > highest]
-    top = min([highest, *[(highest + rate) / 2 for rate in beyond]])
-    rate = 10 ** np.clip(centre - slope / (2 * max(curvature, _FLATTEST)), rates.min(), top)
-    return float(f"{rate:.3g}")  # not known more precisely; this way the last digits of the losses do not matter
+def _in(setting: Setting, trials: Sequence[Trial]) -> list[Trial]:
+    return [trial for trial in trials if _same_setting(setting, trial.evaluation.candidate)]
 
 
-def _parabola(rates: Array, losses: Array, schemes: Array) -> tuple[float, float]:
-    """Return the most probable slope at 0 and curvature; `schemes` is the one-hot matrix of schemes."""
-    design = np.column_stack([np.ones_like(rates), rates, rates**2, schemes])
-    expected = np.array([0.0, 0.0, _CURVATURE, *[0.0] * schemes.shape[1]])
-    certainty = np.array([0.0, 0.0, _CURVATURE**-2, *[_APART**-2] * schemes.shape[1]])
-    left = design.T @ design / _NOISE**2 + np.diag(certainty)
-    found = np.linalg.lstsq(left, design.T @ losses / _NOISE**2 + certainty * expected, rcond=None)[0]
-    return float(found[1]), float(found[2])
-
-
-def _decades(trials: Sequence[Trial]) -> Array:
-    return np.array([log10(trial.evaluation.candidate.initial_lr) for trial in trials], np.float64)
+def _same_setting(one: Setting, other: Setting) -> bool:
+    return (one.optimizer, one.batch_size) == (other.optimizer, other.batch_size)

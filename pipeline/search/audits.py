@@ -1,20 +1,17 @@
 """The audits: how far to trust the search, by its own measurements."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import chain
-from math import inf, isfinite
+from math import inf
 
-import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
 from pipeline import statistics
-from pipeline.evaluation import Evaluation
-from pipeline.results import Agreement, Audits
-from pipeline.schedules import Choice, Float, Parameter, Value
-from pipeline.search.plan import Evaluate, Outcome, Plan, Trial
-from pipeline.search.scheme_study import searched
+from pipeline.results import Audits, Cost
+from pipeline.schedules import Parameter, Value
+from pipeline.search.plan import Outcome, Plan, Trial
+from pipeline.search.proposals import distribution, searched
 
 _FEWEST = 8
 """With fewer trials an importance would be a guess."""
@@ -26,60 +23,23 @@ Full = Mapping[str, Sequence[Outcome]]
 """The outcomes of each candidate at the full budget, one per seed."""
 
 
-def audit(
-    plan: Plan,
-    trials: Sequence[Trial],
-    finalists: Mapping[str, Evaluation],
-    baselines: Mapping[str, Evaluation],
-    full: Full,
-    evaluate: Evaluate,
-) -> Audits:
-    """Measure how budgets agree, how much seeds differ, how much diverged, and what mattered.
+def audit(plan: Plan, trials: Sequence[Trial], full: Full, ledger: Mapping[str, Cost]) -> Audits:
+    """Measure how much seeds differ, how much diverged, and what mattered.
 
     Args:
         plan: the plan of the search.
-        trials: all trainings of trials.
-        finalists: by name, at the highest budget of trials.
-        baselines: by name.
-        full: the outcomes of finalists and baselines at the full budget on fresh seeds.
-        evaluate: trains what the agreement of budgets needs.
+        trials: all trials.
+        full: the outcomes of finalists and baselines, one per seed of the confirmation.
+        ledger: the cost of each part of the search.
 
     """
-    compared = plan.epochs, plan.trial_epochs  # the first with enough trials gives the importance
-    noise = statistics.seed_noise([[o.loss for o in full[name]] for name in finalists])
+    noise = statistics.seed_noise([[outcome.loss for outcome in group] for group in full.values()])
     return Audits(
-        agreement=_agreements(plan, {**finalists, **baselines}, full, evaluate),
         seed_noise=noise if noise < inf else None,
         diverged_share=sum(bool(trial.outcome.diverged) for trial in trials) / len(trials),
-        importance=next(filter(None, (importance(plan, _at(trials, budget)) for budget in compared)), {}),
+        importance=importance(plan, trials),
+        ledger=dict(ledger),
     )
-
-
-def _at(trials: Sequence[Trial], budget: float) -> list[Trial]:
-    return [trial for trial in trials if trial.evaluation.epochs == budget]
-
-
-def _agreements(
-    plan: Plan, candidates: Mapping[str, Evaluation], full: Full, evaluate: Evaluate
-) -> tuple[Agreement, ...]:
-    """Compare the ranks at each lower budget with those at the full one; baselines are trained for this alone."""
-    asked = [
-        replace(candidate, epochs=budget, seed=plan.trial_seed)
-        for budget in plan.budgets
-        for candidate in candidates.values()
-    ]
-    outcomes = iter(evaluate(asked))
-    return tuple(
-        _agreement(budget, {name: next(outcomes).loss for name in candidates}, full) for budget in plan.budgets
-    )
-
-
-def _agreement(budget: float, low: Mapping[str, float], full: Full) -> Agreement:
-    both = [name for name in low if full[name]]
-    correlation = statistics.rank_correlation(
-        [low[name] for name in both], [float(np.mean([o.loss for o in full[name]])) for name in both]
-    )
-    return Agreement(epochs=budget, candidates=len(both), correlation=correlation if isfinite(correlation) else None)
 
 
 def importance(plan: Plan, trials: Sequence[Trial]) -> dict[str, float]:
@@ -95,6 +55,7 @@ def importance(plan: Plan, trials: Sequence[Trial]) -> dict[str, float]:
     # Constant columns are slow, and their share is zero.
     constant = {name for name in columns[0] if len({row[name] for row in columns}) == 1}
     distributions = {name: kind for name, kind in _distributions(plan, known).items() if name not in constant}
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would print a line for the study
     study = optuna.create_study()
     for row, trial in zip(columns, known, strict=True):
         params = {name: row[name] for name in distributions}
@@ -131,15 +92,5 @@ def _distributions(plan: Plan, trials: Sequence[Trial]) -> dict[str, BaseDistrib
         "scheme": CategoricalDistribution(list(plan.schemes)),
         "optimizer": CategoricalDistribution(list(dict.fromkeys(space.optimizer for space in plan.spaces))),
         "batch size": CategoricalDistribution(list(dict.fromkeys(space.batch_size for space in plan.spaces))),
-        **{key: _distribution(parameter) for key, parameter in _parameters(plan).items()},
+        **{key: distribution(parameter) for key, parameter in _parameters(plan).items()},
     }
-
-
-def _distribution(parameter: Parameter) -> BaseDistribution:
-    domain = parameter.search
-    if isinstance(domain, Float):
-        return FloatDistribution(domain.low, domain.high, log=domain.log)
-    if isinstance(domain, Choice):
-        return CategoricalDistribution(domain.options)
-    assert domain is not None
-    return IntDistribution(domain.low, domain.high)

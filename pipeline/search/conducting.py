@@ -1,15 +1,15 @@
 """The whole search, from a plan to an answer, and its transfer to other budgets and batch sizes."""
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from pipeline import statistics
 from pipeline.config import LARGEST_BATCH
 from pipeline.evaluation import Ask, Candidate, Evaluation, answers
 from pipeline.results import Cost, RateSuggestion, SearchResult, Transfer
 from pipeline.search import confirmation
-from pipeline.search.allocation import run_trials
+from pipeline.search.allocation import finalists, run_trials
 from pipeline.search.audits import audit
 from pipeline.search.confirmation import in_its_sign, losses_of, train_on_seeds
 from pipeline.search.plan import Evaluate, Outcome, Plan, Trial
@@ -21,6 +21,7 @@ class _Ledger:
 
     plan: Plan
     ask: Ask
+    started: float = field(default_factory=time.monotonic)
     part: str = "trials"
     known: dict[str, tuple[str, Outcome]] = field(default_factory=dict)
 
@@ -30,80 +31,93 @@ class _Ledger:
             self.known.setdefault(evaluation.digest, (self.part, Outcome.of(training, self.plan.objective)))
         return [self.known[evaluation.digest][1] for evaluation in evaluations]
 
+    def affords(self, trainings: int) -> bool:
+        """Return whether so many further trainings of full length fit into the plan's trainings and seconds."""
+        spent = _sum(outcome for _, outcome in self.known.values())
+        if spent.epochs / self.plan.epochs + trainings > self.plan.trainings + _ROUNDING:
+            return False
+        each = spent.seconds / spent.epochs * self.plan.epochs if spent.epochs else 0.0
+        elapsed = max(time.monotonic() - self.started, spent.seconds)  # more where earlier work is taken up again
+        return elapsed + trainings * each <= self.plan.seconds
+
     def cost(self, seconds: float) -> Cost:
         """Return the sum. Wall time is `seconds`, or more where an interrupted run did part of the work."""
-        total = _sum([outcome for _, outcome in self.known.values()])
+        total = self._priced(outcome for _, outcome in self.known.values())
         return total.model_copy(update={"seconds": max(seconds, total.seconds)})
 
-    def parts(self, plan: Plan, trials: int) -> dict[str, Cost]:
+    def parts(self, trials: int) -> dict[str, Cost]:
         """Return the cost of each part, of one training at the full budget, and of `trials` such trainings."""
         parts = dict.fromkeys(part for part, _ in self.known.values())
-        spent = {part: _sum([outcome for asked, outcome in self.known.values() if asked == part]) for part in parts}
-        measured = spent["confirmation"]
-        one = _scaled(measured, plan.epochs / measured.epochs) if measured.epochs else measured
+        spent = {part: self._priced(o for asked, o in self.known.values() if asked == part) for part in parts}
+        full = self._priced(outcome for _, outcome in self.known.values() if not outcome.diverged)
+        one = _scaled(full, self.plan.epochs / full.epochs) if full.epochs else full
         return {**spent, "one training": one, "blind search": _scaled(one, trials)}
 
+    def _priced(self, outcomes: Iterable[Outcome]) -> Cost:
+        total = _sum(outcomes)
+        return total.model_copy(update={"trainings": total.epochs / self.plan.epochs})
 
-def _sum(outcomes: Sequence[Outcome]) -> Cost:
+
+_ROUNDING = 0.01
+"""Lengths are whole numbers of updates, so that trainings may be a little longer than asked for."""
+
+
+def _sum(outcomes: Iterable[Outcome]) -> Cost:
+    known = list(outcomes)
     return Cost(
-        seconds=sum(outcome.seconds for outcome in outcomes),
-        epochs=sum(outcome.epochs for outcome in outcomes),
-        examples=sum(outcome.examples for outcome in outcomes),
+        seconds=sum(outcome.seconds for outcome in known),
+        epochs=sum(outcome.epochs for outcome in known),
+        examples=sum(outcome.examples for outcome in known),
     )
 
 
 def _scaled(cost: Cost, by: float) -> Cost:
-    return Cost(seconds=cost.seconds * by, epochs=cost.epochs * by, examples=round(cost.examples * by))
+    return Cost(
+        seconds=cost.seconds * by,
+        epochs=cost.epochs * by,
+        examples=round(cost.examples * by),
+        trainings=cost.trainings * by,
+    )
 
 
 def conduct(plan: Plan, ask: Ask) -> tuple[SearchResult, list[Trial]]:
-    """Search, and return the answer and all trainings of trials.
+    """Search, and return the answer and all trials.
 
-    What is asked depends on earlier answers only, neither on their order nor on the time they take.
+    What is asked depends on earlier answers only, neither on their order nor, without a limit of seconds, on the time
+    they take.
     """
-    started = time.perf_counter()
     ledger = _Ledger(plan, ask)
-    studies = run_trials(plan, ledger)
-    trials = sorted((trial for study in studies for trial in study.trials), key=lambda trial: trial.number)
-    chosen = confirmation.choose_finalists(trials, plan.top_k)
-    finalists = {plan.name(f.candidate, f.candidate.scheme): replace(f, epochs=plan.trial_epochs) for f in chosen}
-    ledger.part, baselines = "confirmation", confirmation.baselines(plan.spaces[0].batch_size)
-    found = confirmation.confirm(
-        finalists,
-        baselines,
-        ledger,
-        seeds=plan.fresh_seeds,
-        epochs=plan.epochs,
-        trials=trials,
-        objective=plan.objective,
-    )
-    ledger.part, count = "audits", sum(study.length for study in studies)
-    audits = audit(plan, trials, finalists, baselines, found.outcomes, ledger)
-    ledger.part, winner = "transfer", finalists[found.winner].candidate
-    rivals = finalists if len(finalists) > 1 else {**finalists, **baselines}
+    trials = run_trials(plan, ledger, ledger.affords)
+    cells = {plan.name(cell.candidate, cell.candidate.scheme): cell for cell in finalists(plan, trials)}
+    chosen = {name: Evaluation(cell.candidate, plan.epochs, plan.trial_seed) for name, cell in cells.items()}
+    ledger.part, baselines = "confirmation", confirmation.baselines(plan.spaces[0].batch_size) if plan.baselines else {}
+    found = confirmation.confirm(plan, cells, baselines, trials, ledger, ledger.affords)
+    rivals = chosen if len(chosen) > 1 else {**chosen, **baselines}
+    ledger.part, winner = "transfer", chosen[found.winner].candidate
     moved = transfer(plan, found.winner, rivals, ledger) if plan.transfer else ()
-    basin = found.rows[found.winner].basin
-    assert basin is not None
-    untried = tuple(study.name for study in studies if not study.length)
+    rates = [trial.evaluation.candidate.initial_lr for trial in trials]
+    tried = {plan.name(trial.evaluation.candidate, trial.evaluation.candidate.scheme) for trial in trials}
+    untried = tuple(
+        name for space in plan.spaces for scheme in plan.schemes if (name := plan.name(space, scheme)) not in tried
+    )
     result = SearchResult(
         objective=plan.objective,
         winner=winner,
         leaderboard=tuple(sorted(found.rows.values(), key=lambda row: plan.objective.oriented(row.objective.mean))),
         ties=found.ties,
-        basin=basin,
+        basin=found.basin,
         baselines=found.baselines,
-        cost=ledger.cost(time.perf_counter() - started),
+        cost=ledger.cost(time.monotonic() - ledger.started),
         reason="; ".join([found.reason, *_unknown(plan, untried)]),
-        lr_low=min(study.bounds[0] for study in studies),
-        lr_high=max(study.bounds[1] for study in studies),
-        widened=tuple(widening for study in studies for widening in study.widenings),
-        trials=count,
+        lr_low=min(rates),
+        lr_high=max(rates),
+        trials=len(trials),
         spaces=tuple(plan.spaces),
         untried=untried,
         transfer=moved,
         suggestions=suggest_rates(plan, winner) if plan.transfer else (),
         diverged=sum(bool(trial.outcome.diverged) for trial in trials),
-        audits=audits.model_copy(update={"ledger": ledger.parts(plan, count)}),
+        audits=audit(plan, trials, found.outcomes, ledger.parts(len(trials))),
     )
     return result, trials
 

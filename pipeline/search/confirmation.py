@@ -1,12 +1,12 @@
 """The confirmation: finalists and baselines at the full budget on fresh seeds, compared in pairs.
 
-All candidates get the same seeds, in batches. One that is beaten is trained no further, and nobody is once a single one
-may be the best, or all that may be are equivalent.
+All candidates get the same seeds, in batches, until one has beaten all others or no seeds are left. One that is beaten
+gets no more.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import inf
+from math import inf, log10
 
 import numpy as np
 
@@ -14,9 +14,10 @@ from pipeline import statistics
 from pipeline.evaluation import Candidate, Evaluation
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.results import Baseline, Basin, Interval, LeaderboardRow
-from pipeline.schedules import SCHEMES, Array
-from pipeline.search.choice import Evidence, choose, explain, measure_basins, measure_noise
-from pipeline.search.plan import Evaluate, Outcome, Trial
+from pipeline.schedules import Array
+from pipeline.search.choice import Evidence, choose, explain
+from pipeline.search.plan import Evaluate, Outcome, Plan, Trial
+from pipeline.search.surface import Cell, Surface, family
 
 BASELINES = {"Adam at 0.001": ("adam", 0.001), "SGD at 0.01": ("sgd", 0.01)}
 """What people use without a search: Keras' default rate of each optimizer, kept constant."""
@@ -35,8 +36,9 @@ class Confirmation:
         ties: the names of the other finalists that may be as good.
         reason: why the winner was chosen.
         rows: the leaderboard row of each candidate.
+        basin: the rates that are as good for the winner's scheme.
         baselines: the winner's gain over each baseline.
-        outcomes: every training at the full budget.
+        outcomes: every training of the confirmation.
 
     """
 
@@ -44,32 +46,9 @@ class Confirmation:
     ties: tuple[str, ...]
     reason: str
     rows: dict[str, LeaderboardRow]
+    basin: Basin
     baselines: tuple[Baseline, ...]
     outcomes: Outcomes
-
-
-def choose_finalists(trials: Sequence[Trial], top_k: int) -> list[Evaluation]:
-    """Return the best trials of the `top_k` best combinations of scheme, optimizer and batch size.
-
-    A trial at a higher budget goes before one at a lower budget. At least one is returned, even if all diverged.
-    """
-    best: dict[tuple[str, int, str], Trial] = {}
-    for trial in sorted(trials, key=_order):
-        asked = trial.evaluation.candidate
-        best.setdefault((asked.optimizer, asked.batch_size, asked.scheme), trial)
-    finalists = [trial.evaluation for trial in best.values() if trial.outcome.loss < inf]
-    return finalists[:top_k] or [next(iter(best.values())).evaluation]
-
-
-def _order(trial: Trial) -> tuple[bool, float, float, int, int]:
-    loss, asked = trial.outcome.loss, trial.evaluation
-    return (
-        loss == inf,
-        -asked.epochs if loss < inf else 0.0,
-        loss,
-        SCHEMES[asked.candidate.scheme].complexity,
-        trial.number,
-    )
 
 
 def baselines(batch_size: int) -> dict[str, Evaluation]:
@@ -85,56 +64,113 @@ def _constant(optimizer: str, rate: float, batch_size: int) -> Candidate:
 
 
 def confirm(
-    finalists: Candidates,
+    plan: Plan,
+    finalists: Mapping[str, Cell],
     baselines: Candidates,
-    evaluate: Evaluate,
-    *,
-    seeds: Sequence[int],
-    epochs: float,
     trials: Sequence[Trial],
-    objective: Objective = VAL_LOSS,
-    preference: Mapping[str, float] | None = None,
-    resolution: float = 0.0,
-    tolerance: float = 0.0,
+    evaluate: Evaluate,
+    affords: Callable[[int], bool] = lambda trainings: True,
 ) -> Confirmation:
-    """Compare candidates in full trainings, and choose the finalist to train with.
+    """Compare finalists and baselines in full trainings, and choose the finalist to train with.
 
     Args:
-        finalists: by name, at the budget and seed of trials, at which their basins are measured.
+        plan: the plan of the search, which gives the seeds.
+        finalists: by name.
         baselines: by name.
+        trials: all trials.
         evaluate: trains.
-        seeds: seeds that no trial has used; fewer are used where the result is clear.
-        epochs: the full budget.
-        trials: all trials; those of a finalist at other rates are used for its basin.
-        objective: what the losses stand for.
-        preference: the expected loss of each finalist by name; the lowest decides between ties. Without it their basins
-            do.
-        resolution: the step in which accuracies move, 1 / n on n validation examples.
-        tolerance: the share of the best loss within which ties are equivalent.
+        affords: whether so many full trainings may still be asked for; without any the answer is what trials suggest.
 
     """
-    candidates = {**finalists, **baselines}
-    step = resolution if objective.is_accuracy else 0.0
-    outcomes = train_on_seeds(candidates, evaluate, seeds, epochs, resolution=step, tolerance=tolerance)
+    asked = {name: Evaluation(cell.candidate, plan.epochs, plan.seed) for name, cell in finalists.items()}
+    candidates = {**asked, **baselines}
+    judged = {"resolution": plan.resolution if plan.objective.is_accuracy else 0.0, "tolerance": plan.tolerance}
+    outcomes = train_on_seeds(candidates, evaluate, plan.fresh_seeds, plan.epochs, affords=affords, **judged)
+    if not outcomes:
+        return _unconfirmed(plan, finalists, trials)
     losses = losses_of(outcomes)
-    found = statistics.verdicts(losses, statistics.looks(len(seeds)), resolution=step, tolerance=tolerance)
-    noise = measure_noise(finalists.values(), evaluate)
-    basins = measure_basins(finalists, trials, evaluate, noise, objective)
-    evidence = Evidence(finalists, losses, found, basins, objective, tuple(baselines), preference)
+    found = statistics.verdicts(losses, statistics.looks(len(plan.fresh_seeds)), **judged)
+    everything = [*trials, *_as_trials(asked, outcomes, plan.fresh_seeds)]
+    surface = Surface.of(everything)
+    expected = {name: surface.at(one.candidate).worst if surface else 0.0 for name, one in asked.items()}
+    evidence = Evidence(losses, found, expected, plan.objective)
     chosen = choose(evidence)
     # Any finalist that may be the best could have been chosen on these seeds, so each is compared with each baseline.
     sides = 2 * max(len(evidence.tied), 1) * len(baselines)
+    basins = {name: basin_of(surface, one.candidate, everything, plan.objective) for name, one in asked.items()}
     rows = {
-        name: _row(candidate, outcomes[name], found.rows[name], seeds, basins.get(name), objective)
+        name: _row(candidate, outcomes[name], found.rows[name], plan, basins.get(name))
         for name, candidate in candidates.items()
     }
     return Confirmation(
         winner=chosen,
         ties=tuple(name for name in evidence.tied if name != chosen),
-        reason=explain(evidence, chosen),
+        reason=explain(evidence, chosen, len(everything)),
         rows=rows,
-        baselines=tuple(_against(name, chosen, rows[name], outcomes, found, sides, resolution) for name in baselines),
+        basin=basins[chosen],
+        baselines=tuple(
+            _against(name, chosen, rows[name], outcomes, found, sides, plan.resolution) for name in baselines
+        ),
         outcomes=outcomes,
+    )
+
+
+def _unconfirmed(plan: Plan, finalists: Mapping[str, Cell], trials: Sequence[Trial]) -> Confirmation:
+    """Return what the trials suggest: the loss is what all of them together predict, and is compared with nothing."""
+    name, cell = next(iter(finalists.items()))
+    surface = Surface.of(trials)
+    basin = basin_of(surface, cell.candidate, trials, plan.objective)
+    nearest = min(
+        (trial for trial in trials if trial.evaluation.candidate.scheme == cell.candidate.scheme),
+        key=lambda trial: abs(log10(trial.evaluation.candidate.initial_lr / cell.candidate.initial_lr)),
+    )
+    low, mean, high = (
+        surface.loss(cell.mean + by * cell.deviation) if surface else inf for by in (-_PREDICTED, 0.0, _PREDICTED)
+    )
+    predicted = Interval(mean=mean, low=low, high=high)
+    unknown = Interval(mean=nearest.outcome.val_loss, low=-inf, high=inf)
+    row = LeaderboardRow(
+        **cell.candidate.model_dump(),
+        objective=in_its_sign(predicted, plan.objective),
+        val_loss=predicted if plan.objective == VAL_LOSS else unknown,
+        val_accuracy=nearest.outcome.val_accuracy,
+        difference=Interval(mean=0.0, low=0.0, high=inf),
+        seeds=(),
+        verdict="tie",
+        basin=basin,
+    )
+    reason = f"not compared: the budget allows none; {len(trials)} trainings suggest it, each on a seed of its own"
+    return Confirmation(name, (), reason, {name: row}, basin, (), {})
+
+
+_PREDICTED = 1.96
+"""Standard deviations on both sides of a predicted loss: 95% of a normal distribution."""
+
+
+def _as_trials(asked: Candidates, outcomes: Outcomes, seeds: Sequence[int]) -> list[Trial]:
+    """Return the trainings of the finalists as further trials."""
+    return [
+        Trial(-1, replace(one, seed=seed), outcome)
+        for name, one in asked.items()
+        for seed, outcome in zip(seeds, outcomes[name], strict=False)
+    ]
+
+
+def basin_of(surface: Surface | None, one: Candidate, trials: Sequence[Trial], objective: Objective) -> Basin:
+    """Return the rates at which the candidate is expected to be within the noise between seeds of its best rate."""
+    known: dict[float, list[float]] = {}
+    for trial in trials:
+        if family(trial.evaluation.candidate) == family(one):
+            known.setdefault(trial.evaluation.candidate.initial_lr, []).append(trial.outcome.loss)
+    rates = sorted(known)
+    low, high, noise = (one.initial_lr, one.initial_lr, 0.0) if surface is None else surface.basin(one, rates)
+    return Basin(
+        lr_low=low,
+        lr_high=high,
+        decades=log10(high / low),
+        noise=noise,
+        rates=tuple(rates),
+        values=tuple(objective.oriented(float(np.mean(known[rate]))) for rate in rates),
     )
 
 
@@ -147,14 +183,19 @@ def train_on_seeds(
     *,
     resolution: float = 0.0,
     tolerance: float = 0.0,
+    affords: Callable[[int], bool] = lambda trainings: True,
 ) -> dict[str, list[Outcome]]:
     """Train all on the same seeds, look by look, each until it is beaten or diverges, or the verdict is clear.
 
     Where what beat a candidate diverges later, the candidate catches up. `resolution` and `tolerance` are those of
     `statistics.verdicts`.
+
+    Returns:
+        The outcomes of each candidate; none at all where not even the first look can be afforded.
+
     """
     outcomes: dict[str, list[Outcome]] = {name: [] for name in candidates}
-    schedule = statistics.looks(len(seeds))
+    schedule = statistics.looks(len(seeds)) if seeds else ()
     running, decided = tuple(candidates), False
     for look in schedule:
         while not decided and (behind := [name for name in running if len(outcomes[name]) < look]):
@@ -163,30 +204,31 @@ def train_on_seeds(
                 for name in behind
                 for seed in seeds[len(outcomes[name]) : look]
             ]
+            if not affords(len(asked)):
+                return outcomes if all(outcomes.values()) else {}
             for (name, _), outcome in zip(asked, evaluate([evaluation for _, evaluation in asked]), strict=True):
                 outcomes[name].append(outcome)
             found = statistics.verdicts(
                 losses_of(outcomes), schedule, level, resolution=resolution, tolerance=tolerance
             )
             running, decided = found.still_in, found.decided
-    return outcomes
+    return outcomes if schedule else {}
 
 
 def _row(
     candidate: Evaluation,
     outcomes: Sequence[Outcome],
     compared: statistics.Comparison,
-    seeds: Sequence[int],
+    plan: Plan,
     basin: Basin | None,
-    objective: Objective,
 ) -> LeaderboardRow:
     return LeaderboardRow(
         **candidate.candidate.model_dump(),
-        objective=in_its_sign(statistics.mean_interval([outcome.loss for outcome in outcomes]), objective),
+        objective=in_its_sign(statistics.mean_interval([outcome.loss for outcome in outcomes]), plan.objective),
         val_loss=statistics.mean_interval([outcome.val_loss for outcome in outcomes]),
         val_accuracy=_mean_accuracy(outcomes),
         difference=compared.behind,
-        seeds=tuple(seeds[: len(outcomes)]),
+        seeds=plan.fresh_seeds[: len(outcomes)],
         verdict=compared.verdict,
         basin=basin,
     )

@@ -1,64 +1,157 @@
 """What to search, and what the search needs to know about each training."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Self
 
-from pipeline.config import SamplerName
-from pipeline.evaluation import Candidate, Evaluation, Setting, Training, setting_prefix
+from pipeline.config import SamplerName, SearchOptions
+from pipeline.evaluation import Evaluation, Setting, Training, setting_prefix
 from pipeline.objective import VAL_LOSS, Objective
-from pipeline.results import Space
-from pipeline.schedules import Value
+from pipeline.results import RangeTestResult, Space
 
 TRIAL_SEED, CONFIRM_SEED = 10_000, 20_000
 """Added to `seed`, so that trials, confirmation and final trainings share no seed."""
 
-WIDEN = 2.0
-"""The search may go beyond the range test's interval by this factor, since a sweep shows it only roughly."""
-
-ETA = 3
-"""Each budget is this many times the next lower one, and about one trial in this many reaches it."""
-
-RUNGS = 3
-"""The most budgets below the full one."""
-
-BRACKET = 5
+BRACKET = 6
 """The most rates at which the first scheme looks for the best one."""
 
-SMALLEST = 100
-"""Fewest updates of a budget, except for the highest. With 33 updates, 18 trials on mnist-5k were ranked almost at
-random compared with their ranks after three times as many (Spearman's correlation 0.25)."""
+WIDEN = 2.0
+"""Samplers may go beyond the range test's interval by this factor, since a sweep shows it only roughly."""
+
+_BASELINES = 2
 
 
-def budgets(epochs: float, steps_per_epoch: int) -> tuple[float, ...]:
-    """Return the budgets of trials below the full one, lowest first: a third of it, a ninth and so on.
+@dataclass(frozen=True)
+class Sizes:
+    """What a number of full trainings is spent on: `trials`, then `confirm_seeds` for `top_k` finalists and baselines.
 
-    Every scheme reaches the highest of them. It is only a third, so that the full budget is spent on few candidates
-    with many seeds rather than on every scheme with one.
+    With no seeds there is no confirmation: the answer is what the trials suggest, and is compared with nothing.
     """
-    below = [epochs / ETA**rung for rung in range(RUNGS, 1, -1)]
-    return (*(budget for budget in below if budget * steps_per_epoch >= SMALLEST), epochs / ETA)
+
+    trials: int
+    top_k: int
+    confirm_seeds: int
+    baselines: bool
+
+    @property
+    def trainings(self) -> int:
+        """The most full trainings that this may take."""
+        return self.trials + (self.top_k + self.baselines * _BASELINES) * self.confirm_seeds
 
 
-def first_bounds(space: Space) -> tuple[float, float]:
-    """Return the bounds of the initial rate before any widening."""
-    return space.lr_low / WIDEN, space.lr_high * WIDEN
+def sizes(trainings: float) -> Sizes:
+    """Return how a budget of full trainings, without the range test, is best spent (reports/trust.md).
+
+    Few trainings are all needed to find the rate. From 15 on, more than half go into the comparison, which includes
+    the baselines, since from some ten trials on what limits the answer is how well the best ones are told apart.
+    """
+    left = int(trainings + 1e-9)
+    if left < _COMPARED:
+        return Sizes(left, 1, 0, baselines=False)
+    if left < _WITH_BASELINES:
+        return Sizes(left - 4, 2, 2, baselines=False)
+    top_k = 3 if left < _LARGE else 5
+    seeds = min(max(int(_CONFIRMED * left / (top_k + _BASELINES)), 2), _MOST_SEEDS)
+    return Sizes(left - (top_k + _BASELINES) * seeds, top_k, seeds, baselines=True)
+
+
+_COMPARED, _WITH_BASELINES, _LARGE = 6, 14, 80
+"""Full trainings from which finalists are compared, baselines are too, and five finalists are."""
+
+_CONFIRMED = 0.65
+"""The share of the trainings that the comparison may take."""
+
+_MOST_SEEDS = 8
+
+
+def planned(
+    options: SearchOptions,
+    tests: Sequence[RangeTestResult],
+    steps_per_epoch: Callable[[int], int],
+    validation_examples: int,
+) -> "Plan":
+    """Return the plan of a search by its options, within what the range tests have left of the budget.
+
+    Args:
+        options: sizes that they do not give follow from the budget.
+        tests: one for each optimizer and batch size.
+        steps_per_epoch: the number of updates in a pass over the training set, for a batch size.
+        validation_examples: their number gives the step in which accuracies move.
+
+    """
+    spent = sum(test.updates / (steps_per_epoch(test.batch_size) * options.epochs) for test in tests)
+    left = max(options.budget - spent, 1.0)
+    own = _with_given(options, left)
+    return Plan(
+        spaces=tuple(_space(test) for test in tests),
+        schemes=options.scheme_names(),
+        trials=own.trials,
+        epochs=options.epochs,
+        top_k=own.top_k,
+        confirm_seeds=own.confirm_seeds,
+        seed=options.seed,
+        baselines=own.baselines,
+        trainings=left,
+        seconds=inf if options.minutes is None else 60 * options.minutes - sum(test.seconds for test in tests),
+        tolerance=options.tolerance,
+        resolution=1 / validation_examples,
+        sampler=options.sampler,
+        transfer=options.transfer,
+        objective=options.judged_by,
+    )
+
+
+def _with_given(options: SearchOptions, left: float) -> Sizes:
+    """Return the sizes that the options give, and the others so that all fit into what is left."""
+    own = sizes(left)
+    top_k, baselines = options.top_k or own.top_k, own.baselines or options.confirm_seeds is not None
+    rows = top_k + baselines * _BASELINES
+    seeds = options.confirm_seeds
+    if seeds is None:
+        afforded = int((left - (options.trials or own.trials)) / rows)
+        seeds = min(own.confirm_seeds, afforded) if afforded > 1 else 0
+    trials = options.trials or max(min(own.trials, int(left - rows * seeds)), 1)
+    if options.trials is None and options.confirm_seeds is not None:
+        trials = max(int(left - rows * seeds), 1)
+    return Sizes(trials, top_k, seeds, baselines and seeds > 0)
+
+
+def _space(found: RangeTestResult) -> Space:
+    suggested, low, high = found.suggested_lr, found.lr_low, found.lr_high
+    if suggested is None or low is None or high is None:
+        # It refused, so that nothing is known: the whole sweep is searched, as wide as the user or the test made it.
+        low, high = found.lr_min, found.lr_max
+        suggested = float((low * high) ** 0.5)
+    return Space(
+        optimizer=found.optimizer, batch_size=found.batch_size, suggested_lr=suggested, lr_low=low, lr_high=high
+    )
+
+
+def bounds(space: Space, known: Sequence["Trial"]) -> tuple[float, float]:
+    """Return the bounds of initial rates for samplers: the range test's interval and a little more, and all tried."""
+    tried = [trial.evaluation.candidate.initial_lr for trial in known]
+    return min([space.lr_low / WIDEN, *tried]), max([space.lr_high * WIDEN, *tried])
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to search, and at what budgets.
+    """What to search, and how thoroughly.
 
     Attributes:
         spaces: optimizers and batch sizes, each with the rates that its range test found.
         schemes: names from the table of schemes.
-        trials: the number of configurations; one that is trained at several budgets is still one trial.
-        budgets: the budgets of trials below the full one, in passes over the training set, lowest first.
-        epochs: the full budget.
+        trials: the most trials, each a training at the full budget.
+        epochs: the length of each training, in passes over the training set.
         top_k: the number of finalists.
-        confirm_seeds: the most seeds of the confirmation.
+        confirm_seeds: the most seeds of the confirmation; 0 for none.
         seed: all other seeds are derived from it.
-        sampler: what proposes configurations.
+        baselines: whether the constant-rate baselines are confirmed too.
+        trainings: the most full trainings that all of this may cost.
+        seconds: the most seconds that it may take.
+        tolerance: the share of the loss below which a difference does not matter.
+        resolution: the step in which accuracies move, 1 / n on n validation examples.
+        sampler: what varies the parameters of the schemes.
         transfer: whether to try the winner at other budgets too.
         objective: what to optimise.
 
@@ -67,19 +160,18 @@ class Plan:
     spaces: Sequence[Space]
     schemes: Sequence[str]
     trials: int
-    budgets: Sequence[float]
     epochs: float
     top_k: int
     confirm_seeds: int
     seed: int
+    baselines: bool = True
+    trainings: float = inf
+    seconds: float = inf
+    tolerance: float = 0.0
+    resolution: float = 0.0
     sampler: SamplerName = "tpe"
     transfer: bool = False
     objective: Objective = VAL_LOSS
-
-    @property
-    def trial_epochs(self) -> float:
-        """The highest budget below the full one, which every scheme reaches."""
-        return self.budgets[-1]
 
     @property
     def races(self) -> int:
@@ -87,9 +179,9 @@ class Plan:
         return len(self.schemes) * len(self.spaces)
 
     @property
-    def enough(self) -> int:
-        """The number of trials with which each combination is certainly tried once."""
-        return self.races + (BRACKET - 1) * len(self.spaces)
+    def sizes(self) -> Sizes:
+        """What the trainings are spent on."""
+        return Sizes(self.trials, self.top_k, self.confirm_seeds, self.baselines)
 
     @property
     def noun(self) -> str:
@@ -102,24 +194,13 @@ class Plan:
 
     @property
     def trial_seed(self) -> int:
-        """The seed of all trials, the same for all so that they are comparable."""
+        """The seed of the first trial; each has one of its own."""
         return self.seed + TRIAL_SEED
 
     @property
     def fresh_seeds(self) -> tuple[int, ...]:
         """The seeds of the confirmation, which no trial has used."""
         return tuple(self.seed + CONFIRM_SEED + i for i in range(self.confirm_seeds))
-
-    def trial(self, space: Space, scheme: str, initial_lr: float, params: Mapping[str, Value]) -> Evaluation:
-        """Return the evaluation of a configuration at the budget `trial_epochs`."""
-        candidate = Candidate(
-            scheme=scheme,
-            initial_lr=initial_lr,
-            optimizer=space.optimizer,
-            batch_size=space.batch_size,
-            params=dict(params),
-        )
-        return Evaluation(candidate, self.trial_epochs, self.trial_seed)
 
 
 @dataclass(frozen=True)
@@ -163,7 +244,7 @@ Evaluate = Callable[[Sequence[Evaluation]], list[Outcome]]
 
 @dataclass(frozen=True)
 class Trial:
-    """One training of a trial; those of one configuration at several budgets share its number."""
+    """A numbered training of full length, by which the search learns."""
 
     number: int
     evaluation: Evaluation

@@ -12,9 +12,9 @@ from pipeline.config import SearchOptions
 from pipeline.evaluation import Candidate, Evaluation, setting_prefix
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.reporting import search_figures
-from pipeline.results import Cost, LeaderboardRow, RangeTestResult, SearchResult, Space
+from pipeline.results import Cost, LeaderboardRow, SearchResult
 from pipeline.schedules import format_params
-from pipeline.search import Plan, Trial
+from pipeline.search import Plan, Trial, candidate
 from pipeline.stages.asking import asking
 from pipeline.stages.context import Context
 from pipeline.tracking import Label
@@ -31,26 +31,38 @@ def summary(result: SearchResult) -> str:
 
 def run(context: Context[SearchOptions]) -> SearchResult:
     """Search, then write the leaderboard and the trials."""
-    plan = _plan(context)
-    if plan.trials < plan.enough:
-        context.status.note(_warning(plan))
-    confirmations = (plan.top_k + len(search.BASELINES)) * plan.confirm_seeds
-    further = plan.top_k * (2 * search.BASIN_RUNS + plan.transfer * len(search.FACTORS) * plan.confirm_seeds)
-    context.status.expect(plan.trials * 2 + confirmations + further)
+    upstream = context.upstream
+    prepared, tests = upstream.prepare, tuple(upstream.range_tests.values())
+    plan = search.planned(context.options, tests, prepared.steps_per_epoch, prepared.validation_examples)
+    context.status.note(_announced(plan, context.options.budget))
+    transferred = plan.transfer * len(search.FACTORS) * plan.top_k * plan.confirm_seeds
+    context.status.expect(plan.sizes.trainings + transferred)
     asked = asking(context, partial(_label, plan))
-    asked.executor.require_metric(
-        plan.objective, plan.trial(plan.spaces[0], "constant", plan.spaces[0].suggested_lr, {})
-    )
+    first = candidate(plan.spaces[0], "constant", plan.spaces[0].suggested_lr)
+    asked.executor.require_metric(plan.objective, Evaluation(first, plan.epochs, plan.trial_seed))
     result, done = search.conduct(plan, asked.ask)
     result = _with_range_test(result, context)
+    context.status.note(_spent(result))
     _write(context, result, done)
     return result
 
 
-def _warning(plan: Plan) -> str:
-    """Return a warning that some schemes get no trial."""
-    untried = f"up to {min(plan.enough - plan.trials, plan.races - 1)} of {plan.races} {plan.noun}"
-    return f"warning: {untried} get no trial; trials={plan.enough} is enough to try each once"
+def _announced(plan: Plan, budget: float) -> str:
+    """Say what the budget is spent on."""
+    rows = f"{plan.top_k} finalists{' and 2 baselines' if plan.baselines else ''}"
+    compared = f"{rows} on up to {plan.confirm_seeds} seeds" if plan.confirm_seeds else "nothing compared"
+    tested = budget - plan.trainings
+    return f"budget {budget:g}: {tested:.1f} went into the range test; up to {plan.trials} trials, then {compared}"
+
+
+def _spent(result: SearchResult) -> str:
+    """Say what it has cost, in full trainings."""
+    ledger = result.audits.ledger if result.audits else {}
+    parts = [f"{name} {cost.trainings:.1f}" for name, cost in ledger.items() if name in _PARTS]
+    return f"spent {sum(ledger[name].trainings for name in ledger if name in _PARTS):.1f}: {', '.join(parts)}"
+
+
+_PARTS = ("range test", "trials", "confirmation", "transfer")
 
 
 def _with_range_test(result: SearchResult, context: Context[SearchOptions]) -> SearchResult:
@@ -64,13 +76,14 @@ def _with_range_test(result: SearchResult, context: Context[SearchOptions]) -> S
         epochs=sum(found.updates / prepared.steps_per_epoch(found.batch_size) for found in tests),
         examples=sum(found.updates * found.batch_size for found in tests),
     )
+    spent = spent.model_copy(update={"trainings": spent.epochs / context.options.epochs})
     ledger = {"range test": spent, **audits.ledger}
     return result.model_copy(update={"audits": audits.model_copy(update={"ledger": ledger})})
 
 
 def _label(plan: Plan, evaluation: Evaluation) -> Label:
     setting, role = setting_prefix(evaluation.candidate, plan.spaces), _role(plan, evaluation)
-    name = evaluation.name if role == "confirmation" else evaluation.name_with_budget
+    name = evaluation.name_with_budget if role == "transfer" else evaluation.name
     return Label("trial", f"{setting}{name}", role)
 
 
@@ -78,36 +91,6 @@ def _role(plan: Plan, evaluation: Evaluation) -> str:
     if evaluation.seed < plan.seed + search.CONFIRM_SEED:
         return "trial"
     return "confirmation" if evaluation.epochs == plan.epochs else "transfer"
-
-
-def _plan(context: Context[SearchOptions]) -> Plan:
-    options = context.options
-    # The fewest updates: budgets are the same for all batch sizes.
-    steps_per_epoch = context.upstream.prepare.steps_per_epoch(max(options.batch_sizes))
-    return Plan(
-        spaces=tuple(_space(found) for found in context.upstream.range_tests.values()),
-        schemes=options.scheme_names(),
-        trials=options.trials,
-        budgets=search.budgets(options.epochs, steps_per_epoch),
-        epochs=options.epochs,
-        top_k=options.top_k,
-        confirm_seeds=options.confirm_seeds,
-        seed=options.seed,
-        sampler=options.sampler,
-        transfer=options.transfer,
-        objective=options.judged_by,
-    )
-
-
-def _space(found: RangeTestResult) -> Space:
-    suggested, low, high = found.suggested_lr, found.lr_low, found.lr_high
-    if suggested is None or low is None or high is None:
-        # The range test refused, so nothing is known: search the whole of its last sweep.
-        low, high = found.lr_min, found.lr_max
-        suggested = float((low * high) ** 0.5)
-    return Space(
-        optimizer=found.optimizer, batch_size=found.batch_size, suggested_lr=suggested, lr_low=low, lr_high=high
-    )
 
 
 def _write(context: Context[SearchOptions], result: SearchResult, trials: list[Trial]) -> None:

@@ -170,7 +170,7 @@ def verdicts(
     best = min(still_in, key=lambda name: float(sound[name].mean()), default=None)
     behind = {name: _behind(name, best, still_in, sound, at_looks, len(losses), level) for name in losses}
     word = _word(still_in, losses)
-    if word == "tie" and best is not None:
+    if word == "tie" and best is not None and len(still_in) > 1:
         most = max(behind[name].high for name in still_in)
         word = "equivalent" if most <= tolerance * abs(float(sound[best].mean())) else "tie"
     words: dict[str, Verdict] = {name: "worse" if name in sound else "diverged" for name in losses}
@@ -179,9 +179,7 @@ def verdicts(
 
 
 def _word(still_in: Sequence[str], losses: Mapping[str, Values]) -> Verdict:
-    if len(losses) == 1:
-        return "not compared"
-    return "winner" if len(still_in) == 1 else "tie"
+    return "winner" if len(still_in) == 1 < len(losses) else "tie"
 
 
 def seeds_needed(a: Values, b: Values, level: float = 0.95) -> int:

@@ -23,6 +23,8 @@ SMALL = {
     "data": "digits",
     "model": "mlp",
     "epochs": "2",
+    "refine": "cosine",
+    "budget": "60",
     "trials": "3",
     "confirm_seeds": "2",
     "seeds": "2",

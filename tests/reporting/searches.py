@@ -5,7 +5,6 @@ import pandas as pd
 
 from pipeline.evaluation import Candidate
 from pipeline.results import (
-    Agreement,
     Audits,
     Baseline,
     Basin,
@@ -16,7 +15,6 @@ from pipeline.results import (
     SearchResult,
     Space,
     Transfer,
-    Widening,
 )
 
 SEEDS = (100, 101, 102)
@@ -95,21 +93,16 @@ def make_search() -> SearchResult:
         reason="Cosine has the best mean validation loss of 5 candidates on 3 fresh seeds.",
         lr_low=0.0032,
         lr_high=0.32,
-        widened=(Widening(optimizer="sgd", batch_size=50, scheme="step", side="high", before=0.15, after=0.32),),
         trials=20,
         spaces=(Space(optimizer="sgd", batch_size=50, suggested_lr=0.05, lr_low=0.0064, lr_high=0.16),),
         diverged=2,
         audits=Audits(
-            agreement=(
-                Agreement(epochs=5 / 9, candidates=5, correlation=0.7),
-                Agreement(epochs=5 / 3, candidates=5, correlation=None),
-            ),
             seed_noise=0.0042,
             diverged_share=0.1,
             importance={"rate": 0.62, "scheme": 0.3, "parameters": 0.08},
             ledger={
                 "range test": Cost(seconds=20.0, epochs=12.5, examples=40_000),
-                "trials": Cost(seconds=61.2, epochs=33.0, examples=105_600),
+                "trials": Cost(seconds=61.2, epochs=33.0, examples=105_600, trainings=6.6),
                 "blind search": Cost(seconds=180.0, epochs=100.0, examples=320_000),
             },
         ),

@@ -135,7 +135,7 @@ def test_one_seed_has_no_interval(report: Report, change: Callable[..., Report])
                 "and shows no bound on the difference."
             ],
         ),
-        ("not compared", 1, ["It was not compared with any other choice, as there was none."]),
+        ("tie", 0, ["It was not compared with any other choice: the budget allows none."]),
     ],
 )
 def test_what_the_verdict_on_the_chosen_one_means(

@@ -1,6 +1,6 @@
 """A search whose trainings are a formula: a loss surface whose optimum is known."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf, log10
 from typing import get_args
@@ -13,7 +13,7 @@ from pipeline.objective import VAL_LOSS
 from pipeline.results import Space
 from pipeline.schedules import SCHEMES as SCHEME_TABLE
 from pipeline.search import Outcome, Plan, Trial, allocation
-from pipeline.search.plan import first_bounds
+from pipeline.search.plan import bounds
 
 OPTIMUM = 0.05
 SCHEMES = ("constant", "cosine", "step")
@@ -23,7 +23,7 @@ FULL = 6
 BASELINE = {"adam": 0.6, "sgd": 0.5}
 
 SPACE = Space(optimizer="sgd", batch_size=32, suggested_lr=0.1, lr_low=0.002, lr_high=2.0)
-BOUNDS = first_bounds(SPACE)
+BOUNDS = bounds(SPACE, ())
 
 SEARCHABLE = tuple(name for name, scheme in SCHEME_TABLE.items() if scheme.searchable)
 SAMPLERS: tuple[SamplerName, ...] = get_args(SamplerName)
@@ -48,9 +48,9 @@ def make_training(evaluation: Evaluation, **history: float) -> Training:
 
 
 def make_evaluation(scheme: str = "cosine", initial_lr: float = OPTIMUM, **fields: object) -> Evaluation:
-    """Return a trial of SGD with batches of 32 at the highest budget of trials; `fields` are those of its candidate."""
+    """Return a trial of SGD with batches of 32; `fields` are those of its candidate."""
     candidate = {"scheme": scheme, "initial_lr": initial_lr, "optimizer": "sgd", "batch_size": 32, "params": {}}
-    return Evaluation(Candidate.model_validate(candidate | fields), epochs=FULL / 3, seed=10_000)
+    return Evaluation(Candidate.model_validate(candidate | fields), epochs=FULL, seed=10_000)
 
 
 def make_outcome(loss: float) -> Outcome:
@@ -66,7 +66,6 @@ class Surface:
     It answers as an executor does. A finished training is recalled when it is asked for again.
 
     Attributes:
-        slow: schemes to which a lower budget adds much more loss than to the others.
         by_batch_size: added to the loss.
         stop_at: the training, counted from 0, in place of which `error` is raised, once: the process dies there.
         asked: every evaluation that was trained, in order.
@@ -79,7 +78,6 @@ class Surface:
     optimum: float = OPTIMUM
     diverges_above: float = DIVERGES_ABOVE
     baseline: Mapping[str, float] = field(default_factory=lambda: BASELINE)
-    slow: Collection[str] = ()
     by_batch_size: Mapping[int, float] = field(default_factory=dict)
     stop_at: int | None = None
     error: type[BaseException] = KeyboardInterrupt
@@ -125,7 +123,7 @@ class Surface:
         if candidate.scheme == "constant" and candidate.initial_lr in (0.001, 0.01):
             return self.baseline[candidate.optimizer] + chance
         chance += self.by_batch_size.get(candidate.batch_size, 0.0)
-        short = (FULL / evaluation.epochs - 1) * (0.5 if candidate.scheme in self.slow else 0.01)
+        short = (FULL / evaluation.epochs - 1) * 0.01
         return self.floor[candidate.scheme] + log10(candidate.initial_lr / self.optimum) ** 2 + chance + short
 
 
@@ -135,7 +133,6 @@ def make_plan(**changes: object) -> Plan:
         "spaces": (SPACE,),
         "schemes": SCHEMES,
         "trials": 6,
-        "budgets": (FULL / 9, FULL / 3),
         "epochs": FULL,
         "top_k": 2,
         "confirm_seeds": 3,
@@ -145,6 +142,5 @@ def make_plan(**changes: object) -> Plan:
 
 
 def run_trials(plan: Plan, surface: Surface) -> list[Trial]:
-    """Return all trials in the order in which they were asked."""
-    trials = [trial for study in allocation.run_trials(plan, surface.evaluate) for trial in study.trials]
-    return sorted(trials, key=lambda trial: trial.number)
+    """Return all trials."""
+    return allocation.run_trials(plan, surface.evaluate)

@@ -5,26 +5,9 @@ from statistics import mean
 
 import pytest
 
-from pipeline.search import allocation, conduct
+from pipeline.search import conduct
 from pipeline.search.audits import importance
-from tests.search.surface import FULL, SEARCHABLE, Surface, make_plan
-
-
-def test_budgets_that_rank_alike_agree() -> None:
-    """Without noise, every budget ranks finalists and baselines as the full one does."""
-    result, _ = conduct(make_plan(), Surface())
-    assert result.audits is not None
-    assert [row.epochs for row in result.audits.agreement] == pytest.approx([FULL / 9, FULL / 3])
-    assert [(row.correlation, row.candidates) for row in result.audits.agreement] == [(1.0, 4), (1.0, 4)]
-
-
-def test_budget_that_ranks_otherwise_does_not_agree() -> None:
-    """The winner starts behind all others."""
-    plan, surface = make_plan(top_k=3), Surface(slow=("cosine",), floor={"constant": 0.3, "cosine": -0.5, "step": 0.2})
-    result, _ = conduct(plan, surface)
-    assert result.winner.scheme == "cosine"
-    assert result.audits is not None
-    assert all(row.correlation is not None and row.correlation < 0.5 for row in result.audits.agreement)
+from tests.search.surface import FULL, SEARCHABLE, Surface, make_plan, run_trials
 
 
 def test_noise_is_that_between_seeds() -> None:
@@ -35,8 +18,8 @@ def test_noise_is_that_between_seeds() -> None:
 
 
 def test_share_of_diverged_trials() -> None:
-    """Each training of a trial counts."""
-    result, trials = conduct(make_plan(trials=20), Surface(diverges_above=0.07))
+    """Each trial counts."""
+    result, trials = conduct(make_plan(trials=12), Surface(diverges_above=0.11))
     assert result.audits is not None
     assert result.audits.diverged_share == mean(trial.outcome.loss == inf for trial in trials) > 0
 
@@ -47,8 +30,8 @@ def test_ledger_holds_what_each_part_cost() -> None:
     result, _ = conduct(make_plan(trials=9), surface)
     assert result.audits is not None
     ledger = result.audits.ledger
-    assert list(ledger) == ["trials", "confirmation", "audits", "one training", "blind search"]
-    parts = [ledger[name].epochs for name in ("trials", "confirmation", "audits")]
+    assert list(ledger) == ["trials", "confirmation", "one training", "blind search"]
+    parts = [ledger[name].epochs for name in ("trials", "confirmation")]
     assert sum(parts) == pytest.approx(result.cost.epochs) == sum(training.epochs for training in surface.answered())
     assert ledger["one training"].epochs == pytest.approx(FULL)
     assert ledger["blind search"].epochs == pytest.approx(9 * FULL)
@@ -60,7 +43,7 @@ def test_what_decides_the_loss_is_important() -> None:
     by_rate = Surface(floor={"constant": 0.1, "cosine": 0.1})
     by_scheme = Surface(floor={"constant": 90.0, "cosine": 0.1})
     for surface, expected in ((by_rate, "rate"), (by_scheme, "scheme")):
-        trials = [trial for study in allocation.run_trials(plan, surface.evaluate) for trial in study.at(FULL)]
+        trials = run_trials(plan, surface)
         shares = importance(plan, trials)
         assert sum(shares.values()) == pytest.approx(1)
         assert max(shares, key=shares.__getitem__) == expected
@@ -71,6 +54,6 @@ def test_importance_covers_every_scheme() -> None:
     """The parameters of all schemes count together; few trials give no importance."""
     plan = make_plan(trials=len(SEARCHABLE) + 9, schemes=SEARCHABLE)
     surface = Surface(floor={scheme: 0.01 * at for at, scheme in enumerate(SEARCHABLE)})
-    trials = [trial for study in allocation.run_trials(plan, surface.evaluate) for trial in study.at(FULL)]
+    trials = run_trials(plan, surface)
     assert set(importance(plan, trials)) >= {"rate", "scheme", "parameters"}
     assert importance(plan, trials[:5]) == {}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import inf
+from math import inf, log10
 
 import numpy as np
 import pytest
@@ -10,11 +10,13 @@ from scipy import stats
 
 from pipeline.evaluation import Evaluation, Training
 from pipeline.objective import Objective
-from pipeline.search import BASELINES, Plan, Trial, conduct
-from pipeline.search.confirmation import Confirmation, baselines, choose_finalists, confirm, train_on_seeds
+from pipeline.search import BASELINES, Plan, Trial, candidate, conduct
+from pipeline.search.allocation import finalists
+from pipeline.search.confirmation import Confirmation, confirm, train_on_seeds
 from pipeline.search.plan import Outcome
+from pipeline.search.surface import Cell
 from tests.search.surface import (
-    FULL,
+    OPTIMUM,
     SCHEMES,
     SPACE,
     Surface,
@@ -28,8 +30,10 @@ from tests.search.surface import (
 def make_trials(*rows: tuple[str, float, float]) -> list[Trial]:
     """Return trials with these schemes, rates and losses."""
     plan = make_plan()
-    asked = [(plan.trial(SPACE, scheme, rate, {}), loss) for scheme, rate, loss in rows]
-    return [Trial(at, evaluation, make_outcome(loss)) for at, (evaluation, loss) in enumerate(asked)]
+    return [
+        Trial(at, Evaluation(candidate(SPACE, scheme, rate), plan.epochs, at), make_outcome(loss))
+        for at, (scheme, rate, loss) in enumerate(rows)
+    ]
 
 
 def confirmations(plan: Plan, surface: Surface) -> list[Evaluation]:
@@ -38,28 +42,17 @@ def confirmations(plan: Plan, surface: Surface) -> list[Evaluation]:
 
 
 def test_finalists_are_the_best_of_distinct_schemes() -> None:
-    """The best trial of each scheme, better schemes first; no more than asked for."""
+    """One of each scheme, better schemes first; no more than asked for, and none that was not tried."""
     trials = make_trials(
+        *(("cosine", rate, 0.1 + 0.1 * abs(at)) for at, rate in ((-1, 0.03), (0, 0.1), (1, 0.3))),
         ("constant", 0.1, 0.5),
-        ("cosine", 0.1, 0.4),
-        ("cosine", 0.2, 0.1),
-        ("cosine", 0.3, 0.2),
         ("step", 0.1, 0.3),
-        ("step", 0.2, inf),
         ("linear", 0.1, inf),
     )
-    chosen = [(finalist.candidate.scheme, finalist.candidate.initial_lr) for finalist in choose_finalists(trials, 10)]
-    assert chosen == [("cosine", 0.2), ("step", 0.1), ("constant", 0.1)]
-    assert [finalist.candidate.scheme for finalist in choose_finalists(trials, 2)] == ["cosine", "step"]
-
-
-def test_of_equal_losses_the_simpler_scheme_leads() -> None:
-    """A constant rate comes before a decay; within one scheme the earlier trial comes first."""
-    trials = make_trials(("cosine", 0.1, 0.2), ("constant", 0.2, 0.2), ("constant", 0.1, 0.2))
-    assert [(f.candidate.scheme, f.candidate.initial_lr) for f in choose_finalists(trials, 2)] == [
-        ("constant", 0.2),
-        ("cosine", 0.1),
-    ]
+    chosen = [cell.candidate for cell in finalists(make_plan(top_k=10), trials)]
+    assert [one.scheme for one in chosen] == ["cosine", "step", "constant"]
+    assert chosen[0].initial_lr == pytest.approx(0.1, rel=0.3)
+    assert [cell.candidate.scheme for cell in finalists(make_plan(top_k=2), trials)] == ["cosine", "step"]
 
 
 def test_confirmation_uses_fresh_seeds_the_same_for_all() -> None:
@@ -68,7 +61,7 @@ def test_confirmation_uses_fresh_seeds_the_same_for_all() -> None:
     result, trials = conduct(plan, surface)
     asked = confirmations(plan, surface)
     assert {evaluation.seed for evaluation in asked} == {20_005, 20_006, 20_007}
-    assert {trial.evaluation.seed for trial in trials} == {10_005}
+    assert not {trial.evaluation.seed for trial in trials} & {evaluation.seed for evaluation in asked}
     assert {evaluation.epochs for evaluation in asked} == {plan.epochs}
     candidates = {replace(evaluation, seed=0).digest for evaluation in asked}
     assert len(candidates) == plan.top_k + len(BASELINES)
@@ -77,19 +70,18 @@ def test_confirmation_uses_fresh_seeds_the_same_for_all() -> None:
 
 
 def test_seeds_are_added_while_the_result_is_unclear() -> None:
-    """Up to the limit, for all that may be the best."""
+    """Up to the limit, for all candidates."""
     equal = dict.fromkeys(SCHEMES, 0.1)
     plan = make_plan(top_k=3, confirm_seeds=10)
-    surface = Surface(noise=0.1, floor=equal, baseline={"adam": 0.1, "sgd": 9.0})
+    surface = Surface(noise=0.1, floor=equal, baseline={"adam": 0.1, "sgd": 0.1})
     result, _ = conduct(plan, surface)
-    assert {len(row.seeds) for row in result.leaderboard if row.verdict == "tie"} == {10}
-    for row in result.leaderboard:
-        assert row.seeds == plan.fresh_seeds[: len(row.seeds)]
+    assert {row.seeds for row in result.leaderboard} == {plan.fresh_seeds}
+    assert len(confirmations(plan, surface)) == 10 * 5
 
 
 def test_a_beaten_candidate_is_trained_no_further() -> None:
     """Baselines too; its row has the seeds of the look at which it left, and a bound."""
-    plan = make_plan(top_k=3, confirm_seeds=6)
+    plan = make_plan(trials=14, top_k=3, confirm_seeds=6)
     surface = Surface(noise=0.01, floor={"cosine": 0.1, "step": 0.1, "constant": 3.0})
     result, _ = conduct(plan, surface)
     seeds = {row.verdict: len(row.seeds) for row in result.leaderboard}
@@ -121,7 +113,7 @@ def test_a_beaten_candidate_catches_up_if_its_only_victor_diverges() -> None:
 @pytest.mark.parametrize("limit", [1, 2])
 def test_few_seeds_are_enough_for_an_answer(limit: int) -> None:
     """With one seed everything is a tie without a bound."""
-    plan, surface = make_plan(top_k=3, confirm_seeds=limit), Surface(noise=0.01)
+    plan, surface = make_plan(trials=14, top_k=3, confirm_seeds=limit), Surface(noise=0.01)
     result, _ = conduct(plan, surface)
     assert {len(row.seeds) for row in result.leaderboard} == {limit}
     if limit == 1:
@@ -131,60 +123,27 @@ def test_few_seeds_are_enough_for_an_answer(limit: int) -> None:
         assert (result.baselines[0].gain.low, result.baselines[0].gain.high) == (-inf, inf)
 
 
-def test_a_finalist_alone_is_not_compared() -> None:
-    """Without baselines there is nothing that it beat."""
-    surface = Surface(noise=0.01)
-    found = confirm({"cosine": make_evaluation()}, {}, surface.evaluate, seeds=range(1), epochs=FULL, trials=())
-    assert (found.winner, found.ties, found.baselines) == ("cosine", (), ())
-    assert found.rows["cosine"].verdict == "not compared"
-    assert found.reason == "cosine was not compared with anything"
-
-
-def test_equivalent_candidates_end_the_confirmation() -> None:
-    """At the first look, where all that may be the best lie within the tolerance."""
-    surface = Surface(noise=0.001, floor={"cosine": 0.1, "step": 0.1})
-    finalists = {name: make_evaluation(name) for name in ("cosine", "step")}
-    asked = {"seeds": range(20_000, 20_006), "epochs": FULL, "trials": ()}
-    found = confirm(finalists, baselines(32), surface.evaluate, **asked, tolerance=0.1)  # type: ignore[arg-type]
-    verdicts = {name: (row.verdict, len(row.seeds)) for name, row in found.rows.items()}
-    assert verdicts["cosine"] == verdicts["step"] == ("equivalent", 3)
-    assert {verdict for verdict, _ in verdicts.values()} == {"equivalent", "worse"}
-    assert found.reason.startswith(f"3 seeds show {found.winner} to be equivalent to {found.ties[0]}; ")
-    assert "would distinguish" not in found.reason
-
-
 def confirmed(losses: Mapping[str, Sequence[float]], **options: object) -> Confirmation:
-    """Confirm candidates that end with these losses on the seeds 0, 1, ...; names of baselines begin with a capital."""
+    """Confirm candidates that end with these losses, one per seed; names of baselines begin with a capital."""
+    plan = make_plan(confirm_seeds=max(map(len, losses.values())), **options)
 
     def evaluate(evaluations: Sequence[Evaluation]) -> list[Outcome]:
-        # Basins are measured at other seeds and rates, which show nothing here.
-        known = [(losses[str(one.candidate.params["name"])], one) for one in evaluations]
-        return [make_outcome(row[one.seed] if one.epochs == FULL else 0.5) for row, one in known]
+        known = [(losses[str(one.candidate.params["name"])], one.seed - plan.fresh_seeds[0]) for one in evaluations]
+        return [make_outcome(row[at]) for row, at in known]
 
     candidates = {name: make_evaluation(params={"name": name}) for name in losses}
-    finalists = {name: one for name, one in candidates.items() if name.islower()}
+    finalists = {name: Cell(one.candidate, 0.0, 0.0) for name, one in candidates.items() if name.islower()}
     rest = {name: one for name, one in candidates.items() if name not in finalists}
-    seeds = range(max(map(len, losses.values())))
-    return confirm(finalists, rest, evaluate, seeds=seeds, epochs=FULL, trials=(), **options)  # type: ignore[arg-type]
+    return confirm(plan, finalists, rest, (), evaluate)
 
 
 STORY = {"clear": [0.30, 0.31, 0.305], "noisy": [0.20, 0.40, 0.28], "Adam": [0.340, 0.352, 0.344]}
 """Only "clear" beats Adam; "noisy" has the lower mean, and is tied with both."""
 
 
-def test_a_preference_decides_between_ties() -> None:
-    """The lowest expected loss, not the mean or the basin; the reason says so."""
-    losses = {"a": [0.30, 0.31, 0.305], "b": [0.31, 0.30, 0.307], "Adam": [0.9, 0.91, 0.905]}
-    for preference in ({"a": 1.0, "b": 0.5}, {"a": 0.5, "b": 1.0}):
-        found = confirmed(losses, preference=preference)
-        assert found.winner == min(preference, key=preference.__getitem__)
-        assert f"{found.winner} is chosen because its expected loss is the lowest" in found.reason
-
-
-@pytest.mark.parametrize("preference", [{"clear": 1.0, "noisy": 0.5}, None])
-def test_the_chosen_one_beat_the_baselines_that_are_called_worse(preference: Mapping[str, float] | None) -> None:
-    """Where a finalist did, whatever is preferred: leaderboard and gain tell one story."""
-    found = confirmed(STORY, preference=preference)
+def test_the_chosen_one_beat_the_baselines_that_are_called_worse() -> None:
+    """Where a finalist did: leaderboard and gain tell one story."""
+    found = confirmed(STORY)
     assert {name: row.verdict for name, row in found.rows.items()} == {"clear": "tie", "noisy": "tie", "Adam": "worse"}
     assert found.winner == "clear"
     assert "clear is chosen because no other of the schemes beat Adam as well" in found.reason
@@ -230,8 +189,8 @@ def test_no_seed_is_added_once_the_result_is_clear() -> None:
 
 
 def test_every_finalist_has_a_basin_but_no_baseline() -> None:
-    """The basin of the result is the winner's; its noise comes from trials on several seeds."""
-    plan, surface = make_plan(top_k=3), Surface(noise=0.02)
+    """The basin of the result is the winner's, and holds its rate."""
+    plan, surface = make_plan(trials=14, top_k=3), Surface(noise=0.02)
     result, _ = conduct(plan, surface)
     rates = set(BASELINES.values())
     basins = {row.scheme: row.basin for row in result.leaderboard if (row.optimizer, row.initial_lr) not in rates}
@@ -239,7 +198,18 @@ def test_every_finalist_has_a_basin_but_no_baseline() -> None:
     assert set(basins) == set(SCHEMES)
     assert result.basin == basins[result.winner.scheme]
     assert result.basin.lr_low <= result.winner.initial_lr <= result.basin.lr_high
-    assert 0.01 < result.basin.noise < 0.12
+    assert 0.001 < result.basin.noise < 0.12
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_is_said_of_baselines_is_one_story(seed: int) -> None:
+    """A baseline that the chosen one beat is worse, with a gain above zero; one that may be the best is not."""
+    surface = Surface(noise=0.1, floor=dict.fromkeys(SCHEMES, 0.4), baseline={"adam": 0.5, "sgd": 0.9})
+    result, _ = conduct(make_plan(trials=8, confirm_seeds=4, seed=seed), surface)
+    (winner,) = [row for row in result.leaderboard if row.only == result.winner]
+    assert winner.verdict in ("winner", "tie")
+    for baseline in result.baselines:
+        assert (baseline.gain.low >= 0) == (baseline.row.verdict == "worse")
 
 
 def test_gain_allows_for_the_choice_of_the_winner() -> None:
@@ -280,7 +250,7 @@ def test_gain_is_positive_where_the_winner_is_better() -> None:
 
 def test_gain_is_negative_where_the_baseline_is_better() -> None:
     """And the reason names the baseline; the winner is still the best scheme found."""
-    result, _ = conduct(make_plan(), Surface(noise=1e-3, baseline={"adam": 0.01, "sgd": 0.9}))
+    result, _ = conduct(make_plan(), Surface(noise=1e-4, baseline={"adam": 0.01, "sgd": 0.9}))
     adam, sgd = result.baselines
     assert adam.gain.mean < 0 < sgd.gain.mean
     assert result.winner.scheme == "cosine"
@@ -290,7 +260,7 @@ def test_gain_is_negative_where_the_baseline_is_better() -> None:
 
 def test_clear_winner_is_called_so() -> None:
     """Large differences and little noise: one winner, no ties, and all others behind it."""
-    result, _ = conduct(make_plan(top_k=3), Surface(noise=1e-4))
+    result, _ = conduct(make_plan(trials=16, top_k=3), Surface(noise=1e-4))
     words = {(row.scheme, row.optimizer, row.initial_lr): row.verdict for row in result.leaderboard}
     assert list(words.values()) == ["winner", "worse", "worse", "worse", "worse"]
     assert result.leaderboard[0].scheme == result.winner.scheme == "cosine"
@@ -304,8 +274,8 @@ def test_clear_winner_is_called_so() -> None:
 
 def test_schemes_that_the_seeds_do_not_distinguish_are_tied() -> None:
     """Equal floors and much noise: no winner, and the reason says so."""
-    surface = Surface(noise=0.1, floor={"constant": 0.1, "cosine": 0.1, "step": 0.1})
-    result, _ = conduct(make_plan(top_k=3, seed=1), surface)
+    surface = Surface(noise=0.1, floor={"constant": 0.4, "cosine": 0.4, "step": 0.4})
+    result, _ = conduct(make_plan(trials=14, top_k=3), surface)
     verdicts = {row.scheme: row.verdict for row in result.leaderboard if row.initial_lr not in (0.001, 0.01)}
     assert set(verdicts.values()) == {"tie"}
     assert set(result.ties) == set(verdicts) - {result.winner.scheme}
@@ -329,20 +299,46 @@ def test_finalist_that_diverges_on_a_seed_loses() -> None:
 
 
 def test_search_in_which_everything_diverges_still_ends() -> None:
-    """The reason says so; the winner is the simplest scheme, and its basin has no width."""
+    """The reason says so; the lowest rate wins, and its basin has no width."""
     result, _ = conduct(make_plan(trials=8), Surface(diverges_above=0.0))
-    assert result.diverged == result.trials == 8
-    assert result.reason == "every finalist diverged on some seed"
+    assert result.diverged == result.trials == 6
+    assert result.reason.startswith("every finalist diverged on some seed; 2 of 3 schemes got no trial")
     assert {row.verdict for row in result.leaderboard} == {"diverged"}
     assert result.basin.lr_low == result.basin.lr_high == result.winner.initial_lr
-    assert result.winner.scheme == "constant"
+    assert result.winner.scheme == "cosine"
+    assert result.winner.initial_lr == pytest.approx(result.lr_low)
 
 
 def test_costs_are_the_sum_over_all_evaluations() -> None:
-    """Trials, confirmation and basins; a diverged training counts for the epochs that it ran."""
-    plan, surface = make_plan(trials=20), Surface(diverges_above=0.07)
+    """Trials and confirmation; a diverged training counts for the epochs that it ran."""
+    plan, surface = make_plan(trials=12), Surface(diverges_above=0.11)
     result, _ = conduct(plan, surface)
     assert result.cost.epochs == sum(training.epochs for training in surface.answered())
     assert result.cost.examples == sum(training.examples for training in surface.answered())
     assert result.cost.epochs < sum(evaluation.epochs for evaluation in surface.asked)
+    assert result.cost.trainings == pytest.approx(result.cost.epochs / plan.epochs)
     assert result.cost.seconds >= sum(training.seconds for training in surface.answered())
+
+
+def test_without_seeds_the_trials_answer() -> None:
+    """Nothing is compared and the reason says so; the loss is the one that they predict, with its uncertainty."""
+    surface = Surface(noise=0.002)
+    result, trials = conduct(make_plan(trials=7, confirm_seeds=0, baselines=False), surface)
+    assert len(surface.asked) == len(trials)
+    (row,) = result.leaderboard
+    assert (row.verdict, row.seeds) == ("tie", ())
+    assert row.objective.low < 0.1 + log10(row.initial_lr / OPTIMUM) ** 2 < row.objective.high
+    assert (result.baselines, result.ties) == ((), ())
+    assert result.reason.startswith("not compared: the budget allows none; 7 trainings suggest it")
+
+
+def test_confirmation_ends_where_no_more_can_be_afforded() -> None:
+    """After the look that still fitted; with less than one, nothing is compared."""
+    equal = Surface(noise=0.1, floor=dict.fromkeys(SCHEMES, 0.1), baseline={"adam": 0.1, "sgd": 0.1})
+    plan = make_plan(top_k=3, confirm_seeds=10, trainings=6 + 5 * 3 + 4)
+    result, trials = conduct(plan, equal)
+    assert len(trials) <= 6
+    assert {len(row.seeds) for row in result.leaderboard} == {3}
+    assert result.cost.trainings <= plan.trainings
+    less, _ = conduct(replace(plan, trainings=8), equal)
+    assert less.reason.startswith("not compared: ")

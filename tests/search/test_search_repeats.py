@@ -10,11 +10,10 @@ from tests.search.surface import OPTIMUM, SAMPLERS, SPACE, Surface, make_plan, r
 
 def test_same_seed_gives_the_same_search() -> None:
     """Every rate and parameter; another seed gives other proposals."""
-    plan = make_plan(trials=16, schemes=("cosine",))
+    plan = make_plan(trials=16)
     same, again, other = (run_trials(replace(plan, seed=seed), Surface(noise=0.01)) for seed in (0, 0, 50))
     assert same == again
-    rates = [{t.evaluation.candidate.initial_lr for t in trials if t.number >= 5} for trials in (same, other)]
-    assert rates[0].isdisjoint(rates[1])
+    assert [trial.evaluation.candidate for trial in same] != [trial.evaluation.candidate for trial in other]
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -23,7 +22,7 @@ def test_interrupted_search_continues_as_if_it_had_not_stopped(
     sampler: SamplerName, error: type[BaseException], stop_at: int
 ) -> None:
     """The same trials with the same numbers, and no finished training is repeated."""
-    plan, whole = make_plan(trials=12, sampler=sampler), Surface(noise=0.01)
+    plan, whole = make_plan(trials=20, sampler=sampler), Surface(noise=0.01)
     expected = run_trials(plan, whole)
     surface = Surface(noise=0.01, stop_at=stop_at, error=error)
     with pytest.raises(error):
@@ -35,7 +34,7 @@ def test_interrupted_search_continues_as_if_it_had_not_stopped(
 @pytest.mark.parametrize("optimum", [OPTIMUM, 8.0])
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_larger_number_of_trials_extends_the_search(sampler: SamplerName, optimum: float) -> None:
-    """As if all trials had been planned at once, also where a bound was widened; nothing is trained twice."""
+    """As if all trials had been planned at once, also where the best rate lies far off; nothing is trained twice."""
     plan, surface = make_plan(trials=4, sampler=sampler), Surface(noise=0.01, optimum=optimum, diverges_above=1e9)
     first = run_trials(plan, surface)
     more = run_trials(replace(plan, trials=25), surface)

@@ -92,9 +92,9 @@ def test_ledger_holds_its_cost() -> None:
     result, _ = conduct(PLAN, Surface(noise=0.002))
     assert result.audits is not None
     ledger = result.audits.ledger
-    assert list(ledger) == ["trials", "confirmation", "audits", "transfer", "one training", "blind search"]
+    assert list(ledger) == ["trials", "confirmation", "transfer", "one training", "blind search"]
     assert ledger["transfer"].epochs == pytest.approx(2 * 3 * (FULL / 2 + FULL * 2))
-    parts = [ledger[name].epochs for name in ("trials", "confirmation", "audits", "transfer")]
+    parts = [ledger[name].epochs for name in ("trials", "confirmation", "transfer")]
     assert sum(parts) == pytest.approx(result.cost.epochs)
 
 

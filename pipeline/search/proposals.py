@@ -1,0 +1,125 @@
+"""Proposals for further trials of a scheme, with parameters of its own, by Optuna's samplers."""
+
+import hashlib
+import warnings
+from collections.abc import Mapping, Sequence
+from itertools import product
+from math import inf
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from pipeline.config import SamplerName
+from pipeline.evaluation import Candidate
+from pipeline.results import Space
+from pipeline.schedules import SCHEMES, Choice, Float, Parameter, Value
+from pipeline.search.plan import Plan, Trial, bounds
+
+RATE = "initial_lr"
+
+_STARTUP = 3
+"""Random trials before TPE starts to model; those with default parameters count."""
+
+_RATES, _LEVELS = 10, 3
+"""Points of the grid for the initial rate, and for each other continuous parameter."""
+
+
+def propose(plan: Plan, space: Space, scheme: str, known: Sequence[Trial]) -> Candidate:
+    """Return what the plan's sampler would try next, given the scheme's trials in this space.
+
+    The study is made anew from the trials: nothing needs to be stored, and its bounds may hold whatever was tried.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would print a line for every study and trial
+    identity = f"{plan.seed} {space.optimizer} {space.batch_size} {scheme} {len(known)}"
+    seed = int(hashlib.sha256(identity.encode()).hexdigest()[:8], 16)
+    parameters, limits = searched(scheme), bounds(space, known)
+    distributions = {RATE: FloatDistribution(*limits, log=True), **{k: distribution(p) for k, p in parameters.items()}}
+    study = optuna.create_study(sampler=sampler(plan.sampler, seed))
+    tried = [_point(trial) for trial in known]
+    for point, trial in zip(tried, known, strict=True):
+        study.add_trial(_finished(point, distributions, trial.outcome.loss))
+    if plan.sampler == "grid":
+        points = [point for point in grid(limits, parameters, plan.seed) if point not in tried]
+        if points:
+            study.enqueue_trial(dict(points[0]))
+    params = study.ask(distributions).params
+    rate = float(params.pop(RATE))
+    return Candidate(
+        scheme=scheme,
+        initial_lr=rate,
+        optimizer=space.optimizer,
+        batch_size=space.batch_size,
+        params={parameter.name: params[key] for key, parameter in parameters.items()},
+    )
+
+
+def searched(scheme: str) -> Mapping[str, Parameter]:
+    """Return the parameters of a scheme that a search varies, by their keys in studies."""
+    return {f"{scheme}.{p.name}": p for p in SCHEMES[scheme].parameters if p.search is not None}
+
+
+def distribution(parameter: Parameter) -> BaseDistribution:
+    """Return the domain of a parameter in Optuna's terms."""
+    domain = parameter.search
+    if isinstance(domain, Float):
+        return FloatDistribution(domain.low, domain.high, log=domain.log)
+    if isinstance(domain, Choice):
+        return CategoricalDistribution(domain.options)
+    assert domain is not None
+    return IntDistribution(domain.low, domain.high)
+
+
+def sampler(name: SamplerName, seed: int) -> optuna.samplers.BaseSampler:
+    """Return the sampler; for a grid, the one that proposes after the last grid point."""
+    if name in ("random", "grid"):
+        return optuna.samplers.RandomSampler(seed=seed)
+    if name == "quasi-random":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return optuna.samplers.QMCSampler(
+                seed=seed, scramble=True, warn_independent_sampling=False, warn_asynchronous_seeding=False
+            )
+    return optuna.samplers.TPESampler(seed=seed, multivariate=True, n_startup_trials=_STARTUP)
+
+
+def grid(limits: tuple[float, float], parameters: Mapping[str, Parameter], seed: int) -> list[dict[str, Value]]:
+    """Return all grid points, shuffled. Optuna's own grid sampler works only in its own training loop."""
+    axes = {RATE: _rates(limits), **{key: _levels(parameter) for key, parameter in parameters.items()}}
+    points = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
+    return [points[at] for at in np.random.default_rng(seed).permutation(len(points))]
+
+
+def _point(trial: Trial) -> dict[str, Value]:
+    tried = trial.evaluation.candidate
+    return {RATE: tried.initial_lr, **{f"{tried.scheme}.{name}": value for name, value in tried.params.items()}}
+
+
+def _finished(
+    point: Mapping[str, Value], distributions: Mapping[str, BaseDistribution], loss: float
+) -> optuna.trial.FrozenTrial:
+    diverged = loss == inf  # TPE avoids what was pruned, and ignores what failed
+    return optuna.trial.create_trial(
+        params=dict(point),
+        distributions=dict(distributions),
+        value=None if diverged else loss,
+        state=optuna.trial.TrialState.PRUNED if diverged else optuna.trial.TrialState.COMPLETE,
+    )
+
+
+def _rates(limits: tuple[float, float]) -> list[Value]:
+    low, high = limits
+    inner = [float(rate) for rate in np.geomspace(low, high, _RATES)[1:-1]]
+    return [low, *inner, high]  # exact ends: rounded ones could lie outside the bounds
+
+
+def _levels(parameter: Parameter) -> list[Value]:
+    domain = parameter.search
+    if isinstance(domain, Choice):
+        return list(domain.options)
+    if isinstance(domain, Float):
+        spaced = np.geomspace if domain.log else np.linspace
+        inner = [float(level) for level in spaced(domain.low, domain.high, _LEVELS)[1:-1]]
+        return [domain.low, *inner, domain.high]
+    assert domain is not None
+    return list(range(domain.low, domain.high + 1))

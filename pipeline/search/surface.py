@@ -1,0 +1,257 @@
+"""The loss as a function of initial rate and scheme, estimated from all full trainings together.
+
+One training says little: near the best rate a loss varies by several per cent between seeds, and the lowest of many is
+low by luck. So nothing here looks at a single loss. A Gaussian process (Rasmussen and Williams 2006, chapter 2) over
+the logarithm of the rate is fitted to the logarithms of all losses: a curve that all schemes share, since the rate
+matters far more than the scheme, plus a level and a small deviation of each scheme. Its noise grows with the loss, as
+it does towards divergence, and includes a part that is common to all trainings with one seed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import inf, log10
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
+
+from pipeline.evaluation import Candidate, Setting
+from pipeline.schedules import SCHEMES, Array, Value
+from pipeline.search.plan import Trial
+
+LEVELS: Mapping[str, float] = {
+    "linear": 0.0,
+    "one_cycle": 0.01,
+    "cosine": 0.01,
+    "warmup_stable_decay": 0.01,
+    "rex": 0.01,
+    "polynomial": 0.02,
+    "hyperbolic_tangent": 0.02,
+    "exponential": 0.03,
+    "multi_step": 0.03,
+    "step": 0.03,
+}
+"""Expected log loss of schemes, relative to linear decay: a prior so weak that one or two trainings overrule it.
+
+Published comparisons find linear decay as good as any common schedule on ten problems (Defazio et al. 2023,
+arXiv:2310.07831), rex (Chen et al. 2021, arXiv:2107.04197), and the trapezoid as good as cosine (Haegele et al. 2024,
+arXiv:2405.18392).
+"""
+
+_OTHERS = 0.06
+"""The level of schemes that are not in the table."""
+
+_FAR = 1.0
+"""Log losses further above the lowest, and diverged trainings, count as this far above: how far does not matter."""
+
+_MEAN, _AMPLITUDE = 0.2, 0.6
+"""Prior mean of the log loss above the lowest, and standard deviation of the curve that all schemes share."""
+
+_ANY_LEVEL, _LEVEL, _DEVIATION = 1.0, 0.03, 0.02
+"""Standard deviations of the curve's level, of a scheme's own level, and of its deviation from the curve."""
+
+_NOISES, _LENGTHS = (0.015, 0.03, 0.06, 0.12), (0.35, 0.6)
+"""Standard deviations of the noise between seeds, and length scales in decades; the most probable pair is used."""
+
+_LIKELY_NOISE, _NOISE_SPREAD = 0.04, 0.8
+"""The prior of the noise, lognormal: its median, and the standard deviation of its logarithm."""
+
+_SHARED = 0.3
+"""The share of the noise's variance that all trainings with the same seed have in common."""
+
+_STEEPER = 4.0
+"""The noise is this many times larger, plus one, at a log loss that is 1 above the lowest."""
+
+NEARBY = 0.1
+"""Decades to both sides over which the expected loss is averaged: the best rate differs a little between data and
+seeds, so a rate next to a cliff is not good."""
+
+_FINEST = 0.025
+"""Decades between the rates that are looked at for a basin."""
+
+_WEIGHTS = np.array([0.25, 0.5, 0.25])
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A candidate, and its log loss above the lowest: the expected one, and its standard deviation."""
+
+    candidate: Candidate
+    mean: float
+    deviation: float
+
+    @property
+    def worst(self) -> float:
+        """How bad it may be, two standard deviations above the mean. What is lowest here is preferred."""
+        return self.mean + 2 * self.deviation
+
+    @property
+    def hope(self) -> float:
+        """How good it may be, a standard deviation below the mean. What is lowest here is worth a training."""
+        return self.mean - self.deviation
+
+
+class Surface:
+    """The fit to all trainings of full length.
+
+    Attributes:
+        noise: standard deviation of the log loss between seeds, near the best rate.
+
+    """
+
+    def __init__(self, trials: Sequence[Trial]) -> None:
+        """Fit; at least one of the trials must have a finite loss."""
+        candidates = [trial.evaluation.candidate for trial in trials]
+        self._log, self._unit = _scale([trial.outcome.loss for trial in trials])
+        self._lowest = min(trial.outcome.loss for trial in trials)
+        self._at = _Points.of(candidates)
+        self._values = np.array([self.height(trial.outcome.loss) for trial in trials])
+        seeds = np.array([trial.evaluation.seed for trial in trials])
+        self._alike = (seeds[:, None] == seeds) * _SHARED
+        fits = [self._fit(noise, length) for noise, length in product(_NOISES, _LENGTHS)]
+        _, self.noise, self._length, self._factor, self._weights = max(fits, key=lambda fit: fit[0])
+
+    @classmethod
+    def of(cls, trials: Sequence[Trial]) -> "Surface | None":
+        """Return the fit; None where every training diverged."""
+        return cls(trials) if any(trial.outcome.loss < inf for trial in trials) else None
+
+    def height(self, loss: float) -> float:
+        """Return the log loss above the lowest, at most 1; where losses are not positive, one in their own unit."""
+        if loss == inf:
+            return _FAR
+        above = np.log(loss / self._lowest) if self._log else (loss - self._lowest) / self._unit
+        return float(min(above, _FAR))
+
+    def loss(self, height: float) -> float:
+        """Return the loss at this height."""
+        return self._lowest * float(np.exp(height)) if self._log else self._lowest + height * self._unit
+
+    def cells(self, like: Candidate, rates: Array, *, nearby: float = NEARBY) -> list[Cell]:
+        """Return what is known of a candidate at these rates, averaged over `nearby` decades more and less."""
+        shifts = np.array([-nearby, 0.0, nearby])
+        spread = (np.log10(rates)[:, None] + shifts).ravel()
+        mean, deviation = (part.reshape(-1, 3) @ _WEIGHTS for part in self._predict(_Points.along(like, spread)))
+        return [
+            Cell(like.model_copy(update={"initial_lr": rounded(float(rate))}), float(m), float(d))
+            for rate, m, d in zip(rates, mean, deviation, strict=True)
+        ]
+
+    def at(self, one: Candidate) -> Cell:
+        """Return what is known of one candidate."""
+        return self.cells(one, np.array([one.initial_lr]))[0]
+
+    def basin(self, one: Candidate, tried: Sequence[float]) -> tuple[float, float, float]:
+        """Return the lowest and highest rate that are as good, between those tried, and the noise that this allows.
+
+        As good is an expected loss that is above the lowest one by less than the noise between seeds.
+        """
+        low, high = (log10(bound) for bound in (min([one.initial_lr, *tried]), max([one.initial_lr, *tried])))
+        steps = max(round((high - low) / _FINEST), 1)
+        rates = np.sort([*np.linspace(low, high, steps + 1), log10(one.initial_lr)])
+        heights = self._predict(_Points.along(one, rates))[0]
+        own, lowest = int(np.searchsorted(rates, log10(one.initial_lr))), float(heights.min())
+        bad = np.flatnonzero(heights > max(lowest + self.noise, float(heights[own])))
+        first = max(bad[bad < own], default=-1) + 1
+        last = min(bad[bad > own], default=rates.size) - 1
+        noise = self.loss(lowest + self.noise) - self.loss(lowest)
+        return float(10 ** rates[first]), float(10 ** rates[last]), noise
+
+    def _fit(self, noise: float, length: float) -> tuple[float, float, float, tuple[Array, bool], Array]:
+        """Return the log likelihood, its parameters, and the solved system."""
+        own = np.diag((1 - _SHARED) * (1 + _STEEPER * self._values.clip(0, _FAR)) ** 2 + 1e-6)
+        covariance = self._at.covariance(self._at, length) + noise**2 * (own + self._alike)
+        factor = cho_factor(covariance, lower=True)
+        rest = self._values - self._at.mean
+        weights = cho_solve(factor, rest)
+        likelihood = -0.5 * rest @ weights - np.log(np.diag(factor[0])).sum()
+        prior = -0.5 * (np.log(noise / _LIKELY_NOISE) / _NOISE_SPREAD) ** 2
+        return float(likelihood + prior), noise, length, factor, weights
+
+    def _predict(self, points: "_Points") -> tuple[Array, Array]:
+        """Return mean and standard deviation of the log loss at these points."""
+        between = points.covariance(self._at, self._length)
+        known = solve_triangular(self._factor[0], between.T, lower=True)
+        variance = points.variance - (known**2).sum(axis=0)
+        return points.mean + between @ self._weights, np.sqrt(variance.clip(0))
+
+
+@dataclass(frozen=True)
+class _Points:
+    """Candidates as the process sees them: rates in decades, and indices of schemes and settings that are compared."""
+
+    rates: Array
+    schemes: tuple[tuple[object, ...], ...]
+    settings: tuple[tuple[str, int], ...]
+
+    @classmethod
+    def of(cls, candidates: Sequence[Candidate]) -> "_Points":
+        return cls(
+            np.array([log10(one.initial_lr) for one in candidates]),
+            tuple((one.scheme, *sorted(one.params.items())) for one in candidates),
+            tuple((one.optimizer, one.batch_size) for one in candidates),
+        )
+
+    @classmethod
+    def along(cls, like: Candidate, rates: Array) -> "_Points":
+        one = cls.of([like])
+        return cls(rates, one.schemes * rates.size, one.settings * rates.size)
+
+    @property
+    def mean(self) -> Array:
+        return np.array([_MEAN + LEVELS.get(str(scheme[0]), _OTHERS) for scheme in self.schemes])
+
+    @property
+    def variance(self) -> float:
+        return _AMPLITUDE**2 + _ANY_LEVEL**2 + _LEVEL**2 + _DEVIATION**2
+
+    def covariance(self, other: "_Points", length: float) -> Array:
+        near = np.exp(-0.5 * ((self.rates[:, None] - other.rates) / length) ** 2)
+        alike = _equal(self.settings, other.settings)
+        scheme = _equal(self.schemes, other.schemes)
+        return alike * (_ANY_LEVEL**2 + _AMPLITUDE**2 * near) + scheme * (_LEVEL**2 + alike * _DEVIATION**2 * near)
+
+
+def _equal(rows: Sequence[object], columns: Sequence[object]) -> Array:
+    codes: dict[object, int] = {}
+    one, other = (np.array([codes.setdefault(value, len(codes)) for value in side]) for side in (rows, columns))
+    return np.asarray(one[:, None] == other, np.float64)
+
+
+def _scale(losses: Sequence[float]) -> tuple[bool, float]:
+    """Return whether the logarithm of losses can be taken, and else the unit in which they are measured.
+
+    Negated accuracies, for one, have no logarithm. Their unit is twice the median excess over the lowest, since rates
+    that are far apart differ by about half in log loss.
+    """
+    sound = np.array([loss for loss in losses if loss < inf])
+    if sound.min() > 0:
+        return True, 1.0
+    above = sound[sound > sound.min()] - sound.min()
+    return False, float(2 * np.median(above)) if above.size else 1.0
+
+
+def candidate(setting: Setting, scheme: str, initial_lr: float) -> Candidate:
+    """Return the candidate with the scheme's default parameters."""
+    return Candidate(
+        scheme=scheme,
+        initial_lr=rounded(initial_lr),
+        optimizer=setting.optimizer,
+        batch_size=setting.batch_size,
+        params=defaults(scheme),
+    )
+
+
+def defaults(scheme: str) -> dict[str, Value]:
+    """Return the default values of the parameters that a search varies."""
+    return {p.name: p.default for p in SCHEMES[scheme].parameters if p.search is not None}
+
+
+def rounded(rate: float) -> float:
+    """Return the rate with three digits: it is not known more precisely, and short ones are easier to use."""
+    return float(f"{rate:.3g}")
+
+
+def family(one: Candidate) -> tuple[object, ...]:
+    """Return what candidates have in common that differ in nothing but the rate."""
+    return one.optimizer, one.batch_size, one.scheme, *sorted(one.params.items())

@@ -1,0 +1,117 @@
+"""The budget: what it is spent on, and that it is kept."""
+
+import pytest
+
+from pipeline.config import SearchOptions, validated
+from pipeline.errors import InputError
+from pipeline.results import RangeTestResult
+from pipeline.search import Plan, conduct, planned
+from pipeline.search.plan import Sizes, sizes
+from tests.search.surface import SCHEMES, Surface
+
+STEPS_PER_EPOCH, EPOCHS = 90, 6
+
+TESTED = RangeTestResult(
+    verdict="ok",
+    reason="",
+    suggested_lr=0.1,
+    lr_low=0.002,
+    lr_high=2.0,
+    suggestions={},
+    seeds=(0,),
+    optimizer="sgd",
+    batch_size=32,
+    lr_min=1e-5,
+    lr_max=10.0,
+    updates=STEPS_PER_EPOCH * EPOCHS // 2,
+    seconds=30.0,
+)
+"""A range test that took half a full training."""
+
+
+def plan_of(**options: object) -> Plan:
+    """Return the plan for these options after the range test."""
+    given = {"epochs": EPOCHS, "batch_size": "32", "schemes": ",".join(SCHEMES)} | options
+    return planned(validated(SearchOptions, given), [TESTED], lambda batch_size: STEPS_PER_EPOCH, 100)
+
+
+@pytest.mark.parametrize("trainings", [*range(1, 130), 1000])
+def test_sizes_use_the_budget_and_keep_it(trainings: int) -> None:
+    """The more there is, the more trials; nothing is left over but what makes no difference."""
+    own = sizes(trainings + 0.7)
+    assert own.trials >= 1
+    assert own.trainings == trainings
+    assert own.trials >= sizes(trainings / 2).trials - 2
+
+
+@pytest.mark.parametrize(
+    ("trainings", "expected"),
+    [
+        (2, Sizes(2, 1, 0, baselines=False)),
+        (9, Sizes(5, 2, 2, baselines=False)),
+        (24, Sizes(9, 3, 3, baselines=True)),
+        (59, Sizes(24, 3, 7, baselines=True)),
+    ],
+)
+def test_what_a_budget_is_spent_on(trainings: float, expected: Sizes) -> None:
+    """At first on the rate alone, then on a comparison too, then on baselines and more seeds."""
+    assert sizes(trainings) == expected
+
+
+def test_range_test_is_part_of_the_budget() -> None:
+    """What it took is not there any more; likewise of the time."""
+    plan = plan_of(budget=10, minutes=2)
+    assert plan.trainings == 9.5
+    assert plan.seconds == 90.0
+    assert plan_of().trainings == 24.5
+
+
+def test_given_sizes_are_kept_and_the_others_fit_in() -> None:
+    """Whatever is not given follows from what is left."""
+    assert plan_of(trials=4).trials == 4
+    assert plan_of(trials=20).sizes.trainings <= 24
+    assert plan_of(confirm_seeds=2).confirm_seeds == 2
+    assert plan_of(confirm_seeds=2, top_k=1).sizes == Sizes(18, 1, 2, baselines=True)
+    assert plan_of(trials=2, top_k=1, confirm_seeds=2, budget=100).sizes == Sizes(2, 1, 2, baselines=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "least"),
+    [
+        ({"trials": 30}, "trials=30"),
+        ({"trials": 20, "top_k": 3, "confirm_seeds": 5}, "trials=20, top_k=3, confirm_seeds=5"),
+        ({"budget": 4, "optimizer": "sgd,adam", "batch_size": "32,64"}, "4 combinations of optimizer and batch size"),
+    ],
+)
+def test_budget_that_cannot_be_kept_is_refused(options: dict[str, object], least: str) -> None:
+    """In one line that says what is needed, and for what."""
+    with pytest.raises(InputError, match=f"^budget: received .* expected more than [0-9]+ full trainings for {least}$"):
+        validated(SearchOptions, options)
+
+
+@pytest.mark.parametrize("budget", [3, 6, 10, 16, 25, 60])
+def test_budget_is_kept(budget: float) -> None:
+    """Whatever the seeds show, also with some trainings that diverge."""
+    plan = plan_of(budget=budget)
+    for surface in (Surface(noise=0.05), Surface(noise=0.05, diverges_above=0.2)):
+        result, _ = conduct(plan, surface)
+        assert result.cost.trainings <= budget - 0.5 + 0.01
+        assert result.winner.scheme in SCHEMES
+
+
+def test_larger_budgets_know_more() -> None:
+    """At 3 nothing is compared, at 10 finalists are, at 25 the baselines too."""
+    small, medium, default = (conduct(plan_of(budget=b), Surface(noise=0.01))[0] for b in (3, 10, 25))
+    assert small.reason.startswith("not compared: the budget allows none")
+    assert [len(row.seeds) for row in medium.leaderboard] == [2, 2]
+    assert medium.baselines == ()
+    assert {baseline.name for baseline in default.baselines} == {"Adam at 0.001", "SGD at 0.01"}
+
+
+def test_time_ends_a_search_too() -> None:
+    """Each training takes half a second; when the next ones would take too long, the answer is what is known."""
+    plan = plan_of(budget=25, minutes=0.55)
+    result, trials = conduct(plan, Surface(noise=0.01))
+    assert plan.seconds == pytest.approx(3.0)
+    assert 1 <= len(trials) <= 6 < plan.trials
+    assert result.winner.scheme == "cosine"
