@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from pipeline.errors import InputError
 from pipeline.objective import VAL_LOSS, Objective
+from pipeline.scale import AUTO, parse_scale
 from pipeline.schedules import SCHEMES, Spacing, parse_params, validate
 from pipeline.user_code import is_function
 
@@ -54,7 +55,14 @@ class PrepareOptions(BaseModel):
     data: str = Field("mnist-5k", min_length=1, description="a data set's name, a path, or module:function")
     target: str = Field("target", min_length=1, description="label column of .csv and .parquet")
     in_memory_mb: int = Field(1024, ge=0, le=2**30, description="data larger than this many MiB are not held in memory")
+    scale: str = Field(AUTO, description="scaling of inputs: auto, none or standard; of several inputs name=way,...")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="first seed; fixes splits, initial weights and data order")
+
+    @field_validator("scale")
+    @classmethod
+    def _readable_scale(cls, value: str) -> str:
+        parse_scale(value)
+        return value
 
 
 class RangeTestOptions(PrepareOptions):

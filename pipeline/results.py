@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from pipeline.datasets.arrays import Scalings
 from pipeline.evaluation import STRICT, Candidate
 from pipeline.objective import VAL_LOSS, Objective
 
@@ -237,7 +238,8 @@ class SeedScore(Result):
 class TrainResult(Result):
     """The final trainings; losses and accuracy are means over the seeds.
 
-    `test_accuracy_interval` covers the test examples, and the seeds where there are several.
+    `test_accuracy_interval` covers the test examples, and the seeds where there are several. `scaling` is what was done
+    to the inputs.
     """
 
     test_loss: float
@@ -248,6 +250,7 @@ class TrainResult(Result):
     winner: Candidate
     registered: str | None
     champion: str = ""
+    scaling: Scalings | None = None
 
 
 class ReportResult(Result):

@@ -11,6 +11,7 @@ from pipeline.datasets.splits import assemble
 from pipeline.errors import InputError
 from pipeline.evaluation import Candidate
 from pipeline.results import Interval, Result, SeedScore
+from pipeline.scale import AUTO
 from pipeline.schedules import Value
 
 Article = Literal["a", "b"]
@@ -180,7 +181,7 @@ def refuse_unusable(prepared: PrepareResult, article: str) -> None:
         raise InputError(f"data: received inputs of shape {shape}, expected images for article b, or article=a")
 
 
-def split_as_articles(raw: Raw, article: Article, seed: int) -> Splits:
+def split_as_articles(raw: Raw, article: Article, seed: int, scale: str = AUTO) -> Splits:
     """Split the data as the article does, or at random if the source has no official test set.
 
     Article a trains on the whole training set and validates on the test set. Article b holds out the last fifth of the
@@ -191,10 +192,10 @@ def split_as_articles(raw: Raw, article: Article, seed: int) -> Splits:
 
     """
     if not as_published(raw):
-        return split(raw, seed)
+        return split(raw, seed, scale=scale)
     rows = np.arange(len(raw.y_train))
     first = int(len(rows) * _KEPT)  # Keras rounds down too
     if article == "b":
-        return assemble(raw, rows[:first], rows[first:], None)
-    whole = assemble(raw, rows, rows[first:], None)
+        return assemble(raw, rows[:first], rows[first:], None, scale)
+    whole = assemble(raw, rows, rows[first:], None, scale)
     return replace(whole, x_val=whole.x_test, y_val=whole.y_test, w_val=whole.w_test)

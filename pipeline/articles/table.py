@@ -283,6 +283,7 @@ def _search(answer: Experiment, options: ReproduceOptions) -> SearchOptions:
         data=options.data,
         target=options.target,
         in_memory_mb=options.in_memory_mb,
+        scale=options.scale,
         seed=options.seed,
         model=answer.model,
         optimizer=answer.optimizer,

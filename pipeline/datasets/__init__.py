@@ -19,6 +19,7 @@ from pipeline.datasets.arrays import (
     named,
 )
 from pipeline.datasets.large import Rows, blocks, head
+from pipeline.datasets.scaling import described, keeping_codes
 from pipeline.datasets.sources import load, source_digest
 from pipeline.datasets.splits import split
 from pipeline.datasets.storage import digests, load_splits, save
@@ -36,10 +37,12 @@ __all__ = [
     "Stream",
     "Task",
     "blocks",
+    "described",
     "digests",
     "file_digest",
     "head",
     "input_shape",
+    "keeping_codes",
     "load",
     "load_splits",
     "named",

@@ -25,13 +25,18 @@ _STRICT = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 class Scaling(BaseModel):
     """How raw inputs become network inputs: `(x - offset) / scale`, by training statistics.
 
-    `offset` and `scale` hold one number (images) or one per feature (tables).
+    `offset` and `scale` hold one number (images) or one per feature (tables). `kind` says how they were found; `codes`
+    are the features that stay as they are because the network looks them up. `asked` is set if the user chose the kind,
+    which then holds for codes too.
     """
 
     model_config = _STRICT
 
     offset: tuple[float, ...]
     scale: tuple[float, ...]
+    kind: Literal["none", "largest", "standard"] = "standard"
+    codes: tuple[int, ...] = ()
+    asked: bool = False
 
 
 InputShape = tuple[int, ...] | dict[str, tuple[int, ...]]

@@ -1,17 +1,21 @@
-"""Splitting into training, validation and test sets, label codes, and the inputs' scaling."""
+"""Splitting into training, validation and test sets, and label codes."""
 
 import math
 
 import numpy as np
 
-from pipeline.datasets.arrays import Array, Index, Inputs, Raw, RowNumbers, Scaling, Scalings, Splits, label_kind
+from pipeline.datasets.arrays import Array, Index, Raw, RowNumbers, Scalings, Splits, label_kind
 from pipeline.datasets.conform import conform
-from pipeline.datasets.large import blocks, take
+from pipeline.datasets.large import take
+from pipeline.datasets.scaling import scalings
 from pipeline.datasets.streams import Stream
 from pipeline.errors import listed, refusal
+from pipeline.scale import AUTO
 
 
-def split(raw: Raw, seed: int, validation_fraction: float = 0.2, test_fraction: float = 0.2) -> Splits:
+def split(
+    raw: Raw, seed: int, validation_fraction: float = 0.2, test_fraction: float = 0.2, *, scale: str = AUTO
+) -> Splits:
     """Split `raw` at random by `seed`, stratified by class except for regression.
 
     An official test set is kept as it is, and `validation_fraction` applies to the training data. Without one, both
@@ -22,6 +26,7 @@ def split(raw: Raw, seed: int, validation_fraction: float = 0.2, test_fraction: 
         seed: from 0 to 2**32 - 1; the same data and seed give the same splits.
         validation_fraction: above 0 and below 1.
         test_fraction: above 0 and below 1, unused with an official test set. The fractions used sum to less than 1.
+        scale: how inputs are scaled, as the option of that name.
 
     Raises:
         InputError: for data or fractions that cannot be used, or too few examples in total or of one class.
@@ -37,13 +42,16 @@ def split(raw: Raw, seed: int, validation_fraction: float = 0.2, test_fraction: 
     y = _encode(raw.y_train, classes)
     rows = _indices(y, seed, validation_fraction, test_share, stratify=classes is not None)
     train, val, test = (np.sort(part) for part in rows) if isinstance(raw.x_train, Stream) else rows
-    return assemble(raw, train, val, None if official else test)
+    return assemble(raw, train, val, None if official else test, scale)
 
 
 def assemble(
-    raw: Raw, train: RowNumbers, val: RowNumbers, test: RowNumbers | None, scaling: Scalings | None = None
+    raw: Raw, train: RowNumbers, val: RowNumbers, test: RowNumbers | None, scaling: Scalings | str = AUTO
 ) -> Splits:
-    """Cut conforming data into the splits whose row numbers are given; `test` is None with an official test set."""
+    """Cut conforming data into the splits whose row numbers are given; `test` is None with an official test set.
+
+    `scaling` is known already, or how to find it, as the option `scale` says.
+    """
     classes = _classes(raw.y_train)
     y = _encode(raw.y_train, classes)
     x_train, w = take(raw.x_train, train), raw.w_train
@@ -58,46 +66,12 @@ def assemble(
         task="regression" if classes is None else "classification",
         classes=() if classes is None else tuple(str(name) for name in classes),
         num_outputs=1 if classes is None else len(classes),
-        scaling=scaling or scalings(x_train),
+        scaling=scalings(x_train, scaling) if isinstance(scaling, str) else scaling,
         w_train=None if w is None else w[train],
         w_val=None if w is None else w[val],
         w_test=raw.w_test if test is None or w is None else w[test],
         index=None if isinstance(x_train, np.ndarray) else index,
     )
-
-
-def scalings(x_train: Inputs) -> Scalings:
-    """Return how to scale the inputs, each on its own if there are several."""
-    if x_train.dtype.names:
-        return {name: derive_scaling(x_train[name]) for name in x_train.dtype.names}
-    return derive_scaling(x_train)
-
-
-def derive_scaling(x_train: Inputs) -> Scaling:
-    """Return how to scale inputs, derived from the training split alone.
-
-    uint8 images are divided by 255, or by their maximum if that is under 128: the image has fewer grey levels than its
-    type (8x8 digits: 16). Float images without negative values are divided by their maximum; others are standardised
-    by one mean and deviation. Tables are standardised feature by feature; a constant feature has scale 1.
-    """
-    if x_train.ndim == 2:
-        return _standardising(x_train)
-    peak = max(float(block.max()) for block in blocks(x_train))
-    if x_train.dtype == np.uint8:
-        return Scaling(offset=(0.0,), scale=(255.0 if peak >= 128 else peak or 1.0,))
-    if min(float(block.min()) for block in blocks(x_train)) >= 0:
-        return Scaling(offset=(0.0,), scale=(peak or 1.0,))
-    return _standardising(x_train)
-
-
-def _standardising(x: Inputs) -> Scaling:
-    """Return the mean and deviation of each feature of a table, or of all pixels, from one pass."""
-    from sklearn.preprocessing import StandardScaler
-
-    scaler = StandardScaler()
-    for block in blocks(x):
-        scaler.partial_fit(block if x.ndim == 2 else block.reshape(-1, 1))
-    return Scaling(offset=tuple(scaler.mean_.tolist()), scale=tuple(scaler.scale_.tolist()))
 
 
 def _check_fractions(validation_fraction: float, test_fraction: float, test_share: float) -> None:

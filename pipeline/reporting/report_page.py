@@ -8,6 +8,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
+from pipeline.datasets.scaling import described
 from pipeline.evaluation import setting_prefix
 from pipeline.reporting import range_test_figures, report_inputs, search_figures, style, training_figures, wording
 from pipeline.reporting.answer import compose, transferred
@@ -22,6 +23,7 @@ _FILTERS = {
     "behind": wording.behind,
     "count": wording.count,
     "level": wording.level,
+    "described": described,
     "loss": wording.loss,
     "number": wording.number,
     "optimizer": wording.optimizer,

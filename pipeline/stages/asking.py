@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from pipeline.config import RangeTestOptions
 from pipeline.console import Status
-from pipeline.datasets import Splits, input_shape
+from pipeline.datasets import Splits, described, input_shape
 from pipeline.evaluation import Evaluation, Training
 from pipeline.fingerprints import training_key
 from pipeline.models import builder
@@ -64,6 +64,8 @@ def asking(context: Context[Trained], describe: Describe) -> Asking:
     """Set up a stage's executor for the user's network and data, with its log and progress."""
     options, upstream = context.options, context.upstream
     executor = executor_for(options, upstream.splits)
+    if executor.scaling != upstream.splits.scaling:
+        context.status.note(f"inputs {', '.join(described(executor.scaling))}")
     log = training_log(context, context.run, executor, inputs(options, upstream.runs))
     return Asking(executor, log, describe, context.status)
 

@@ -47,7 +47,8 @@ class Laboratory:
     def splits(self, article: Article) -> Splits:
         """Return the data as an article splits them."""
         if article not in self._splits:
-            self._splits[article] = split_as_articles(self._raw, article, self._context.options.seed)
+            options = self._context.options
+            self._splits[article] = split_as_articles(self._raw, article, options.seed, options.scale)
         return self._splits[article]
 
     def conduct(self, experiment: Experiment, epochs: int, seeds: int) -> Conducted:
@@ -134,6 +135,7 @@ class Laboratory:
             batch_size=str(candidate.batch_size),
             precision="float32",  # as the articles had it
             epochs=epochs,
+            scale=self._context.options.scale,
             seed=self._context.options.seed,
             seeds=seeds,
         )

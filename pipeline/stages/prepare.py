@@ -11,7 +11,8 @@ def summary(result: PrepareResult) -> str:
     """Return the result in one line."""
     counts = f"{result.train_examples:,} / {result.validation_examples:,} / {result.test_examples:,}"
     kind = f"{result.num_outputs} classes" if result.task == "classification" else "regression"
-    return f"{result.data}: {counts} train / validation / test examples of shape {result.input_shape}, {kind}"
+    what = f"{counts} train / validation / test examples of shape {result.input_shape}, {kind}"
+    return f"{result.data}: {what}; inputs {', '.join(datasets.described(result.scaling))}"
 
 
 def run(context: Context[PrepareOptions]) -> PrepareResult:
@@ -20,7 +21,7 @@ def run(context: Context[PrepareOptions]) -> PrepareResult:
     context.status.begin(f"loading {options.data}")
     with interruption.at_once():  # reading may take minutes
         raw = datasets.load(options.data, options.target, options.in_memory_mb * 2**20)
-        splits = datasets.split(raw, options.seed)
+        splits = datasets.split(raw, options.seed, scale=options.scale)
     context.status.begin("writing the splits")
     datasets.save(splits, context.run.folder / SPLITS, options.data, options.target)
     digests = datasets.digests(splits)

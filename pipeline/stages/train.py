@@ -57,6 +57,7 @@ def run(context: Context[TrainOptions]) -> TrainResult:
         winner=winner,
         registered=registered,
         champion=champion,
+        scaling=trainer.executor.scaling,
     )
 
 

@@ -204,8 +204,8 @@ def engine(
         class_weight: multiplies the weights of the training examples by their class, as Keras' `fit` does.
 
     """
-    examples = Examples(weighted(splits, class_weight) if class_weight else splits)
     network = Network(build, precision)
+    examples = Examples(network.adapted(weighted(splits, class_weight) if class_weight else splits))
     return shared_engine(network, examples, optimizer=optimizer, momentum=momentum, batch_size=batch_size)
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import keras
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
-from pipeline.datasets import Splits, Stream
+from pipeline.datasets import Scalings, Splits, Stream
 from pipeline.evaluation import Candidate, Evaluation, Training
 from pipeline.models import Builder
 from pipeline.objective import VAL_LOSS, Objective
@@ -39,7 +40,6 @@ class InProcess:
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
-        self._examples = Examples(problem.splits)
         self._engines: dict[tuple[str, int], Trainer] = {}
 
     def ask(
@@ -57,6 +57,7 @@ class InProcess:
             "precision": self._network.policy,
             "device": device_kind(),
             "momentum": repr(self._problem.momentum),
+            "scaling": TypeAdapter(Scalings).dump_json(self.scaling).decode(),
             "order": "shuffled within windows" if streamed else "shuffled",
         }
 
@@ -91,11 +92,20 @@ class InProcess:
         weights: Sequence[NDArray[Any]] | None = training.weights
         if weights is None:
             raise ValueError("served: received a training without weights, expected one with them")
-        return self._network.served(weights, self._problem.splits)
+        return self._network.served(weights, self._examples.splits)
+
+    @property
+    def scaling(self) -> Scalings:
+        """The scaling of the inputs: that of the data, except that codes which the network looks up stay unscaled."""
+        return self._examples.splits.scaling  # type: ignore[no-any-return]
 
     @cached_property
     def _network(self) -> Network:
         return Network(self._problem.build, self._problem.precision)
+
+    @cached_property
+    def _examples(self) -> Examples:
+        return Examples(self._network.adapted(self._problem.splits))
 
     def _engine(self, candidate: Candidate) -> Trainer:
         key = optimizer, batch_size = candidate.optimizer, candidate.batch_size

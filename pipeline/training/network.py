@@ -1,5 +1,6 @@
 """A network that can be built anew from any seed, in the precision that suits it, and served."""
 
+import dataclasses
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from pipeline.datasets import Scaling, Splits, input_shape
 from pipeline.models import Builder, symbolic
 from pipeline.training import keras_internals
+from pipeline.training.codes import scaling_for, takes_codes
 
 AUTO, FLOAT32, BFLOAT16 = "auto", "float32", "mixed_bfloat16"
 
@@ -59,6 +61,15 @@ class Network:
             _last_layer(model).dtype_policy = keras.DTypePolicy(FLOAT32)  # probabilities need more than 8 bits
         return model
 
+    def adapted(self, splits: Splits) -> Splits:
+        """Return the data with inputs that the network takes for codes left unscaled.
+
+        Raises:
+            InputError: where these codes cannot be looked up.
+
+        """
+        return dataclasses.replace(splits, scaling=scaling_for(self._unused or self.fresh(seed=0), splits))
+
     def initial_state(self, seed: int) -> list[NDArray[Any]]:
         """Return the values of the network's variables when it is built with this seed."""
         if seed not in self._initial:
@@ -81,10 +92,11 @@ class Network:
 def automatic(model: keras.Model) -> str:
     """Return `mixed_bfloat16` for a network with convolutions where the hardware computes it natively, else `float32`.
 
-    `benchmarks/precision.py` shows the speed-up, and that the loss stays within noise. XLA speeds up dense networks.
+    `benchmarks/precision.py` shows the speed-up, and that the loss stays within noise. XLA speeds up dense networks. A
+    network that looks up codes stays in float32: layers of the user's own would get the codes rounded to 8 bits.
     """
     convolutional = any(map(keras_internals.convolves, keras_internals.all_layers(model)))
-    return BFLOAT16 if convolutional and native_bfloat16() else FLOAT32
+    return BFLOAT16 if convolutional and not takes_codes(model) and native_bfloat16() else FLOAT32
 
 
 @cache

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.datasets import Raw, Splits, load, split
+from pipeline.datasets import Raw, Splits, described, load, split
 from pipeline.datasets.conform import conform
 from pipeline.errors import InputError
 
@@ -43,6 +43,21 @@ def test_mnist_5k_is_shuffled_and_stratified(mnist_5k: Raw) -> None:
 def test_digits_are_scaled_by_sixteen() -> None:
     """Bytes that use only 0..16 are not divided by 255."""
     assert split(load("digits"), seed=3).scaling.scale == (16.0,)
+
+
+@pytest.mark.parametrize(
+    ("scale", "words"),
+    [("auto", "divided by 16"), ("none", "not scaled"), ("standard", "standardised")],
+)
+def test_scaling_can_be_chosen(scale: str, words: str) -> None:
+    """And is put in words."""
+    assert described(split(load("digits"), seed=3, scale=scale).scaling) == [words]
+
+
+def test_an_unknown_input_is_one_line() -> None:
+    """A choice that does nothing would be taken for one that does."""
+    with pytest.raises(InputError, match="scale names an unknown input: received 'a'; accepted: one way"):
+        split(table(20), seed=0, scale="a=none")
 
 
 @settings(max_examples=60)
@@ -227,7 +242,7 @@ def test_unusable_data_is_one_line(case: str) -> None:
         ({"validation_fraction": 0.5, "test_fraction": 0.5}, "validation_fraction=0.5 and test_fraction=0.5"),
     ],
 )
-def test_unusable_fractions_are_one_line(fractions: dict[str, float], received: str) -> None:
+def test_unusable_fractions_are_one_line(fractions: dict[str, Any], received: str) -> None:
     """Every split gets something."""
     with pytest.raises(InputError, match=f"received {received}; accepted: "):
         split(table(100), seed=0, **fractions)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pipeline.datasets import Scaling
 from pipeline.errors import InputError
 from pipeline.evaluation import SWEEP, Candidate, Evaluation, answers
 from pipeline.objective import VAL_LOSS, Objective
@@ -170,7 +171,10 @@ class TestConditions:
             assert made.conditions()["precision"] == expected
             assert not made._engines
         monkeypatch.setattr(executor, "device_kind", lambda: "TPU")
-        assert made.conditions() == {"precision": "float32", "device": "TPU", "momentum": "0.9", "order": "shuffled"}
+        scaling = made.conditions().pop("scaling")
+        assert Scaling.model_validate_json(scaling) == digits().scaling
+        expected = {"precision": "float32", "device": "TPU", "momentum": "0.9", "order": "shuffled"}
+        assert made.conditions() == {**expected, "scaling": scaling}
 
     def test_data_in_passes_have_an_order_of_their_own(self) -> None:
         """They are shuffled within windows, and so trained with other batches."""
