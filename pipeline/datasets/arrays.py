@@ -47,7 +47,10 @@ Scalings = Scaling | dict[str, Scaling]
 
 
 class PrepareResult(BaseModel):
-    """The data after splitting. `digests` maps each artifact to its SHA-256."""
+    """The data after splitting.
+
+    `digests` maps each artifact to its SHA-256, and `columns` each column of a table to what became of it.
+    """
 
     model_config = _STRICT
 
@@ -61,6 +64,7 @@ class PrepareResult(BaseModel):
     test_examples: int
     scaling: Scalings
     digests: dict[str, str]
+    columns: dict[str, str] = {}
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Return the updates in a pass over the training set."""
@@ -75,7 +79,8 @@ class Raw:
     `x_*` are images, uint8 or float32 [n, height, width, channels], or tables, float32 [n, features]. `y_*` are labels
     [n]: integers, booleans or text for classification, floats for regression. `w_*` are the examples' weights in the
     loss, float32 [n], or None. `x_test` and `y_test` are an official test set, or both None. `feature_names` names the
-    columns of a table, where known. Several inputs per example are the fields of a structured array [n].
+    columns of a table, where known, and `columns` says what became of each column of the source. Several inputs per
+    example are the fields of a structured array [n].
 
     Until `conform` has read it, a data set that is read in passes is a `Reader`, in place of both x and y.
     """
@@ -87,6 +92,7 @@ class Raw:
     feature_names: tuple[str, ...] | None = None
     w_train: Array | None = None
     w_test: Array | None = None
+    columns: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, eq=False)

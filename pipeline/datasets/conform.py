@@ -37,7 +37,7 @@ def conform(raw: Raw) -> Raw:
     names = raw.feature_names
     x_train, y_train, w_train = _examples(raw.x_train, raw.y_train, raw.w_train, "train", names)
     if raw.x_test is None and raw.y_test is None:
-        return Raw(x_train, y_train, None, None, names, w_train)
+        return Raw(x_train, y_train, None, None, names, w_train, columns=raw.columns)
     if raw.x_test is None or raw.y_test is None:
         lacking = "x_test" if raw.x_test is None else "y_test"
         raise refusal("test set is incomplete", f"no {lacking}", "both x_test and y_test, or neither")

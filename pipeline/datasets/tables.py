@@ -6,10 +6,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.datasets.arrays import Array, Raw
+from pipeline.datasets.columns import as_numbers_or_text, encode
 from pipeline.errors import listed, reading, refusal
-
-MAX_CATEGORIES = 255
-"""A text column with more distinct values is refused: it holds names or identifiers, not categories."""
 
 
 def read_csv(path: Path, target: str) -> Raw:
@@ -25,8 +23,8 @@ def read_csv(path: Path, target: str) -> Raw:
 
     accepted = "a comma-separated table in UTF-8 with a header line that names each column"
     with reading(path, accepted):
-        # low_memory=False: types are inferred from whole columns, not by chunks
-        frame = pd.read_csv(path, low_memory=False)
+        # Types are inferred from whole columns, not by chunks, and "NA" may be a text like any other.
+        frame = pd.read_csv(path, low_memory=False, keep_default_na=False, na_values=[""])
     if not isinstance(frame.index, pd.RangeIndex):  # pandas takes fields beyond the header for row names
         raise refusal(f"cannot read {path}", "rows with more fields than the header has names", accepted)
     if frame.columns[0] == "Unnamed: 0" and np.array_equal(frame.iloc[:, 0], np.arange(len(frame))):
@@ -51,10 +49,17 @@ def read_parquet(path: Path, target: str) -> Raw:
 
 
 def _to_raw(frame: Any, path: Path, target: str) -> Raw:
+    import pandas as pd
+
     _check_columns(frame, path, target)
-    features = _encode_features(frame.drop(columns=target), path)
-    names = tuple(str(name) for name in features.columns)
-    return Raw(features.to_numpy(dtype=np.float64), _label_array(frame[target]), feature_names=names)
+    labels = _labels(frame[target], path)
+    features, columns = [], {}
+    for name in frame.columns.drop(target):
+        encoded, columns[str(name)] = encode(frame[name], path)
+        features.append(encoded)
+    table = pd.concat(features, axis=1)
+    names = tuple(str(name) for name in table.columns)
+    return Raw(table.to_numpy(dtype=np.float64), labels, feature_names=names, columns=columns)
 
 
 def _check_columns(frame: Any, path: Path, target: str) -> None:
@@ -65,36 +70,16 @@ def _check_columns(frame: Any, path: Path, target: str) -> None:
         raise refusal(f"{path} has no features", f"only the label column {target!r}", "at least one more column")
     if len(frame) == 0:
         raise refusal(f"{path} is empty", "0 rows", "at least one")
-    missing = frame.isna().sum()
+
+
+def _labels(labels: Any, path: Path) -> Array:
+    """Give the labels as an array: text that is all numbers as numbers, as a marker among them would make it text."""
+    labels = as_numbers_or_text(labels, path)
+    missing = labels.isna() | (labels.astype("string").str.strip() == "").fillna(value=True)
     if missing.any():
-        column = missing[missing > 0].index[0]
-        remedy = "a value in every row (fill them in, or leave out those rows or the column)"
-        raise refusal(f"{path} has missing values", f"{missing[column]} in column {column!r}", remedy)
-
-
-def _encode_features(features: Any, path: Path) -> Any:
-    """Keep numbers and booleans, and turn text into one 0/1 column per category, named `column=category`."""
-    import pandas as pd
-
-    categorical = [name for name in features.columns if _is_category(features[name], path)]
-    for name in categorical:
-        distinct = features[name].nunique()
-        if distinct > MAX_CATEGORIES:
-            remedy = f"at most {MAX_CATEGORIES} (leave the column out, or encode it as numbers)"
-            raise refusal(f"{path} has text that is not a category", f"{distinct} distinct values in {name!r}", remedy)
-    # The whole table is encoded at once: which categories exist reveals nothing about any label.
-    return pd.get_dummies(features, columns=categorical, prefix_sep="=", dtype=np.float32)
-
-
-def _is_category(column: Any, path: Path) -> bool:
-    from pandas.api import types
-
-    if types.is_numeric_dtype(column) and not types.is_complex_dtype(column):  # booleans count as numeric
-        return False
-    if isinstance(column.dtype, types.CategoricalDtype) or types.is_string_dtype(column):
-        return True
-    received = f"{column.name!r} of type {column.dtype} ({types.infer_dtype(column)})"
-    raise refusal(f"{path} has an unusable column", received, "numbers up to 64 bits, booleans, or text as categories")
+        received = f"{missing.sum()} in column {str(labels.name)!r}, first in row {int(missing.argmax()) + 1}"
+        raise refusal(f"{path} has missing labels", received, "a label in every row (leave out those rows)")
+    return _label_array(labels)
 
 
 def _label_array(labels: Any) -> Array:

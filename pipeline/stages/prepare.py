@@ -1,8 +1,11 @@
 """Stage `prepare`: load, check, split, write."""
 
+from collections.abc import Mapping
+
 from pipeline import datasets, interruption
 from pipeline.config import PrepareOptions
 from pipeline.datasets import PrepareResult
+from pipeline.errors import listed
 from pipeline.stages.context import SPLITS, Context
 from pipeline.tracking.store import log_dataset
 
@@ -21,6 +24,8 @@ def run(context: Context[PrepareOptions]) -> PrepareResult:
     context.status.begin(f"loading {options.data}")
     with interruption.at_once():  # reading may take minutes
         raw = datasets.load(options.data, options.target, options.in_memory_mb * 2**20)
+        for columns in _grouped(raw.columns or {}):
+            context.status.note(columns)
         splits = datasets.split(raw, options.seed, scale=options.scale)
     context.status.begin("writing the splits")
     datasets.save(splits, context.run.folder / SPLITS, options.data, options.target)
@@ -39,4 +44,13 @@ def run(context: Context[PrepareOptions]) -> PrepareResult:
         test_examples=len(splits.x_test),
         scaling=splits.scaling,
         digests=digests,
+        columns=dict(raw.columns or {}),
     )
+
+
+def _grouped(columns: Mapping[str, str]) -> list[str]:
+    """Say what became of the columns of a table, in a line for all that it is the same for."""
+    return [
+        f"{what}: {listed(name for name in columns if columns[name] == what)}"
+        for what in dict.fromkeys(columns.values())
+    ]

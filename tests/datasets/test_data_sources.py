@@ -199,8 +199,39 @@ def bad_files() -> dict[str, tuple[str, Callable[[Path], object], str, str]]:
     return {
         "no label column": ("d.csv", csv(a=[1], b=[2]), "target='target'", "one of 'a', 'b'"),
         "only labels": ("d.csv", csv(**column), "only the label column 'target'", "at least one more column"),
-        "missing feature": ("d.csv", csv(a=[1, None] * 200, **column), "200 in column 'a'", "a value in every row"),
-        "missing label": ("d.csv", csv(a=[1, 2], target=[0, None]), "1 in column 'target'", "a value in every row"),
+        "empty column": ("d.csv", csv(a=[None] * 400, **column), "'a'", "at least one value (or leave it out)"),
+        "missing label": (
+            "d.csv",
+            csv(a=[1, 2], target=[0, None]),
+            "1 in column 'target', first in row 2",
+            "a label in every row",
+        ),
+        "marked label": (
+            "d.csv",
+            csv(a=[1, 2, 3], target=["1", "NA", "2"]),
+            "1 in column 'target', first in row 2",
+            "a label in every row",
+        ),
+        "stray words": (
+            "d.csv",
+            csv(a=[*range(398), "unknown", "?"], **column),
+            "'unknown' among numbers in column 'a', in row 399",
+            "numbers only; missing values empty or one of",
+        ),
+        "stray dates": (
+            "d.csv",
+            csv(
+                day=["2024-01-01", "2024-02-01", "soon", "later"] * 100 + ["2024-03-01"], target=[*column["target"], 0]
+            ),
+            "'soon', 'later' among dates in column 'day', in row 3 and 199 more",
+            "dates only",
+        ),
+        "ambiguous dates": (
+            "d.csv",
+            csv(day=["01/02/2024", "03/04/2024"] * 200, **column),
+            "'01/02/2024' in column 'day', day or month first",
+            "dates as YYYY-MM-DD",
+        ),
         "infinite": ("d.csv", csv(age=[1, np.inf], target=[0, 1]), "example 1, feature 'age'", "finite float32"),
         "identifiers": ("d.csv", csv(name=ids, **column), "400 distinct values in 'name'", "at most 255"),
         "header only": ("d.csv", text("a,target\n"), "0 rows", "at least one"),
@@ -208,17 +239,17 @@ def bad_files() -> dict[str, tuple[str, Callable[[Path], object], str, str]]:
         "wide rows": ("d.csv", text("a,target\n1,2,3\n"), "more fields than the header", "names each column"),
         "ragged csv": ("d.csv", text("a,target\n1,2\n1,2,3,4\n"), "ParserError", "a comma-separated table"),
         "latin-1 csv": ("d.csv", lambda path: path.write_bytes(b"a,target\n\xe9,1\n"), "UnicodeDecodeError", "UTF-8"),
-        "dates": (
+        "spans of time": (
             "d.parquet",
-            parquet(when=pd.to_datetime(["2020-01-01"] * 400), **column),
-            "'when' of type datetime64",
-            "numbers up to 64 bits, booleans, or text",
+            parquet(took=pd.to_timedelta([1] * 400), **column),
+            "'took' of type timedelta64",
+            "numbers up to 64 bits, booleans, dates, or text",
         ),
         "lists": (
             "d.parquet",
             parquet(a=[[1], [2]], target=[0, 1]),
             "'a' of type object (mixed)",
-            "numbers up to 64 bits, booleans, or text",
+            "numbers up to 64 bits, booleans, dates, or text",
         ),
         "date labels": (
             "d.parquet",

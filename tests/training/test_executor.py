@@ -173,8 +173,8 @@ class TestConditions:
         monkeypatch.setattr(executor, "device_kind", lambda: "TPU")
         scaling = made.conditions().pop("scaling")
         assert Scaling.model_validate_json(scaling) == digits().scaling
-        expected = {"precision": "float32", "device": "TPU", "momentum": "0.9", "order": "shuffled"}
-        assert made.conditions() == {**expected, "scaling": scaling}
+        others = {"precision": "float32", "device": "TPU", "momentum": "0.9", "order": "shuffled"}
+        assert made.conditions() == {**others, "scaling": scaling}
 
     def test_data_in_passes_have_an_order_of_their_own(self) -> None:
         """They are shuffled within windows, and so trained with other batches."""
