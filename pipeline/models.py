@@ -14,6 +14,8 @@ from pipeline.errors import InputError
 
 Builder = Callable[[], keras.Model]
 
+_TWO_CLASSES = 2
+
 _BOLD = re.compile(r"\x1b\[\d+m")
 
 _SMALLEST = 4
@@ -110,7 +112,7 @@ def builder(model: str, input_shape: InputShape, num_outputs: int, task: Task) -
             raise InputError(f"model: {model}({input_shape}, {num_outputs}) failed with {_in_a_line(error)}") from error
         if made in returned:
             raise InputError(f"model: {model} returned the same model again, expected a new one at every call")
-        checked = _checked(model, made, input_shape, num_outputs)
+        checked = _checked(model, made, input_shape, _widths(num_outputs, task))
         returned.add(checked)
         return checked
 
@@ -126,7 +128,12 @@ def _load(model: str) -> Callable[..., object]:
         raise InputError(f"model: {error}; or model={' or '.join(BUILT_IN)}") from error
 
 
-def _checked(name: str, model: object, input_shape: InputShape, num_outputs: int) -> keras.Model:
+def _widths(num_outputs: int, task: Task) -> tuple[int, ...]:
+    """Return how many outputs a network may have: one for two classes, beside one per class."""
+    return (num_outputs, 1) if task == "classification" and num_outputs == _TWO_CLASSES else (num_outputs,)
+
+
+def _checked(name: str, model: object, input_shape: InputShape, widths: tuple[int, ...]) -> keras.Model:
     if not isinstance(model, keras.Model):
         raise InputError(f"model: {name} returned {type(model).__name__}, expected a Keras model")
     try:
@@ -137,10 +144,9 @@ def _checked(name: str, model: object, input_shape: InputShape, num_outputs: int
             f" expected one for inputs of shape {_batched(input_shape)}"
         ) from error
     shape = getattr(outputs, "shape", None)
-    if shape != (None, num_outputs):
-        raise InputError(
-            f"model: {name} gives outputs of shape {shape or type(outputs).__name__}, expected {(None, num_outputs)}"
-        )
+    if shape not in [(None, width) for width in widths]:
+        accepted = " or ".join(str((None, width)) for width in widths)
+        raise InputError(f"model: {name} gives outputs of shape {shape or type(outputs).__name__}, expected {accepted}")
     if not model.trainable_variables:
         raise InputError(f"model: {name} has no trainable weights, expected at least one")
     return model

@@ -10,21 +10,15 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from pipeline import optimizers
-from pipeline.datasets import Task
 from pipeline.errors import InputError, describe
 from pipeline.training import keras_internals
 from pipeline.training.examples import Examples
 from pipeline.training.feed import Feed, Step
+from pipeline.training.losses import fitting, refuse_unfit
 from pipeline.training.network import assign
 
-# Given by name, metrics would get their variables while tracing, and TensorFlow would trace a second time.
-_LOSS_AND_METRIC: dict[Task, tuple[str, Callable[[], keras.metrics.Metric]]] = {
-    "classification": (
-        "sparse_categorical_crossentropy",
-        lambda: keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
-    ),
-    "regression": ("mean_squared_error", lambda: keras.metrics.MeanAbsoluteError(name="mae")),
-}
+_SEEN = 50
+"""Examples by which to tell what a network's outputs are."""
 
 _DENSE = (
     keras.layers.InputLayer, keras.layers.Flatten, keras.layers.Reshape, keras.layers.Rescaling, keras.layers.Dense,
@@ -53,13 +47,14 @@ def compiled_for(examples: Examples, optimizer: str, momentum: float) -> Compile
         if model.compiled:
             if model.run_eagerly:
                 raise InputError("model: received one compiled with run_eagerly=True, expected one that can be traced")
+            refuse_unfit(model, examples.first(2)[0])
             made = optimizers.create(optimizer, rates, momentum, model.optimizer)
             return take_over(model, made, steps_per_execution, examples.first(2))
-        loss, metric = _LOSS_AND_METRIC[examples.splits.task]
+        loss, metric = fitting(model, examples.splits, examples.first(_SEEN)[0])
         model.compile(
             optimizers.create(optimizer, rates, momentum),
             loss=loss,
-            metrics=[metric()],
+            metrics=[metric],
             steps_per_execution=steps_per_execution,
             jit_compile=False,  # XLA made the convolutional network many times slower on CPUs
         )

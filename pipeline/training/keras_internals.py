@@ -5,10 +5,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import keras
+from keras.src.activations import ALL_OBJECTS_DICT
 from keras.src.backend.common import global_state
 from keras.src.models.functional import Functional
 from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 from keras.src.trainers.compile_utils import CompileLoss
+
+_ACTIVATIONS = {name.replace("_", ""): name for name in ALL_OBJECTS_DICT}
+"""The names of activations, by how functions, layers and operations write them."""
 
 
 def draw_unseeded_from(generator: keras.random.SeedGenerator) -> None:
@@ -29,13 +33,23 @@ def convolves(layer: keras.layers.Layer) -> bool:
     return type(layer).__module__.startswith("keras.src.layers.convolutional")
 
 
+def output_activation(model: keras.Model) -> str | None:
+    """Return the name of Keras' function that gives a model's outputs; None if its last layer does not show one."""
+    operation: Any = model
+    while is_plain_model(operation):
+        operation = operation.outputs[0]._keras_history.operation
+    shown = getattr(operation, "activation", operation)
+    name = getattr(shown, "__name__", type(shown).__name__)
+    return _ACTIVATIONS.get(name.lower().replace("_", "")) if is_keras_own(shown) else None
+
+
 def is_plain_model(model: keras.Model) -> bool:
     """Return whether a model is Sequential or functional, without methods of the user's."""
     return type(model) in (keras.Sequential, Functional)
 
 
 def is_keras_own(function: Any) -> bool:
-    """Return whether a function, such as an activation, is one of Keras' own."""
+    """Return whether a function, such as an activation, or an object is one of Keras' own."""
     return bool(function.__module__.startswith("keras."))
 
 

@@ -1,0 +1,112 @@
+"""The loss and metric that fit the outputs of a network that the user left uncompiled."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.datasets import Splits
+from pipeline.errors import InputError
+from pipeline.training import keras_internals
+
+_LOGITS = frozenset({"linear", "log_softmax"})
+_BETWEEN_0_AND_1 = frozenset({"sigmoid", "hard_sigmoid"})
+
+_RANGES: Mapping[str, tuple[float, float]] = MappingProxyType(
+    {
+        "softmax": (1.0, 1.0),  # of a single unit
+        **dict.fromkeys(_BETWEEN_0_AND_1, (0.0, 1.0)),
+        **dict.fromkeys(("tanh", "hard_tanh", "softsign"), (-1.0, 1.0)),
+        **dict.fromkeys(("relu", "softplus", "exponential"), (0.0, np.inf)),
+        "relu6": (0.0, 6.0),
+        "log_sigmoid": (-np.inf, 0.0),
+    }
+)
+"""What the outputs of an activation can be; any number where it is not listed."""
+
+_WIDER = (1.0, 10.0, -10.0)
+"""Factors of the weights under which outputs show what bounds them."""
+
+Fitting = tuple[str | keras.losses.Loss, keras.metrics.Metric]
+
+
+def fitting(model: keras.Model, splits: Splits, inputs: Any) -> Fitting:
+    """Return the loss and the metric that fit the network's outputs.
+
+    Args:
+        model: the network, uncompiled.
+        splits: the data.
+        inputs: a few examples as the network gets them, by which to tell where the last layer does not.
+
+    Raises:
+        InputError: where no loss fits.
+
+    """
+    width = int(model(inputs, training=False).shape[-1])
+    kind = keras_internals.output_activation(model) or _seen(model, inputs)
+    # Given by name, metrics would get their variables while tracing, and TensorFlow would trace a second time.
+    if splits.task == "regression":
+        _check_range(kind, splits)
+        return "mean_squared_error", keras.metrics.MeanAbsoluteError(name="mae")
+    return _for_classes(kind, single=width == 1)
+
+
+def _for_classes(kind: str, *, single: bool) -> Fitting:
+    if single and kind in _LOGITS:
+        loss = keras.losses.BinaryCrossentropy(from_logits=True)
+        return loss, keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)
+    if single and kind in _BETWEEN_0_AND_1:
+        return "binary_crossentropy", keras.metrics.BinaryAccuracy(name="accuracy")
+    if not single and kind in _LOGITS:
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        return loss, keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+    if not single and kind == "softmax":
+        return "sparse_categorical_crossentropy", keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+    expected = "sigmoid" if single else "softmax"
+    raise InputError(f"model: received outputs by {kind}, expected {expected} (probabilities) or none (logits)")
+
+
+def _check_range(kind: str, splits: Splits) -> None:
+    """Check that the outputs of a regression can be what the labels are."""
+    low, high = _RANGES.get(kind, (-np.inf, np.inf))
+    labels = np.concatenate([splits.y_train, splits.y_val, splits.y_test])
+    if kind == "softmax" or labels.min() < low or labels.max() > high:
+        can = "always 1" if kind == "softmax" else f"from {low:g} to {high:g}"
+        raise InputError(
+            f"model: received outputs by {kind}, which are {can}, for labels from {labels.min():g} to"
+            f" {labels.max():g}, expected a last layer without activation, or a compiled model"
+        )
+
+
+def _seen(model: keras.Model, inputs: Any) -> str:
+    """Return the kind of activation that the outputs look like, under weights that are larger and of either sign."""
+    before = model.get_weights()
+    try:
+        outputs = [_outputs(model, [factor * value for value in before], inputs) for factor in _WIDER]
+    finally:
+        model.set_weights(before)
+    values = np.concatenate(outputs)
+    if values.min() < 0 or values.max() > 1 or not values.any():
+        return "linear"
+    return "softmax" if values.shape[1] > 1 and np.allclose(values.sum(axis=1), 1, atol=1e-3) else "sigmoid"
+
+
+def _outputs(model: keras.Model, weights: list[NDArray[Any]], inputs: Any) -> NDArray[Any]:
+    model.set_weights(weights)
+    values = np.asarray(model(inputs, training=False), np.float64)
+    return values[np.isfinite(values).all(axis=1)]
+
+
+def refuse_unfit(model: keras.Model, inputs: Any) -> None:
+    """Check that a compiled network with one output has no loss that compares classes with each other.
+
+    Raises:
+        InputError: if it has.
+
+    """
+    name = model.loss if isinstance(model.loss, str) else getattr(model.loss, "name", "")
+    if "categorical_crossentropy" in str(name) and model(inputs, training=False).shape[-1] == 1:
+        raise InputError(f"model: received loss {name} for one output, expected binary_crossentropy, or two outputs")
