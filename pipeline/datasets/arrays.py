@@ -211,6 +211,9 @@ def plain_labels(y: Array, name: str) -> Array:
         y = y[:, 0]
     if is_one_hot(y):
         y = y.argmax(axis=1)
+    if y.ndim == 2 and y.shape[1] > 1:
+        accepted = f"one label each ({_Y_SHAPES}): choose one, and train a network for each of the others"
+        raise refusal(f"{name} has several labels per example", f"shape {y.shape}, dtype {y.dtype}", accepted)
     if y.ndim != 1:
         raise refusal(f"{name} has an unusable shape", y.shape, _Y_SHAPES)
     if y.size == 0:

@@ -48,7 +48,7 @@ def conform(raw: Raw) -> Raw:
         raise refusal("x_test is not like x_train", f"values that need {x_test.dtype}", f"{x_train.dtype}, as x_train")
     if label_kind(y_train) != label_kind(y_test):
         raise refusal("y_test is not like y_train", label_kind(y_test), f"{label_kind(y_train)}, as y_train")
-    return Raw(x_train, y_train, x_test, y_test, names, w_train, w_test)
+    return Raw(x_train, y_train, x_test, y_test, names, w_train, w_test, raw.columns)
 
 
 def _examples(x: Inputs, y: Array, w: Array | None, part: str, names: tuple[str, ...] | None) -> _Examples:

@@ -23,6 +23,7 @@ from pipeline.datasets.array_files import (
 )
 from pipeline.datasets.arrays import Raw
 from pipeline.datasets.conform import conform
+from pipeline.datasets.images import image_files, read_image_folder
 from pipeline.datasets.streams import raw_of, read_datasets, read_records, record_files
 from pipeline.datasets.tables import read_csv, read_parquet
 from pipeline.errors import describe, refusal
@@ -80,7 +81,7 @@ FORMATS: dict[str, Callable[[Path, str, int], Raw]] = {
 IN_MEMORY = 2**30
 """Bytes up to which data are held in memory; larger ones are read as they are used, if their format allows it."""
 
-_FOLDER = "a folder of four IDX files, of .npy files or of .tfrecord files"
+_FOLDER = "a folder of four IDX files, of .npy files, of .tfrecord files, or of one folder of images per class"
 _ACCEPTED = f"{', '.join(NAMED)}, a path to {', '.join(FORMATS)}, {_FOLDER}, or module:function"
 
 
@@ -135,13 +136,15 @@ def read(data: str, target: str, limit: int) -> Raw:
         return FORMATS[path.suffix.lower()](path, target, limit)
     if is_npy_folder(path):
         return read_npy_folder(path, limit)
-    return read_records(path, limit) if record_files(path) else read_idx_folder(path)
+    if record_files(path):
+        return read_records(path, limit)
+    return read_image_folder(path, limit) if image_files(path) else read_idx_folder(path)
 
 
 def _folder_files(folder: Path) -> dict[str, Path]:
     if is_npy_folder(folder):
         return npy_files(folder)
-    return {file.name: file for file in record_files(folder)} or idx_files(folder)
+    return {file.name: file for file in record_files(folder)} or image_files(folder) or idx_files(folder)
 
 
 def _existing_path(data: str) -> Path | None:
