@@ -1,10 +1,9 @@
-"""Which differences between trainings are real: intervals, tests, comparisons with the best, and the width of a basin.
+"""Which differences between trainings are real: intervals, tests, and comparisons with the best.
 
 A loss that is NaN or infinite means that the training diverged. It counts as `inf`, worse than any number, everywhere
 in this package. docs/statistics.md explains the methods and gives their sources.
 """
 
-from pipeline.statistics.basin import basin, decades, next_rate
 from pipeline.statistics.best import (
     MOST_SEEDS,
     Comparison,
@@ -23,7 +22,6 @@ from pipeline.statistics.intervals import (
     mean_interval,
     p_value,
     paired_difference,
-    rank_correlation,
     seed_noise,
 )
 from pipeline.statistics.pairs import Pairs, moderated, rounding
@@ -36,16 +34,12 @@ __all__ = [
     "Values",
     "Verdicts",
     "accuracy_interval",
-    "basin",
-    "decades",
     "holm",
     "looks",
     "mean_interval",
     "moderated",
-    "next_rate",
     "p_value",
     "paired_difference",
-    "rank_correlation",
     "rounding",
     "seed_noise",
     "seeds_needed",

@@ -1,4 +1,4 @@
-"""Means and paired differences with intervals and tests, the noise between seeds, and the agreement of two budgets."""
+"""Means and paired differences with intervals and tests, and the noise between seeds."""
 
 from collections.abc import Iterable, Sequence
 from math import inf, nan, sqrt
@@ -129,20 +129,6 @@ def seed_noise(losses: Iterable[Values]) -> float:
         return inf
     squares = sum(float(((values - values.mean()) ** 2).sum()) for values in groups)
     return sqrt(squares / sum(values.size - 1 for values in groups))
-
-
-def rank_correlation(low_budget: Values, full_budget: Values) -> float:
-    """Return Spearman's correlation of the losses of the same candidates at two budgets: 1 if both rank them alike.
-
-    Diverged trainings share the last rank. The result is NaN if there are fewer than two candidates, or if all losses
-    of one budget are equal.
-    """
-    low, full = as_losses(low_budget), as_losses(full_budget)
-    if low.shape != full.shape:
-        raise ValueError(f"both budgets need the same candidates, received {low.size} and {full.size} losses")
-    if low.size < 2 or np.unique(low).size < 2 or np.unique(full).size < 2:
-        return nan
-    return float(stats.spearmanr(low, full).statistic)
 
 
 def as_losses(values: Values) -> Array:

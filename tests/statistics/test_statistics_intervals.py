@@ -1,6 +1,6 @@
 """Intervals, paired differences and noise: against SciPy, closed forms, and simulations with known truth."""
 
-from math import inf, isnan, log, sqrt
+from math import inf, isnan, sqrt
 
 import numpy as np
 import pytest
@@ -15,7 +15,6 @@ from pipeline.statistics import (
     mean_interval,
     p_value,
     paired_difference,
-    rank_correlation,
     seed_noise,
 )
 
@@ -215,25 +214,3 @@ class TestSeedNoise:
     def test_it_estimates_the_true_deviation(self) -> None:
         """400 candidates of three seeds, standard deviation 0.05."""
         assert seed_noise(np.random.default_rng(5).normal(1.0, 0.05, (400, 3))) == pytest.approx(0.05, rel=0.05)
-
-
-class TestRankCorrelation:
-    def test_closed_form_without_ties(self) -> None:
-        """1 - 6 * sum(d ** 2) / (n * (n ** 2 - 1)), with rank differences d = (0, 1, 1, 0)."""
-        assert rank_correlation([1.0, 2.0, 3.0, 4.0], [0.1, 0.3, 0.2, 0.4]) == pytest.approx(1 - 6 * 2 / (4 * 15))
-
-    def test_only_the_order_counts(self) -> None:
-        """Any increasing transformation leaves it at 1."""
-        losses = [0.5, 0.1, 0.9, 0.3]
-        assert rank_correlation(losses, [log(loss) for loss in losses]) == pytest.approx(1.0)
-
-    def test_divergence_takes_the_last_rank(self) -> None:
-        """NaN and infinity are alike, and worse than every number."""
-        assert rank_correlation([0.1, 0.2, float("nan")], [0.3, 0.4, inf]) == pytest.approx(1.0)
-
-    def test_undefined_without_an_order(self) -> None:
-        """All ties, or a single candidate."""
-        assert isnan(rank_correlation([1.0, 1.0], [1.0, 2.0]))
-        assert isnan(rank_correlation([1.0], [1.0]))
-        with pytest.raises(ValueError, match="same candidates"):
-            rank_correlation([1.0], [1.0, 2.0])
