@@ -19,6 +19,7 @@ from pipeline.user_code import is_function
 OptimizerName = Literal["sgd", "adam", "adamw", "adadelta", "adamax", "rmsprop", "nadam", "adagrad", "lion"]
 SamplerName = Literal["tpe", "random", "quasi-random", "grid"]
 Precision = Literal["auto", "float32", "mixed_bfloat16"]
+BatchNorm = Literal["auto", "keras"]
 
 LARGEST_BATCH = 65_536
 MODELS = ("cnn", "mlp")
@@ -82,6 +83,9 @@ class RangeTestOptions(PrepareOptions):
         25.0, gt=1, le=1e6, description="most full trainings that range test, search and confirmation cost together"
     )
     precision: Precision = Field("auto", description="number format of the network's arithmetic")
+    batch_norm: BatchNorm = Field(
+        "auto", description="recompute BatchNormalization's statistics where its averages lag, or never (keras)"
+    )
     seeds: int = Field(3, ge=1, le=1_000, description="number of seeds, starting at `seed`")
     lr_min: OptionalRate = Field(
         None, gt=0, le=1e6, allow_inf_nan=False, description="lowest rate of the first sweep; default: by optimizer"

@@ -165,6 +165,7 @@ class Training:
         examples: training examples processed.
         test: scores on the test set by their names in Keras, if asked for.
         weights: the final weights in Keras' order, if asked for.
+        recomputed: whether BatchNormalization's statistics were recomputed for the final validation.
 
     """
 
@@ -178,6 +179,7 @@ class Training:
     examples: int
     test: Mapping[str, float] | None = None
     weights: Sequence[NDArray[Any]] | None = None
+    recomputed: bool = False
 
     def answers(self, evaluation: Evaluation) -> bool:
         """Return whether the training holds everything that the evaluation asks for."""

@@ -239,7 +239,7 @@ class TrainResult(Result):
     """The final trainings; losses and accuracy are means over the seeds.
 
     `test_accuracy_interval` covers the test examples, and the seeds where there are several. `scaling` is what was done
-    to the inputs.
+    to the inputs; `recomputed` is whether the model's BatchNormalization statistics were recomputed on training batches.
     """
 
     test_loss: float
@@ -251,6 +251,7 @@ class TrainResult(Result):
     registered: str | None
     champion: str = ""
     scaling: Scalings | None = None
+    recomputed: bool = False
 
 
 class ReportResult(Result):

@@ -9,13 +9,14 @@ result.figure().savefig("range_test.png")
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import keras
 import numpy as np
 from matplotlib.figure import Figure
 
 from pipeline import schedules
+from pipeline.config import BatchNorm
 from pipeline.errors import InputError
 from pipeline.evaluation import Training
 from pipeline.range_test.analysis import Analysis
@@ -98,6 +99,7 @@ def range_test(
     epochs: int | None = None,
     refine: str | None = None,
     reinitialize: bool = False,
+    batch_norm: BatchNorm = "auto",
     widenings: int = WIDENINGS,
 ) -> RangeTest:
     """Train `model` on `data` with a growing rate, once for each seed, and read a rate and an interval off the losses.
@@ -123,6 +125,8 @@ def range_test(
         refine: scheme of the planned training. The rate is then refined by trainings, short ones and two to four of
             `epochs`, judged by the loss on the validation sample. It costs more, but also suits networks that overfit.
         reinitialize: draw new weights for every seed; Sequential and functional models only.
+        batch_norm: "auto" recomputes BatchNormalization's statistics on training batches where a training is too short
+            for its moving averages, before its validation loss is measured; "keras" never does.
         widenings: most times to sweep again over a wider range if the answer lies at an edge.
 
     Raises:
@@ -131,12 +135,21 @@ def range_test(
 
     """
     _check(model)
+    if batch_norm not in get_args(BatchNorm):
+        raise InputError(f"batch_norm: received {batch_norm!r}, expected {' or '.join(get_args(BatchNorm))}")
     chosen, (low, high) = _seeds(seeds), bounds(_optimizer_name(model))
     per_batch = batch_length(data, batch_size)
     if refine is not None:
         _check_refinement(refine, epochs, data, validation_data)
     with model_kept(model):
-        own = OwnModel(model, data, batch_size=batch_size, validation_data=validation_data, reinitialize=reinitialize)
+        own = OwnModel(
+            model,
+            data,
+            batch_size=batch_size,
+            validation_data=validation_data,
+            reinitialize=reinitialize,
+            recompute=batch_norm == "auto",
+        )
         budget = own.steps_per_epoch * epochs if epochs and knows_length(data) else None
         plan = Sweeps(
             optimizer=_optimizer_name(model),

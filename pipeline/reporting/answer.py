@@ -83,6 +83,11 @@ def _remarks(report: Report) -> list[str]:
         remarks.append("There was no search, so nothing shows that this is the best choice.")
     else:
         remarks.extend([*_standing(report.search), *transferred(report.search)])
+    if report.train.recomputed:
+        remarks.append(
+            "The training is too short for BatchNormalization's moving averages:"
+            " its statistics, the model's too, were recomputed on training batches."
+        )
     for found in report.range_tests:
         if found.verdict == "refused":
             which = setting_prefix(found, report.range_tests).rstrip()

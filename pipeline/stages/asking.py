@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from pipeline.config import RangeTestOptions
@@ -17,6 +17,11 @@ from pipeline.tracking import Label, StageRun, TrainingLog
 from pipeline.training import InProcess, Problem
 
 Trained = TypeVar("Trained", bound=RangeTestOptions)
+
+RECOMPUTED = (
+    "the trainings are too short for BatchNormalization's moving averages:"
+    " its statistics are recomputed on training batches before validations (batch_norm=keras: never)"
+)
 
 Describe = Callable[[Evaluation], Label]
 """Returns the name and tags for the run of a training."""
@@ -40,6 +45,7 @@ class Asking:
     describe: Describe
     status: Status
     cost: int = 1
+    _said: set[str] = field(default_factory=set)
 
     def ask(self, evaluations: Sequence[Evaluation]) -> Iterator[tuple[Evaluation, Training]]:
         """Yield each evaluation with its training as it becomes known, recalled ones first."""
@@ -49,12 +55,19 @@ class Asking:
             if training is None:
                 unknown.append(evaluation)
                 continue
-            self.status.advance(self.cost)
+            self._advance(training)
             yield evaluation, training
         for evaluation, training in self.executor.ask(unknown, self._begin):
             self.log.log(evaluation, training, self.describe(evaluation))
-            self.status.advance(self.cost)
+            self._advance(training)
             yield evaluation, training
+
+    def _advance(self, training: Training) -> None:
+        """Show that a training is done, and say once where its statistics were recomputed."""
+        self.status.advance(self.cost)
+        if training.recomputed and RECOMPUTED not in self._said:
+            self._said.add(RECOMPUTED)
+            self.status.note(RECOMPUTED)
 
     def _begin(self, evaluation: Evaluation) -> None:
         self.status.begin(self.describe(evaluation).name)
@@ -74,7 +87,7 @@ def executor_for(options: RangeTestOptions, splits: Splits) -> InProcess:
     """Return an executor for the network that the options name, on these data."""
     logging.getLogger("tensorflow").addFilter(_is_no_false_alarm)
     build = builder(options.model, input_shape(splits.x_train), splits.num_outputs, splits.task)
-    return InProcess(Problem(build, splits, options.momentum, options.precision))
+    return InProcess(Problem(build, splits, options.momentum, options.precision, options.batch_norm == "auto"))
 
 
 def training_log(

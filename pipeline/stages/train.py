@@ -58,6 +58,7 @@ def run(context: Context[TrainOptions]) -> TrainResult:
         registered=registered,
         champion=champion,
         scaling=trainer.executor.scaling,
+        recomputed=trainings[best].recomputed,
     )
 
 

@@ -29,7 +29,7 @@ WEIGHTS = "weights.npz"
 Draw = Callable[[Evaluation, Training], "Figure"]
 
 _EVALUATION: TypeAdapter[Evaluation] = TypeAdapter(Evaluation)
-_SCALARS = ("history", "steps_per_epoch", "validation_steps", "diverged", "seconds", "examples", "test")
+_SCALARS = ("history", "steps_per_epoch", "validation_steps", "diverged", "seconds", "examples", "test", "recomputed")
 _COPIED_TAGS = ("pipeline.stage", "pipeline.role")
 
 

@@ -150,6 +150,7 @@ class Program:
         step: the number of updates done, or of micro-batches if gradients are accumulated.
         traces: how often the program has been traced.
         fusible: whether XLA compiles its updates well.
+        averages_weights: whether Keras replaces the weights by their moving averages at the end of a training.
 
     """
 
@@ -164,6 +165,7 @@ class Program:
         self._call = feed.step_for(self)
         model.train_step = self._counted_call
         self._optimizer = compile_(model, self._rate, feed.steps_per_execution)
+        self.averages_weights = bool(getattr(self._optimizer, "inner_optimizer", self._optimizer).use_ema)
         self._initial = [variable.numpy() for variable in self._optimizer.variables]
 
     def reset(self, rates: NDArray[np.float64]) -> None:

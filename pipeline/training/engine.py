@@ -17,6 +17,7 @@ from pipeline.datasets import Splits
 from pipeline.evaluation import DIVERGED_AT, Training
 from pipeline.models import Builder
 from pipeline.training import keras_internals
+from pipeline.training.batch_statistics import BatchStatistics, Recompute
 from pipeline.training.callbacks import Reorder, Rewrite, Rewriter, Validate, Watch
 from pipeline.training.compilation import Compile, Program, check_callbacks, compiled_for
 from pipeline.training.examples import Examples, input_errors_unwrapped, weighted
@@ -54,16 +55,23 @@ class Trainer:
         feed: Feed,
         order: BatchOrder,
         watched: int = UPDATES_PER_CALL,
+        recompute: bool = True,
     ) -> None:
-        """Store the parts, for `compile_with` to complete; divergence is checked every `watched` batches."""
+        """Store the parts, for `compile_with` to complete.
+
+        Divergence is checked every `watched` batches. `recompute` says whether BatchNormalization's statistics are
+        recomputed for validations that come too early for its moving averages.
+        """
         self.model, self._start, self._source = model, start, source
         self._feed, self._order, self._watched = feed, order, watched
         self._unseeded_draws = keras.random.SeedGenerator(0)
+        self._recompute = recompute
         self.steps_per_epoch = order.steps_per_epoch
 
     def compile_with(self, compile_: Compile) -> "Trainer":
         """Compile the model by `compile_` with the engine's rates."""
         self._program = Program(self.model, self._feed, compile_)
+        self._statistics = BatchStatistics(self.model, self._feed, self._order, self._unseeded_draws)
         return self
 
     @input_errors_unwrapped()
@@ -129,6 +137,9 @@ class Trainer:
         measured = Validate(self._validation_loss, watch, validate_every)
         if validate_every and not validations:
             own.append(measured)
+        recomputed = Recompute(self._statistics, program.step)
+        # The last one, since the user's may put other weights in place for the validation.
+        last = [recomputed] if self._recompute else []
         self._feed.arrange(seed, 0, part)
         started = time.perf_counter()
         history = self.model.fit(
@@ -137,8 +148,10 @@ class Trainer:
             shuffle=False,
             verbose=0,
             validation_data=self._source.validation if validations else None,
-            callbacks=[*own, *callbacks],
+            callbacks=[*own, *callbacks, *last],
         )
+        if recomputed.applied and self._program.averages_weights:  # Keras has just replaced the weights
+            self._statistics.recompute()
         seconds = time.perf_counter() - started
         updates = watch.updates
         seen = {**history.history, **({"val_loss": measured.losses} if measured.losses else {})}
@@ -153,6 +166,7 @@ class Trainer:
             examples=self._order.examples(updates),
             test=self._scores() if test else None,
             weights=self.model.get_weights() if weights else None,
+            recomputed=recomputed.applied,
         )
 
     def traces(self) -> int:
@@ -175,10 +189,18 @@ class Trainer:
         self._program.reset(curve)
 
 
-def shared_engine(network: Network, examples: Examples, *, optimizer: str, momentum: float, batch_size: int) -> Trainer:
+def shared_engine(
+    network: Network,
+    examples: Examples,
+    *,
+    optimizer: str,
+    momentum: float,
+    batch_size: int,
+    recompute: bool = True,
+) -> Trainer:
     """Return an engine that may share its network and data with others, but has its own model."""
     order = BatchOrder(len(examples), batch_size)
-    trainer = Trainer(network.model(), network, examples, examples.feed(order), order)
+    trainer = Trainer(network.model(), network, examples, examples.feed(order), order, recompute=recompute)
     return trainer.compile_with(compiled_for(examples, optimizer, momentum))
 
 
@@ -191,6 +213,7 @@ def engine(
     batch_size: int,
     precision: str,
     class_weight: Mapping[int, float] | None = None,
+    recompute: bool = True,
 ) -> Trainer:
     """Return an engine with its own network and data.
 
@@ -202,11 +225,14 @@ def engine(
         batch_size: examples in an update.
         precision: a Keras dtype policy, or `auto`, which picks one that suits network and hardware.
         class_weight: multiplies the weights of the training examples by their class, as Keras' `fit` does.
+        recompute: see `Trainer`.
 
     """
     network = Network(build, precision)
     examples = Examples(network.adapted(weighted(splits, class_weight) if class_weight else splits))
-    return shared_engine(network, examples, optimizer=optimizer, momentum=momentum, batch_size=batch_size)
+    return shared_engine(
+        network, examples, optimizer=optimizer, momentum=momentum, batch_size=batch_size, recompute=recompute
+    )
 
 
 def _early_stop(patience: int, keep_best: bool) -> keras.callbacks.Callback:

@@ -125,8 +125,12 @@ class DiskFeed:
         """Return the next `updates` batches."""
         return _generated(lambda: self._batches(*self._arranged), self._given, self._scaling, updates)
 
+    def each(self, step: Step) -> Step:
+        """Return the step itself: Keras calls it with one batch after another."""
+        return step
+
     def step_for(self, updates: Updates) -> Step:
-        """Return the step of one update: Keras calls it with one batch after another."""
+        """Return the step of one update."""
         return updates.recorded_update
 
 

@@ -26,13 +26,15 @@ from pipeline.training.network import Network, device_kind
 class Problem:
     """The user's network and data, which all evaluations share.
 
-    `momentum` is SGD's, `precision` a Keras dtype policy or `auto`.
+    `momentum` is SGD's, `precision` a Keras dtype policy or `auto`. `recompute` says whether BatchNormalization's
+    statistics are recomputed where its moving averages lag.
     """
 
     build: Builder
     splits: Splits
     momentum: float
     precision: str
+    recompute: bool = True
 
 
 class InProcess:
@@ -58,6 +60,7 @@ class InProcess:
             "device": device_kind(),
             "momentum": repr(self._problem.momentum),
             "scaling": TypeAdapter(Scalings).dump_json(self.scaling).decode(),
+            "batch_norm": "recomputed" if self._problem.recompute else "averaged",
             "order": "shuffled within windows" if streamed else "shuffled",
         }
 
@@ -116,6 +119,7 @@ class InProcess:
                 optimizer=optimizer,
                 momentum=self._problem.momentum,
                 batch_size=batch_size,
+                recompute=self._problem.recompute,
             )
         return self._engines[key]
 

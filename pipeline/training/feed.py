@@ -98,6 +98,9 @@ class Feed(Protocol):
     def dataset(self, updates: int) -> tf.data.Dataset:
         """Return the next `updates` updates as a data set whose elements the step takes."""
 
+    def each(self, step: Step) -> Step:
+        """Return what takes an element of the data set and runs the step on each of its batches."""
+
     def step_for(self, updates: Updates) -> Step:
         """Return the `train_step` that takes an element of the data set."""
 
@@ -129,6 +132,10 @@ class MemoryFeed:
         firsts = tf.data.Dataset.range(0, updates, self._per_call, output_type=tf.int32)
         return untuned(firsts.map(lambda first: tf.stack([first, tf.minimum(first + self._per_call, updates)])))
 
+    def each(self, step: Step) -> Step:
+        """Return a step that runs a whole call, gathering each batch."""
+        return partial(self._call, step)
+
     def step_for(self, updates: Updates) -> Step:
         """Return a step that runs a whole call, gathering the batch of each update.
 
@@ -136,11 +143,11 @@ class MemoryFeed:
         """
         if updates.fusible and self._order.steps_per_epoch >= FUSED_FROM:
             return partial(self._fused_call, updates, self._fused_program(updates))
-        return partial(self._call, updates)
+        return self.each(updates.recorded_update)
 
-    def _call(self, updates: Updates, bounds: Any) -> dict[str, Any]:
+    def _call(self, step: Step, bounds: Any) -> dict[str, Any]:
         # Traced once, for the types of the logs and for the loop; as in Keras, AutoGraph leaves the user's step alone.
-        one = tf.function(updates.recorded_update, autograph=False)
+        one = tf.function(step, autograph=False)
         first, stop = bounds[0], bounds[1]
 
         def body(update: Any, _: Any) -> tuple[Any, Any]:

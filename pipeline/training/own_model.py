@@ -48,7 +48,14 @@ class OwnModel:
     """
 
     def __init__(
-        self, model: keras.Model, data: Any, *, batch_size: int, validation_data: Any = None, reinitialize: bool
+        self,
+        model: keras.Model,
+        data: Any,
+        *,
+        batch_size: int,
+        validation_data: Any = None,
+        reinitialize: bool,
+        recompute: bool = True,
     ) -> None:
         keras_internals.measure_loss_alone(model)
         self.accumulated = gradient_accumulation(model)
@@ -58,7 +65,7 @@ class OwnModel:
         per_call = (VALIDATE_EVERY if self._validated else UPDATES_PER_CALL) * self.accumulated
         source = _Validation(None if validation_data is None else sample(validation_data))
         feed, watched = _feed(model, data, order, per_call), UPDATES_PER_CALL * self.accumulated
-        trainer = Trainer(model, _OwnStart(model, reinitialize), source, feed, order, watched)
+        trainer = Trainer(model, _OwnStart(model, reinitialize), source, feed, order, watched, recompute)
         first = sample(data, count=2)
         self._trainer = trainer.compile_with(
             lambda model, rates, steps: take_over(model, _fresh(model.optimizer, rates), steps, first)
@@ -143,8 +150,12 @@ class _BatchesFeed:
         """Return the first batches in the seed's order."""
         return self._batches(self._seed, updates)
 
+    def each(self, step: Step) -> Step:
+        """Return the step itself: Keras calls it with one batch after another."""
+        return step
+
     def step_for(self, updates: Updates) -> Step:
-        """Return the step of one update: Keras calls it with one batch after another."""
+        """Return the step of one update."""
         return updates.recorded_update
 
 

@@ -57,7 +57,8 @@ class TestRefusals:
         ("options", "expected"),
         [({"seeds": 0}, "seeds"), ({"seeds": [-1]}, "seeds"), ({"batch_size": 0}, "batch_size"),
          ({"lr_min": 1.0, "lr_max": 0.1}, "lr_min"),
-         ({"lr_min": 0.0}, "lr_min"), ({"updates": 1}, "updates"), ({"spacing": "cubic"}, "spacing")],
+         ({"lr_min": 0.0}, "lr_min"), ({"updates": 1}, "updates"), ({"spacing": "cubic"}, "spacing"),
+         ({"batch_norm": "off"}, "batch_norm: received 'off', expected auto or keras")],
     )  # fmt: skip
     def test_options_that_make_no_sense(self, options: dict[str, Any], expected: str, digits: Any) -> None:
         """Refused by name, before anything is trained."""

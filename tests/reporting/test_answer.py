@@ -49,6 +49,12 @@ def test_a_clear_winner_is_not_hedged(report: Report, change: Callable[..., Repo
     assert not any("tie" in line for line in answer(change(search=cleared)))
 
 
+def test_recomputed_statistics_are_a_remark(report: Report, change: Callable[..., Report]) -> None:
+    """The model is not what the exported schedule gives in plain Keras."""
+    lines = answer(change(train=report.train.model_copy(update={"recomputed": True})))
+    assert lines[4].startswith("The training is too short for BatchNormalization's moving averages")
+
+
 def test_several_ties_are_all_named(report: Report, change: Callable[..., Report]) -> None:
     """Nobody is left out, baselines included."""
     lines = answer(change(search=_search(report, ties=("one_cycle", "step", "linear"))))

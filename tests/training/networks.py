@@ -172,10 +172,18 @@ def no_loss(input_shape: tuple[int, ...], num_outputs: int) -> keras.Model:
 
 
 @cache
-def trainer(network: str, optimizer: str = "sgd", *, batch_size: int = BATCH, precision: str = "float32") -> Trainer:
+def trainer(
+    network: str,
+    optimizer: str = "sgd",
+    *,
+    batch_size: int = BATCH,
+    precision: str = "float32",
+    recompute: bool = True,
+) -> Trainer:
     """Return an engine, one for all tests that use the same, since tracing takes the time."""
     build, data = NETWORKS[network]
-    return engine(build, data(), optimizer=optimizer, momentum=0.9, batch_size=batch_size, precision=precision)
+    options: dict[str, Any] = {"batch_size": batch_size, "precision": precision, "recompute": recompute}
+    return engine(build, data(), optimizer=optimizer, momentum=0.9, **options)
 
 
 def digest(trained: Trainer, training: Training) -> str:

@@ -173,8 +173,19 @@ class TestConditions:
         monkeypatch.setattr(executor, "device_kind", lambda: "TPU")
         scaling = made.conditions().pop("scaling")
         assert Scaling.model_validate_json(scaling) == digits().scaling
-        others = {"precision": "float32", "device": "TPU", "momentum": "0.9", "order": "shuffled"}
+        others = {
+            "precision": "float32",
+            "device": "TPU",
+            "momentum": "0.9",
+            "order": "shuffled",
+            "batch_norm": "recomputed",
+        }
         assert made.conditions() == {**others, "scaling": scaling}
+
+    def test_recomputed_statistics_are_one_of_them(self) -> None:
+        """They decide the validation loss, and so which trainings are known."""
+        made = InProcess(Problem(constant, digits(), momentum=0.9, precision="float32", recompute=False))
+        assert made.conditions()["batch_norm"] == "averaged"
 
     def test_data_in_passes_have_an_order_of_their_own(self) -> None:
         """They are shuffled within windows, and so trained with other batches."""

@@ -130,7 +130,8 @@ CASES: dict[str, tuple[str, Callable[[], keras.Model]]] = {
 
 def engine_for(build: Callable[[], keras.Model], splits: Splits, optimizer: str = "sgd", **options: Any) -> Trainer:
     """Return the engine for a user's model."""
-    return engine(build, splits, optimizer=optimizer, momentum=0.5, batch_size=BATCH, precision="float32", **options)
+    settings: dict[str, Any] = {"momentum": 0.5, "batch_size": BATCH, "precision": "float32", "recompute": False}
+    return engine(build, splits, optimizer=optimizer, **settings, **options)
 
 
 def scaled(x: Any, splits: Splits) -> Any:

@@ -45,7 +45,7 @@ class TestAgainstPlainKeras:
         self, name: str, optimizer: Any
     ) -> None:
         """Same weights, and the loss of every batch, with regularisers, own penalty, dropout and normalisation."""
-        engine = trainer("rich", name)
+        engine = trainer("rich", name, recompute=False)
         training = engine.train(CURVE, SEED, validations=3)
         weights, losses = plain_keras(optimizer())
         np.testing.assert_allclose(training.losses, losses, rtol=1e-5)
