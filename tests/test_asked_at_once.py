@@ -65,19 +65,21 @@ def test_seeds_of_the_transfer(confirmed: tuple[search.Plan, list[Batch]]) -> No
 
 
 def test_sweeps_of_all_seeds() -> None:
-    """The requested seeds are swept; then, if they disagree, two more."""
-    network = Descent(shifted={1: 30.0, 2: 900.0})
+    """One is swept alone; the others if it gives no clear answer; two more if these disagree."""
+    network = Descent(shifted={0: 1e9, 2: 30.0})
     range_test.conduct(PLAN, network)
-    first, more = network.batches[:2]
-    assert [(asked.is_sweep, asked.seed) for asked in first] == [(True, seed) for seed in PLAN.seeds]
-    assert [(asked.is_sweep, asked.seed) for asked in more] == [(True, 3), (True, 4)]
+    assert all(asked.is_sweep for batch in network.batches[:3] for asked in batch)
+    assert [[asked.seed for asked in batch] for batch in network.batches[:3]] == [[0], [1, 2], [3, 4]]
+    clear = Descent()
+    range_test.conduct(PLAN, clear)
+    assert [asked.seed for batch in clear.batches for asked in batch if asked.is_sweep] == [0]
 
 
 def test_sweeps_between_wider_bounds() -> None:
-    """All seeds are swept again."""
+    """The first seed is swept again."""
     network = Descent(centre=1e-6, breaks_at=1e-4)
     found = range_test.conduct(replace(PLAN, refine=None), network)
-    assert [[asked.seed for asked in batch] for batch in network.batches] == [list(PLAN.seeds)] * 2
+    assert [[asked.seed for asked in batch] for batch in network.batches] == [[0]] * 2
     assert network.batches[1][0].candidate.initial_lr == pytest.approx(found.result.lr_min)
 
 

@@ -23,6 +23,9 @@ from pipeline.schedules import Array
 
 Edge = Literal["low", "high"]
 
+MAX_SPREAD: Final = 0.7
+"""Decades that readings of the same rate, by several seeds or several methods, may lie apart."""
+
 MIN_UPDATES: Final = 20  # with fewer, neither noise nor descent can be estimated
 _SEEDS_PER_EXCEPTION: Final = 5
 NOISE_FACTOR: Final = 5.0  # the lowest of some hundred averages lies three standard errors down by chance alone
@@ -64,6 +67,14 @@ class Analysis:
     lr_high: float | None = None
     suggestions: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def clear(self) -> bool:
+        """Whether there is an answer, and the other methods' consensus is close to it."""
+        consensus = self.suggestions.get("consensus")
+        if self.suggested_lr is None or consensus is None:
+            return False
+        return bool(abs(np.log10(consensus / self.suggested_lr)) <= MAX_SPREAD)
+
 
 def analyse(
     rates: npt.ArrayLike,
@@ -71,7 +82,7 @@ def analyse(
     *,
     smoothing: float = 0.9,
     min_descent: float = 0.05,
-    max_spread: float = 0.7,
+    max_spread: float = MAX_SPREAD,
 ) -> Analysis:
     """Read a learning-rate range test (Smith 2017, arXiv:1506.01186).
 

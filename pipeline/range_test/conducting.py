@@ -1,4 +1,4 @@
-"""A whole range test: sweeps on several seeds, read and widened, then refined by trainings."""
+"""A whole range test: sweeps, read and widened, then refined by trainings."""
 
 import time
 from collections.abc import Sequence
@@ -18,8 +18,9 @@ from pipeline.schedules import Array, Spacing
 class Sweeps:
     """The plan of a range test.
 
-    Each of `seeds` sweeps `updates` rates from `lr_min` to `lr_max`, then up to `widenings` times over a wider range.
-    `refine` names the scheme of the trainings that then refine the rate, of at most `epochs` epochs; None skips them.
+    The first of `seeds`, and the others if it gives no clear answer, sweep `updates` rates from `lr_min` to
+    `lr_max`, then up to `widenings` times over a wider range. `refine` names the scheme of the trainings that then
+    refine the rate, of at most `epochs` epochs; None skips them.
     """
 
     optimizer: str

@@ -100,10 +100,11 @@ def explore(
     spacing: Spacing = "exponential",
     widenings: int = WIDENINGS,
 ) -> Exploration:
-    """Sweep with every seed and analyse the curves; at an edge widen the sweep, at most `widenings` times.
+    """Sweep and analyse the curves; at an edge widen the sweep, at most `widenings` times.
 
-    A wider sweep has the same number of updates per decade, so that curves stay comparable. If the seeds disagree, two
-    more are swept before the test is refused.
+    The first seed is swept alone. The others are swept only if that gives no clear answer and a wider sweep cannot
+    help; if they disagree, two more are before the test is refused. A wider sweep has the same number of updates per
+    decade, so that curves stay comparable.
 
     Raises:
         InputError: if the bounds or the number of updates of a sweep are invalid.
@@ -113,8 +114,12 @@ def explore(
     for left in range(widenings, -1, -1):
         rates = sweep(lr_min, lr_max, updates, spacing)
         smoothing = smoothing_for(rates) if spacing == "exponential" else _SMOOTHING
-        chosen, losses = tuple(seeds), sweeps.losses(rates, seeds)
+        chosen, losses = tuple(seeds[:1]), sweeps.losses(rates, seeds[:1])
         analysis = analyse(rates, losses, smoothing=smoothing)
+        widens = bool(analysis.edge and left)
+        if len(seeds) > 1 and not (analysis.clear or widens):
+            chosen, losses = tuple(seeds), np.concatenate([losses, sweeps.losses(rates, seeds[1:])])
+            analysis = analyse(rates, losses, smoothing=smoothing)
         if analysis.more_seeds:
             more = range(max(seeds) + 1, max(seeds) + 1 + _MORE_SEEDS)
             chosen, losses = (*chosen, *more), np.concatenate([losses, sweeps.losses(rates, more)])

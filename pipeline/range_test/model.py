@@ -113,8 +113,8 @@ def range_test(
         data: `(x, y)` or `(x, y, sample_weight)` as arrays, or a `tf.data.Dataset` of batches of these. A data set is
             read once per sweep, which advances a seeded `shuffle` by as many passes.
         validation_data: likewise; the loss on at most 2,000 examples is measured every 10 updates.
-        seeds: the seeds, or their number, counted from 0; two more are swept if they disagree. A seed fixes data order
-            and dropout, with `reinitialize` also the weights.
+        seeds: the seeds, or their number, counted from 0. The first is swept, the others if it gives no clear answer,
+            two more if they disagree. A seed fixes data order and dropout, with `reinitialize` also the weights.
         batch_size: examples in a batch of arrays; a data set has its own.
         lr_min: lowest rate of the first sweep; default by optimizer.
         lr_max: highest rate of the first sweep; default by optimizer.

@@ -1,4 +1,4 @@
-"""Stage `range_test`: sweep the rate on several seeds, refine the suggested rate by trainings, or refuse."""
+"""Stage `range_test`: sweep the rate, refine the suggested rate by trainings if asked to, or refuse."""
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ def summary(result: RangeTestResult) -> str:
 def run(context: Context[RangeTestOptions]) -> RangeTestResult:
     """Ask for sweeps and trainings, and write the curves and the figures."""
     options = context.options
-    context.status.expect(options.seeds + (0 if options.refine == REFINE_OFF else _USUAL_TRAININGS))
+    context.status.expect(1 + (0 if options.refine == REFINE_OFF else _USUAL_TRAININGS))
     asked = asking(context, _label)
     done = conduct(_plan(context), asked.ask)
     _write(context, done)

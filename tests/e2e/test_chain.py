@@ -147,13 +147,13 @@ def test_range_test_is_refined_by_trainings_on_record(project: Project) -> None:
     children = project.runs("trial", run.info.run_id)
     by_role = {role: [child for child in children if child.data.tags["pipeline.role"] == role] for role in ROLES}
     assert len(children) == sum(map(len, by_role.values()))
-    assert [child.data.params["seed"] for child in by_role["sweep"]] == ["0", "1"]
+    assert [child.data.params["seed"] for child in by_role["sweep"]] == ["0"]
     assert sorted(float(child.data.params["initial_lr"]) for child in by_role["refinement"]) == sorted(
         t.lr for t in refinement.tried
     )
     assert refinement.start_lr == found.suggestions["landmarks"]
     assert found.suggested_lr == found.suggestions["refined"]
-    assert found.updates - refinement.updates == 2 * 250
+    assert found.updates - refinement.updates == 250
     assert refinement.updates <= 44 * refinement.cost  # 2 epochs of 22; what diverged cost less
     first = pd.read_csv(project.artifacts(only(project, "search")) / "trials.csv").iloc[0]
     assert first["initial_lr"] == pytest.approx(found.suggested_lr)
