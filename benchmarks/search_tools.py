@@ -250,7 +250,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--batch-size", type=int, default=50)
     parser.add_argument("--epochs", type=int, default=9)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--refine", default="cosine", help="of ours: scheme of the range test's trainings, or off")
+    parser.add_argument("--refine", default=REFINE_OFF, help="of ours: scheme of the range test's trainings, or off")
     parser.add_argument("--seeds", type=int, default=3, help="of ours: sweeps of the range test")
     parser.add_argument("--target", type=float, required=True, help="validation loss")
     parser.add_argument("--log", type=Path, required=True)

@@ -88,7 +88,7 @@ def swept_rate(setting: Setting, budget: int) -> Answer:
 
 def refined_rate(setting: Setting, budget: int) -> Answer:
     """Answer with the rate that a range test suggests after its refinement, and the scheme of that."""
-    scheme = SearchOptions().refine
+    scheme = "cosine"
     return _range_tested(setting, scheme, scheme)
 
 

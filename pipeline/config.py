@@ -94,7 +94,7 @@ class RangeTestOptions(PrepareOptions):
         None, gt=0, le=1e6, allow_inf_nan=False, description="highest rate of the first sweep; default: by optimizer"
     )
     spacing: Spacing = Field("exponential", description="a sweep's steps: equal in log rate, or in rate (linear)")
-    refine: str = Field("cosine", description="scheme of the trainings that refine the range test's rate, or off")
+    refine: str = Field(REFINE_OFF, description="scheme of the trainings that refine the range test's rate, or off")
 
     @classmethod
     def _refuse_several(cls, given: Sequence[object]) -> None:

@@ -239,7 +239,7 @@ class TrainResult(Result):
     """The final trainings; losses and accuracy are means over the seeds.
 
     `test_accuracy_interval` covers the test examples, and the seeds where there are several. `scaling` is what was done
-    to the inputs; `recomputed` is whether the model's BatchNormalization statistics were recomputed on training batches.
+    to the inputs, and `recomputed` whether the model's BatchNormalization statistics were recomputed.
     """
 
     test_loss: float

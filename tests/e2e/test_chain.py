@@ -277,6 +277,7 @@ def test_fresh_runs_again(project: Project) -> None:
 def test_stage_started_by_mlflow_uses_finished_earlier_ones(project: Project) -> None:
     """`mlflow run -e search` finds data and range test in the store; its only children are its trainings."""
     options = {"data": "digits", "model": "mlp", "epochs": 2, "trials": 1, "confirm_seeds": 2, "seeds": 2, "top_k": 1}
+    options["refine"] = "cosine"
     given = [part for name, value in options.items() for part in ("-P", f"{name}={value}")]
     arguments = ["mlflow", "run", ".", "-e", "search", "--env-manager", "local", "--experiment-name", "lr-pipeline"]
     project.run(*arguments, *given, "-P", "schemes=constant")
