@@ -19,15 +19,25 @@ class Result(BaseModel):
 
 
 class Tried(Result):
-    """A rate and its mean validation loss, inf if it diverged; `share` is the length as a share of a full training."""
+    """A rate, and the mean validation loss at the end and training loss near it, inf if a training diverged.
+
+    `share` is the length as a share of a full training, and `judged_by` the loss that decided.
+    """
 
     lr: float
     share: float
     val_loss: float
+    train_loss: float
+    judged_by: Literal["val_loss", "train_loss"] = "val_loss"
+
+    @property
+    def loss(self) -> float:
+        """The loss that decided."""
+        return self.train_loss if self.judged_by == "train_loss" else self.val_loss
 
 
 class Valley(Result):
-    """A parabola fitted to trainings: log loss is `log(val_loss) + curvature * log10(rate / lr) ** 2`."""
+    """A parabola fitted to the losses that decided: log loss is `log(val_loss) + curvature * log10(rate / lr) ** 2`."""
 
     lr: float
     val_loss: float

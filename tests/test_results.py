@@ -80,7 +80,10 @@ RESULTS: list[BaseModel] = [
             scheme="cosine",
             start_lr=0.01,
             seeds=(0,),
-            tried=(Tried(lr=0.01, share=0.125, val_loss=0.5), Tried(lr=0.1, share=1.0, val_loss=inf)),
+            tried=(
+                Tried(lr=0.01, share=0.125, val_loss=0.5, train_loss=0.4, judged_by="train_loss"),
+                Tried(lr=0.1, share=1.0, val_loss=inf, train_loss=inf),
+            ),
             fit=Valley(lr=0.01, val_loss=0.4, curvature=2.0),
             cost=1.125,
         ),

@@ -9,9 +9,15 @@ from numpy.typing import NDArray
 
 from pipeline.evaluation import SWEEP, Ask, Candidate, Evaluation, Training, answers
 from pipeline.range_test.exploration import WIDENINGS, Exploration, explore
-from pipeline.range_test.refinement import refine, short_share, starting_rate
+from pipeline.range_test.refinement import Ending, refine, short_share, starting_rate
 from pipeline.results import RangeTestResult, Refinement
 from pipeline.schedules import Array, Spacing
+
+_START = 32
+"""Examples whose median loss is that before training, as where divergence is looked for."""
+
+_END = 10
+"""The part of a training that is its end: a tenth."""
 
 
 @dataclass(frozen=True)
@@ -85,15 +91,21 @@ def conduct(plan: Sweeps, ask: Ask) -> Conducted:
 def _refined(plan: Sweeps, scheme: str, ask: Ask, start: float) -> Refinement:
     started, spent = time.perf_counter(), 0
 
-    def train(asked: Sequence[tuple[float, int, float]]) -> list[float]:
+    def train(asked: Sequence[tuple[float, int, float]]) -> list[Ending]:
         nonlocal spent
         trainings = answers(ask, [_question(plan, scheme, *one) for one in asked])
         spent += sum(len(training.rates) for training in trainings)
-        return [training.val_loss for training in trainings]
+        return [_ending(training, plan.batch_size) for training in trainings]
 
     short = short_share(round(plan.epochs * plan.steps_per_epoch))
     found = refine(train, start, scheme=scheme, seeds=plan.seeds[:1], short=short)
     return found.model_copy(update={"updates": spent, "seconds": time.perf_counter() - started})
+
+
+def _ending(training: Training, batch_size: int) -> Ending:
+    losses = training.losses
+    last = np.inf if training.diverged else float(losses[-max(1, len(losses) // _END) :].mean())
+    return Ending(training.val_loss, last, start_loss=float(np.median(losses[: -(-_START // batch_size)])))
 
 
 def _question(plan: Sweeps, scheme: str, rate: float, seed: int, share: float) -> Evaluation:
@@ -151,4 +163,6 @@ def with_refinement(swept: RangeTestResult, found: Refinement) -> RangeTestResul
 
 def _trainings(found: Refinement) -> str:
     whole = sum(tried.share == 1 for tried in found.tried)
-    return f"{len(found.tried) - whole} short and {whole} whole trainings"
+    misled = any(tried.judged_by == "train_loss" for tried in found.tried)
+    by = ", judged by training loss as validation shows nothing of what is learnt," if misled else ""
+    return f"{len(found.tried) - whole} short and {whole} whole trainings{by}"

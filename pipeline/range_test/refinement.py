@@ -6,7 +6,7 @@ validation loss lies and where training becomes unstable, whole ones how far the
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -14,9 +14,21 @@ from pipeline.errors import InputError
 from pipeline.range_test.analysis import Analysis
 from pipeline.results import Refinement, Tried, Valley
 
-Train = Callable[[Sequence[tuple[float, int, float]]], Sequence[float]]
-"""`[(rate, seed, share), ...] -> validation losses` at the end of trainings with these initial rates, each with its
-whole schedule compressed into this share of the full length; inf or NaN if it diverged."""
+
+class Ending(NamedTuple):
+    """The validation loss at the end of a training, its training loss near the end, and that near the start.
+
+    The first two are inf or NaN if it diverged.
+    """
+
+    val_loss: float
+    train_loss: float
+    start_loss: float
+
+
+Train = Callable[[Sequence[tuple[float, int, float]]], Sequence[Ending]]
+"""`[(rate, seed, share), ...] -> endings` of trainings with these initial rates, each with its whole schedule
+compressed into this share of the full length."""
 
 SHORT: Final = 1 / 8
 """Length of a short training, as a share of a whole one."""
@@ -27,6 +39,8 @@ SHORT_TRAININGS, WHOLE_TRAININGS = 8, 4
 _FEWEST: Final = 50  # updates; the end of a shorter training says little
 _STEP: Final = 0.5  # decades between trainings
 _RISE: Final = 0.25  # the interval ends where the fit is above its bottom by this share ...
+_LEARNT: Final = 0.1  # fall of the training loss, as a share of its start, that validation must show some of ...
+_SHOWN: Final = 0.1  # ... namely this share
 _NEAREST, _FARTHEST = 0.4, 0.75  # ... but within these distances of the suggestion, in decades
 
 
@@ -46,6 +60,22 @@ def short_share(updates: int) -> float:
     return min(1.0, max(SHORT, _FEWEST / updates))
 
 
+def misled(endings: Sequence[Ending]) -> bool:
+    """Return whether the validation loss shows nothing of what trainings learn: at the best of their rates.
+
+    It may be stuck at that of guessing, as with moving averages that have not arrived, or lie above it throughout, as
+    with data of another kind. It then has no valley, or one that leads to rates at which nothing is learnt. Dropout and
+    averaged weights, with which it is lower than the training loss, do not count.
+    """
+    whole = [ending for ending in endings if np.isfinite(ending[:2]).all()]
+    if not whole:
+        return False
+    start = float(np.median([ending.start_loss for ending in whole]))
+    learnt = start - min(ending.train_loss for ending in whole)
+    shown = start - min(ending.val_loss for ending in whole)
+    return learnt > _LEARNT * abs(start) and shown < _SHOWN * learnt
+
+
 def refine(
     train: Train, start: float, *, scheme: str = "", seeds: Sequence[int] = (0,), short: float = SHORT
 ) -> Refinement:
@@ -59,6 +89,9 @@ def refine(
     3. The answer is the lowest point of the parabola through the whole trainings around the best. If the first was
        best, the missing point to its right is estimated from the rise of the short trainings' loss there. If there is
        no parabola, since everything above diverged, one more training is made a quarter of a decade below the best.
+
+    Trainings of a length are judged by their validation loss, unless the first of them show that it misleads: then by
+    their training loss.
 
     Raises:
         InputError: unless `start` is a positive number and there is a seed.
@@ -93,6 +126,7 @@ class _Trainings:
     def __init__(self, train: Train, start: float, seeds: Sequence[int]) -> None:
         self._train, self._start, self._seeds = train, start, seeds
         self._known: dict[tuple[float, float], float] = {}
+        self._misled: dict[float, bool] = {}
         self.tried: list[Tried] = []
         self.diverged: list[float] = []
         self.cost = 0.0
@@ -101,14 +135,23 @@ class _Trainings:
         """Return the mean loss over seeds for each rate, inf where one diverged."""
         unknown = [offset for offset in offsets if (offset, share) not in self._known]
         asked = [(float(self._start * 10**offset), seed, share) for offset in unknown for seed in self._seeds]
-        found = np.reshape(self._train(asked) if asked else (), (len(unknown), len(self._seeds)))
-        for offset, losses in zip(unknown, found, strict=True):
-            mean = float(np.mean(losses)) if np.isfinite(losses).all() else np.inf
-            if not np.isfinite(mean):
+        endings = self._train(asked) if asked else ()
+        if asked and share not in self._misled:
+            self._misled[share] = misled(endings)
+        for offset, own in zip(unknown, np.reshape(endings, (len(unknown), len(self._seeds), 3)), strict=True):
+            val_loss, train_loss, _ = own.mean(axis=0) if np.isfinite(own[:, :2]).all() else np.full(3, np.inf)
+            tried = Tried(
+                lr=float(self._start * 10**offset),
+                share=share,
+                val_loss=float(val_loss),
+                train_loss=float(train_loss),
+                judged_by="train_loss" if self._misled[share] else "val_loss",
+            )
+            if not np.isfinite(tried.loss):
                 self.diverged.append(offset)
-            self.tried.append(Tried(lr=float(self._start * 10**offset), share=share, val_loss=mean))
+            self.tried.append(tried)
             self.cost += share * len(self._seeds)
-            self._known[offset, share] = mean
+            self._known[offset, share] = tried.loss
         return [self._known[offset, share] for offset in offsets]
 
     def refinement(self, scheme: str) -> Refinement:

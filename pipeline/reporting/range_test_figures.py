@@ -134,7 +134,7 @@ def _row(rows: list[tuple[float, int]], end: float, extent: float) -> int:
 
 
 def refinement(result: RangeTestResult, *, width: float = WIDE) -> Figure:
-    """Draw validation loss against initial rate: short and whole trainings, the fit, and the resulting interval.
+    """Draw the loss that decided against initial rate: short and whole trainings, the fit, and the resulting interval.
 
     `result` must have a refinement. Diverged trainings are marked at the top edge.
     """
@@ -153,7 +153,8 @@ def refinement(result: RangeTestResult, *, width: float = WIDE) -> Figure:
         _fit(axes, found.fit)
     if result.suggested_lr is not None:
         _suggested(axes, result.suggested_lr, found)
-    style.label(axes, x="initial learning rate", y="validation loss")
+    kinds = {"training loss" if tried.judged_by == "train_loss" else "validation loss" for tried in found.tried}
+    style.label(axes, x="initial learning rate", y=" or ".join(sorted(kinds)))
     style.legend(figure, 3 if width >= WIDE else 1)
     return figure
 
@@ -163,7 +164,7 @@ def _refinement_scale(axes: Axes, result: RangeTestResult, found: Refinement) ->
     rates = [*bounds, *(tried.lr for tried in found.tried)]
     style.log_or_linear(axes.xaxis, min(rates) / _BEYOND, max(rates) * _BEYOND)
     axes.set_xlim(min(rates) / _BEYOND, max(rates) * _BEYOND)
-    losses = [tried.val_loss for tried in found.tried if np.isfinite(tried.val_loss)]
+    losses = [tried.loss for tried in found.tried if np.isfinite(tried.loss)]
     if not losses:
         return
     span = max(losses) - min(losses) or 1.0
@@ -174,13 +175,13 @@ def _refinement_scale(axes: Axes, result: RangeTestResult, found: Refinement) ->
 
 
 def _trainings(axes: Axes, trainings: list[Tried], marker: str, face: str, name: str) -> None:
-    drawn = [tried for tried in trainings if np.isfinite(tried.val_loss)]
-    rates, losses = [tried.lr for tried in drawn], [tried.val_loss for tried in drawn]
+    drawn = [tried for tried in trainings if np.isfinite(tried.loss)]
+    rates, losses = [tried.lr for tried in drawn], [tried.loss for tried in drawn]
     axes.plot(
         rates, losses, marker=marker, color=PALETTE["blue"], markerfacecolor=face, markersize=7, linestyle="none",
         label=name,
     )  # fmt: skip
-    broken = [tried.lr for tried in trainings if not np.isfinite(tried.val_loss)]
+    broken = [tried.lr for tried in trainings if not np.isfinite(tried.loss)]
     if broken:
         top = axes.get_xaxis_transform()
         axes.plot(
@@ -200,7 +201,7 @@ def _suggested(axes: Axes, rate: float, found: Refinement) -> None:
     if found.fit is not None:
         low = found.fit.val_loss * float(np.exp(found.fit.curvature * np.log10(rate / found.fit.lr) ** 2))
     else:
-        low = min([t.val_loss for t in found.tried if t.lr == rate and t.share == 1], default=low)
+        low = min([t.loss for t in found.tried if t.lr == rate and t.share == 1], default=low)
     axes.plot([rate], [low], marker="D", color=PALETTE["vermillion"], markersize=9, linestyle="none", zorder=5)
     axes.annotate(
         style.plain(f"suggested {wording.number(rate)}"),

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.range_test import Analysis
 from pipeline.range_test.exploration import Measure
-from pipeline.range_test.refinement import Train
+from pipeline.range_test.refinement import Ending, Train
 from pipeline.schedules import Array, sweep
 
 FOLDER = Path(__file__).parent / "recorded"
@@ -56,9 +56,14 @@ def measured(one: Callable[[Array, int], Array]) -> Measure:
     return lambda rates, seeds: [one(rates, seed) for seed in seeds]
 
 
+def ending(loss: float) -> Ending:
+    """Return a training that ends with this loss in training and validation alike."""
+    return Ending(loss, loss, start_loss=10.0)
+
+
 def trained(one: Callable[[float, int, float], float]) -> Train:
     """Return what makes several trainings, from what makes one at a rate, on a seed, of a share of the length."""
-    return lambda asked: [one(*each) for each in asked]
+    return lambda asked: [ending(one(*each)) for each in asked]
 
 
 def grid() -> dict[tuple[str, str], dict[float, float]]:

@@ -1,6 +1,7 @@
 """Refinement by trainings, on valleys with known bottoms, without any network."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,12 +15,14 @@ from pipeline.range_test.refinement import (
     SHORT,
     SHORT_TRAININGS,
     WHOLE_TRAININGS,
+    Ending,
+    misled,
     refine,
     short_share,
     starting_rate,
 )
 from pipeline.results import Refinement
-from tests.range_test.curves import descent, measured, trained
+from tests.range_test.curves import descent, ending, measured, trained
 
 
 class KnownValley:
@@ -32,9 +35,9 @@ class KnownValley:
         self.best, self.curvature, self.moves, self.breaks_at = best, curvature, moves, breaks_at
         self.asked: list[tuple[float, int, float]] = []
 
-    def __call__(self, asked: Sequence[tuple[float, int, float]]) -> list[float]:
+    def __call__(self, asked: Sequence[tuple[float, int, float]]) -> list[Ending]:
         self.asked += asked
-        return [self.loss(rate, share) for rate, _, share in asked]
+        return [ending(self.loss(rate, share)) for rate, _, share in asked]
 
     def loss(self, rate: float, share: float) -> float:
         """Return how such a training ends."""
@@ -173,3 +176,40 @@ class TestStart:
         still = measured(lambda rates, seed: np.full(rates.size, 2.3))
         flat = explore(still, (0,), *BOUNDS["adam"], 250, widenings=0)
         assert starting_rate(flat.analysis) is None
+
+
+class TestMisled:
+    @pytest.mark.parametrize(
+        ("endings", "expected"),
+        [
+            ([Ending(2.3, 0.2, 2.3), Ending(2.31, 1.5, 2.3)], True),
+            ([Ending(8.0, 0.2, 2.3), Ending(2.29, 1.5, 2.3), Ending(np.inf, np.inf, 9.0)], True),
+            ([Ending(0.9, 0.2, 2.3), Ending(2.2, 1.5, 2.3)], False),
+            ([Ending(0.5, 0.9, 2.3)], False),
+            ([Ending(2.2, 2.2, 2.3)], False),
+            ([Ending(np.inf, np.inf, 2.3)], False),
+            ([Ending(-1.5, -2.0, -1.0)], False),
+        ],
+        ids=["at chance", "worse than chance", "overfits", "dropout", "nothing learnt", "diverged", "below zero"],
+    )
+    def test_it_is_where_validation_shows_nothing_of_what_is_learnt(self, endings: Any, expected: bool) -> None:
+        """Not where it is lower than the training loss, or where there is nothing to show."""
+        assert misled(endings) == expected
+
+    @pytest.mark.parametrize("wholes", [True, False])
+    def test_the_training_loss_is_followed_instead(self, wholes: bool) -> None:
+        """At those lengths where validation is stuck, from a start at which nothing is learnt yet."""
+        valley = KnownValley(1e-2, 0.8)
+
+        def train(asked: Sequence[tuple[float, int, float]]) -> list[Ending]:
+            found = []
+            for rate, _, share in asked:
+                stuck = share < 1 or wholes
+                loss = valley.loss(rate, share)
+                found.append(Ending(2.3 if stuck else loss, loss if stuck else 1.0, start_loss=2.3))
+            return found
+
+        found = refine(train, 2e-3)
+        assert found.suggested_lr == pytest.approx(1e-2, rel=0.35)
+        assert {tried.share for tried in found.tried if tried.judged_by == "train_loss"} == {SHORT, *([1.0] * wholes)}
+        assert {tried.val_loss for tried in found.tried if tried.share < 1} == {2.3}

@@ -96,7 +96,7 @@ def make_refinement() -> Refinement:
         start_lr=0.178,
         seeds=(0,),
         tried=tuple(
-            Tried(lr=lr, share=share, val_loss=loss)
+            Tried(lr=lr, share=share, val_loss=loss, train_loss=loss)
             for share, tried in ((0.125, short), (1.0, whole))
             for lr, loss in tried
         ),
