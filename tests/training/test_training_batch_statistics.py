@@ -44,7 +44,7 @@ def statistics(model: keras.Model) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def expected(model: keras.Model, batch_size: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return mean and variance of what is normalised, averaged over the examples of up to 50 batches."""
+    """Return mean and variance of what is normalised, averaged over examples: all, or those of 50 batches."""
     order = BatchOrder(200, batch_size)
     rows, ends = order.indices(0, 0, min(50, order.steps_per_epoch))
     weights, bias = model.layers[1].get_weights()
