@@ -30,7 +30,6 @@ SMALL = {
     "seeds": "2",
     "top_k": "1",
     "schemes": "constant,cosine",
-    "refine": "cosine",
 }
 """The options of the smallest meaningful search."""
 
