@@ -92,13 +92,14 @@ def code_files(module: str) -> list[Path]:
 
 
 def model_digest(model: str) -> str:
-    """Return the digest of a user's model, "" for a built-in one.
+    """Return what identifies a network: its name and, for a user's, the digest of its source.
 
     A model whose source cannot be read gets a new digest every time, so nothing that depends on it is reused.
     """
     if not user_code.is_function(model):
-        return ""
-    return user_code.digest(model) or f"unknown {uuid.uuid4()}"
+        return model
+    # The digest covers a whole module, in which several functions may each return another network.
+    return f"{model} {user_code.digest(model) or f'unknown {uuid.uuid4()}'}"
 
 
 @cache

@@ -138,10 +138,11 @@ def test_code_without_source_has_no_digest(folder: Path, monkeypatch: pytest.Mon
     assert callable(user_code.load("woven:build", "a function"))
 
 
-def test_built_in_models_have_nothing_to_digest() -> None:
-    """A model of this project named as `module:function` does have a digest."""
-    assert model_digest("cnn") == model_digest("mlp") == ""
-    assert model_digest("pipeline.models:keras_example") == model_digest("pipeline.models:keras_example") != ""
+def test_networks_differ_by_name_and_source() -> None:
+    """Functions of one module share its source, and built-in networks have none of their own."""
+    assert (model_digest("cnn"), model_digest("mlp")) == ("cnn", "mlp")
+    assert model_digest("pipeline.models:keras_example") == model_digest("pipeline.models:keras_example")
+    assert len({model_digest(f"pipeline.models:{name}") for name in ("keras_example", "mlp", "cnn")}) == 3
 
 
 @pytest.mark.parametrize(

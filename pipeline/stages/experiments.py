@@ -124,8 +124,8 @@ class Laboratory:
 
     def _digests(self, experiment: Experiment) -> dict[str, str]:
         """Return the digests of the data and of the network of an experiment."""
-        model = f"{experiment.model} {model_digest(experiment.model)}"
-        return {**datasets.digests(self.splits(experiment.article)), "model": model}
+        data = datasets.digests(self.splits(experiment.article))
+        return {**data, "model": model_digest(experiment.model)}
 
     def _settings(self, experiment: Experiment, candidate: Candidate, epochs: int, seeds: int) -> RangeTestOptions:
         return RangeTestOptions(

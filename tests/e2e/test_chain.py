@@ -25,6 +25,14 @@ EVALUATIONS = 3 + CONFIRMED  # with the trials before
 ROLES = ("sweep", "refinement")
 """Roles of a range test's trainings."""
 
+NETWORK = """
+def {}(shape, outputs):
+    inputs = keras.Input(shape)
+    hidden = layers.Dense({}, activation="relu")(layers.Flatten()(inputs))
+    return keras.Model(inputs, layers.Dense(outputs, activation="softmax")(hidden))
+"""
+"""A user's function of this name that builds a network of this width."""
+
 
 def only(project: Project, stage: str, parent: str | None = None) -> Run:
     """Return the oldest run of a stage: the one of the first command."""
@@ -308,6 +316,23 @@ def test_given_scheme_needs_no_search(project: Project) -> None:
     assert sorted(set(rates.round(6)), reverse=True) == pytest.approx([0.05, 0.015, 0.0045], rel=1e-4)
     for_torch = runpy.run_path(str(project.artifacts(run) / "schedule_torch.py"))
     assert [for_torch["rate"](step) for step in range(len(rates))] == pytest.approx(rates.tolist(), rel=1e-6)
+
+
+def test_networks_do_not_share_trainings(project: Project) -> None:
+    """All else being equal, another function of the same module is another network, and is trained."""
+    lines = ("import keras", "from keras import layers", *(NETWORK.format(*net) for net in (("a", 4), ("b", 8))))
+    (project.folder / "two_networks.py").write_text("\n".join(lines), encoding="utf-8")
+    for name in ("a", "b"):
+        given: dict[str, Any] = {
+            "scheme": "constant",
+            "initial_lr": 0.05,
+            "epochs": 1,
+            "seeds": 1,
+            "model": f"two_networks:{name}",
+        }
+        project.pipeline("train", **given)
+        (training,) = project.runs("train", project.runs("train")[-2].info.run_id)
+        assert "pipeline.cached" not in training.data.tags
 
 
 def test_several_batch_sizes_and_other_budgets(project: Project) -> None:
