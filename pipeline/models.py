@@ -106,9 +106,11 @@ def builder(model: str, input_shape: InputShape, num_outputs: int, task: Task) -
 
     def build() -> keras.Model:
         try:
-            with user_code.working_directory_importable():
+            with user_code.contained():
                 made = function(input_shape, num_outputs)
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit too, which would end the command without a word
             raise InputError(f"model: {model}({input_shape}, {num_outputs}) failed with {_in_a_line(error)}") from error
         if made in returned:
             raise InputError(f"model: {model} returned the same model again, expected a new one at every call")

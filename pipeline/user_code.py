@@ -7,6 +7,7 @@ import ast
 import hashlib
 import importlib
 import importlib.machinery
+import os
 import sys
 import sysconfig
 import traceback
@@ -82,7 +83,7 @@ def load(reference: str, accepted: str) -> Callable[..., Any]:
     """
     name, _, attribute = reference.partition(":")
     module: ModuleType | None = None
-    with working_directory_importable(), blaming(f"module {name}", accepted):
+    with contained(), blaming(f"module {name}", accepted):
         try:
             module = importlib.import_module(name)
         except ModuleNotFoundError as error:
@@ -114,8 +115,37 @@ def working_directory_importable() -> Iterator[None]:
 
 
 @contextmanager
+def contained() -> Iterator[None]:
+    """Run user code that may import from the working directory, and undo what it changes in the process.
+
+    That is the working directory, and MLflow's tracking store and active run: runs that it leaves open are ended.
+    """
+    folder = Path.cwd()
+    # Whoever opens a run has imported MLflow, so this module need not.
+    mlflow = sys.modules.get("mlflow")
+    before = (mlflow.get_tracking_uri(), mlflow.active_run()) if mlflow else None
+    try:
+        with working_directory_importable():
+            yield
+    finally:
+        os.chdir(folder)
+        if mlflow and before:
+            _restore_mlflow(mlflow, *before)
+
+
+def _restore_mlflow(mlflow: ModuleType, uri: str, run: Any) -> None:
+    ours = run.info.run_id if run else None
+    while (active := mlflow.active_run()) is not None and active.info.run_id != ours:
+        mlflow.end_run()
+    if mlflow.get_tracking_uri() != uri:
+        mlflow.set_tracking_uri(uri)
+    if ours and active is None:
+        mlflow.start_run(ours)
+
+
+@contextmanager
 def blaming(what: str, accepted: str) -> Iterator[None]:
-    """Turn any exception of user code, SystemExit included, into an InputError that names the line it comes from.
+    """Turn whatever user code raises, SystemExit included, into an InputError that names the line it comes from.
 
     Raises:
         InputError: which says that `what` failed, and what would be accepted.
@@ -123,9 +153,9 @@ def blaming(what: str, accepted: str) -> Iterator[None]:
     """
     try:
         yield
-    except InputError:
+    except (InputError, KeyboardInterrupt, GeneratorExit):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise refusal(f"{what} failed", describe_with_line(error), accepted) from error
 
 

@@ -89,6 +89,14 @@ def raises(shape, outputs):
     return numbers["depth"]
 
 
+def exits(shape, outputs):
+    raise SystemExit(0)
+
+
+def bare(shape, outputs):
+    raise BaseException("stop")
+
+
 def no_arguments():
     return good((8, 8, 1), 10)
 
@@ -245,6 +253,8 @@ class TestUsersOwn:
             ("other_inputs", ["expected shape=(None, 5, 5, 1)", "for inputs of shape (None, 8, 8, 1)"]),
             ("frozen", ["has no trainable weights", "expected at least one"]),
             ("raises", ["((8, 8, 1), 10) failed with KeyError: 'depth'", "(users_networks.py, line"]),
+            ("exits", ["failed with SystemExit: 0 (users_networks.py, line"]),
+            ("bare", ["failed with BaseException: stop (users_networks.py, line"]),
             ("no_arguments", ["((8, 8, 1), 10) failed with TypeError", "takes 0 positional arguments"]),
             ("number", ["no such function: received users_networks:number", "a function of users_networks, which has"]),
         ],

@@ -27,7 +27,7 @@ from pipeline.datasets.images import image_files, read_image_folder
 from pipeline.datasets.streams import raw_of, read_datasets, read_records, record_files
 from pipeline.datasets.tables import read_csv, read_parquet
 from pipeline.errors import describe, refusal
-from pipeline.user_code import blaming, is_function, working_directory_importable
+from pipeline.user_code import blaming, contained, is_function
 from pipeline.user_code import load as load_function
 
 DOWNLOAD_TIMEOUT = 30.0
@@ -207,7 +207,7 @@ def _is_part(value: Any) -> bool:
 @contextmanager
 def _users_code(data: str) -> Iterator[None]:
     """Run user code: the function, or whatever makes the elements of its data sets."""
-    with blaming(f"data function {data}", _RETURNED), working_directory_importable():
+    with blaming(f"data function {data}", _RETURNED), contained():
         yield
 
 

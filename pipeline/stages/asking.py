@@ -79,6 +79,8 @@ def asking(context: Context[Trained], describe: Describe) -> Asking:
     executor = executor_for(options, upstream.splits)
     if executor.scaling != upstream.splits.scaling:
         context.status.note(f"inputs {', '.join(described(executor.scaling))}")
+    if executor.remark:
+        context.status.note(executor.remark)
     log = training_log(context, context.run, executor, inputs(options, upstream.runs))
     return Asking(executor, log, describe, context.status)
 

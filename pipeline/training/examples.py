@@ -13,7 +13,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from pipeline.datasets import Inputs, Rows, Splits, blocks, head
-from pipeline.errors import InputError
+from pipeline.errors import InputError, refusal
 from pipeline.training.feed import (
     UPDATES_PER_CALL,
     BatchOrder,
@@ -27,6 +27,7 @@ from pipeline.training.feed import (
     prefetched,
     scaled,
 )
+from pipeline.user_code import describe_with_line
 
 
 class Examples:
@@ -84,7 +85,10 @@ def weighted(splits: Splits, class_weight: Mapping[int, float]) -> Splits:
 
 @contextmanager
 def input_errors_unwrapped() -> Iterator[None]:
-    """Re-raise an InputError that TensorFlow wrapped in its own error, as it does for code that reads data."""
+    """Re-raise an InputError that TensorFlow wrapped in its own error, as it does for code that reads data.
+
+    What is no Exception, such as the SystemExit of a layer, would end the command without a word: it is refused.
+    """
     try:
         yield
     except tf.errors.OpError as error:
@@ -92,6 +96,10 @@ def input_errors_unwrapped() -> Iterator[None]:
         if wrapped is None:
             raise
         raise InputError(wrapped[1]) from error
+    except (Exception, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise refusal("model", f"{describe_with_line(error)} in training", "layers that end no process") from error
 
 
 WINDOW_BYTES = 64 * 2**20

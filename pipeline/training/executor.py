@@ -64,6 +64,13 @@ class InProcess:
             "order": "shuffled within windows" if streamed else "shuffled",
         }
 
+    @property
+    def remark(self) -> str:
+        """What to tell users about their network before it trains; "" if there is nothing."""
+        if self._network.same_start:
+            return "every seed starts from the same weights: seeds differ only in the order of the examples and dropout"
+        return ""
+
     def require_metric(self, objective: Objective, evaluation: Evaluation) -> None:
         """Check, with a single update, that the network has the objective's metric.
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from pipeline.datasets import Scaling, Splits, input_shape
+from pipeline.errors import refusal
 from pipeline.models import Builder, symbolic
 from pipeline.training import keras_internals
 from pipeline.training.codes import scaling_for, takes_codes
@@ -34,7 +35,11 @@ class Network:
     """The user's network: the function that builds it, its dtype policy, and its initial state for each seed.
 
     `precision` is a Keras dtype policy, or `auto`, which picks one that suits network and hardware; `policy` is the
-    one chosen.
+    one chosen. `same_start` says whether the seed leaves the initial weights as they are, as with pretrained ones.
+
+    Raises:
+        InputError: if the function sets a random seed itself, after which all seeds give the same training.
+
     """
 
     def __init__(self, build: Builder, precision: str) -> None:
@@ -46,6 +51,13 @@ class Network:
             first = self.fresh(seed=0)
         self._initial = {0: [variable.numpy() for variable in first.variables]}
         self._unused: keras.Model | None = first
+        drawn, weights = self._drawn, self._initial[0]
+        others = self.initial_state(seed=1)
+        if self._drawn == drawn:
+            received = "a function that sets a random seed, so that all seeds begin with the same weights"
+            raise refusal("model", received, "one that sets none: each training sets its own seed before the call")
+        floats = [(a, b) for a, b in zip(weights, others, strict=True) if a.dtype.kind == "f"]  # not dropout's seeds
+        self.same_start = all(np.array_equal(a, b) for a, b in floats)
 
     def model(self) -> keras.Model:
         """Return a model that no earlier call has returned."""
@@ -57,6 +69,7 @@ class Network:
         with _dtype_policy(self.policy), _random_states_kept():
             keras.utils.set_random_seed(seed)
             model = self._build()
+            self._drawn = random.getstate()  # Keras draws the seeds of layers from there
         if self.policy != FLOAT32:
             _last_layer(model).dtype_policy = keras.DTypePolicy(FLOAT32)  # probabilities need more than 8 bits
         return model

@@ -1,0 +1,69 @@
+"""User code that would make seeds something else than they seem, or end the command without a word."""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipeline.errors import InputError
+from pipeline.training import InProcess, Problem, engine
+from pipeline.training.network import Network
+from tests.training.networks import constant, digits, noisy, plain
+
+
+def seeding(seed: Callable[[int], None], build: Callable[[], keras.Model] = plain) -> Callable[[], keras.Model]:
+    """Return a function that sets a seed before it builds its network."""
+
+    def seeded() -> keras.Model:
+        seed(42)
+        return build()
+
+    return seeded
+
+
+@pytest.mark.parametrize("seed", [keras.utils.set_random_seed, random.seed])
+def test_a_function_that_sets_the_seed_of_its_weights_is_refused(seed: Callable[[int], None]) -> None:
+    """All seeds would give the same training, and an interval over them would have no width."""
+    with pytest.raises(InputError, match=r"a function that sets a random seed.*: one that sets none"):
+        Network(seeding(seed), "float32")
+
+
+@pytest.mark.parametrize("seed", [np.random.seed, tf.random.set_seed])
+def test_seeds_that_leave_the_weights_to_keras_are_accepted(seed: Callable[[int], None]) -> None:
+    """Keras draws its own from Python's generator alone, so that seeds still differ."""
+    network = Network(seeding(seed), "float32")
+    assert not network.same_start
+    assert not np.array_equal(network.initial_state(1)[0], network.initial_state(2)[0])
+
+
+@pytest.mark.parametrize(("build", "said"), [(constant, True), (plain, False), (noisy, False)])
+def test_weights_that_are_the_same_for_all_seeds_are_said(build: Callable[[], keras.Model], said: bool) -> None:
+    """As of pretrained ones, or of initializers with seeds of their own; dropout's own state does not count."""
+    remark = InProcess(Problem(build, digits(), momentum=0.9, precision="float32")).remark
+    assert ("every seed starts from the same weights" in remark) == said
+
+
+class Leaving(keras.layers.Layer):  # type: ignore[misc]
+    """A layer that ends the process when it is trained."""
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        if training:
+            raise SystemExit(0)
+        return inputs
+
+
+def test_a_layer_that_exits_is_refused() -> None:
+    """Without an exit code of 2 and a line, the command would seem to have succeeded."""
+
+    def build() -> keras.Model:
+        return keras.Sequential([keras.Input((8, 8, 1)), Leaving(), plain()])
+
+    trained = engine(build, digits(), optimizer="sgd", momentum=0.9, batch_size=32, precision="float32")
+    with pytest.raises(
+        InputError, match=r"received SystemExit: 0 \(test_training_user_code.py, line \d+\) in training"
+    ):
+        trained.train(np.full(3, 0.1), 0, validations=1)
