@@ -1,10 +1,12 @@
 """The metrics of trainings, sweeps and scores for MLflow's charts and tables."""
 
+import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from mlflow.entities import Metric
+from mlflow.utils.validation import path_not_unique
 
 from pipeline.evaluation import Training
 from pipeline.results import RangeTestResult
@@ -14,9 +16,45 @@ _POINTS = 150
 """Points per metric in MLflow, whose charts sample longer series anyway; the whole curve is in the file."""
 
 
+_UNSTORABLE = re.compile(r"[^\w .:/-]", re.ASCII)
+"""Characters that MLflow refuses in the name of a metric."""
+
+_LONGEST = 240
+"""Characters of a name that are kept: MLflow refuses more than 250."""
+
+_OURS = ("lr", "epoch")
+"""Series that every training logs, whatever metrics the network has."""
+
+
 def training_metrics(training: Training, extra: Mapping[str, float]) -> list[Metric]:
-    """Return the metrics of a training's run: its curve, its validations, the best and last of them, and `extra`."""
-    return [*_curve_points(training), *_epoch_points(training), *_final_points(training, extra)]
+    """Return the metrics of a training's run: its curve, its validations, the best and last of them, and `extra`.
+
+    Names that MLflow refuses are changed; no two metrics get the same one.
+    """
+    found = [*_curve_points(training), *_epoch_points(training), *_final_points(training, extra)]
+    names = storable(dict.fromkeys(metric.key for metric in found))
+    return [Metric(names[metric.key], metric.value, metric.timestamp, metric.step) for metric in found]
+
+
+def storable(names: Iterable[str]) -> dict[str, str]:
+    """Return a name that MLflow accepts for each: its own where it can be, `top_2` for `top@2`."""
+    found: dict[str, str] = {}
+    for name in sorted(names, key=_plain_first):
+        kept = _accepted(name)
+        while kept in found.values():
+            kept += "_"
+        found[name] = kept
+    return found
+
+
+def _plain_first(name: str) -> bool:
+    return _accepted(name) != name
+
+
+def _accepted(name: str) -> str:
+    kept = _UNSTORABLE.sub("_", name)[:_LONGEST]
+    # MLflow takes names for paths, and accepts none that could be written in another way.
+    return re.sub("[./]", "_", kept) if path_not_unique(kept) else kept
 
 
 def sweep_metrics(rates: Array, losses: Array, result: RangeTestResult) -> list[Metric]:
@@ -57,8 +95,9 @@ def _epoch_points(training: Training) -> Iterator[Metric]:
     for name, values in training.history.items():
         if name == "loss":  # Keras' running mean; the metric `loss` is that of each batch
             continue
+        shown = f"{name}_metric" if name in _OURS else name
         for i, value in enumerate(values):
-            yield Metric(name, float(value), now, min((i + 1) * training.validation_steps, len(training.rates)) - 1)
+            yield Metric(shown, float(value), now, min((i + 1) * training.validation_steps, len(training.rates)) - 1)
 
 
 def _final_points(training: Training, extra: Mapping[str, float]) -> Iterator[Metric]:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from pipeline import optimizers
-from pipeline.errors import InputError, describe
+from pipeline.errors import InputError, describe, refusal
 from pipeline.training import keras_internals
 from pipeline.training.examples import Examples
 from pipeline.training.feed import Feed, Step
@@ -26,6 +26,9 @@ _DENSE = (
     keras.layers.BatchNormalization, keras.layers.LayerNormalization,
 )  # fmt: skip
 """Layers that XLA compiles well."""
+
+_MOST_NUMBERS = 100
+"""The most numbers in a metric, each of which is logged: the tracking UI slows down beyond some hundred."""
 
 
 Compile = Callable[[keras.Model, Any, int], keras.optimizers.Optimizer]
@@ -117,12 +120,15 @@ def _build_loss_and_metrics(model: keras.Model, first: tuple[Any, ...]) -> None:
     outputs = model(x, training=False)
     try:
         model.compute_loss(x, y, outputs, *w)
-        model.compute_metrics(x, y, outputs, *w)
+        measured = model.compute_metrics(x, y, outputs, *w)
     except Exception as error:
         raise InputError(
             f"model: its compiled loss or metrics fail with {describe(error)},"
             f" expected ones for {y.dtype} labels {y.shape} and outputs {tuple(outputs.shape)}"
         ) from error
+    for name, value in measured.items():
+        if (numbers := np.size(value)) > _MOST_NUMBERS:
+            raise refusal(f"model: metric {name!r}", f"{numbers:,} numbers", f"at most {_MOST_NUMBERS}")
     model.reset_metrics()
 
 

@@ -158,7 +158,7 @@ class Trainer:
         return Training(
             rates=program.curve.numpy()[:updates],
             losses=program.losses.numpy()[:updates],
-            history={name: [float(value) for value in values] for name, values in seen.items()},
+            history={key: series for name, values in seen.items() for key, series in _series(name, values).items()},
             steps_per_epoch=self.steps_per_epoch,
             validation_steps=validate_every or part,
             diverged=watch.diverged,
@@ -176,7 +176,7 @@ class Trainer:
     def _scores(self) -> dict[str, float]:
         """Return loss and metrics of the model on the test set."""
         measured = self.model.evaluate(self._source.test, verbose=0, return_dict=True)
-        return {name: float(value) for name, value in measured.items()}
+        return {key: value for name, score in measured.items() for key, [value] in _series(name, [score]).items()}
 
     def _validation_loss(self) -> float:
         return float(self.model.evaluate(self._source.validation, verbose=0, return_dict=True)["loss"])
@@ -187,6 +187,14 @@ class Trainer:
         self._unseeded_draws.state.assign([seed, 0])
         keras_internals.draw_unseeded_from(self._unseeded_draws)
         self._program.reset(curve)
+
+
+def _series(name: str, values: Sequence[Any]) -> dict[str, list[float]]:
+    """Return a metric's values as numbers; a metric of several numbers, such as one a class, becomes several."""
+    found = np.asarray(values, np.float64)
+    if found.ndim == 1:
+        return {name: found.tolist()}
+    return {f"{name}_{at}": series.tolist() for at, series in enumerate(found.reshape(len(found), -1).T)}
 
 
 def shared_engine(

@@ -83,6 +83,19 @@ def test_training_is_logged_as_the_contract_says(store: Store, parent: StageRun,
     assert abs(run.info.end_time - run.info.start_time - 2_500) < 5_000
 
 
+def test_metrics_keep_apart_whatever_they_are_called(store: Store, parent: StageRun, fingerprint: str) -> None:
+    """Keras allows any name, MLflow does not: `top@2` becomes `top_2`, and only one of several can be called that."""
+    names = ("top@2", "top_2", "top#2", "F1 (macro)", "a//b", "../up", "lr", "x" * 300, "größe")
+    history = {name: [float(at)] for at, name in enumerate(names)}
+    training = replace(make_training(), history=history, test={"top@2": 100.0})
+    log = make_log(store, parent, fingerprint)
+    kept = store.client.get_run(log.log(QUESTION, training, TRIAL)).data.metrics
+    assert {kept[name] for name in ("top_2", "top_2_", "top_2__")} == {0.0, 1.0, 2.0}
+    assert (kept["top_2"], kept["test_top_2"], kept["lr_metric"]) == (1.0, 100.0, 6.0)
+    assert kept["lr"] == float(training.rates[-1])
+    assert {float(at) for at in range(len(names))} <= {*kept.values()}
+
+
 @pytest.mark.parametrize("updates", [3, 300, 1_200])
 def test_metrics_are_thinned_but_the_file_is_whole(
     updates: int, store: Store, parent: StageRun, fingerprint: str

@@ -1,4 +1,4 @@
-"""User code that would make seeds something else than they seem, or end the command without a word."""
+"""What users write that training does not expect: seeds of their own, layers that exit, metrics of many numbers."""
 
 import random
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from pipeline.errors import InputError
-from pipeline.training import InProcess, Problem, engine
+from pipeline.training import InProcess, Problem, Trainer, engine
 from pipeline.training.network import Network
 from tests.training.networks import constant, digits, noisy, plain
 
@@ -67,3 +67,48 @@ def test_a_layer_that_exits_is_refused() -> None:
         InputError, match=r"received SystemExit: 0 \(test_training_user_code.py, line \d+\) in training"
     ):
         trained.train(np.full(3, 0.1), 0, validations=1)
+
+
+class Shares(keras.metrics.Metric):  # type: ignore[misc]
+    """A metric of several numbers: the mean probability of each class, and as many zeros as asked for."""
+
+    def __init__(self, padding: int = 0, **options: Any) -> None:
+        super().__init__(**options)
+        self.sums, self.padding = self.add_weight(shape=(10,), initializer="zeros"), padding
+
+    def update_state(self, labels: Any, outputs: Any, sample_weight: Any = None) -> None:
+        self.sums.assign_add(keras.ops.sum(outputs, axis=0))
+
+    def result(self) -> Any:
+        return keras.ops.pad(self.sums / keras.ops.sum(self.sums), (0, self.padding))
+
+
+def measuring(metric: keras.metrics.Metric) -> Trainer:
+    """Return an engine with a network that was compiled with this metric."""
+
+    def build() -> keras.Model:
+        model = plain()
+        model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy", metric])
+        return model
+
+    return engine(build, digits(), optimizer="sgd", momentum=0.9, batch_size=32, precision="float32")
+
+
+def test_a_metric_of_several_numbers_becomes_several() -> None:
+    """In the history and in the scores; it can be searched by under these names."""
+    training = measuring(Shares(name="share")).train(np.full(4, 0.1), 0, validations=2, test=True)
+    names = [f"share_{label}" for label in range(10)]
+    assert training.test is not None
+    assert {*training.history} == {"loss", "val_loss", "accuracy", "val_accuracy"}.union(
+        names, (f"val_{name}" for name in names)
+    )
+    assert {*training.test} == {"loss", "accuracy", *names}
+    assert sum(training.test[name] for name in names) == pytest.approx(1)
+    for at in range(2):
+        assert sum(training.history[f"val_{name}"][at] for name in names) == pytest.approx(1)
+
+
+def test_a_metric_of_very_many_numbers_is_refused() -> None:
+    """Before anything trains."""
+    with pytest.raises(InputError, match="metric 'share': received 110 numbers; accepted: at most 100"):
+        measuring(Shares(padding=100, name="share"))
