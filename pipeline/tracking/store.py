@@ -12,12 +12,10 @@ from typing import Any
 import mlflow
 import mlflow.data
 import numpy as np
-import psutil
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.tracking import MlflowClient
 from mlflow.types import Schema, TensorSpec
 from numpy.typing import NDArray
 
@@ -26,6 +24,8 @@ from pipeline.errors import InputError
 from pipeline.results import RangeTestResult
 from pipeline.tracking import integrity
 from pipeline.tracking.metrics import score_metrics
+from pipeline.tracking.opening import enter_experiment, open_store
+from pipeline.tracking.processes import is_alive, this_process
 from pipeline.tracking.projects import EXIT_CODE
 
 RESULT = "result.json"
@@ -43,7 +43,6 @@ _IDENTIFYING = (
 
 _FINISHED = "attributes.status = 'FINISHED'"
 _PAGE = 1_000
-_CLOCK_STEP = 2.0
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ class Store:
     """The tracking store, as one process uses it."""
 
     def __init__(self, experiment_name: str) -> None:
-        self.client = MlflowClient()
+        self.client = open_store()
         self._experiment_name = experiment_name
 
     @contextmanager
@@ -85,16 +84,13 @@ class Store:
         """
         begun_by_mlflow = "MLFLOW_RUN_ID" in os.environ
         if not begun_by_mlflow:
-            mlflow.set_experiment(self._experiment_name)
-            mlflow.set_experiment_tag(
-                "mlflow.experimentKind", "custom_model_development"
-            )  # else the UI expects prompts
+            enter_experiment(self._experiment_name)
         run = mlflow.start_run(run_name=None if begun_by_mlflow else name)
         # A nested project run takes its parent from the active run, not from this variable.
         os.environ.pop("MLFLOW_RUN_ID", None)
         status = "FAILED"
         try:
-            mlflow.set_tags({"pipeline.stage": stage, "mlflow.runName": name, _PROCESS: _this_process()})
+            mlflow.set_tags({"pipeline.stage": stage, "mlflow.runName": name, _PROCESS: this_process()})
             if not begun_by_mlflow:  # else MLflow logged the entry point's parameters itself, in its own quoting
                 mlflow.log_params({key: value for key, value in params.items() if value is not None})
             with tempfile.TemporaryDirectory() as folder:
@@ -213,7 +209,7 @@ class Store:
         """Mark runs KILLED if their process on this machine is gone: MLflow has no heartbeat."""
         for run in self._pages("attributes.status = 'RUNNING'"):
             process = self._process(run)
-            if process and not _is_alive(process):
+            if process and not is_alive(process):
                 self.client.set_terminated(run.info.run_id, "KILLED")
 
     def _process(self, run: Run) -> str:
@@ -241,7 +237,7 @@ class Store:
         run = self.client.create_run(
             parent.experiment_id,
             start_time=int((start or time.time()) * 1000),
-            tags={"mlflow.parentRunId": parent.run_id, _PROCESS: _this_process(), **tags},
+            tags={"mlflow.parentRunId": parent.run_id, _PROCESS: this_process(), **tags},
             run_name=name,
         )
         return str(run.info.run_id)
@@ -279,22 +275,3 @@ def log_dataset(name: str, part: str, x: Any, y: NDArray[np.generic], digest: st
 
 def _below(run_id: str, stage: str) -> str:
     return f"tags.`mlflow.parentRunId` = '{run_id}' and tags.`pipeline.stage` = '{stage}'"
-
-
-def _this_process() -> str:
-    process = psutil.Process()
-    return f"{os.uname().nodename}:{process.pid}:{process.create_time():.0f}"
-
-
-def _is_alive(process: str) -> bool:
-    host, pid, created = process.rsplit(":", 2)
-    if host != os.uname().nodename:
-        return True  # a process of another machine cannot be checked from here
-    try:
-        found = psutil.Process(int(pid))
-        # A killed process stays as a zombie until its parent waits for it. Creation times shift if the clock is
-        # adjusted, but a process that reuses the number starts much later.
-        lingers = found.status() == psutil.STATUS_ZOMBIE
-        return not lingers and abs(float(found.create_time()) - float(created)) < _CLOCK_STEP
-    except psutil.NoSuchProcess:
-        return False
