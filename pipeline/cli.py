@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from traceback import format_exception
 from typing import NoReturn
 
 from pipeline.config import (
@@ -20,8 +21,9 @@ from pipeline.config import (
     validated,
 )
 from pipeline.errors import InputError
-from pipeline.interruption import take, watch_signals
+from pipeline.interruption import received, take, watch_signals
 from pipeline.loading import quick_imports
+from pipeline.redaction import redacted, take_credentials_out_of_uri
 
 COMMANDS: dict[str, tuple[type[PrepareOptions], str]] = {
     "main": (MainOptions, "the whole chain"),
@@ -51,6 +53,7 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code."""
     watch_signals()
+    take_credentials_out_of_uri()
     try:
         if "MLFLOW_RUN_ID" in os.environ:
             _end_with_parent()
@@ -59,11 +62,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = validated(COMMANDS[command][0], given)
         return _dispatch(command, options)
     except InputError as error:
-        print(f"lr-pipeline: {' '.join(str(error).split())}", file=sys.stderr)
+        _say(str(error))
         return WRONG_INPUT
     except KeyboardInterrupt:
-        print("lr-pipeline: interrupted; run the same command again to continue", file=sys.stderr)
-        return _BY_SIGNAL + (take() or signal.SIGINT)
+        return _interrupted()
+    except Exception as error:
+        return _interrupted() if received() else _failed(error)
+
+
+def _say(message: str) -> None:
+    print(f"lr-pipeline: {redacted(' '.join(message.split()))}", file=sys.stderr)
+
+
+def _interrupted() -> int:
+    _say("interrupted; the same command continues")
+    return _BY_SIGNAL + (take() or signal.SIGINT)
+
+
+def _failed(error: Exception) -> int:
+    """Say in a line what failed outside this project; anything else is a fault of it, and needs the traceback."""
+    from pipeline.tracking.failures import explained  # loads MLflow
+
+    if line := explained(error):
+        _say(line)
+        return WRONG_INPUT
+    print(redacted("".join(format_exception(error))), file=sys.stderr)
+    return FAILED
 
 
 def _dispatch(command: str, options: PrepareOptions) -> int:
@@ -77,7 +101,9 @@ def _dispatch(command: str, options: PrepareOptions) -> int:
         else:
             chain.run_stage(command, options)
     except StageFailedError as failure:
-        return failure.exit_code  # its own process has printed the reason
+        if failure.reason:  # else its own process has said why
+            _say(failure.reason)
+        return failure.exit_code
     return DONE
 
 

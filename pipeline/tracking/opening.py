@@ -1,15 +1,156 @@
 """How a process gets at the tracking store, and at the experiment that its runs belong to."""
 
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
 import mlflow
+import sqlalchemy
+from mlflow.entities import Experiment, LifecycleStage
+from mlflow.exceptions import MlflowException
+from mlflow.store.db.utils import create_sqlalchemy_engine
 from mlflow.tracking import MlflowClient
+
+from pipeline.errors import InputError, refusal
+from pipeline.tracking.failures import explained
+from pipeline.tracking.sqlite_store import ensure_store, sqlite_uri
+
+_ARTIFACTS = "mlruns"
+_FIRST_REQUEST = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+"""A server that is there at all answers the first request soon: what the user has not set is set so for it."""
 
 
 def open_store() -> MlflowClient:
-    """Open MLflow's tracking store."""
-    return MlflowClient()
+    """Open MLflow's tracking store; a SQLite file is made where there is none.
+
+    Raises:
+        InputError: where it cannot be used, with what can be done about it.
+
+    """
+    _say_that_servers_are_asked_again()
+    try:
+        _prepare(_tracking_uri())
+        client = MlflowClient()
+        with _impatient():
+            client.search_experiments(max_results=1)
+    except InputError:
+        raise
+    except Exception as error:  # there is no list of what all stores and their drivers raise, and all of it means this
+        raise InputError(explained(error, opening=True)) from error
+    return client
 
 
-def enter_experiment(name: str) -> None:
-    """Let runs that are begun from now on belong to an experiment, which is made where there is none."""
-    mlflow.set_experiment(name)
+def enter_experiment(client: MlflowClient, name: str) -> None:
+    """Let runs that are begun from now on belong to an experiment, which is made where there is none.
+
+    Raises:
+        InputError: where it was deleted, or its folder for artifacts cannot be written.
+
+    """
+    experiment = client.get_experiment_by_name(name) or _create_experiment(client, name)
+    if experiment.lifecycle_stage != LifecycleStage.ACTIVE:
+        raise refusal(
+            f"experiment {name!r}",
+            "one that was deleted",
+            f"the same after `mlflow experiments restore --experiment-id {experiment.experiment_id}`, "
+            "or another one by --experiment-name",
+        )
+    location = urlsplit(experiment.artifact_location)
+    if location.scheme in ("", "file"):
+        _refuse_unwritable(Path(unquote(location.path) if location.scheme else experiment.artifact_location))
+    mlflow.set_experiment(experiment_id=experiment.experiment_id)
     mlflow.set_experiment_tag("mlflow.experimentKind", "custom_model_development")  # else the UI expects prompts
+
+
+def _create_experiment(client: MlflowClient, name: str) -> Experiment:
+    """Create an experiment, or return the one that another process has created meanwhile."""
+    uri = mlflow.get_tracking_uri()
+    # MLflow's own default is a path that it reads as a URI: `#` and `%20` in it mean another folder.
+    location = _artifacts() if uri.startswith("sqlite:") else None
+    try:
+        client.create_experiment(name, artifact_location=location)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    return client.get_experiment_by_name(name)
+
+
+def _tracking_uri() -> str:
+    """Return the URI of the store; MLflow's default has it escaped, which SQLAlchemy would take for its name."""
+    uri = str(mlflow.get_tracking_uri())
+    if not mlflow.is_tracking_uri_set() and uri.startswith("sqlite:"):
+        uri = sqlite_uri(Path.cwd() / "mlflow.db")
+        mlflow.set_tracking_uri(uri)
+    return uri
+
+
+def _prepare(uri: str) -> None:
+    """Make a store usable, or raise whatever shows that it is not."""
+    scheme = uri.partition(":")[0]
+    if scheme == "sqlite":
+        path = sqlalchemy.make_url(uri).database
+        if path in (None, "", ":memory:"):
+            raise refusal("MLFLOW_TRACKING_URI", f"{uri!r}, which ends with each process", "the path of a file")
+        ensure_store(Path(path).absolute(), _artifacts())
+    elif scheme.partition("+")[0] in ("postgresql", "mysql", "mssql"):
+        create_sqlalchemy_engine(uri).connect().close()  # MLflow would try for minutes
+    elif (scheme == "file" or "://" not in uri) and scheme != "databricks" and not _file_store_allowed():
+        raise refusal(
+            "the tracking store",
+            f"{uri!r}, the file store of old versions, which MLflow no longer supports",
+            "sqlite:///mlflow.db in MLFLOW_TRACKING_URI, a server's address there, or the files moved: "
+            "`mlflow migrate-filestore --help`",
+        )
+
+
+def _file_store_allowed() -> bool:
+    return os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() in ("true", "1")
+
+
+def _artifacts() -> str:
+    return (Path.cwd() / _ARTIFACTS).as_uri()
+
+
+def _refuse_unwritable(folder: Path) -> None:
+    """Refuse a folder for artifacts before anything is computed that would have to go there."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise refusal(
+            "the store's artifacts", f"{there}, which {'cannot be written to' if there.is_dir() else 'is no folder'}",
+            "a folder that can be written to; MLFLOW_TRACKING_URI chooses another store",
+        )  # fmt: skip
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    """Let requests fail soon, while it is not known whether there is a server."""
+    own = {name: value for name, value in _FIRST_REQUEST.items() if name not in os.environ}
+    os.environ.update(own)
+    try:
+        yield
+    finally:
+        for name in own:
+            os.environ.pop(name, None)
+
+
+class _AskedAgain(logging.Handler):
+    """Says in a line that a server does not answer and is asked again, which MLflow does in silence or at length."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print the line in the place of urllib3's own."""
+        if not record.msg.startswith("Retrying"):
+            return
+        left = getattr(record.args[0], "total", "?") if isinstance(record.args, tuple) else "?"
+        line = f"the server of the tracking store does not answer: asked again, {left} more times at most"
+        print(f"lr-pipeline: {line}", file=sys.stderr)
+
+
+def _say_that_servers_are_asked_again() -> None:
+    logger = logging.getLogger("urllib3.connectionpool")
+    if not any(isinstance(handler, _AskedAgain) for handler in logger.handlers):
+        logger.addHandler(_AskedAgain())
+        logger.propagate = False

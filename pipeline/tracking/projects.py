@@ -2,29 +2,44 @@
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import mlflow
-from mlflow.exceptions import ExecutionException
+from mlflow.projects.backend.loader import load_backend
+from mlflow.projects.submitted_run import LocalSubmittedRun
+from mlflow.projects.utils import (
+    PROJECT_BUILD_IMAGE,
+    PROJECT_DOCKER_ARGS,
+    PROJECT_DOCKER_AUTH,
+    PROJECT_ENV_MANAGER,
+    PROJECT_STORAGE_DIR,
+    PROJECT_SYNCHRONOUS,
+)
 
 from pipeline import interruption
 
-EXIT_CODE = "pipeline.exit_code"
 _HANDOVER = "LR_PIPELINE_HANDOVER"
+_BY_SIGNAL = 128
+_UNTOLD = {signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE}
+"""Signals that end a process before it can say so."""
 
 PROJECT = Path(__file__).resolve().parents[2]
 """The folder with the MLproject file."""
 
 
 class StageFailedError(RuntimeError):
-    """A stage's process ended with this exit code, and has already printed the reason."""
+    """A stage's process ended with this exit code, and has printed the reason unless `reason` holds it."""
 
-    def __init__(self, stage: str, exit_code: int) -> None:
-        super().__init__(f"{stage} failed")
+    def __init__(self, stage: str, exit_code: int, reason: str = "") -> None:
+        super().__init__(reason or f"{stage} failed")
+        self.stage = stage
         self.exit_code = exit_code
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -54,47 +69,63 @@ def launch(stage: str, parameters: Mapping[str, object], experiment_id: str, kno
         StageFailedError: if the stage fails.
 
     """
+    submitted = _start(stage, parameters, experiment_id, known)
+    try:
+        with interruption.passed_on():
+            code = submitted.command_proc.wait()
+    except KeyboardInterrupt:
+        submitted.cancel()
+        _end_run(submitted.run_id, "KILLED")
+        raise
+    if code == 0:
+        return
+    if interruption.received() is not None:
+        _end_run(submitted.run_id, "KILLED")
+        raise KeyboardInterrupt
+    _end_run(submitted.run_id, "FAILED")
+    raise StageFailedError(stage, *_told(stage, code))
+
+
+def _start(stage: str, parameters: Mapping[str, object], experiment_id: str, known: Handover) -> LocalSubmittedRun:
+    """Begin a project run by MLflow's backend itself: `mlflow.projects.run` would keep the exit code to itself."""
     os.environ[_HANDOVER] = json.dumps(asdict(known))
     # The entry points call `python`, which must be this interpreter, however this process was started.
     binaries = str(Path(sys.executable).parent)
     if not os.environ["PATH"].startswith(binaries):
         os.environ["PATH"] = f"{binaries}{os.pathsep}{os.environ['PATH']}"
+    config = {PROJECT_SYNCHRONOUS: True, PROJECT_ENV_MANAGER: "local", PROJECT_BUILD_IMAGE: False}
+    config |= dict.fromkeys((PROJECT_DOCKER_ARGS, PROJECT_DOCKER_AUTH, PROJECT_STORAGE_DIR))
+    given = {name: "" if value is None else str(value) for name, value in parameters.items()}
     try:
-        with interruption.passed_on():
-            mlflow.projects.run(
-                str(PROJECT),
-                stage,
-                parameters={name: "" if value is None else str(value) for name, value in parameters.items()},
-                experiment_id=experiment_id,
-                env_manager="local",
-            )
-    except ExecutionException as error:
-        if interruption.received() is not None:
-            _mark_killed(experiment_id)
-            raise KeyboardInterrupt from error
-        raise StageFailedError(stage, _exit_code(stage)) from error
-    except KeyboardInterrupt:
-        _mark_killed(experiment_id)
-        raise
+        return load_backend("local").run(
+            os.path.relpath(PROJECT),  # MLflow takes `#` in a path for the beginning of a URI's fragment
+            stage,
+            given,
+            None,
+            config,
+            mlflow.get_tracking_uri(),
+            experiment_id,
+        )
     finally:
         os.environ.pop(_HANDOVER, None)
 
 
-def _mark_killed(experiment_id: str) -> None:
-    """Mark the interrupted stage KILLED: MLflow marks it FAILED if its process did not get to set the status itself."""
-    parent = mlflow.active_run()
-    assert parent is not None
-    client = mlflow.MlflowClient()
-    query = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
-    for run in client.search_runs([experiment_id], query, max_results=1):
-        if run.info.status != "FINISHED":
-            client.set_terminated(run.info.run_id, "KILLED")
+def _told(stage: str, code: int) -> tuple[int, str]:
+    """Return the exit code to end with, and what is left to say about a process that ended with `code`."""
+    killed = -code if code < 0 else code - _BY_SIGNAL
+    if killed not in _UNTOLD:
+        return code if code > 0 else _BY_SIGNAL - code, ""
+    name = signal.Signals(killed).name
+    memory = ", as the system does where memory runs out" if killed == signal.SIGKILL else ""
+    return (
+        1,
+        f"{stage}: its process was ended by {name}{memory}; run the same command again to continue",
+    )
 
 
-def _exit_code(stage: str) -> int:
-    """Return the exit code of the stage that just failed, from the tag on its run: MLflow does not pass it on."""
-    parent = mlflow.active_run()
-    assert parent is not None
-    query = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}' and tags.`pipeline.stage` = '{stage}'"
-    runs = mlflow.MlflowClient().search_runs([parent.info.experiment_id], query, max_results=1)
-    return int(runs[0].data.tags.get(EXIT_CODE, 1)) if runs else 1
+def _end_run(run_id: str, status: str) -> None:
+    """End the run of a process that is gone, unless it has done so itself."""
+    with suppress(Exception):  # what has ended the process is what the user must know; the next command ends the run
+        client = mlflow.MlflowClient()
+        if client.get_run(run_id).info.status in ("RUNNING", "FAILED"):
+            client.set_terminated(run_id, status)

@@ -4,7 +4,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 
 from pipeline.datasets import named
 from pipeline.errors import InputError
+from pipeline.redaction import redacted
 from pipeline.results import RangeTestResult
 from pipeline.tracking import integrity
 from pipeline.tracking.metrics import score_metrics
 from pipeline.tracking.opening import enter_experiment, open_store
 from pipeline.tracking.processes import is_alive, this_process
-from pipeline.tracking.projects import EXIT_CODE
 
 RESULT = "result.json"
 _PROCESS = "pipeline.process"
@@ -84,12 +84,11 @@ class Store:
         """
         begun_by_mlflow = "MLFLOW_RUN_ID" in os.environ
         if not begun_by_mlflow:
-            enter_experiment(self._experiment_name)
+            enter_experiment(self.client, self._experiment_name)
         run = mlflow.start_run(run_name=None if begun_by_mlflow else name)
         # A nested project run takes its parent from the active run, not from this variable.
         os.environ.pop("MLFLOW_RUN_ID", None)
-        status = "FAILED"
-        try:
+        with self.ending(run.info.run_id):
             mlflow.set_tags({"pipeline.stage": stage, "mlflow.runName": name, _PROCESS: this_process()})
             if not begun_by_mlflow:  # else MLflow logged the entry point's parameters itself, in its own quoting
                 mlflow.log_params({key: value for key, value in params.items() if value is not None})
@@ -97,15 +96,6 @@ class Store:
                 yield StageRun(run.info.run_id, run.info.experiment_id, Path(folder))
                 integrity.write_manifest(Path(folder))
                 mlflow.log_artifacts(folder)
-            status = "FINISHED"
-        except KeyboardInterrupt:
-            status = "KILLED"
-            raise
-        except InputError as error:
-            mlflow.set_tags({EXIT_CODE: "2", _NOTE: str(error)})
-            raise
-        finally:
-            mlflow.end_run(status)
 
     @contextmanager
     def part_run(
@@ -117,17 +107,31 @@ class Store:
         """
         run_id = self.create_child(name, parent, tags)
         self.client.log_batch(run_id, params=[Param(key, str(value)) for key, value in params.items()])
-        status = "FAILED"
+        with self.ending(run_id), tempfile.TemporaryDirectory() as folder:
+            yield StageRun(run_id, parent.experiment_id, Path(folder))
+            integrity.write_manifest(Path(folder))
+            self.client.log_artifacts(run_id, folder)
+
+    @contextmanager
+    def ending(self, run_id: str) -> Iterator[None]:
+        """End a run with what is done for it: FINISHED, KILLED when interrupted, FAILED on any other error."""
         try:
-            with tempfile.TemporaryDirectory() as folder:
-                yield StageRun(run_id, parent.experiment_id, Path(folder))
-                integrity.write_manifest(Path(folder))
-                self.client.log_artifacts(run_id, folder)
-            status = "FINISHED"
-        except KeyboardInterrupt:
-            status = "KILLED"
+            yield
+        except BaseException as error:
+            with suppress(
+                Exception
+            ):  # where the store is what fails, its error goes on, and the next command ends the run
+                if isinstance(error, InputError):
+                    self.client.set_tag(run_id, _NOTE, redacted(str(error)))
+                self._end(run_id, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
             raise
-        finally:
+        self._end(run_id, "FINISHED")
+
+    def _end(self, run_id: str, status: str) -> None:
+        active = mlflow.active_run()
+        if active is not None and active.info.run_id == run_id:
+            mlflow.end_run(status)
+        else:
             self.client.set_terminated(run_id, status)
 
     def find(self, stage: str, fingerprint: str) -> Finished | None:

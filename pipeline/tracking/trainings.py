@@ -122,19 +122,11 @@ class TrainingLog:
             described["pipeline.diverged"] = training.diverged
         started = time.time() - training.seconds
         run_id = self._store.create_child(name, self._parent, described, start=started)
-        status = "KILLED"
-        try:
+        with self._store.ending(run_id), tempfile.TemporaryDirectory() as folder:
             scores = {f"test_{key}": value for key, value in (training.test or {}).items()}
             self._store.client.log_batch(run_id, training_metrics(training, scores), _params(evaluation))
-            with tempfile.TemporaryDirectory() as folder:
-                write(Path(folder))
-                self._store.client.log_artifacts(run_id, folder)
-            status = "FINISHED"
-        except Exception:
-            status = "FAILED"
-            raise
-        finally:
-            self._store.client.set_terminated(run_id, status)
+            write(Path(folder))
+            self._store.client.log_artifacts(run_id, folder)
         return run_id
 
     def _draw_curve(self, folder: Path, evaluation: Evaluation, training: Training) -> None:

@@ -1,0 +1,81 @@
+"""What a failure outside this project means to the user: one line with what, where, and what to do."""
+
+import errno
+import sqlite3
+from collections.abc import Iterator
+
+import mlflow
+import requests
+import sqlalchemy.exc
+from mlflow.exceptions import MlflowException, RestException
+
+from pipeline.errors import describe
+from pipeline.redaction import redacted
+
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_DENIED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
+_AGAIN = "run the same command again to continue"
+
+_SQLITE = {
+    "disk is full": f"the disk is full: free some space, then {_AGAIN}",
+    "disk i/o": f"the disk failed or is full: look after it, then {_AGAIN}",
+    "locked": f"another process has kept it locked: when that has ended, {_AGAIN}",
+    "readonly": f"it cannot be written to: permit that, or choose another store by MLFLOW_TRACKING_URI; then {_AGAIN}",
+    "unable to open": f"the file or its folder cannot be used: permit that, or choose another store; then {_AGAIN}",
+    "malformed": "the file is damaged: move it away, or put a copy of it back",
+    "not a database": "the file is no database: move it away, or choose another store by MLFLOW_TRACKING_URI",
+}
+"""What SQLite's messages contain, and what there is to do."""
+
+
+def explained(error: BaseException, opening: bool = False) -> str:
+    """Return what to say about an error of the store, the disk or the network; "" for any other one.
+
+    Args:
+        error: with those that it came of.
+        opening: whether it came of opening the store, so that any error is the store's.
+
+    """
+    causes = list(_chain(error))
+    for explain in (_explain, _server):  # MLflow's own errors say least, and wrap the others
+        if line := next(filter(None, map(explain, causes)), ""):
+            return redacted(line)
+    if opening:
+        return redacted(f"{_store()} cannot be opened: {describe(error)}; MLFLOW_TRACKING_URI chooses another one")
+    return ""
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _explain(error: BaseException) -> str:
+    if isinstance(error, sqlite3.Error | sqlalchemy.exc.DBAPIError):
+        return _database(str(error))
+    if isinstance(error, requests.ConnectionError | requests.Timeout | requests.exceptions.RetryError):
+        return f"{_store()} does not answer: start it or correct MLFLOW_TRACKING_URI; then {_AGAIN}"
+    if isinstance(error, OSError) and error.errno in _DISK:
+        return f"no space left for {error.filename or 'files'}: free some, then {_AGAIN}"
+    if isinstance(error, OSError) and error.errno in _DENIED:
+        return f"cannot write {error.filename or 'a file'} ({error.strerror}): permit that, then {_AGAIN}"
+    if isinstance(error, MemoryError):
+        return "memory ran out: smaller data, a smaller network or a smaller batch_size need less"
+    return ""
+
+
+def _database(message: str) -> str:
+    found = next((advice for sign, advice in _SQLITE.items() if sign in message.lower()), None)
+    return f"{_store()}: {found}" if found else ""
+
+
+def _server(error: BaseException) -> str:
+    """Return what a refused request means; what is not in MLflow's format is told by the message alone."""
+    if isinstance(error, RestException) or (isinstance(error, MlflowException) and "API request to" in str(error)):
+        return f"{_store()} refuses: {describe(error)}; look at its log, and at what MLFLOW_TRACKING_URI names"
+    return ""
+
+
+def _store() -> str:
+    return f"the tracking store {mlflow.get_tracking_uri()}"
