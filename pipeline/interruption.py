@@ -4,6 +4,7 @@ An exception raised wherever a signal happens to arrive could be lost in a final
 the middle of a transaction, or become another exception in compiled code.
 """
 
+import os
 import signal
 import threading
 import time
@@ -102,8 +103,23 @@ def _receive(number: int, frame: FrameType | None) -> None:
     now = time.monotonic()
     if _state.number is None:
         _state.number, _state.since = number, now
-        if not _state.at_once:
+        _hurry_requests()
+        if not _state.at_once and not _waits_for_server(frame):
             return
     elif now - _state.since < _SAME_SIGNAL:
         return
     raise KeyboardInterrupt
+
+
+def _waits_for_server(frame: FrameType | None) -> bool:
+    """Return whether the program is in the midst of a request, which may take minutes and can be left anywhere."""
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").startswith("urllib3."):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _hurry_requests() -> None:
+    """Let what is still to be said to an MLflow server be said once and soon, or not at all."""
+    os.environ.update(MLFLOW_HTTP_REQUEST_MAX_RETRIES="0", MLFLOW_HTTP_REQUEST_TIMEOUT="2")
