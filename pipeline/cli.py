@@ -1,6 +1,7 @@
 """The command line: parse, dispatch, exit codes."""
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -53,6 +54,7 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code."""
     watch_signals()
+    _print_whatever_the_encoding()
     take_credentials_out_of_uri()
     try:
         if "MLFLOW_RUN_ID" in os.environ:
@@ -68,6 +70,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _interrupted()
     except Exception as error:
         return _interrupted() if received() else _failed(error)
+
+
+def _print_whatever_the_encoding() -> None:
+    """Print a question mark for what the encoding of a terminal or a log does not have; without this, it raises."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _say(message: str) -> None:

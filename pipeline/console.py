@@ -33,7 +33,7 @@ class Status:
         self._stage = f"{stage:<{_WIDTH}}"
         self._console = Console(highlight=False, soft_wrap=True)
         self._progress = Progress(
-            SpinnerColumn(),
+            SpinnerColumn("dots" if self._shows("⠋") else "line"),
             TextColumn("{task.fields[stage]}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
@@ -80,7 +80,16 @@ class Status:
         """Replace the live line by a permanent one."""
         self._progress.stop()
         took = "reused" if reused else f"{time.perf_counter() - self._started:.0f} s"
-        self._console.print(f"[green]✓[/green] {self._stage} {took:>7}  {escape(summary)}", markup=True)
+        mark = "✓" if self._shows("✓") else "*"
+        self._console.print(f"[green]{mark}[/green] {self._stage} {took:>7}  {escape(summary)}", markup=True)
+
+    def _shows(self, symbol: str) -> bool:
+        """Return whether the output's encoding has a symbol."""
+        try:
+            symbol.encode(self._console.encoding)
+        except UnicodeEncodeError:
+            return False
+        return True
 
 
 @contextmanager
