@@ -23,6 +23,7 @@ from pipeline.config import (
 )
 from pipeline.errors import InputError
 from pipeline.interruption import received, take, watch_signals
+from pipeline.keras_settings import settle
 from pipeline.loading import quick_imports
 from pipeline.redaction import redacted, take_credentials_out_of_uri
 
@@ -84,7 +85,7 @@ def _say(message: str) -> None:
 
 
 def _interrupted() -> int:
-    _say("interrupted; the same command continues")
+    _say("interrupted; run the same command again to continue")
     return _BY_SIGNAL + (take() or signal.SIGINT)
 
 
@@ -100,6 +101,7 @@ def _failed(error: Exception) -> int:
 
 
 def _dispatch(command: str, options: PrepareOptions) -> int:
+    settle()
     with quick_imports():  # here, so that --help and wrong input do not wait for MLflow
         from pipeline import chain
         from pipeline.tracking.projects import StageFailedError
@@ -110,7 +112,7 @@ def _dispatch(command: str, options: PrepareOptions) -> int:
         else:
             chain.run_stage(command, options)
     except StageFailedError as failure:
-        if failure.reason:  # else its own process has said why
+        if failure.reason:  # else its own process has printed it
             _say(failure.reason)
         return failure.exit_code
     return DONE

@@ -1,5 +1,13 @@
 """The training engine on Keras' own `fit`, and the executor that answers evaluations with it."""
 
+import keras
+
+if keras.config.backend() != "tensorflow":
+    raise ImportError(
+        f"trainings need Keras on TensorFlow: received the backend {keras.config.backend()!r}; "
+        "accepted: KERAS_BACKEND=tensorflow in the environment before Keras is imported"
+    )
+
 from pipeline.training.engine import Trainer, engine
 from pipeline.training.executor import InProcess, Problem
 
