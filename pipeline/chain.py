@@ -1,8 +1,7 @@
 """Dependencies between stages. A stage runs only if no finished run can be reused."""
 
 import importlib
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -19,7 +18,8 @@ from pipeline.datasets import PrepareResult
 from pipeline.fingerprints import fingerprint
 from pipeline.loading import quick_imports
 from pipeline.results import ReportResult
-from pipeline.stages.context import ARTICLES, REPORTS, Context, Upstream, inputs
+from pipeline.stages.context import ARTICLES, PAGE, REPORTS, Context, Upstream, inputs
+from pipeline.stages.publishing import Published, place_of, publish
 from pipeline.tracking import Finished, StageRun, Store
 from pipeline.tracking.integrity import write_text
 from pipeline.tracking.projects import Handover, launch, take_handover
@@ -70,7 +70,7 @@ class Stage:
     inputs: Callable[[Any, Runs], Mapping[str, str]]
     repeatable: Callable[[Any], bool] = lambda options: True
     shows_needs: bool = False
-    published: tuple[Path, tuple[str, ...]] | None = None
+    published: Published = None
 
     @property
     def module(self) -> ModuleType:
@@ -184,17 +184,32 @@ STAGES: dict[str, Stage] = {
 }
 
 
-def run_main(options: config.MainOptions) -> ReportResult:
-    """Run the whole chain; every stage becomes a child of this run, reused or not."""
-    main, store = STAGES["main"], Store(options.experiment_name)
+def run_main(options: config.MainOptions, tell: Callable[[Sequence[str], Path | None], None]) -> None:
+    """Run the whole chain; every stage becomes a child of this run, reused or not.
+
+    Args:
+        options: those of the command.
+        tell: is given the answer, and where the report is, as soon as they are known: what fails later, or the report
+            itself, does not keep them from the user.
+
+    """
+    main, report, store = STAGES["main"], STAGES["report"], Store(options.experiment_name)
     store.end_dead_runs()
     with store.stage_run("main", main.titled(options), _params(options)) as run:
-        runs = _obtain_all(main, options, store, run)
-        store.copy_metrics(runs["train"], run.run_id)
+        runs: dict[str, Finished] = {}
+        try:
+            _obtain_all(main, options, store, run, runs)
+        except Exception:
+            if "train" in runs:
+                with Status("report") as status:
+                    context = Context(report.narrowed(options), Upstream(runs), "", run, store, status)
+                    tell(report.module.answer(context), None)
+            raise
         result = ReportResult.model_validate_json(runs["report"].result)
+        tell(result.answer, place_of(PAGE, REPORTS, runs["report"].folder))
+        store.copy_metrics(runs["train"], run.run_id)
         store.summarise(run, result.answer[0])
         write_text(run.folder / RESULT, runs["report"].result)
-    return result
 
 
 def run_stage(name: str, options: PrepareOptions) -> None:
@@ -203,7 +218,7 @@ def run_stage(name: str, options: PrepareOptions) -> None:
     store.end_dead_runs()
     with store.stage_run(name, stage.titled(options), _params(options)) as run:
         handover = _handover(store)
-        runs, key = handover or (_obtain_all(stage, options, store, run), "")
+        runs, key = handover or (_obtain_all(stage, options, store, run, {}), "")
         key = key or stage.key(options, runs)
         store.set_fingerprint(run, key)
         with Status(name) as status:
@@ -216,12 +231,13 @@ def run_stage(name: str, options: PrepareOptions) -> None:
                 write_text(run.folder / RESULT, result.model_dump_json(indent=2))
                 store.summarise(run, summary := stage.module.summary(result))
                 status.done(summary)
-        _publish(stage, found.folder if found else run.folder)
+        publish(found.folder if found else run.folder, stage.published)
 
 
-def _obtain_all(stage: Stage, options: PrepareOptions, store: Store, run: StageRun) -> dict[str, Finished]:
-    """Find or run every stage that this one depends on."""
-    runs: dict[str, Finished] = {}
+def _obtain_all(
+    stage: Stage, options: PrepareOptions, store: Store, run: StageRun, runs: dict[str, Finished]
+) -> dict[str, Finished]:
+    """Find or run every stage that this one depends on; `runs` is filled with them."""
     for need in stage.needs(options):
         obtain = _obtain_shown if stage.shows_needs else _obtain
         runs[need.key] = obtain(need, _upstream(need, runs), store, run)
@@ -255,7 +271,7 @@ def _obtain_shown(need: Need, runs: Runs, store: Store, run: StageRun) -> Finish
             store.rename(launched, name)
         return launched
     store.log_reuse(name, found, run)
-    _publish(stage, found.folder)
+    publish(found.folder, stage.published)
     with Status(stage.name) as status:
         status.done(found.summary, reused=True)
     return found
@@ -278,16 +294,6 @@ def _handover(store: Store) -> tuple[dict[str, Finished], str] | None:
     runs = {name: store.get(run_id) for name, run_id in given.runs.items()}
     whole = {name: run for name, run in runs.items() if run is not None}
     return (whole, given.key) if len(whole) == len(runs) else None
-
-
-def _publish(stage: Stage, folder: Path) -> None:
-    """Copy a page and its figures to the folder where users look for them."""
-    if stage.published is None:
-        return
-    place, kinds = stage.published
-    place.mkdir(parents=True, exist_ok=True)
-    for file in (file for kind in kinds for file in folder.glob(kind)):
-        shutil.copyfile(file, place / file.name)
 
 
 def _params(options: PrepareOptions) -> dict[str, object]:

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from traceback import format_exception
 from typing import NoReturn
 
@@ -108,7 +109,7 @@ def _dispatch(command: str, options: PrepareOptions) -> int:
 
     try:
         if isinstance(options, MainOptions):
-            _print_answer(chain.run_main(options).answer)
+            chain.run_main(options, _print_answer)
         else:
             chain.run_stage(command, options)
     except StageFailedError as failure:
@@ -118,9 +119,9 @@ def _dispatch(command: str, options: PrepareOptions) -> int:
     return DONE
 
 
-def _print_answer(answer: Sequence[str]) -> None:
+def _print_answer(answer: Sequence[str], report: Path | None) -> None:
     print("", *answer, sep="\n")
-    print("\nReport: reports/report.html\nRuns:   make ui   (or: mlflow ui, in this folder)")
+    print(f"\nReport: {report or 'none'}\nRuns:   make ui   (or: mlflow ui, in this folder)", flush=True)
 
 
 def _parse(arguments: Sequence[str] | None) -> dict[str, str]:

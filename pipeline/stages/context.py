@@ -25,6 +25,9 @@ SPLITS = "data.npz"
 REPORTS = Path("reports")
 """The folder of the newest report, in the working directory."""
 
+PAGE = "report.html"
+"""The report's file, there and among the artifacts."""
+
 ARTICLES = REPORTS / "articles"
 """The folder of the newest page on the articles' experiments."""
 

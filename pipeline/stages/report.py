@@ -12,10 +12,8 @@ from pipeline.reporting.answer import compose
 from pipeline.reporting.report_inputs import Report, read_sweep
 from pipeline.reporting.training_figures import NamedTraining, Role, loss_curves, lr_curves
 from pipeline.results import RangeTestResult, ReportResult, SearchResult
-from pipeline.stages.context import REPORTS, Context, command, environment
+from pipeline.stages.context import PAGE, REPORTS, Context, command, environment
 from pipeline.tracking.trainings import read_evaluation, read_training
-
-REPORT = "report.html"
 
 _AT_FULL_BUDGET = ("confirmation", "transfer")
 """Roles of trainings at the full budget: half or double the budget of one search may be the full one of another."""
@@ -31,10 +29,15 @@ def run(context: Context[ReportOptions]) -> ReportResult:
     context.status.begin("gathering")
     report = _gather(context)
     context.status.begin("rendering")
-    (context.run.folder / REPORT).write_text(report_page.render(report), encoding="utf-8")
+    (context.run.folder / PAGE).write_text(report_page.render(report), encoding="utf-8")
     lr_curves(report.trainings).savefig(context.run.folder / "lr_curves.png")
     loss_curves(report.trainings).savefig(context.run.folder / "loss_curves.png")
-    return ReportResult(report=str(REPORTS / REPORT), answer=tuple(compose(report).lines()))
+    return ReportResult(report=str(REPORTS / PAGE), answer=tuple(compose(report).lines()))
+
+
+def answer(context: Context[ReportOptions]) -> tuple[str, ...]:
+    """Return the answer alone, for where the page cannot be written."""
+    return tuple(compose(_gather(context)).lines())
 
 
 def _gather(context: Context[ReportOptions]) -> Report:
