@@ -1,8 +1,13 @@
 """Which process works on a run, and whether it is still there: MLflow has no heartbeat."""
 
 import os
+from pathlib import Path
 
 import psutil
+from mlflow.entities import Run
+
+PROJECT = Path(__file__).resolve().parents[2]
+"""The folder with the MLproject file."""
 
 _CLOCK_STEP = 2.0
 
@@ -25,4 +30,28 @@ def is_alive(process: str) -> bool:
         lingers = found.status() == psutil.STATUS_ZOMBIE
         return not lingers and abs(float(found.create_time()) - float(created)) < _CLOCK_STEP
     except psutil.NoSuchProcess:
+        return False
+
+
+def never_started(run: Run) -> bool:
+    """Return whether `mlflow run` began a run of this project here, and was gone before its command named itself.
+
+    Where that is wrong, as for a run that another machine began in a folder of the same name, no harm is done: its
+    command makes it RUNNING again.
+    """
+    source = str(run.data.tags.get("mlflow.source.name", "")).removeprefix("file://").replace("#", "/")
+    if "mlflow.project.entryPoint" not in run.data.tags or Path(source).resolve() != PROJECT:
+        return False
+    begun = float(run.info.start_time) / 1000
+    return not any(_may_start(process, run.info.run_id, begun) for process in psutil.process_iter())
+
+
+def _may_start(process: psutil.Process, run_id: str, begun: float) -> bool:
+    """Return whether a process is the command of a run, or an `mlflow run` that was there when the run was begun."""
+    try:
+        if process.environ().get("MLFLOW_RUN_ID") == run_id:
+            return True
+        parts = [Path(part).name for part in process.cmdline()]
+        return "mlflow" in parts and "run" in parts and process.create_time() < begun + _CLOCK_STEP
+    except psutil.Error:
         return False

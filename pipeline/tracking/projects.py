@@ -22,14 +22,12 @@ from mlflow.projects.utils import (
 )
 
 from pipeline import interruption
+from pipeline.tracking.processes import PROJECT
 
 _HANDOVER = "LR_PIPELINE_HANDOVER"
 _BY_SIGNAL = 128
 _UNTOLD = {signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE}
 """Signals that end a process before it can say so."""
-
-PROJECT = Path(__file__).resolve().parents[2]
-"""The folder with the MLproject file."""
 
 
 class StageFailedError(RuntimeError):

@@ -26,7 +26,7 @@ from pipeline.results import RangeTestResult
 from pipeline.tracking import integrity
 from pipeline.tracking.metrics import score_metrics
 from pipeline.tracking.opening import enter_experiment, open_store
-from pipeline.tracking.processes import is_alive, this_process
+from pipeline.tracking.processes import is_alive, never_started, this_process
 
 RESULT = "result.json"
 _PROCESS = "pipeline.process"
@@ -89,7 +89,8 @@ class Store:
         # A nested project run takes its parent from the active run, not from this variable.
         os.environ.pop("MLFLOW_RUN_ID", None)
         with self.ending(run.info.run_id):
-            mlflow.set_tags({"pipeline.stage": stage, "mlflow.runName": name, _PROCESS: this_process()})
+            known = {key: redacted(value) for key, value in run.data.tags.items()}  # MLflow tags the remote's address
+            mlflow.set_tags({**known, "pipeline.stage": stage, "mlflow.runName": name, _PROCESS: this_process()})
             if not begun_by_mlflow:  # else MLflow logged the entry point's parameters itself, in its own quoting
                 mlflow.log_params({key: value for key, value in params.items() if value is not None})
             with tempfile.TemporaryDirectory() as folder:
@@ -213,7 +214,7 @@ class Store:
         """Mark runs KILLED if their process on this machine is gone: MLflow has no heartbeat."""
         for run in self._pages("attributes.status = 'RUNNING'"):
             process = self._process(run)
-            if process and not is_alive(process):
+            if not is_alive(process) if process else never_started(run):
                 self.client.set_terminated(run.info.run_id, "KILLED")
 
     def _process(self, run: Run) -> str:
