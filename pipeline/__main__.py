@@ -9,7 +9,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # once a run, password included
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")  # seconds, eight times over about four minutes
 
 # `python -m` puts the working directory first, where a user's `keras.py` would replace the installed package.
 if __name__ == "__main__" and not sys.flags.safe_path:

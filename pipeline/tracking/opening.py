@@ -17,11 +17,15 @@ from mlflow.tracking import MlflowClient
 
 from pipeline.errors import InputError, refusal
 from pipeline.tracking.failures import explained
+from pipeline.tracking.processes import PROJECT
 from pipeline.tracking.sqlite_store import ensure_store, sqlite_uri
 
 _ARTIFACTS = "mlruns"
+_REQUESTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "7", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+"""A server that restarts is waited for: about four minutes, and eight where it takes connections but is mute."""
+
 _FIRST_REQUEST = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
-"""A server that is there at all answers the first request soon: what the user has not set is set so for it."""
+"""A server that is there at all answers the first request soon."""
 
 
 def open_store() -> MlflowClient:
@@ -32,6 +36,7 @@ def open_store() -> MlflowClient:
 
     """
     _say_that_servers_are_asked_again()
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # else a traceback before that of the error
     try:
         _prepare(_tracking_uri())
         client = MlflowClient()
@@ -80,10 +85,13 @@ def _create_experiment(client: MlflowClient, name: str) -> Experiment:
 
 
 def _tracking_uri() -> str:
-    """Return the URI of the store; MLflow's default has it escaped, which SQLAlchemy would take for its name."""
+    """Return the URI of the store.
+
+    MLflow's default is escaped. Where the folder's name needs that, MLflow also makes a folder of the escaped name.
+    """
     uri = str(mlflow.get_tracking_uri())
-    if not mlflow.is_tracking_uri_set() and uri.startswith("sqlite:"):
-        uri = sqlite_uri(Path.cwd() / "mlflow.db")
+    if not mlflow.is_tracking_uri_set() and uri.startswith("sqlite:") and Path.cwd() == PROJECT:
+        uri = sqlite_uri(PROJECT / "mlflow.db")
         mlflow.set_tracking_uri(uri)
     return uri
 
@@ -127,14 +135,13 @@ def _refuse_unwritable(folder: Path) -> None:
 
 @contextmanager
 def _impatient() -> Iterator[None]:
-    """Let requests fail soon, while it is not known whether there is a server."""
-    own = {name: value for name, value in _FIRST_REQUEST.items() if name not in os.environ}
-    os.environ.update(own)
+    """Let requests fail soon while it is not known whether there is a server; what the user has set stays."""
+    own = {name for name, value in _REQUESTS.items() if os.environ.get(name, value) == value}
+    os.environ.update({name: _FIRST_REQUEST[name] for name in own})
     try:
         yield
     finally:
-        for name in own:
-            os.environ.pop(name, None)
+        os.environ.update({name: _REQUESTS[name] for name in own})
 
 
 class _AskedAgain(logging.Handler):

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.parse import unquote
 
 from mlflow.store.db.base_sql_model import Base
 from mlflow.store.db.utils import _get_latest_schema_revision
@@ -58,8 +59,12 @@ def ensure_store(path: Path, artifacts: str) -> None:
 
 
 def sqlite_uri(path: Path) -> str:
-    """Return the URI by which MLflow opens a file; SQLAlchemy decodes nothing in it, but ends it at a question mark."""
-    return f"sqlite:///{os.path.relpath(path) if '?' in str(path) else path}"
+    """Return a URI that means a file whether it is taken as it stands, as by MLflow, or decoded, as by SQLAlchemy.
+
+    Where no absolute path is both, it is relative to the working directory.
+    """
+    text = str(path)
+    return f"sqlite:///{text if unquote(text) == text and '?' not in text else os.path.relpath(path)}"
 
 
 def _connect(path: Path) -> sqlite3.Connection:
