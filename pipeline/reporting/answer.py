@@ -104,7 +104,8 @@ def _standing(search: SearchResult) -> list[str]:
         remarks.append(f"This is judged by {label}; {better} is better.")
     row = next((entry.row for entry in entries(search) if entry.role == "winner"), None)
     if row is not None and not row.seeds:
-        remarks.append("It was not compared with any other choice: the budget allows none.")
+        cause = search.reason.partition("not compared: ")[2].partition(";")[0]
+        remarks.append(f"It was not compared with any other choice: {cause}.")
     elif row is not None and row.verdict in ("tie", "equivalent"):
         remarks.extend(_tie(search, row))
     for baseline in search.baselines:

@@ -1,7 +1,7 @@
 """The whole search, from a plan to an answer, and its transfer to other budgets and batch sizes."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline import statistics
@@ -80,15 +80,23 @@ def _scaled(cost: Cost, by: float) -> Cost:
     )
 
 
-def conduct(plan: Plan, ask: Ask) -> tuple[SearchResult, list[Trial]]:
+def conduct(plan: Plan, ask: Ask, say: Callable[[str], None] = lambda text: None) -> tuple[SearchResult, list[Trial]]:
     """Search, and return the answer and all trials.
 
     What is asked depends on earlier answers only, neither on their order nor, without a limit of seconds, on the time
     they take.
+
+    Args:
+        plan: what to search, and how thoroughly.
+        ask: trains.
+        say: shows the answer so far, before it is confirmed.
+
     """
     ledger = _Ledger(plan, ask)
     trials = run_trials(plan, ledger, ledger.affords)
     cells = {plan.name(cell.candidate, cell.candidate.scheme): cell for cell in finalists(plan, trials)}
+    name, best = next(iter(cells.items()))
+    say(f"so far {name} lr={best.candidate.initial_lr:.3g}, by {len(trials)} trials; not confirmed")
     chosen = {name: Evaluation(cell.candidate, plan.epochs, plan.trial_seed) for name, cell in cells.items()}
     ledger.part, baselines = "confirmation", confirmation.baselines(plan.spaces[0].batch_size) if plan.baselines else {}
     found = confirmation.confirm(plan, cells, baselines, trials, ledger, ledger.affords)

@@ -139,7 +139,8 @@ def _unconfirmed(plan: Plan, finalists: Mapping[str, Cell], trials: Sequence[Tri
         verdict="tie",
         basin=basin,
     )
-    reason = f"not compared: the budget allows none; {len(trials)} trainings suggest it, each on a seed of its own"
+    why = "no budget or time was left" if plan.confirm_seeds else "the budget allows none"
+    reason = f"not compared: {why}; {len(trials)} trainings suggest it, each on a seed of its own"
     return Confirmation(name, (), reason, {name: row}, basin, (), {})
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.config import REFINE_OFF, RangeTestOptions
+from pipeline.errors import refusal
 from pipeline.evaluation import Evaluation
 from pipeline.range_test import BOUNDS, Conducted, Sweeps, conduct, updates_for
 from pipeline.reporting import range_test_figures
@@ -37,14 +38,20 @@ def _plan(context: Context[RangeTestOptions]) -> Sweeps:
     options = context.options
     (batch_size,) = options.batch_sizes
     low, high = BOUNDS[options.optimizer]
+    steps_per_epoch = context.upstream.prepare.steps_per_epoch(batch_size)
+    full = steps_per_epoch * options.epochs
+    updates = updates_for(batch_size, round(options.budget * full))
+    if updates / full > options.budget - 1:
+        least = f"more than {1 + updates / full:.3g}, since a sweep of {updates} updates takes {updates / full:.3g}"
+        raise refusal("budget", f"{options.budget:g} trainings of {full} updates", least)
     return Sweeps(
         optimizer=options.optimizer,
         batch_size=batch_size,
         seeds=tuple(options.seed + i for i in range(options.seeds)),
         lr_min=options.lr_min or low,
         lr_max=options.lr_max or high,
-        updates=updates_for(batch_size),
-        steps_per_epoch=context.upstream.prepare.steps_per_epoch(batch_size),
+        updates=updates,
+        steps_per_epoch=steps_per_epoch,
         spacing=options.spacing,
         refine=None if options.refine == REFINE_OFF else options.refine,
         epochs=options.epochs,

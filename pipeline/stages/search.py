@@ -1,5 +1,6 @@
 """Stage `search`: plan, ask, and write the leaderboard and the trials."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -11,8 +12,8 @@ from pipeline import search
 from pipeline.config import SearchOptions
 from pipeline.evaluation import Candidate, Evaluation, setting_prefix
 from pipeline.objective import VAL_LOSS, Objective
-from pipeline.reporting import search_figures
-from pipeline.results import Cost, LeaderboardRow, SearchResult
+from pipeline.reporting import search_figures, wording
+from pipeline.results import Cost, LeaderboardRow, RangeTestResult, SearchResult
 from pipeline.schedules import format_params
 from pipeline.search import Plan, Trial, candidate
 from pipeline.stages.asking import asking
@@ -34,25 +35,32 @@ def run(context: Context[SearchOptions]) -> SearchResult:
     upstream = context.upstream
     prepared, tests = upstream.prepare, tuple(upstream.range_tests.values())
     plan = search.planned(context.options, tests, prepared.steps_per_epoch, prepared.validation_examples)
-    context.status.note(_announced(plan, context.options.budget))
+    context.status.note(_announced(plan, context.options.budget, _seconds(tests, plan, prepared.steps_per_epoch)))
     transferred = plan.transfer * len(search.FACTORS) * plan.top_k * plan.confirm_seeds
     context.status.expect(plan.sizes.trainings + transferred)
     asked = asking(context, partial(_label, plan))
     first = candidate(plan.spaces[0], "constant", plan.spaces[0].suggested_lr)
     asked.executor.require_metric(plan.objective, Evaluation(first, plan.epochs, plan.trial_seed))
-    result, done = search.conduct(plan, asked.ask)
+    result, done = search.conduct(plan, asked.ask, context.status.note)
     result = _with_range_test(result, context)
     context.status.note(_spent(result))
     _write(context, result, done)
     return result
 
 
-def _announced(plan: Plan, budget: float) -> str:
-    """Say what the budget is spent on."""
+def _seconds(tests: Sequence[RangeTestResult], plan: Plan, steps_per_epoch: Callable[[int], int]) -> float:
+    """Estimate how long the plan takes, from how long the updates of the range tests took."""
+    each = [test.seconds / max(test.updates, 1) * steps_per_epoch(test.batch_size) for test in tests]
+    return float(np.mean(each)) * plan.epochs * min(plan.sizes.trainings, plan.trainings)
+
+
+def _announced(plan: Plan, budget: float, seconds: float) -> str:
+    """Say what the budget is spent on, and about how long that takes."""
     rows = f"{plan.top_k} finalists{' and 2 baselines' if plan.baselines else ''}"
     compared = f"{rows} on up to {plan.confirm_seeds} seeds" if plan.confirm_seeds else "nothing compared"
-    tested = budget - plan.trainings
-    return f"budget {budget:g}: {tested:.1f} went into the range test; up to {plan.trials} trials, then {compared}"
+    tested, about = budget - plan.trainings, f"about {wording.seconds(min(seconds, plan.seconds))}"
+    spent = f"{tested:.1f} went into the range test"
+    return f"budget {budget:g}: {spent}; up to {plan.trials} trials, then {compared}; {about}"
 
 
 def _spent(result: SearchResult) -> str:

@@ -152,7 +152,8 @@ def test_what_the_verdict_on_the_chosen_one_means(
     adam, sgd = search.baselines
     sgd = sgd.model_copy(update={"row": sgd.row.model_copy(update={"verdict": verdict})})
     row = search.leaderboard[0].model_copy(update={"verdict": verdict, "seeds": tuple(range(seeds))})
-    changed = _search(report, leaderboard=(row, *search.leaderboard[1:]), baselines=(adam, sgd))
+    reason = "not compared: the budget allows none; 2 trainings suggest it"
+    changed = _search(report, leaderboard=(row, *search.leaderboard[1:]), baselines=(adam, sgd), reason=reason)
     assert compose(change(search=changed)).remarks[1:] == tuple(said)
 
 

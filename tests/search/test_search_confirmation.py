@@ -341,4 +341,4 @@ def test_confirmation_ends_where_no_more_can_be_afforded() -> None:
     assert {len(row.seeds) for row in result.leaderboard} == {3}
     assert result.cost.trainings <= plan.trainings
     less, _ = conduct(replace(plan, trainings=8), equal)
-    assert less.reason.startswith("not compared: ")
+    assert less.reason.startswith("not compared: no budget or time was left; ")
