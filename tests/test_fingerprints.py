@@ -35,7 +35,7 @@ EDITS: dict[str, tuple[set[str], bool]] = {
     "pipeline/results.py": (set(STAGES) - {"prepare"}, False),
     "pipeline/search/plan.py": ({"search"}, False),
     "pipeline/range_test/landmarks.py": ({"range_test"}, False),
-    "pipeline/statistics/intervals.py": ({"search", "report", "reproduce"}, False),
+    "pipeline/statistics/intervals.py": ({"search", "train", "report", "reproduce"}, False),
     "pipeline/reporting/style.py": ({*TRAINING, "report"}, False),
     "pipeline/reporting/report.css": ({"report", "reproduce"}, False),
     "pipeline/reporting/report.html.j2": ({"report", "reproduce"}, False),
@@ -147,8 +147,9 @@ def test_every_option_changes_it(name: str) -> None:
     """Two runs that differ in an option are never taken for each other."""
     values = {
         **{"data": "digits", "model": "mlp", "optimizer": "adam", "precision": "float32", "schemes": "cosine"},
-        **{"sampler": "random", "spacing": "linear", "refine": "off", "objective": "val_accuracy"},
+        **{"sampler": "random", "spacing": "linear", "refine": "cosine", "objective": "val_accuracy"},
         **{"torch_schedule": True, "transfer": True, "target": "label", "momentum": 0.5, "scale": "none"},
+        **{"batch_norm": "keras", "tolerance": 0.01},
         **{"scheme": "cosine", "initial_lr": 0.2, "scheme_params": "warmup=0.1"},
     }
     given = {"scheme": "linear", "initial_lr": 0.1}

@@ -164,7 +164,7 @@ def test_range_test_is_refined_by_trainings_on_record(project: Project) -> None:
     assert found.updates - refinement.updates == 250
     assert refinement.updates <= 44 * refinement.cost  # 2 epochs of 22; what diverged cost less
     first = pd.read_csv(project.artifacts(only(project, "search")) / "trials.csv").iloc[0]
-    assert first["initial_lr"] == pytest.approx(found.suggested_lr)
+    assert first["initial_lr"] == pytest.approx(found.suggested_lr, rel=5e-3)  # three digits
 
 
 def test_search_result_holds_together(project: Project) -> None:
@@ -285,7 +285,7 @@ def test_fresh_runs_again(project: Project) -> None:
 def test_stage_started_by_mlflow_uses_finished_earlier_ones(project: Project) -> None:
     """`mlflow run -e search` finds data and range test in the store; its only children are its trainings."""
     options = {"data": "digits", "model": "mlp", "epochs": 2, "trials": 1, "confirm_seeds": 2, "seeds": 2, "top_k": 1}
-    options["refine"] = "cosine"
+    options |= {"refine": "cosine", "budget": 60}  # those of the range test that the project has
     given = [part for name, value in options.items() for part in ("-P", f"{name}={value}")]
     arguments = ["mlflow", "run", ".", "-e", "search", "--env-manager", "local", "--experiment-name", "lr-pipeline"]
     project.run(*arguments, *given, "-P", "schemes=constant")
@@ -295,7 +295,7 @@ def test_stage_started_by_mlflow_uses_finished_earlier_ones(project: Project) ->
     assert run.info.run_name == "search sgd on digits"
     for stage in ("prepare", "range_test"):
         assert project.runs(stage, run.info.run_id) == []
-    assert len(project.runs("trial", run.info.run_id, "FINISHED")) == EVALUATIONS
+    assert len(project.runs("trial", run.info.run_id, "FINISHED")) + 2 == EVALUATIONS  # with two trials fewer
     assert run.data.params["epochs"] == "2"
 
 
