@@ -155,7 +155,8 @@ class Surface:
         first = max(bad[bad < own], default=-1) + 1
         last = min(bad[bad > own], default=rates.size) - 1
         noise = self.loss(lowest + self.noise) - self.loss(lowest)
-        return float(10 ** rates[first]), float(10 ** rates[last]), noise
+        own_rate = one.initial_lr  # powers and logarithms round
+        return min(float(10 ** rates[first]), own_rate), max(float(10 ** rates[last]), own_rate), noise
 
     def _fit(self, noise: float, length: float) -> tuple[float, float, float, tuple[Array, bool], Array]:
         """Return the log likelihood, its parameters, and the solved system."""
