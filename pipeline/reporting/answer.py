@@ -131,7 +131,7 @@ def _tie(search: SearchResult, row: LeaderboardRow) -> list[str]:
     behind = f"In {search.objective.label} it is at most {most} behind the best of them."
     if row.verdict == "equivalent":
         return [f"It hardly matters which is used: it is equivalent to {names}, within the tolerance.", behind]
-    return [f"This is a tie: on these seeds it cannot be told apart from {names}.", behind]
+    return [f"This is a tie: on these seeds and this split of the data, nothing distinguishes it from {names}.", behind]
 
 
 def transferred(search: SearchResult) -> list[str]:

@@ -30,7 +30,8 @@ def test_the_whole_answer(report: Report) -> None:
     assert answer(report) == [
         "Train SGD with the cosine scheme and an initial learning rate of 0.0562.",
         "Parameters of the scheme: final_fraction=0.01.",
-        "This is a tie: on these seeds it cannot be told apart from one cycle and SGD at 0.01.",
+        "This is a tie: on these seeds and this split of the data, "
+        "nothing distinguishes it from one cycle and SGD at 0.01.",
         "In validation loss it is at most 0.005 behind the best of them.",
         "Test accuracy 98.42% (mean of 3 seeds, 95% interval 97.64% to 99.20% over seeds and 1,000 test examples), "
         "test loss 0.0509.",
@@ -58,7 +59,7 @@ def test_recomputed_statistics_are_a_remark(report: Report, change: Callable[...
 def test_several_ties_are_all_named(report: Report, change: Callable[..., Report]) -> None:
     """Nobody is left out, baselines included."""
     lines = answer(change(search=_search(report, ties=("one_cycle", "step", "linear"))))
-    assert lines[2].endswith("cannot be told apart from one cycle, step, linear and SGD at 0.01.")
+    assert lines[2].endswith("nothing distinguishes it from one cycle, step, linear and SGD at 0.01.")
 
 
 @pytest.mark.parametrize(
