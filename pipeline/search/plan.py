@@ -52,7 +52,7 @@ def sizes(trainings: float) -> Sizes:
     if left < _WITH_BASELINES:
         return Sizes(left - 4, 2, 2, baselines=False)
     top_k = 3 if left < _LARGE else 5
-    seeds = min(max(int(_CONFIRMED * left / (top_k + _BASELINES)), 2), _MOST_SEEDS)
+    seeds = min(max(round(_CONFIRMED * left / (top_k + _BASELINES)), 2), _MOST_SEEDS)
     return Sizes(left - (top_k + _BASELINES) * seeds, top_k, seeds, baselines=True)
 
 
@@ -60,9 +60,9 @@ _COMPARED, _WITH_BASELINES, _LARGE = 6, 14, 80
 """Full trainings from which finalists are compared, baselines are too, and five finalists are."""
 
 _CONFIRMED = 0.65
-"""The share of the trainings that the comparison may take."""
+"""The share of the trainings that the comparison takes, about."""
 
-_MOST_SEEDS = 8
+_MOST_SEEDS = 7
 
 
 def planned(

@@ -49,6 +49,7 @@ def test_sizes_use_the_budget_and_keep_it(trainings: int) -> None:
     [
         (2, Sizes(2, 1, 0, baselines=False)),
         (9, Sizes(5, 2, 2, baselines=False)),
+        (22, Sizes(7, 3, 3, baselines=True)),
         (24, Sizes(9, 3, 3, baselines=True)),
         (59, Sizes(24, 3, 7, baselines=True)),
     ],
