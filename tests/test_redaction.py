@@ -1,0 +1,49 @@
+"""Credentials are taken out of whatever is shown or kept."""
+
+import os
+
+import pytest
+
+from pipeline.redaction import redacted, take_credentials_out_of_uri
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://ada:pw@host:5000/x failed", "http://***@host:5000/x failed"),
+        ("postgresql+psycopg2://ada:p%40w@db/runs", "postgresql+psycopg2://***@db/runs"),
+        ("https://token@github.com/a/b", "https://***@github.com/a/b"),
+        ("https://ada:p@w@host", "https://***@host"),
+        ("sqlite:////tmp/a@b/mlflow.db", "sqlite:////tmp/a@b/mlflow.db"),
+        ("http://host/path?at=a@b", "http://host/path?at=a@b"),
+        ("mail ada@host", "mail ada@host"),
+    ],
+)
+def test_credentials_in_addresses(text: str, shown: str) -> None:
+    """All of them up to the host; paths and queries stay as they are."""
+    assert redacted(text) == shown
+
+
+def test_secrets_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the names that secrets have; a short value might be a part of any word."""
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "opensesame")
+    monkeypatch.setenv("MY_API_KEY", "key")
+    assert redacted("opensesame: keyboard") == "***: keyboard"
+
+
+def test_credentials_of_a_server_are_handed_on_apart_from_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As MLflow reads them, decoded."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://ada:p%40w%2F@host:8443/prefix")
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(name, "overridden, as requests does")
+    take_credentials_out_of_uri()
+    assert os.environ["MLFLOW_TRACKING_URI"] == "https://host:8443/prefix"
+    assert (os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"]) == ("ada", "p@w/")
+
+
+@pytest.mark.parametrize("uri", ["", "sqlite:///a@b.db", "postgresql://ada:pw@db/runs", "http://host"])
+def test_other_addresses_stay(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is nothing to take out, or nowhere to hand it on."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    take_credentials_out_of_uri()
+    assert os.environ["MLFLOW_TRACKING_URI"] == uri
