@@ -202,3 +202,24 @@ def test_stage_line_shows_what_looks_like_markup(capsys: pytest.CaptureFixture[s
     out = capsys.readouterr().out
     assert "[/red].csv: 3 examples [bold]" in out
     assert "✓ prepare" in out
+
+
+@pytest.mark.parametrize(("encoding", "mark"), [("utf-8", "✓"), ("latin-1", "*"), ("ascii", "*")])
+def test_output_of_any_encoding(encoding: str, mark: str) -> None:
+    """What it does not have is replaced; nothing is raised."""
+    code = """
+import sys
+from pipeline import cli
+from pipeline.console import Status
+cli._dispatch = lambda *_: Status("prepare").done("digits → ü") or 0
+sys.exit(cli.main(["prepare"]))
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert ended.stdout.decode(encoding).startswith(f"{mark} prepare")
+    assert ended.stdout.endswith("digits → ü\n".encode(encoding, "replace"))
