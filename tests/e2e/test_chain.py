@@ -191,6 +191,35 @@ def test_report_lies_where_people_look_for_it(project: Project) -> None:
     assert "Adam at 0.001" in page
 
 
+def test_answer_is_printed_where_the_report_cannot_be_published(project: Project) -> None:
+    """A line says so, and where the report is."""
+    published, kept = project.folder / "reports", project.folder / "kept"
+    published.rename(kept)
+    published.write_text("in the way", encoding="utf-8")
+    try:
+        ended = project.pipeline("main")
+    finally:
+        published.unlink()
+        kept.rename(published)
+    assert "initial learning rate" in ended.stdout
+    assert ended.stderr.startswith("lr-pipeline: cannot write reports (")
+    (place,) = (line.removeprefix("Report: ") for line in ended.stdout.splitlines() if line.startswith("Report: "))
+    assert Path(place).read_bytes() == (published / "report.html").read_bytes()
+
+
+def test_answer_is_printed_where_the_report_cannot_be_made(project: Project) -> None:
+    """The command fails all the same."""
+    template = project.folder / "pipeline" / "reporting" / "report.html.j2"
+    text = template.read_text(encoding="utf-8")
+    template.write_text("{% nonsense %}", encoding="utf-8")
+    try:
+        ended = project.pipeline("main", code=1)
+    finally:
+        template.write_text(text, encoding="utf-8")
+    assert "initial learning rate" in ended.stdout
+    assert "Report: none" in ended.stdout
+
+
 def test_exported_schedule_runs_without_the_project(project: Project, tmp_path: Path) -> None:
     """`schedule.py` alone in a folder gives the rates of the training without importing this project."""
     artifacts = project.artifacts(only(project, "train"))
