@@ -112,7 +112,8 @@ def _refuse_what_holds_something(path: Path) -> None:
             raise refusal(
                 f"{path} is no tracking store", f"a database with the table {min(foreign)!r}", "a file of MLflow's own"
             )
-        if "runs" not in tables or database.execute("SELECT 1 FROM runs LIMIT 1").fetchone() is None:
+        counts = [_rows(database, table) if table in tables else 0 for table in ("runs", "experiments")]
+        if counts in ([0, 0], [0, 1]):  # MLflow makes one experiment itself
             return
     raise refusal(
         f"the schema of {path} is not this MLflow's",
@@ -120,6 +121,10 @@ def _refuse_what_holds_something(path: Path) -> None:
         f"{_get_latest_schema_revision()}. Keep a copy of the file, then: mlflow db upgrade '{sqlite_uri(path)}'; "
         "where that does not know the version, install the MLflow that made it",
     )
+
+
+def _rows(database: sqlite3.Connection, table: str) -> int:
+    return int(database.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0])
 
 
 _OURS = set(Base.metadata.tables)

@@ -106,20 +106,21 @@ def test_store_that_is_killed_while_it_is_made_leaves_nothing_in_the_way(path: P
     assert [file.name for file in path.parent.iterdir()] == ["mlflow.db"]
 
 
-def with_a_run(path: Path, version: str) -> None:
-    """Make a store that has been in use, of another version."""
+@pytest.mark.parametrize("version", [MIDDLE, "ffffffffffff"])
+@pytest.mark.parametrize("content", ["run", "experiment"])
+def test_store_of_another_version_is_refused_with_the_command_that_upgrades(
+    path: Path, content: str, version: str
+) -> None:
+    """Nothing of it is migrated, set aside or lost."""
     ensure_store(path, "file:///artifacts")
     store = SqlAlchemyStore(sqlite_uri(path), "file:///artifacts")
-    store.create_run("0", "me", int(time.time()), [], "a run")
+    if content == "run":
+        store.create_run("0", "me", int(time.time()), [], "a run")
+    else:
+        store.create_experiment("mine", "file:///artifacts")
     store.engine.dispose()
     with closing(sqlite3.connect(path)) as database, database:
         database.execute("UPDATE alembic_version SET version_num = ?", [version])
-
-
-@pytest.mark.parametrize("version", [MIDDLE, "ffffffffffff"])
-def test_store_of_another_version_is_refused_with_the_command_that_upgrades(path: Path, version: str) -> None:
-    """Nothing is migrated, set aside or lost."""
-    with_a_run(path, version)
     before = path.read_bytes()
     with pytest.raises(InputError, match=f"received {version}; accepted: .*mlflow db upgrade 'sqlite:///{path}'"):
         ensure_store(path, "file:///artifacts")
