@@ -149,15 +149,16 @@ class _AskedAgain(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print the line in the place of urllib3's own."""
-        if not record.msg.startswith("Retrying"):
+        if not record.msg.startswith("Retry"):
             return
-        left = getattr(record.args[0], "total", "?") if isinstance(record.args, tuple) else "?"
-        line = f"the server of the tracking store does not answer: asked again, {left} more times at most"
-        print(f"lr-pipeline: {line}", file=sys.stderr)
+        retries = record.args[0] if isinstance(record.args, tuple) else None
+        left = f", {retries.total} more times at most" if hasattr(retries, "total") else ""
+        print(f"lr-pipeline: the server of the tracking store does not answer: asked again{left}", file=sys.stderr)
 
 
 def _say_that_servers_are_asked_again() -> None:
     logger = logging.getLogger("urllib3.connectionpool")
     if not any(isinstance(handler, _AskedAgain) for handler in logger.handlers):
         logger.addHandler(_AskedAgain())
+        logger.setLevel(logging.DEBUG)  # on which urllib3 tells of errors that a server answers with
         logger.propagate = False

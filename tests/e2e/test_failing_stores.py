@@ -4,8 +4,10 @@ import os
 import resource
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import psutil
@@ -136,6 +138,34 @@ def mute() -> Iterator[str]:
 def test_server_that_never_answers(fresh: Project, mute: str) -> None:
     """As one that is not there."""
     assert "does not answer" in refused(fresh, *PREPARE, MLFLOW_TRACKING_URI=mute)
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "asked"), [(503, "does not answer", 2), (403, "refuses: MlflowException: ", 0)]
+)
+def test_server_that_answers_with_an_error(fresh: Project, status: int, said: str, asked: int) -> None:
+    """As a proxy does before a server that is down, and a server for a host or a user that it does not know."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(status)
+
+        do_POST = do_GET
+
+        def log_message(self, *_: object) -> None:
+            """Log nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            ended = fresh.run(
+                *PREPARE, code=2, variables={"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{server.server_port}"}
+            )
+        finally:
+            server.shutdown()
+    lines = ended.stderr.splitlines()
+    assert len(lines) == asked + 1
+    assert said in lines[-1]
 
 
 def test_signal_ends_the_waiting_for_a_server(fresh: Project, mute: str) -> None:
