@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import signal
 import socket
 import threading
@@ -23,6 +24,10 @@ TRAIN = (
     *("python", "-m", "pipeline", "train", "--data", "digits", "--model", "mlp", "--epochs", "1", "--seeds", "1"),
     *("--scheme", "constant", "--initial-lr", "0.01"),
 )
+
+
+AS_OWNER = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search")
+"""Lets root write only what its owner may."""
 
 
 @pytest.fixture(scope="module")
@@ -98,14 +103,19 @@ def test_folder_for_artifacts_that_is_a_file(fresh: Project) -> None:
     assert "mlruns, which is no folder" in refused(fresh, *PREPARE)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
-def test_folder_that_cannot_be_written(fresh: Project) -> None:
-    """Nor can the store be made there."""
-    fresh.folder.chmod(0o555)
+@pytest.mark.skipif(os.geteuid() == 0 and shutil.which("setpriv") is None, reason="root writes everywhere")
+@pytest.mark.parametrize("protected", [".", "mlflow.db", "mlruns"])
+def test_what_cannot_be_written_is_refused(used: Project, protected: str) -> None:
+    """The line names it, before anything is computed."""
+    path = used.folder / protected
+    mode = path.stat().st_mode
+    path.chmod(mode & ~0o222)
     try:
-        assert "permit that" in refused(fresh, *PREPARE)
+        line = refused(used, *(AS_OWNER if os.geteuid() == 0 else ()), *PREPARE, "--fresh")
     finally:
-        fresh.folder.chmod(0o755)
+        path.chmod(mode)
+    assert str(path) in line
+    assert "written" in line or "permit that" in line
 
 
 def test_full_disk(used: Project) -> None:
