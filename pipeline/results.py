@@ -249,7 +249,8 @@ class TrainResult(Result):
     """The final trainings; losses and accuracy are means over the seeds.
 
     `test_accuracy_interval` covers the test examples, and the seeds where there are several. `scaling` is what was done
-    to the inputs, and `recomputed` whether the model's BatchNormalization statistics were recomputed.
+    to the inputs, and `recomputed` whether the model's BatchNormalization statistics were recomputed. Without a model
+    that is `registered`, `unsaved` says why; its weights are kept.
     """
 
     test_loss: float
@@ -260,6 +261,7 @@ class TrainResult(Result):
     winner: Candidate
     registered: str | None
     champion: str = ""
+    unsaved: str = ""
     scaling: Scalings | None = None
     recomputed: bool = False
 

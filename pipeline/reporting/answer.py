@@ -79,6 +79,9 @@ def _remarks(report: Report) -> list[str]:
     remarks = []
     if report.train.winner.params:
         remarks.append(f"Parameters of the scheme: {wording.params(report.train.winner.params)}.")
+    if report.train.unsaved:
+        why = report.train.unsaved.rstrip(".")
+        remarks.append(f"The network could not be saved as a model ({why}); its weights are in model.weights.h5.")
     if report.search is None:
         remarks.append("There was no search, so nothing shows that this is the best choice.")
     else:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from pipeline import user_code
 from pipeline.config import RangeTestOptions
 from pipeline.console import Status
 from pipeline.datasets import Splits, described, input_shape
@@ -37,6 +38,7 @@ class Asking:
         describe: names the runs of trainings.
         status: shows progress.
         cost: the steps of progress for which one training counts.
+        unsavable: why the network cannot be saved as a model; "" if it can.
 
     """
 
@@ -45,6 +47,7 @@ class Asking:
     describe: Describe
     status: Status
     cost: int = 1
+    unsavable: str = ""
     _said: set[str] = field(default_factory=set)
 
     def ask(self, evaluations: Sequence[Evaluation]) -> Iterator[tuple[Evaluation, Training]]:
@@ -81,8 +84,12 @@ def asking(context: Context[Trained], describe: Describe) -> Asking:
         context.status.note(f"inputs {', '.join(described(executor.scaling))}")
     if executor.remark:
         context.status.note(executor.remark)
+    modules = user_code.local_modules(options.model)
+    unsavable = executor.unsavable(user_code.definitions(modules)) if modules else ""
+    if unsavable:
+        context.status.note(f"the network cannot be saved as a model, so only its weights will be: {unsavable}")
     log = training_log(context, context.run, executor, inputs(options, upstream.runs))
-    return Asking(executor, log, describe, context.status)
+    return Asking(executor, log, describe, context.status, unsavable=unsavable)
 
 
 def executor_for(options: RangeTestOptions, splits: Splits) -> InProcess:

@@ -1,13 +1,14 @@
 """Stage `train`: the winner at full budget on several seeds, the test set opened once."""
 
 import json
+from typing import Any
 
 import numpy as np
 
 from pipeline import user_code
 from pipeline.config import TrainOptions
 from pipeline.datasets import head, named
-from pipeline.errors import InputError
+from pipeline.errors import InputError, describe
 from pipeline.evaluation import Candidate, Evaluation, Training, answers
 from pipeline.results import SeedScore, TrainResult
 from pipeline.schedules import keras_source, parse_params, torch_source
@@ -40,14 +41,10 @@ def run(context: Context[TrainOptions]) -> TrainResult:
     accuracies = [score.test_accuracy for score in scores if score.test_accuracy is not None]
     trainer.log.log_onto(context.run, asked[best], trainings[best], means)
     _write_schedule(context, winner, trainings[best])
-    serving = trainer.executor.served(trainings[best])
-    serving.save(context.run.folder / "model.keras")
-    context.status.begin("logging the model")
-    modules = user_code.local_modules(options.model) if user_code.is_function(options.model) else []
-    model_uri = log_model(serving, named(head(upstream.splits.x_train, 5)), modules)
+    context.status.begin("saving the model")
     losses = {score.seed: score.val_loss for score in scores}  # whatever the objective: all models must compare
     comparable = {**upstream.prepare.digests, **trainer.executor.objective(winner)}
-    registered, champion = register(model_uri, upstream.prepare.data, Scores(comparable, losses))
+    kept = _keep(context, trainer.executor.served(trainings[best]), trainer.unsavable, Scores(comparable, losses))
     return TrainResult(
         test_loss=means["test_loss"],
         test_accuracy=means.get("test_accuracy"),
@@ -55,11 +52,26 @@ def run(context: Context[TrainOptions]) -> TrainResult:
         val_loss=means["val_loss"],
         seeds=tuple(scores),
         winner=winner,
-        registered=registered,
-        champion=champion,
+        **kept,
         scaling=trainer.executor.scaling,
         recomputed=trainings[best].recomputed,
     )
+
+
+def _keep(context: Context[TrainOptions], serving: Any, unsavable: str, scores: Scores) -> dict[str, str | None]:
+    """Save, log and register the model; where that fails, keep its weights and the reason: the answer still counts."""
+    upstream, folder = context.upstream, context.run.folder
+    if not unsavable:
+        try:
+            serving.save(folder / "model.keras")
+            example, modules = named(head(upstream.splits.x_train, 5)), user_code.local_modules(context.options.model)
+            registered, champion = register(log_model(serving, example, modules), upstream.prepare.data, scores)
+        except Exception as error:  # of the user's layers, of Keras, or of the store
+            unsavable = describe(error)
+        else:
+            return {"registered": registered, "champion": champion}
+    serving.save_weights(folder / "model.weights.h5")
+    return {"registered": None, "unsaved": unsavable}
 
 
 def _winner(context: Context[TrainOptions]) -> Candidate:

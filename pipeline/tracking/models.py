@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib.metadata import version
-from inspect import isclass, isfunction
 from io import StringIO
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +21,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import get_model_info, infer_signature
 from mlflow.tracking import MlflowClient
 
+from pipeline import user_code
 from pipeline.statistics import paired_difference
 
 ALIAS = "champion"
@@ -72,7 +72,7 @@ def log_model(model: Any, example: Any, modules: Sequence[ModuleType] = ()) -> s
             signature=signature,
             input_example=example,
             code_paths=_code_paths(modules) or None,
-            custom_objects=_custom_objects(modules) or None,
+            custom_objects=user_code.definitions(modules) or None,  # by reference, to the code that goes with the model
             pip_requirements=[f"{name}=={version(name)}" for name in ("keras", "tensorflow", "numpy")],
         )
     return str(info.model_uri)
@@ -112,19 +112,6 @@ def _code_paths(modules: Sequence[ModuleType]) -> list[str]:
         assert top.__file__ is not None
         found.add(str(Path(top.__file__).parent if hasattr(top, "__path__") else top.__file__))
     return sorted(found)
-
-
-def _custom_objects(modules: Sequence[ModuleType]) -> dict[str, Any]:
-    """Return the classes and functions that modules define, by the names that Keras looks for.
-
-    MLflow stores them by reference: loading imports them from the code stored with the model.
-    """
-    return {
-        name: value
-        for module in modules
-        for name, value in vars(module).items()
-        if (isclass(value) or isfunction(value)) and value.__module__ == module.__name__
-    }
 
 
 def _judge(champion: ModelVersion | None, scores: Scores) -> tuple[bool, str]:

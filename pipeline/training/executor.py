@@ -2,9 +2,11 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import keras
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from pipeline.datasets import Scalings, Splits, Stream
+from pipeline.errors import describe
 from pipeline.evaluation import Candidate, Evaluation, Training
 from pipeline.models import Builder
 from pipeline.objective import VAL_LOSS, Objective
@@ -108,6 +111,22 @@ class InProcess:
     def scaling(self) -> Scalings:
         """The scaling of the inputs: that of the data, except that codes which the network looks up stay unscaled."""
         return self._examples.splits.scaling  # type: ignore[no-any-return]
+
+    def unsavable(self, definitions: Mapping[str, Any]) -> str:
+        """Return why the served model cannot be saved, or not loaded in safe mode; "" if it can.
+
+        Args:
+            definitions: the classes and functions of the user's, which loading needs.
+
+        """
+        try:
+            with TemporaryDirectory() as folder:
+                path = Path(folder) / "model.keras"
+                self._network.served(None, self._problem.splits).save(path)
+                keras.saving.load_model(path, custom_objects=dict(definitions), compile=False)
+        except Exception as error:  # whatever the user's layers and Keras raise
+            return describe(error)
+        return ""
 
     @cached_property
     def _network(self) -> Network:

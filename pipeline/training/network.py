@@ -92,10 +92,11 @@ class Network:
             self._initial[seed] = state
         return self._initial[seed]
 
-    def served(self, weights: Sequence[NDArray[Any]], splits: Splits) -> keras.Model:
-        """Return the network with these weights, uncompiled, behind a layer that scales raw inputs."""
+    def served(self, weights: Sequence[NDArray[Any]] | None, splits: Splits) -> keras.Model:
+        """Return the network, uncompiled, behind a layer that scales raw inputs; without weights, as it is built."""
         network = _uncompiled(self.fresh(seed=0))
-        network.set_weights(weights)
+        if weights is not None:
+            network.set_weights(weights)
         scaling, raw = splits.scaling, symbolic(input_shape(splits.x_train))
         if not isinstance(scaling, dict):
             return keras.Sequential([raw, _rescaling(scaling), network])

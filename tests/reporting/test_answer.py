@@ -56,6 +56,13 @@ def test_recomputed_statistics_are_a_remark(report: Report, change: Callable[...
     assert lines[4].startswith("The training is too short for BatchNormalization's moving averages")
 
 
+def test_a_network_that_cannot_be_saved_is_a_remark(report: Report, change: Callable[..., Report]) -> None:
+    """Its weights are kept; the rest of the answer does not depend on it."""
+    changed = change(train=report.train.model_copy(update={"registered": None, "unsaved": "ValueError: no config."}))
+    remark = "The network could not be saved as a model (ValueError: no config); its weights are in model.weights.h5."
+    assert [line for line in answer(changed) if line not in answer(report)] == [remark]
+
+
 def test_several_ties_are_all_named(report: Report, change: Callable[..., Report]) -> None:
     """Nobody is left out, baselines included."""
     lines = answer(change(search=_search(report, ties=("one_cycle", "step", "linear"))))

@@ -112,3 +112,36 @@ def test_a_metric_of_very_many_numbers_is_refused() -> None:
     """Before anything trains."""
     with pytest.raises(InputError, match="metric 'share': received 110 numbers; accepted: at most 100"):
         measuring(Shares(padding=100, name="share"))
+
+
+class Applying(keras.layers.Layer):  # type: ignore[misc]
+    """A layer that holds a function, and does not say how to save it."""
+
+    def __init__(self, function: Callable[[Any], Any], **options: Any) -> None:
+        super().__init__(**options)
+        self.function = function
+
+    def call(self, inputs: Any) -> Any:
+        return self.function(inputs)
+
+
+@pytest.mark.parametrize(
+    ("layer", "reason"),
+    [
+        (lambda: Applying(lambda inputs: inputs * 2.0), "NotImplementedError"),
+        (lambda: keras.layers.Lambda(lambda inputs: inputs * 2.0), "arbitrary code execution"),
+        (lambda: keras.layers.Rescaling(2.0), ""),
+        (Leaving, ""),
+    ],
+)
+def test_what_cannot_be_saved_is_known_before_training(layer: Callable[[], keras.layers.Layer], reason: str) -> None:
+    """It saves and loads in safe mode, with the classes of the user's own module; else there is a reason in a line."""
+
+    def build() -> keras.Model:
+        return keras.Sequential([keras.Input((8, 8, 1)), layer(), plain()])
+
+    executor = InProcess(Problem(build, digits(), momentum=0.9, precision="float32"))
+    said = executor.unsavable({"Applying": Applying, "Leaving": Leaving})
+    assert reason in said
+    assert (said == "") == (reason == "")
+    assert "\n" not in said

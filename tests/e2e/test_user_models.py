@@ -1,0 +1,48 @@
+"""Networks that users bring, from the command to what it leaves."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.results import TrainResult
+from tests.e2e.project import Project
+
+pytestmark = pytest.mark.slow
+
+UNSAVABLE = """
+import keras
+from keras import layers
+
+
+class Apply(layers.Layer):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def call(self, inputs):
+        return self.function(inputs)
+
+
+def network(shape, outputs):
+    inputs = keras.Input(shape)
+    doubled = Apply(lambda values: values * 2.0)(layers.Flatten()(inputs))
+    return keras.Model(inputs, layers.Dense(outputs, activation="softmax")(doubled))
+"""
+
+
+def test_a_network_that_cannot_be_saved_still_gets_its_answer(tmp_path: Path) -> None:
+    """A line says so before it trains; in place of a registered model the run keeps its weights and the reason."""
+    project = Project.copied_to(tmp_path)
+    (tmp_path / "own_network.py").write_text(UNSAVABLE, encoding="utf-8")
+    ended = project.pipeline(
+        "train", model="own_network:network", scheme="constant", initial_lr=0.05, epochs=1, seeds=1
+    )
+    assert "the network cannot be saved as a model, so only its weights will be: NotImplementedError" in ended.stdout
+    assert ended.stdout.index("cannot be saved") < ended.stdout.index("test accuracy")
+    folder = project.artifacts(project.runs("train")[0])
+    result = TrainResult.model_validate_json((folder / "result.json").read_text(encoding="utf-8"))
+    assert result.registered is None
+    assert result.unsaved.startswith("NotImplementedError")
+    assert (folder / "model.weights.h5").is_file()
+    assert (folder / "schedule.py").is_file()
+    assert not (folder / "model.keras").exists()
