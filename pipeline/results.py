@@ -1,6 +1,7 @@
 """The results of all stages: the models behind every `result.json`."""
 
-from typing import Literal
+from math import isfinite
+from typing import Literal, Self
 
 from pydantic import BaseModel
 
@@ -96,6 +97,12 @@ class Interval(Result):
     low: float
     high: float
     level: float = 0.95
+
+    def within(self, low: float, high: float) -> Self:
+        """Return the interval cut off where the quantity ends, unless nothing is known of it or it diverged."""
+        if not (isfinite(self.low) and isfinite(self.high)):
+            return self
+        return self.model_copy(update={"low": max(self.low, low), "high": min(self.high, high)})
 
 
 class Basin(Result):

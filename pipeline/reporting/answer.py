@@ -22,6 +22,10 @@ _MEANING: dict[GainVerdict, str] = {
 }
 
 
+_TWO = 2
+"""Seeds whose values say more than an interval, which would be 13 standard errors wide."""
+
+
 @dataclass(frozen=True)
 class Tile:
     """One key number with its label, value and explanation."""
@@ -186,7 +190,10 @@ def _spread(report: Report) -> str:
         return f"{'mean of ' if len(scores) > 1 else ''}{seeds}, {bounds} {covered}"
     if len(scores) < 2:
         return f"{seeds}, so its spread is unknown"
-    return f"mean of {seeds}, {_bounds(mean_interval([score.test_loss for score in scores]))} over seeds"
+    losses = [score.test_loss for score in scores]
+    if len(losses) == _TWO:
+        return f"mean of {seeds}, {wording.listed([wording.loss(value) for value in losses])}"
+    return f"mean of {seeds}, {_bounds(mean_interval(losses))} over seeds"
 
 
 def _gain(baseline: Baseline, objective: Objective) -> Gain:
@@ -201,11 +208,17 @@ def _gain(baseline: Baseline, objective: Objective) -> Gain:
     text = f"Gain over {name}: {wording.loss(gain.mean)} in {objective.label} ({_bounds(gain)}, {meaning})"
     details = [f"{objective.label}, by {wording.loss(gain.mean)}", f"{_bounds(gain)}", meaning]
     if accuracy is not None and objective.metric != "val_accuracy":
-        bounds = f"{wording.level(accuracy)} interval {wording.points(accuracy.low)} to {wording.points(accuracy.high)}"
-        zero = _MEANING[_gain_verdict(accuracy)].partition(":")[0]
-        text += f"; {wording.points(accuracy.mean)} accuracy points ({bounds}, {zero})"
+        text += f"; {wording.points(accuracy.mean)} accuracy points ({_accuracy_bounds(baseline, accuracy)})"
         details.append(f"accuracy {wording.points(accuracy.mean)} points")
     return Gain(f"{text}.", Tile(label, _relative(baseline, objective), tuple(details), direction))
+
+
+def _accuracy_bounds(baseline: Baseline, gain: Interval) -> str:
+    """Return the interval of a difference of accuracies; one from end to end only says that the seeds are too few."""
+    if gain.low <= -1 and gain.high >= 1:
+        return f"{wording.count(len(baseline.row.seeds), 'seed')}, too few for an interval"
+    bounds = f"{wording.level(gain)} interval {wording.points(gain.low)} to {wording.points(gain.high)}"
+    return f"{bounds}, {_MEANING[_gain_verdict(gain)].partition(':')[0]}"
 
 
 def _gain_verdict(gain: Interval) -> GainVerdict:

@@ -155,8 +155,10 @@ def transfer(plan: Plan, winner: str, candidates: Mapping[str, Evaluation], eval
 
 def _at(factor: float, plan: Plan, winner: str, candidates: Mapping[str, Evaluation], evaluate: Evaluate) -> Transfer:
     epochs, seeds = factor * plan.epochs, plan.fresh_seeds
-    losses = losses_of(train_on_seeds(candidates, evaluate, seeds, epochs, _LEVEL))
-    found = statistics.verdicts(losses, statistics.looks(len(seeds)), _LEVEL)
+    step, tolerance = plan.step, plan.tolerance
+    trained = train_on_seeds(candidates, evaluate, seeds, epochs, _LEVEL, resolution=step, tolerance=tolerance)
+    losses = losses_of(trained)
+    found = statistics.verdicts(losses, statistics.looks(len(seeds)), _LEVEL, resolution=step, tolerance=tolerance)
     own = found.rows[winner]
     return Transfer(
         factor=factor,

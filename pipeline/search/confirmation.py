@@ -84,7 +84,7 @@ def confirm(
     """
     asked = {name: Evaluation(cell.candidate, plan.epochs, plan.seed) for name, cell in finalists.items()}
     candidates = {**asked, **baselines}
-    judged = {"resolution": plan.resolution if plan.objective.is_accuracy else 0.0, "tolerance": plan.tolerance}
+    judged = {"resolution": plan.step, "tolerance": plan.tolerance}
     outcomes = train_on_seeds(candidates, evaluate, plan.fresh_seeds, plan.epochs, affords=affords, **judged)
     if not outcomes:
         return _unconfirmed(plan, finalists, trials)
@@ -280,9 +280,10 @@ def losses_of(outcomes: Outcomes) -> dict[str, list[float]]:
 
 
 def in_its_sign(interval: Interval, objective: Objective) -> Interval:
-    """Turn an interval of losses into one of the objective itself."""
+    """Turn an interval of losses into one of the objective itself, which ends at 0 and 1 for an accuracy."""
     low, high = sorted(objective.oriented(bound) for bound in (interval.low, interval.high))
-    return interval.model_copy(update={"mean": objective.oriented(interval.mean), "low": low, "high": high})
+    own = interval.model_copy(update={"mean": objective.oriented(interval.mean), "low": low, "high": high})
+    return own.within(0.0, 1.0) if objective.is_accuracy else own
 
 
 def _mean_accuracy(outcomes: Sequence[Outcome]) -> float | None:

@@ -184,6 +184,11 @@ class Plan:
         return Sizes(self.trials, self.top_k, self.confirm_seeds, self.baselines)
 
     @property
+    def step(self) -> float:
+        """The step in which the objective moves; 0 if it is continuous."""
+        return self.resolution if self.objective.is_accuracy else 0.0
+
+    @property
     def noun(self) -> str:
         """What the combinations are called, in the plural."""
         return "schemes" if len(self.spaces) == 1 else "combinations of scheme, optimizer and batch size"

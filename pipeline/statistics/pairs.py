@@ -33,7 +33,8 @@ class Pairs:
     """The mean of `row - column` for all pairs of `names` on so many `seeds`, its standard error, and t's freedom.
 
     Where the differences of a pair do not vary, theirs is the median variance of the others. If none vary, nothing is
-    known, and the standard errors are infinite, as with one seed.
+    known, and the standard errors are infinite, as with one seed. No difference can be further from zero than `widest`,
+    where bounds end: that of two shares is at most 1.
     """
 
     names: tuple[str, ...]
@@ -41,6 +42,7 @@ class Pairs:
     means: Array
     errors: Array
     freedom: float
+    widest: float = inf
 
     @classmethod
     def of(cls, losses: Mapping[str, Array], resolution: float = 0.0) -> Self:
@@ -48,24 +50,25 @@ class Pairs:
 
         Args:
             losses: by candidate.
-            resolution: the step in which they move, such as 1 / n for an accuracy on n examples; 0 if continuous.
+            resolution: the step in which they move, 1 / n for an accuracy on n examples; 0 if continuous.
 
         """
         values = np.array(list(losses.values()), np.float64)
         count, seeds = values.shape
         differences = values[:, None] - values[None]
         means, errors = differences.mean(2), np.full((count, count), inf)
+        widest = 1.0 if resolution else inf
         if count < 2 or seeds < 2:
-            return cls(tuple(losses), seeds, means, errors, 1.0)
+            return cls(tuple(losses), seeds, means, errors, 1.0, widest)
         upper = np.triu_indices(count, 1)
         own = np.maximum(differences.var(2, ddof=1)[upper], rounding(resolution))
         varies = own > (_ROUNDING * np.abs(values).max()) ** 2
         if not varies.any():
-            return cls(tuple(losses), seeds, means, errors, seeds - 1.0)
+            return cls(tuple(losses), seeds, means, errors, seeds - 1.0, widest)
         own[~varies] = np.median(own[varies])
         variances, freedom = moderated(own, seeds - 1, count)
         errors[upper] = errors.T[upper] = np.sqrt(np.maximum(variances, rounding(resolution)) / seeds)
-        return cls(tuple(losses), seeds, means, errors, float(freedom))
+        return cls(tuple(losses), seeds, means, errors, float(freedom), widest)
 
     def mean(self, a: str, b: str) -> float:
         """Return the mean of a - b."""
@@ -78,12 +81,12 @@ class Pairs:
 
     def most(self, a: str, b: str, error: float) -> float:
         """Return the upper bound of the mean of a - b, with this error on the one side."""
-        return sum(self._one_sided(a, b, error))
+        return min(sum(self._one_sided(a, b, error)), self.widest)
 
     def interval(self, a: str, b: str, error: float, level: float = 0.95) -> Interval:
         """Return the interval of the mean of a - b, with this error on each side; `level` is what it reports."""
         mean, half = self._one_sided(a, b, error)
-        return Interval(mean=mean, low=mean - half, high=mean + half, level=level)
+        return Interval(mean=mean, low=max(mean - half, -self.widest), high=min(mean + half, self.widest), level=level)
 
     def _one_sided(self, a: str, b: str, error: float) -> tuple[float, float]:
         deviation = float(self.errors[self.names.index(a), self.names.index(b)])

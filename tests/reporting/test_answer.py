@@ -1,9 +1,11 @@
 from collections.abc import Callable
+from dataclasses import replace
 from math import inf, nan
 
 import pytest
 
 from pipeline.objective import Objective
+from pipeline.reporting import wording
 from pipeline.reporting.answer import compose
 from pipeline.reporting.report_inputs import Report
 from pipeline.results import Baseline, Interval, SearchResult
@@ -128,6 +130,32 @@ def test_one_seed_has_no_interval(report: Report, change: Callable[..., Report])
     )
     without = train.model_copy(update={"test_accuracy": None, "test_accuracy_interval": None})
     assert compose(change(train=without)).score == "Test loss 0.0509 (1 seed, so its spread is unknown)."
+
+
+def test_two_seeds_are_not_asked_for_an_interval(regression: Report) -> None:
+    """It would be 13 standard errors wide, and end below zero: both values say more."""
+    train = regression.train.model_copy(update={"seeds": regression.train.seeds[:2]})
+    first, second = (wording.loss(score.test_loss) for score in train.seeds)
+    assert compose(replace(regression, train=train)).score == (
+        f"Test loss 0.0509 (mean of 2 seeds, {first} and {second})."
+    )
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (-1.0, 1.0, "(3 seeds, too few for an interval)"),
+        (-inf, inf, "(3 seeds, too few for an interval)"),
+        (0.75, 1.0, "(95% interval +75.00 to +100.00, excludes zero)"),
+    ],
+)
+def test_an_interval_from_end_to_end_says_nothing(
+    report: Report, change: Callable[..., Report], low: float, high: float, said: str
+) -> None:
+    """A difference of accuracies lies between -100 and +100 points whatever is measured."""
+    baseline = _baseline(report, accuracy_gain=Interval(mean=0.2, low=low, high=high))
+    (gain,) = compose(change(search=_search(report, baselines=(baseline,)))).gains
+    assert f"+20.00 accuracy points {said}" in gain.text
 
 
 @pytest.mark.parametrize(

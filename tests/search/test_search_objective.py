@@ -3,6 +3,7 @@
 from dataclasses import replace
 from math import inf
 
+import numpy as np
 import pytest
 
 from pipeline.evaluation import Evaluation, Training
@@ -88,6 +89,29 @@ def test_the_objective_decides_where_validation_loss_disagrees() -> None:
     for baseline in result.baselines:
         assert baseline.accuracy_gain is not None
         assert baseline.gain.mean == pytest.approx(baseline.accuracy_gain.mean)
+
+
+def test_intervals_of_an_accuracy_end_where_it_does() -> None:
+    """However noisy two seeds are, also at other budgets."""
+
+    class Noisy(Surface):
+        def train(self, evaluation: Evaluation) -> Training:
+            accuracy = float(np.random.default_rng(evaluation.seed).uniform(0.05, 0.95))
+            return replace(
+                super().train(evaluation), diverged="", history={"val_loss": (1.0,), "val_accuracy": (accuracy,)}
+            )
+
+    plan = make_plan(top_k=2, confirm_seeds=2, objective=ACCURACY, transfer=True, resolution=0.01)
+    result, _ = conduct(plan, Noisy(noise=1e-4))
+    intervals = [(row.objective, row.difference) for row in result.leaderboard]
+    intervals += [(row.objective, row.difference) for row in result.transfer]
+    for objective, difference in intervals:
+        assert 0 <= objective.low < objective.high <= 1
+        assert 0 <= difference.high <= 1
+    for baseline in result.baselines:
+        assert baseline.accuracy_gain is not None
+        for gain in (baseline.gain, baseline.accuracy_gain):
+            assert -1 <= gain.low <= gain.mean <= gain.high <= 1
 
 
 def test_what_diverged_is_worst_in_either_direction() -> None:

@@ -73,6 +73,13 @@ class TestPairs:
             assert found.interval("a", "b", 0.025).high == np.inf
             assert not found.beats("a", "b", 0.025)
 
+    def test_bounds_of_accuracies_end_where_these_do(self) -> None:
+        """Two seeds say next to nothing, which is not that one may be 300 points better."""
+        found = Pairs.of({"a": np.array([0.2, 0.9]), "b": np.array([0.7, 0.3])}, resolution=0.01)
+        interval = found.interval("a", "b", 0.025)
+        assert (interval.low, interval.high, found.most("a", "b", 0.025)) == (-1.0, 1.0, 1.0)
+        assert Pairs.of({"a": np.array([2.0, 9.0]), "b": np.array([7.0, 3.0])}).most("a", "b", 0.025) > 10
+
     def test_a_constant_difference_has_the_noise_of_the_others(self) -> None:
         """Three others that vary by 0.1 say that 0.03 is nothing and 9 a lot."""
         noisy = np.random.default_rng(2).normal(1.0, 0.1, (3, 3)).tolist()
