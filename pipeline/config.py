@@ -86,6 +86,9 @@ class RangeTestOptions(PrepareOptions):
     batch_norm: BatchNorm = Field(
         "auto", description="recompute BatchNormalization's statistics where its averages lag, or never (keras)"
     )
+    scale_labels: bool = Field(
+        False, description="train a regression on standardised labels; results stay in the labels' own units"
+    )
     seeds: int = Field(3, ge=1, le=1_000, description="number of seeds, starting at `seed`")
     lr_min: OptionalRate = Field(
         None, gt=0, le=1e6, allow_inf_nan=False, description="lowest rate of the first sweep; default: by optimizer"

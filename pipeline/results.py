@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel
 
-from pipeline.datasets.arrays import Scalings
+from pipeline.datasets.arrays import Scaling, Scalings
 from pipeline.evaluation import STRICT, Candidate
 from pipeline.objective import VAL_LOSS, Objective
 
@@ -215,6 +215,20 @@ class RateSuggestion(Result):
     note: str = "a suggestion, not measured"
 
 
+class Guess(Result):
+    """What the same prediction for every example gives, by the labels alone, and whether the answer is any better.
+
+    `what` is predicted. `loss` is None where the network's own loss has no value for that, and `accuracy` for a
+    regression. Where it is not `beaten`, `why` holds what is known of the reasons, and what to try.
+    """
+
+    what: str
+    loss: float | None
+    accuracy: float | None
+    beaten: bool = True
+    why: tuple[str, ...] = ()
+
+
 class SearchResult(Result):
     """The answer: the best scheme and initial rate by the `objective`, and how certain that is.
 
@@ -240,6 +254,7 @@ class SearchResult(Result):
     transfer: tuple[Transfer, ...] = ()
     suggestions: tuple[RateSuggestion, ...] = ()
     audits: Audits | None = None
+    guess: Guess | None = None
 
 
 class SeedScore(Result):
@@ -271,6 +286,8 @@ class TrainResult(Result):
     unsaved: str = ""
     scaling: Scalings | None = None
     recomputed: bool = False
+    guess: Guess | None = None
+    label_scaling: Scaling | None = None
 
 
 class ReportResult(Result):

@@ -14,6 +14,7 @@ from pipeline.results import (
     Baseline,
     Basin,
     Cost,
+    Guess,
     Interval,
     LeaderboardRow,
     RangeTestResult,
@@ -131,6 +132,7 @@ RESULTS: list[BaseModel] = [
         seeds=(SCORE,),
         winner=WINNER,
         registered=None,
+        guess=Guess(what="the most frequent class", loss=2.3, accuracy=None, beaten=False, why=("few updates",)),
     ),
     ReportResult(report="reports/report.html", answer=("one", "two")),
     ReproduceResult(

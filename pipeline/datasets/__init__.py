@@ -19,7 +19,7 @@ from pipeline.datasets.arrays import (
     named,
 )
 from pipeline.datasets.large import Rows, blocks, head
-from pipeline.datasets.scaling import described, keeping_codes
+from pipeline.datasets.scaling import described, far_labels, keeping_codes, with_scaled_labels
 from pipeline.datasets.sources import load, source_digest
 from pipeline.datasets.splits import split
 from pipeline.datasets.storage import digests, load_splits, save
@@ -39,6 +39,7 @@ __all__ = [
     "blocks",
     "described",
     "digests",
+    "far_labels",
     "file_digest",
     "head",
     "input_shape",
@@ -49,4 +50,5 @@ __all__ = [
     "save",
     "source_digest",
     "split",
+    "with_scaled_labels",
 ]

@@ -119,7 +119,8 @@ class Splits:
     `x_*` are as in `Raw`. `y_*` [n] are int32 codes into `classes`, or float32 values for regression, where `classes`
     is empty. `w_*` [n] are float32 weights, or None. `num_outputs` is the width of the network's last layer: the number
     of classes, or 1. The network's input is `(x - scaling.offset) / scaling.scale`; with
-    several inputs, `scaling` is a dictionary by name. `index` is set if the inputs are not held in memory.
+    several inputs, `scaling` is a dictionary by name. `index` is set if the inputs are not held in memory, and
+    `label_scaling` if the `y_*` are `(label - offset) / scale`.
     """
 
     x_train: Inputs
@@ -136,6 +137,7 @@ class Splits:
     w_val: Array | None = None
     w_test: Array | None = None
     index: Index | None = None
+    label_scaling: Scaling | None = None
 
 
 def pack(inputs: Mapping[str, Array]) -> Array:

@@ -1,14 +1,18 @@
 """The inputs' scaling: chosen by the user or by the kind of data, found in the training split, and put in words."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.datasets.arrays import Inputs, Scaling, Scalings
+from pipeline.datasets.arrays import Inputs, Scaling, Scalings, Splits
 from pipeline.datasets.large import blocks
 from pipeline.errors import listed, refusal
 from pipeline.scale import AUTO, NONE, STANDARD, parse_scale
+
+_FAR = 30.0
+"""Labels beyond this, or all within its inverse, are far from what a network gives before it is trained."""
 
 
 def scalings(x_train: Inputs, scale: str = AUTO) -> Scalings:
@@ -47,6 +51,38 @@ def derive_scaling(x_train: Inputs, way: str = AUTO) -> Scaling:
     if min(float(block.min()) for block in blocks(x_train)) >= 0:
         return Scaling(offset=(0.0,), scale=(peak or 1.0,), kind="largest")
     return _standardising(x_train, asked=False)
+
+
+def with_scaled_labels(splits: Splits) -> Splits:
+    """Return the data of a regression with labels of mean 0 and standard deviation 1 on the training split.
+
+    Raises:
+        InputError: if the labels are classes.
+
+    """
+    if splits.task == "classification":
+        raise refusal("scale_labels", "true for labels that are classes", "false, or labels that are decimal numbers")
+    mean = float(np.mean(splits.y_train, dtype=np.float64))
+    deviation = float(np.std(splits.y_train, dtype=np.float64)) or 1.0
+    scaled = {
+        name: ((getattr(splits, name).astype(np.float64) - mean) / deviation).astype(np.float32)
+        for name in ("y_train", "y_val", "y_test")
+    }
+    own = Scaling(offset=(mean,), scale=(deviation,), kind="standard", asked=True)
+    return replace(splits, label_scaling=own, **scaled)
+
+
+def far_labels(splits: Splits) -> str:
+    """Say where the labels of a regression lie if that is far from zero and one, and what to do; else return ""."""
+    if splits.task == "classification":
+        return ""
+    mean = float(np.mean(splits.y_train, dtype=np.float64))
+    deviation = float(np.std(splits.y_train, dtype=np.float64))
+    if 1 / _FAR <= max(abs(mean), deviation) <= _FAR:
+        return ""
+    where = f"mean {mean:,.6g}, standard deviation {deviation:,.4g}"
+    ways = "scale_labels=true scales them for the training, and gives losses and predictions in their own units"
+    return f"the labels lie far from zero and one ({where}): {ways}"
 
 
 def keeping_codes(scaling: Scaling, codes: npt.NDArray[np.bool_]) -> Scaling:

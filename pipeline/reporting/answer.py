@@ -46,8 +46,12 @@ class Gain:
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer: one sentence, the remarks that qualify it, and the comparisons."""
+    """The answer: one sentence, the remarks that qualify it, and the comparisons.
 
+    `warnings` come before everything: that it is no answer, being no better than guessing.
+    """
+
+    warnings: tuple[str, ...]
     headline: str
     score: str
     remarks: tuple[str, ...]
@@ -56,14 +60,16 @@ class Answer:
 
     def lines(self) -> list[str]:
         """Return the answer as plain lines of text."""
-        return [self.headline, *self.remarks, self.score, *(gain.text for gain in self.gains)]
+        return [*self.warnings, self.headline, *self.remarks, self.score, *(gain.text for gain in self.gains)]
 
 
 def compose(report: Report) -> Answer:
     """Return the answer that `report` gives."""
     search = report.search
     gains = tuple(_gain(baseline, search.objective) for baseline in search.baselines) if search else ()
-    return Answer(_headline(report), _score(report), tuple(_remarks(report)), gains, tuple(_tiles(report, gains)))
+    tiles, train = tuple(_tiles(report, gains)), report.train
+    warnings = wording.guessing(train.guess, "test", train.test_loss, train.test_accuracy) if train.guess else []
+    return Answer(tuple(warnings), _headline(report), _score(report), tuple(_remarks(report)), gains, tiles)
 
 
 def _headline(report: Report) -> str:
@@ -83,6 +89,12 @@ def _remarks(report: Report) -> list[str]:
     remarks = []
     if report.train.winner.params:
         remarks.append(f"Parameters of the scheme: {wording.params(report.train.winner.params)}.")
+    if scaling := report.train.label_scaling:
+        by = f"minus {wording.number(scaling.offset[0], 4)}, divided by {wording.number(scaling.scale[0], 4)}"
+        remarks.append(
+            f"The rate is for labels scaled to mean 0 and standard deviation 1 ({by});"
+            " losses and the model's outputs are in the labels' own units."
+        )
     if report.train.unsaved:
         why = report.train.unsaved.rstrip(".")
         remarks.append(f"The network could not be saved as a model ({why}); its weights are in model.weights.h5.")

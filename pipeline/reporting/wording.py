@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from math import isfinite
 
-from pipeline.results import Basin, Interval
+from pipeline.results import Basin, Guess, Interval
 
 _OPTIMIZERS = {
     "sgd": "SGD",
@@ -94,6 +94,25 @@ def seconds(duration: float) -> str:
 def count(amount: int, noun: str) -> str:
     """Return an amount with its noun: 1 seed, 3 seeds, 12,000 examples."""
     return f"{amount:,} {noun}" + ("" if amount == 1 else "s")
+
+
+def guessing(guess: Guess, part: str, value: float, accuracy: float | None) -> list[str]:
+    """Return what to say first of an answer that is no better than guessing: by how much, and why; else nothing.
+
+    Args:
+        guess: what guessing gives.
+        part: the data on which it was compared: "test" or "validation".
+        value: the answer's loss.
+        accuracy: the answer's accuracy, if it has one.
+
+    """
+    if guess.beaten:
+        return []
+    compared = [] if guess.loss is None else [f"{part} loss {loss(value)} against {loss(guess.loss)}"]
+    if accuracy is not None and guess.accuracy is not None:
+        compared.insert(0, f"{part} accuracy {percent(accuracy)} against {percent(guess.accuracy)}")
+    said = f"This is no better than predicting {guess.what} for every example: {', '.join(compared)}."
+    return [said, *(f"{reason[0].upper()}{reason[1:]}." for reason in guess.why)]
 
 
 def optimizer(name: str) -> str:

@@ -8,7 +8,7 @@ from typing import TypeVar
 from pipeline import user_code
 from pipeline.config import RangeTestOptions
 from pipeline.console import Status
-from pipeline.datasets import Splits, described, input_shape
+from pipeline.datasets import Splits, described, input_shape, with_scaled_labels
 from pipeline.evaluation import Evaluation, Training
 from pipeline.fingerprints import training_key
 from pipeline.models import builder
@@ -95,6 +95,8 @@ def asking(context: Context[Trained], describe: Describe) -> Asking:
 def executor_for(options: RangeTestOptions, splits: Splits) -> InProcess:
     """Return an executor for the network that the options name, on these data."""
     logging.getLogger("tensorflow").addFilter(_is_no_false_alarm)
+    if options.scale_labels:
+        splits = with_scaled_labels(splits)
     build = builder(options.model, input_shape(splits.x_train), splits.num_outputs, splits.task)
     return InProcess(Problem(build, splits, options.momentum, options.precision, options.batch_norm == "auto"))
 

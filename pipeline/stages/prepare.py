@@ -27,6 +27,8 @@ def run(context: Context[PrepareOptions]) -> PrepareResult:
         for columns in _grouped(raw.columns or {}):
             context.status.note(columns)
         splits = datasets.split(raw, options.seed, scale=options.scale)
+    if far := datasets.far_labels(splits):
+        context.status.note(far)
     context.status.begin("writing the splits")
     datasets.save(splits, context.run.folder / SPLITS, options.data, options.target)
     digests = datasets.digests(splits)

@@ -18,7 +18,9 @@ from pipeline.schedules import format_params
 from pipeline.search import Plan, Trial, candidate
 from pipeline.stages.asking import asking
 from pipeline.stages.context import Context
+from pipeline.stages.guessing import Answered, against_guessing
 from pipeline.tracking import Label
+from pipeline.training import InProcess
 
 
 def summary(result: SearchResult) -> str:
@@ -42,10 +44,21 @@ def run(context: Context[SearchOptions]) -> SearchResult:
     first = candidate(plan.spaces[0], "constant", plan.spaces[0].suggested_lr)
     asked.executor.require_metric(plan.objective, Evaluation(first, plan.epochs, plan.trial_seed))
     result, done = search.conduct(plan, asked.ask, context.status.note)
-    result = _with_range_test(result, context)
+    result = _compared(_with_range_test(result, context), asked.executor, context)
     context.status.note(_spent(result))
     _write(context, result, done)
     return result
+
+
+def _compared(result: SearchResult, executor: InProcess, context: Context[SearchOptions]) -> SearchResult:
+    """Add how the winner compares with guessing, and say so where it is no better."""
+    row = next(row for row in result.leaderboard if row.only == result.winner)
+    loss, accuracy = row.val_loss.mean, row.val_accuracy
+    asked = Evaluation(result.winner, context.options.epochs, context.options.seed)
+    guess = against_guessing(Answered(asked, "val", loss, accuracy), executor, context.upstream.splits)
+    for line in wording.guessing(guess, "validation", loss, accuracy):
+        context.status.note(line)
+    return result.model_copy(update={"guess": guess})
 
 
 def _seconds(tests: Sequence[RangeTestResult], plan: Plan, steps_per_epoch: Callable[[int], int]) -> float:

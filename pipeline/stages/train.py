@@ -10,10 +10,12 @@ from pipeline.config import TrainOptions
 from pipeline.datasets import head, named
 from pipeline.errors import InputError, describe
 from pipeline.evaluation import Candidate, Evaluation, Training, answers
+from pipeline.reporting import wording
 from pipeline.results import SeedScore, TrainResult
 from pipeline.schedules import keras_source, parse_params, torch_source
 from pipeline.stages.asking import asking
 from pipeline.stages.context import Context
+from pipeline.stages.guessing import Answered, against_guessing
 from pipeline.statistics import accuracy_interval
 from pipeline.tracking import Label
 from pipeline.tracking.integrity import write_text
@@ -45,6 +47,13 @@ def run(context: Context[TrainOptions]) -> TrainResult:
     losses = {score.seed: score.val_loss for score in scores}  # whatever the objective: all models must compare
     comparable = {**upstream.prepare.digests, **trainer.executor.objective(winner)}
     kept = _keep(context, trainer.executor.served(trainings[best]), trainer.unsavable, Scores(comparable, losses))
+    guess = against_guessing(
+        Answered(asked[best], "test", means["test_loss"], means.get("test_accuracy"), trainings[best]),
+        trainer.executor,
+        upstream.splits,
+    )
+    for line in wording.guessing(guess, "test", means["test_loss"], means.get("test_accuracy")):
+        context.status.note(line)
     return TrainResult(
         test_loss=means["test_loss"],
         test_accuracy=means.get("test_accuracy"),
@@ -55,6 +64,8 @@ def run(context: Context[TrainOptions]) -> TrainResult:
         **kept,
         scaling=trainer.executor.scaling,
         recomputed=trainings[best].recomputed,
+        guess=guess,
+        label_scaling=trainer.executor.label_scaling,
     )
 
 

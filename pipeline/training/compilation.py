@@ -50,6 +50,9 @@ def compiled_for(examples: Examples, optimizer: str, momentum: float) -> Compile
         if model.compiled:
             if model.run_eagerly:
                 raise InputError("model: received one compiled with run_eagerly=True, expected one that can be traced")
+            if examples.splits.label_scaling:
+                received = "scale_labels=true with a compiled model"
+                raise refusal("model", received, "one that is not compiled, so that it gets the mean squared error")
             refuse_unfit(model, examples.first(2)[0])
             made = optimizers.create(optimizer, rates, momentum, model.optimizer)
             return take_over(model, made, steps_per_execution, examples.first(2))

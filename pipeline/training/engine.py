@@ -169,6 +169,10 @@ class Trainer:
             recomputed=recomputed.applied,
         )
 
+    def lags(self, updates: int) -> bool:
+        """Return whether moving averages of BatchNormalization lag after so many updates."""
+        return self._statistics.lag(updates)
+
     def traces(self) -> int:
         """Return how often the program has been traced: once, however many trainings have run."""
         return self._program.traces

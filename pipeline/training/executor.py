@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from pipeline.datasets import Scalings, Splits, Stream
+from pipeline.datasets import Scaling, Scalings, Splits, Stream
 from pipeline.errors import describe
 from pipeline.evaluation import Candidate, Evaluation, Training
 from pipeline.models import Builder
@@ -63,6 +63,7 @@ class InProcess:
             "device": device_kind(),
             "momentum": repr(self._problem.momentum),
             "scaling": TypeAdapter(Scalings).dump_json(self.scaling).decode(),
+            "labels": "scaled" if self._problem.splits.label_scaling else "as they are",
             "batch_norm": "recomputed" if self._problem.recompute else "averaged",
             "order": "shuffled within windows" if streamed else "shuffled",
         }
@@ -112,6 +113,15 @@ class InProcess:
         """The scaling of the inputs: that of the data, except that codes which the network looks up stay unscaled."""
         return self._examples.splits.scaling  # type: ignore[no-any-return]
 
+    @property
+    def label_scaling(self) -> Scaling | None:
+        """The scaling of the labels, which results do not show."""
+        return self._problem.splits.label_scaling
+
+    def lags(self, candidate: Candidate, updates: int) -> bool:
+        """Return whether moving averages of BatchNormalization lag after so many updates, and are not recomputed."""
+        return not self._problem.recompute and self._engine(candidate).lags(updates)
+
     def unsavable(self, definitions: Mapping[str, Any]) -> str:
         """Return why the served model cannot be saved, or not loaded in safe mode; "" if it can.
 
@@ -150,7 +160,20 @@ class InProcess:
         return self._engines[key]
 
     def _train(self, evaluation: Evaluation) -> Training:
-        return train(self._engine(evaluation.candidate), evaluation)
+        training = train(self._engine(evaluation.candidate), evaluation)
+        scaling = self._problem.splits.label_scaling
+        return training if scaling is None else in_units_of_labels(training, scaling.scale[0])
+
+
+def in_units_of_labels(training: Training, scale: float) -> Training:
+    """Return a training on labels that were divided by `scale` with mean squared and absolute errors of the labels."""
+    by = {"loss": scale**2, "val_loss": scale**2, "mae": scale, "val_mae": scale}
+    return replace(
+        training,
+        losses=(training.losses * np.float64(scale**2)).astype(np.float32),
+        history={name: [value * by.get(name, 1.0) for value in values] for name, values in training.history.items()},
+        test=training.test and {name: value * by.get(name, 1.0) for name, value in training.test.items()},
+    )
 
 
 def train(

@@ -93,14 +93,21 @@ class Network:
         return self._initial[seed]
 
     def served(self, weights: Sequence[NDArray[Any]] | None, splits: Splits) -> keras.Model:
-        """Return the network, uncompiled, behind a layer that scales raw inputs; without weights, as it is built."""
+        """Return the network, uncompiled, between layers that scale raw inputs and undo the scaling of labels.
+
+        Without weights it has those that it is built with.
+        """
         network = _uncompiled(self.fresh(seed=0))
         if weights is not None:
             network.set_weights(weights)
         scaling, raw = splits.scaling, symbolic(input_shape(splits.x_train))
+        after = [] if splits.label_scaling is None else [_unscaling(splits.label_scaling)]
         if not isinstance(scaling, dict):
-            return keras.Sequential([raw, _rescaling(scaling), network])
-        return keras.Model(raw, network({name: _rescaling(own)(raw[name]) for name, own in scaling.items()}))
+            return keras.Sequential([raw, _rescaling(scaling), network, *after])
+        outputs = network({name: _rescaling(own)(raw[name]) for name, own in scaling.items()})
+        for layer in after:
+            outputs = layer(outputs)
+        return keras.Model(raw, outputs)
 
 
 def automatic(model: keras.Model) -> str:
@@ -173,6 +180,11 @@ def _random_states_kept() -> Iterator[None]:
 def _rescaling(scaling: Scaling) -> keras.layers.Layer:
     scale, offset = np.asarray(scaling.scale), np.asarray(scaling.offset)
     return keras.layers.Rescaling(_plain(1 / scale), _plain(-offset / scale), dtype="float32")
+
+
+def _unscaling(scaling: Scaling) -> keras.layers.Layer:
+    """Return a layer that turns outputs into labels as they were."""
+    return keras.layers.Rescaling(scaling.scale[0], scaling.offset[0], dtype="float32")
 
 
 def _plain(values: NDArray[np.float64]) -> float | list[float]:

@@ -4,11 +4,12 @@ from math import inf, nan
 
 import pytest
 
+from pipeline.datasets import Scaling
 from pipeline.objective import Objective
 from pipeline.reporting import wording
 from pipeline.reporting.answer import compose
 from pipeline.reporting.report_inputs import Report
-from pipeline.results import Baseline, Interval, SearchResult
+from pipeline.results import Baseline, Guess, Interval, SearchResult
 from tests.reporting.searches import make_row
 
 
@@ -63,6 +64,32 @@ def test_a_network_that_cannot_be_saved_is_a_remark(report: Report, change: Call
     changed = change(train=report.train.model_copy(update={"registered": None, "unsaved": "ValueError: no config."}))
     remark = "The network could not be saved as a model (ValueError: no config); its weights are in model.weights.h5."
     assert [line for line in answer(changed) if line not in answer(report)] == [remark]
+
+
+def test_no_better_than_guessing_comes_first(report: Report, change: Callable[..., Report]) -> None:
+    """By how much, and what is known of why; where guessing is beaten, nothing is said."""
+    why = ("it had 10 updates only: more epochs, or smaller batches",)
+    guess = Guess(what="the most frequent class", loss=2.303, accuracy=0.1125, beaten=False, why=why)
+    poor = report.train.model_copy(update={"test_loss": 2.38, "test_accuracy": 0.117, "guess": guess})
+    lines = answer(change(train=poor))
+    assert lines[:3] == [
+        "This is no better than predicting the most frequent class for every example:"
+        " test accuracy 11.70% against 11.25%, test loss 2.38 against 2.303.",
+        "It had 10 updates only: more epochs, or smaller batches.",
+        answer(report)[0],
+    ]
+    good = report.train.model_copy(update={"guess": guess.model_copy(update={"beaten": True, "why": ()})})
+    assert answer(change(train=good)) == answer(report)
+
+
+def test_scaled_labels_are_a_remark(regression: Report) -> None:
+    """The rate is of no use for labels as they are."""
+    scaling = Scaling(offset=(457_000.0,), scale=(23_310.0,), kind="standard")
+    train = regression.train.model_copy(update={"label_scaling": scaling})
+    assert [line for line in answer(replace(regression, train=train)) if line not in answer(regression)] == [
+        "The rate is for labels scaled to mean 0 and standard deviation 1 (minus 457000, divided by 23310);"
+        " losses and the model's outputs are in the labels' own units."
+    ]
 
 
 def test_several_ties_are_all_named(report: Report, change: Callable[..., Report]) -> None:

@@ -1,0 +1,61 @@
+"""How an answer compares with guessing, and what is known of why it is no better."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline import datasets
+from pipeline.datasets import Splits
+from pipeline.evaluation import Evaluation, Training
+from pipeline.reporting import wording
+from pipeline.results import Guess
+from pipeline.statistics import guessing
+from pipeline.training import InProcess
+
+_FEW_UPDATES = 300
+"""Updates after which most networks have learnt something."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """An answer to compare: its mean loss and accuracy on a part of the data, and its last training where known."""
+
+    evaluation: Evaluation
+    part: Literal["val", "test"]
+    loss: float
+    accuracy: float | None
+    training: Training | None = None
+
+
+def against_guessing(answered: Answered, executor: InProcess, splits: Splits) -> Guess:
+    """Compare an answer with guessing."""
+    labels, weights = (getattr(splits, f"{letter}_{answered.part}") for letter in "yw")
+    objective = executor.objective(answered.evaluation.candidate)
+    loss = guessing.compared_loss(objective["loss"]) if objective["penalised"] == "[]" else ""
+    guess = guessing.guess_classes if splits.task == "classification" else guessing.guess_values
+    found = guess(splits.y_train, labels, loss, (splits.w_train, weights))
+    if guessing.beats(found, answered.loss, answered.accuracy, len(labels)):
+        return found
+    return found.model_copy(update={"beaten": False, "why": tuple(_causes(answered, executor, splits, found))})
+
+
+def _causes(answered: Answered, executor: InProcess, splits: Splits, guess: Guess) -> list[str]:
+    """Return what is known of why an answer is no better than guessing, each with what to try."""
+    causes, evaluation = [], answered.evaluation
+    if executor.label_scaling is None and (far := datasets.far_labels(splits)):
+        causes.append(far)
+    steps = -(-len(splits.x_train) // evaluation.candidate.batch_size)
+    updates = evaluation.updates(steps)
+    if executor.lags(evaluation.candidate, updates):
+        causes.append("the moving averages of BatchNormalization have not arrived: batch_norm=auto recomputes them")
+    last = answered.training.history["loss"][-1] if answered.training else None
+    if last is not None and guess.loss is not None and last < guess.loss:
+        causes.append(
+            f"the training loss fell to {wording.loss(last)}, so what was learnt holds for the training examples only:"
+            " more data or regularisation, fewer epochs, and check that all sets are of one kind"
+        )
+    elif updates < _FEW_UPDATES:
+        causes.append(f"it had {updates} updates only: more epochs, or smaller batches")
+    return causes or [
+        "nothing was learnt from these inputs: check that each label belongs to its input, that a loss of your own fits"
+        " the outputs (logits need from_logits=True), and that the network is large enough"
+    ]
