@@ -1,11 +1,12 @@
-"""How much worse the answers of searches that all cost the same are than the best rate and scheme.
+"""How much worse the answers of searches are than the best rate and scheme, by what the searches cost.
 
     python -m venv PEERS && PEERS/bin/pip install -r benchmarks/peers_search.txt
-    PEERS/bin/python -m benchmarks.trust_regret [--repeats 10] [--methods ours ...] [NAME ...]
+    PEERS/bin/python -m benchmarks.trust_regret [--budgets 3 10 25] [--repeats 10] [--methods ours ...] [NAME ...]
 
-Each method searches each problem ten times, training on as many examples as ours does. Every answer is trained in full
-on twenty seeds that no search has used. The best cell of a grid of all schemes and eight rates a decade is found in
-rounds of more seeds for fewer cells, and then trained on the same twenty seeds. Answers are kept in a folder.
+Each method searches each problem ten times within each budget of full trainings. Every answer is trained in full twenty
+times on seeds that no search has used: on the split that the search had, and on a fresh split for each seed. It is
+compared with the best cell of a grid of all schemes and eight rates a decade, trained on the same. Answers, judgements
+and grids are kept in a folder, so that a run goes on from earlier ones; --known prints and draws what lies there.
 """
 
 import argparse
@@ -17,7 +18,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -27,27 +29,36 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # matrices this small are sl
 import numpy as np
 
 from benchmarks.search_tools import SCHEMES
+from benchmarks.trust_regret_figure import draw
 from benchmarks.trust_regret_methods import METHODS, Answer, Params, Setting
 from benchmarks.trust_regret_network import Network
 from pipeline import datasets
 from pipeline.models import builder
 from pipeline.training import engine
 
-JUDGES = tuple(range(500_000, 500_020))
-GRID_RATES = tuple(10 ** (k / 8) for k in range(-24, 1))  # 0.001 to 1
-GRID_ROUNDS = ((1, 40), (3, 12), (12, 1))
-"""Rounds of the grid: how many seeds, and how many cells are left after them."""
+BUDGETS = (3, 5, 10, 15, 25)
 
-_GRID_SEED = 600_000
+JUDGES = tuple(range(500_000, 500_020))
+JUDGEMENTS = {"the search's split": False, "fresh splits": True}
+
+GRID_RATES = tuple(10 ** (k / 8) for k in range(-32, 1))  # 0.0001 to 1
+GRID_NEAR = 0.8
+"""Decades around the best rate of linear decay within which all schemes are tried."""
+
+GRID_ROUNDS = ((1, 80), (3, 30), (6, 12))
+"""Rounds of the grid: on how many of the judges' seeds, and how many cells are left after them."""
+
+_FRESH_SPLITS = 900
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What article A's network is trained on, by SGD with momentum 0.9."""
+    """What article A's network is trained on, by SGD with momentum 0.9 or by Adam."""
 
     load: Callable[[], datasets.Raw]
     batch_size: int
     epochs: int
+    optimizer: str = "sgd"
 
 
 def _friedman() -> datasets.Raw:
@@ -57,51 +68,77 @@ def _friedman() -> datasets.Raw:
     return datasets.Raw(x.astype(np.float32), y.astype(np.float32))
 
 
+def _clusters() -> datasets.Raw:
+    from sklearn.datasets import make_classification
+
+    shape = {"n_informative": 12, "n_classes": 5, "n_clusters_per_class": 3, "class_sep": 1.2}
+    x, y = make_classification(3000, 30, random_state=3, **shape)
+    return datasets.Raw(x.astype(np.float32), y)
+
+
+def _wrong_digits() -> datasets.Raw:
+    """Return digits, a quarter of whose labels are exchanged among each other."""
+    raw, rng = datasets.load("digits"), np.random.default_rng(0)
+    labels = np.array(raw.y_train)
+    wrong = rng.random(len(labels)) < 0.25
+    labels[wrong] = rng.permutation(labels[wrong])
+    return datasets.Raw(raw.x_train, labels)
+
+
 PROBLEMS = {
     "digits": Problem(lambda: datasets.load("digits"), 32, 10),
     "mnist-5k": Problem(lambda: datasets.load("mnist-5k"), 50, 5),
-    "friedman1 (regression)": Problem(_friedman, 32, 20),
+    "friedman1": Problem(_friedman, 32, 20),
+    "digits, wrong labels": Problem(_wrong_digits, 32, 20),
+    "mnist-5k, Adam": Problem(lambda: datasets.load("mnist-5k"), 50, 4, "adam"),
+    "clusters": Problem(_clusters, 32, 15),
 }
+
+
+class UnknownError(Exception):
+    """What the folder does not hold, when nothing may be trained."""
 
 
 class Measured:
     """The answers, judgements and grid of one problem, each made once and kept in a file."""
 
-    def __init__(self, name: str, folder: Path, epochs: int | None = None) -> None:
+    def __init__(self, name: str, folder: Path, epochs: int | None = None, *, only_known: bool = False) -> None:
         """Set up a problem, with the number of epochs given in place of its own."""
         self.problem = replace(PROBLEMS[name], epochs=epochs) if epochs else PROBLEMS[name]
-        self.splits = datasets.split(self.problem.load(), seed=0)
-        self.network = Network(self.splits, self.problem.batch_size)
-        self._path = folder / f"{name}{f' {epochs} epochs' if epochs else ''}.json"
-        self._known: dict[str, Any] = json.loads(self._path.read_text()) if self._path.exists() else {}
+        self._only_known, self._networks = only_known, dict[int, Network]()
+        self._path = folder / f"{name}{f' {epochs} epochs' if epochs else ''}.jsonl"
+        lines = self._path.read_text().splitlines() if self._path.exists() else []
+        self._known: dict[str, Any] = dict(map(json.loads, lines))
 
-    def setting(self, repeat: int) -> Setting:
+    def setting(self, repeat: int, split: int = 0) -> Setting:
         """Return what a search is given."""
-        return Setting(self.network, self.problem.batch_size, self.problem.epochs, repeat)
+        problem = self.problem
+        if split not in self._networks:
+            self._networks[split] = Network(datasets.split(self._raw, seed=split), problem.batch_size)
+        return Setting(self._networks[split], problem.optimizer, problem.batch_size, problem.epochs, repeat)
 
-    def answer(self, method: str, repeat: int) -> Answer:
-        """Return the answer of a method; the others may spend what ours costs."""
-        budget = 0 if method == "ours" else self.answer("ours", repeat).examples
-        key = f"{method} {repeat} {budget}"
-        return Answer(**self._remember(key, lambda: asdict(METHODS[method](self.setting(repeat), budget))))
+    def answer(self, method: str, repeat: int, budget: int, budgets: Sequence[int]) -> Answer:
+        """Return the answer of a method; if it is unknown, those within the other budgets are made with it."""
+        key = "answer {} {} {}".format
+        if key(method, repeat, budget) not in self._known:
+            self._may_train()
+            for made, answer in METHODS[method](self.setting(repeat), budgets).items():
+                self._remember(key(method, repeat, made), lambda answer=answer: asdict(answer))  # type: ignore[misc]
+        return Answer(**self._known[key(method, repeat, budget)])
 
-    def judged(self, scheme: str, initial_lr: float | None, params: Params) -> float:
-        """Return the mean final loss on the judges' seeds; inf where one of them diverged or there is no rate."""
-        if initial_lr is None:
+    def regret(self, answer: Answer, *, fresh: bool) -> float:
+        """Return the excess validation loss over the best of the grid; inf where there is no rate or one diverged."""
+        if answer.initial_lr is None:
             return float("inf")
-        key = f"judge {scheme} {initial_lr!r} {sorted(params.items())}"
-        return float(np.mean(self._remember(key, lambda: self._finals(scheme, initial_lr, params, JUDGES))))
+        lowest = self.best(fresh=fresh)[2]
+        return self._judged(answer.scheme, answer.initial_lr, answer.params, fresh=fresh) / lowest - 1
 
-    def best(self) -> tuple[str, float]:
-        """Return the best cell of the grid, its scheme and rate."""
-        cells = [(scheme, rate) for scheme in SCHEMES for rate in GRID_RATES]
-        first = _GRID_SEED
-        for count, left in GRID_ROUNDS:
-            seeds = range(first, first + count)
-            cells = self._remember(f"best {left}", partial(self._lowest, cells, seeds))[:left]
-            first += count
-        scheme, rate = cells[0]
-        return str(scheme), float(rate)
+    def best(self, *, fresh: bool) -> tuple[str, float, float]:
+        """Return the best of the grid's last cells as judged here: its scheme, rate and loss."""
+        cells = self._remember("grid", self._grid)
+        losses = [self._judged(scheme, rate, {}, fresh=fresh) for scheme, rate in cells]
+        scheme, rate = cells[int(np.argmin(losses))]
+        return str(scheme), float(rate), min(losses)
 
     def differences(self) -> list[float]:
         """Return the relative differences of final losses to those of the training engine, smallest first.
@@ -110,98 +147,170 @@ class Measured:
         """
         return sorted(self._remember("differences", self._differences))
 
-    def _lowest(self, cells: list[tuple[str, float]], seeds: Sequence[int]) -> list[tuple[str, float]]:
-        """Sort the cells by their mean loss on these seeds, lowest first."""
-        losses = {(scheme, rate): np.mean(self._finals(scheme, rate, {}, seeds)) for scheme, rate in cells}
-        return sorted(losses, key=losses.__getitem__)
+    @cached_property
+    def _raw(self) -> datasets.Raw:
+        return self.problem.load()
 
-    def _finals(self, scheme: str, rate: float, params: Params, seeds: Sequence[int]) -> list[float]:
-        curve = self.setting(0).curve(scheme, rate, params)
-        return [self.network.train(curve, seed).final for seed in seeds]
+    def _judged(self, scheme: str, rate: float, params: Params, *, fresh: bool) -> float:
+        """Return the mean final loss on the judges' seeds; inf where one of them diverged."""
+        key = f"{'fresh' if fresh else 'own'} {scheme} {rate!r} {sorted(params.items())}"
+        return float(self._remember(key, lambda: self._mean(scheme, rate, params, len(JUDGES), fresh=fresh)))
+
+    def _mean(self, scheme: str, rate: float, params: Params, seeds: int, *, fresh: bool = False) -> float:
+        losses = list[float]()
+        for at, seed in enumerate(JUDGES[:seeds]):
+            setting = self.setting(0, _FRESH_SPLITS + at if fresh else 0)
+            losses.append(setting.train(setting.curve(scheme, rate, params), seed).final)
+            if not np.isfinite(losses[-1]):
+                break
+        return float(np.mean(losses))
+
+    def _grid(self) -> list[tuple[str, float]]:
+        """Return the best cells after all rounds, by their mean loss on the search's split."""
+        linear = {rate: self._mean("linear", rate, {}, GRID_ROUNDS[-1][0]) for rate in GRID_RATES}
+        centre = min(linear, key=linear.__getitem__)
+        near = [rate for rate in GRID_RATES if abs(np.log10(rate / centre)) < GRID_NEAR]
+        cells = list(product(SCHEMES, near))
+        for seeds, left in GRID_ROUNDS:
+            losses = {cell: self._mean(*cell, {}, seeds) for cell in cells}
+            cells = sorted(losses, key=losses.__getitem__)[:left]
+        return cells
 
     def _differences(self) -> list[float]:
-        splits, problem = self.splits, self.problem
+        problem, splits = self.problem, datasets.split(self._raw, seed=0)
         build = builder("mlp", splits.x_train.shape[1:], splits.num_outputs, splits.task)
         trainer = engine(
-            build, splits, optimizer="sgd", momentum=0.9, batch_size=problem.batch_size, precision="float32"
+            build, splits, optimizer=problem.optimizer, momentum=0.9, batch_size=problem.batch_size, precision="float32"
         )
-        differences = []
-        for scheme in ("constant", "cosine", "step"):
-            for rate in (self.best()[1] / 10, self.best()[1] / 3, self.best()[1]):
-                curve = self.setting(0).curve(scheme, rate)
-                theirs = trainer.train(curve, JUDGES[0], validations=1).history["val_loss"][-1]
-                differences.append(abs(self.network.train(curve, JUDGES[0]).final / theirs - 1))
+        differences, setting, highest = [], self.setting(0), self.best(fresh=False)[1]
+        for scheme, rate in product(("constant", "cosine", "step"), (highest / 10, highest / 3, highest)):
+            curve = setting.curve(scheme, rate)
+            theirs = trainer.train(curve, JUDGES[0], validations=1).history["val_loss"][-1]
+            differences.append(abs(setting.train(curve, JUDGES[0]).final / theirs - 1))
         return differences
 
     def _remember(self, key: str, make: Callable[[], Any]) -> Any:
         if key not in self._known:
+            self._may_train()
             self._known[key] = make()
-            new = self._path.with_suffix(".new")
-            new.write_text(json.dumps(self._known))
-            new.replace(self._path)
+            with self._path.open("a") as file:
+                file.write(json.dumps([key, self._known[key]]) + "\n")
         return self._known[key]
 
-
-def regrets(measured: Measured, methods: Sequence[str], repeats: int) -> dict[str, list[float]]:
-    """Return the excess validation loss over the best of the grid, by method, one a repeat."""
-    lowest = measured.judged(*measured.best(), {})
-    found: dict[str, list[float]] = {}
-    for method in methods:
-        answers = [measured.answer(method, repeat) for repeat in range(repeats)]
-        found[method] = [measured.judged(a.scheme, a.initial_lr, a.params) / lowest - 1 for a in answers]
-    return found
+    def _may_train(self) -> None:
+        if self._only_known:
+            raise UnknownError
 
 
-def row(measured: Measured, name: str, repeats: int, found: dict[str, list[float]]) -> str:
-    """Return a line of the table: the median regret of each method and its worst, and what our search cost."""
-    spent = np.median([measured.answer("ours", repeat).examples for repeat in range(repeats)])
-    trainings = spent / (measured.problem.epochs * len(measured.splits.x_train))
-    return f"| {name} | {' | '.join(_cell(excess) for excess in found.values())} | {trainings:.0f} |"
+@dataclass(frozen=True)
+class Found:
+    """What one method answers to one problem within one budget, a number for each search.
+
+    Attributes:
+        costs: in full trainings.
+        regrets: for each judgement.
+
+    """
+
+    problem: str
+    method: str
+    budget: int
+    costs: list[float]
+    regrets: dict[str, list[float]]
 
 
-def _cell(excess: Sequence[float]) -> str:
-    return f"{_percent(float(np.median(excess)))} ({_percent(max(excess))})"
+def find(measured: Measured, name: str, options: argparse.Namespace) -> Iterator[Found]:
+    """Search and judge; with --known, leave out what is not."""
+    for method, budget in product(options.methods, options.budgets):
+        try:
+            answers = [measured.answer(method, at, budget, options.budgets) for at in range(options.repeats)]
+            regrets = {
+                judgement: [measured.regret(answer, fresh=fresh) for answer in answers]
+                for judgement, fresh in JUDGEMENTS.items()
+            }
+        except UnknownError:
+            continue
+        yield Found(name, method, budget, [answer.cost for answer in answers], regrets)
+
+
+def pooled(found: Sequence[Found]) -> list[Found]:
+    """Return the searches of all problems together, for what is known of each of them."""
+    problems, together = {one.problem for one in found}, []
+    for method, budget in dict.fromkeys((one.method, one.budget) for one in found):
+        alike = [one for one in found if (one.method, one.budget) == (method, budget)]
+        if len(alike) == len(problems):
+            regrets = {
+                judgement: [value for one in alike for value in one.regrets[judgement]] for judgement in JUDGEMENTS
+            }
+            together.append(Found("all", method, budget, [cost for one in alike for cost in one.costs], regrets))
+    return together
+
+
+def table(found: Sequence[Found], judgement: str) -> Iterator[str]:
+    """Give the lines of a table: for each budget the median regret of each method, and its worst."""
+    budgets = sorted({one.budget for one in found})
+    yield f"| problem | method | {' | '.join(map(str, budgets))} |"
+    yield "| --- " * (len(budgets) + 2) + "|"
+    for problem, method in dict.fromkeys((one.problem, one.method) for one in found):
+        of = {one.budget: one.regrets[judgement] for one in found if (one.problem, one.method) == (problem, method)}
+        yield f"| {problem} | {method} | {' | '.join(_cell(of[b]) if b in of else '' for b in budgets)} |"
+
+
+def _cell(regrets: Sequence[float]) -> str:
+    return f"{_percent(float(np.median(regrets)))} ({_percent(max(regrets))})"
 
 
 def _percent(share: float) -> str:
     return f"{share:.1%}" if np.isfinite(share) else "fails"
 
 
+def spent(found: Sequence[Found]) -> Iterator[str]:
+    """Say what each method spent."""
+    for one in found:
+        yield f"{one.method}, {one.budget}: {np.median(one.costs):.1f}, at most {max(one.costs):.1f} full trainings"
+
+
 def notes(measured: Measured, name: str) -> Iterator[str]:
     """Say what the best of the grid is, and how far the NumPy network is from the engine."""
-    scheme, rate = measured.best()
-    yield f"{name}: best of the grid {scheme} {rate:.3g}, validation loss {measured.judged(scheme, rate, {}):.4f}"
+    for judgement, fresh in JUDGEMENTS.items():
+        scheme, rate, loss = measured.best(fresh=fresh)
+        yield f"{name}: best of the grid on {judgement} {scheme} {rate:.3g}, validation loss {loss:.4f}"
     gaps = measured.differences()
     yield f"  NumPy against the engine: losses differ by {np.median(gaps):.0e}, at most {gaps[-1]:.0e}"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Search, judge, and print the table as Markdown."""
+    """Search, judge, print the tables as Markdown, and draw them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(PROBLEMS)}; default: all")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--budgets", nargs="+", type=int, default=BUDGETS, help="full trainings")
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--epochs", type=int, help="length of every training; default: each problem's own")
     folder = Path(tempfile.gettempdir()) / "trust_regret_benchmark"
     parser.add_argument("--folder", type=Path, default=folder, help="where answers are kept")
+    parser.add_argument("--known", action="store_true", help="train nothing, and show what is known")
+    parser.add_argument("--figure", type=Path, help="where to draw regret against cost, as .svg or .png")
     options = parser.parse_args(arguments)
     if unknown := set(options.names) - set(PROBLEMS):
         parser.error(f"received {', '.join(sorted(unknown))}, expected some of {', '.join(PROBLEMS)}")
     options.folder.mkdir(exist_ok=True)
-    started, pooled, table, remarks = time.perf_counter(), dict[str, list[float]](), list[str](), list[str]()
+    started, found, remarks = time.perf_counter(), list[Found](), list[str]()
     for name in options.names or PROBLEMS:
-        measured = Measured(name, options.folder, options.epochs)
-        found = regrets(measured, options.methods, options.repeats)
-        table.append(row(measured, name, options.repeats, found))
-        for method, excess in found.items():
-            pooled.setdefault(method, []).extend(excess)
-        remarks += notes(measured, name)
+        measured = Measured(name, options.folder, options.epochs, only_known=options.known)
+        found += find(measured, name, options)
+        try:
+            remarks += notes(measured, name)
+        except UnknownError:
+            remarks.append(f"{name}: not measured whole")
         print(f"{name}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
-    print(f"| problem | {' | '.join(options.methods)} | cost of ours, in full trainings |")
-    print("| --- " * (len(options.methods) + 2) + "|\n" + "\n".join(table))
-    print(f"| all together | {' | '.join(map(_cell, pooled.values()))} | |\n")
-    print("\n".join(remarks))
+    together = pooled(found)
+    for judgement in JUDGEMENTS:
+        print(f"\nJudged on {judgement}:\n\n" + "\n".join(table([*together, *found], judgement)))
+    print("\n" + "\n".join([*spent(together), "", *remarks]))
     print(f"\nPython {platform.python_version()}, {os.cpu_count()} cores, {time.perf_counter() - started:.0f} s.")
+    if options.figure:
+        draw({method: [one for one in together if one.method == method] for method in options.methods}, options.figure)
 
 
 if __name__ == "__main__":

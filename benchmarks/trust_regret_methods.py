@@ -1,47 +1,58 @@
-"""The searches whose regret is measured: what each answers to a problem, and how many examples it trains on for that.
+"""The searches whose regret is measured: what each answers to a problem within some budgets of full trainings.
 
 Samplers, brackets and pruners are the libraries' own; only the training is that of `trust_regret_network`. KerasTuner
 is driven by overriding `Tuner.run_trial`, its documented way to tune anything: a later rung goes on from the weights of
 the best epoch of the rung before, while the optimizer and with it the schedule begin anew, as in its own `run_trial`.
+
+A search that learns by and by is run once, up to the largest budget, and asked for its answer as it spends each.
 """
 
 import contextlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 import optuna
 from numpy.typing import NDArray
 
 from benchmarks.search_tools import HIGH, LOW, SCHEMES, WITHOUT_END, find, sweeps
-from benchmarks.trust_regret_network import Network, Weights
+from benchmarks.trust_regret_network import Network, Trained, Weights
 from pipeline import range_test, schedules
-from pipeline.config import REFINE_OFF, SearchOptions
-from pipeline.results import SearchResult
+from pipeline.config import SearchOptions
+from pipeline.evaluation import Evaluation, Training
 from pipeline.schedules import Value
 
 _PEERS_SEED, _PER_REPEAT = 1_000_000, 1_000
+
+_DECADES = (-1.0, -0.5, 0.0, 0.5, 1.0)
+"""Of the five rates, around what Keras takes by default."""
 
 Params = dict[str, Value]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What to train with, without a rate where the method gave none, and the examples that were trained on."""
+    """What to train with, without a rate where the method gave none, and its cost in full trainings."""
 
     scheme: str
     initial_lr: float | None
     params: Params
-    examples: int
+    cost: float
+
+
+Answers = dict[int, Answer]
+"""By budget, in full trainings."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A problem's network, batch size and full budget in epochs, and the number of the repeat."""
+    """A problem's network, optimizer, batch size and full length in epochs, and the number of the repeat."""
 
     network: Network
+    optimizer: str
     batch_size: int
     epochs: int
     repeat: int
@@ -52,6 +63,15 @@ class Setting:
         steps = self.epochs * per_epoch
         return schedules.curve(scheme, steps=steps, steps_per_epoch=per_epoch, initial_lr=initial_lr, params=params)
 
+    def train(self, rates: NDArray[np.float64], seed: int, **how: Any) -> Trained:
+        """Train with the problem's optimizer."""
+        return self.network.train(rates, seed, optimizer=self.optimizer, **how)
+
+    def meter(self) -> Callable[[], float]:
+        """Return a function that gives what was spent since now, in full trainings."""
+        before, full = self.network.examples, self.epochs * self.network.training_examples
+        return lambda: (self.network.examples - before) / full
+
     def trial_seed(self, number: int) -> int:
         """Return the seed of a peer's trial, which gives it a fresh model."""
         return _PEERS_SEED + _PER_REPEAT * self.repeat + number
@@ -59,51 +79,86 @@ class Setting:
     def options(self, **others: Any) -> SearchOptions:
         """Return the defaults of our search, which adds tens of thousands to the seed for trials and confirmation."""
         own = {"seed": 100 * self.repeat, "epochs": self.epochs, "batch_size": self.batch_size}
-        return SearchOptions.model_validate({**own, **others})
+        return SearchOptions.model_validate({**own, "optimizer": self.optimizer, **others})
 
 
-def ours(setting: Setting, budget: int) -> Answer:
-    """Answer with range test and search and their default options; what they cost is the budget of the others."""
-    result, spent = _searched(setting)
-    return Answer(result.winner.scheme, result.winner.initial_lr, result.winner.params, spent)
+class _Recalling:
+    """Trains each evaluation once for all budgets; `cost` is what those asked since it was set to zero would cost."""
+
+    def __init__(self, setting: Setting) -> None:
+        self._network, self._full = setting.network, setting.epochs * setting.network.training_examples
+        self._known: dict[str, Training] = {}
+        self.cost = 0.0
+
+    def __call__(self, evaluations: Sequence[Evaluation]) -> Iterator[tuple[Evaluation, Training]]:
+        for evaluation in evaluations:
+            if evaluation.digest not in self._known:
+                self._known.update((asked.digest, training) for asked, training in self._network.ask([evaluation]))
+            training = self._known[evaluation.digest]
+            self.cost += training.examples / self._full
+            yield evaluation, training
 
 
-def ours_lowest_mean(setting: Setting, budget: int) -> Answer:
-    """Answer with the finalist of lowest mean, even where it is tied with one whose basin is wider."""
-    result, spent = _searched(setting)
-    best = next(row for row in result.leaderboard if row.basin is not None)
-    return Answer(best.scheme, best.initial_lr, best.params, spent)
+def ours(setting: Setting, budgets: Sequence[int]) -> Answers:
+    """Answer with range test and search and their default options."""
+    ask, answers = _Recalling(setting), Answers()
+    for budget in budgets:
+        ask.cost = 0.0
+        winner = find(setting.options(budget=budget), setting.network.steps_per_epoch, ask).winner
+        answers[budget] = Answer(winner.scheme, winner.initial_lr, winner.params, ask.cost)
+    return answers
 
 
-def _searched(setting: Setting) -> tuple[SearchResult, int]:
-    network, before = setting.network, setting.network.examples
-    result = find(setting.options(), network.steps_per_epoch, network.ask)
-    return result, network.examples - before
+def range_tested(setting: Setting, budgets: Sequence[int]) -> Answers:
+    """Answer with the rate that the sweeps of a range test suggest, and linear decay; the budget changes nothing."""
+    spent = setting.meter()
+    plan = sweeps(setting.options(), setting.network.steps_per_epoch)
+    rate = range_test.conduct(plan, setting.network.ask).result.suggested_lr
+    return dict.fromkeys(budgets, Answer("linear", rate, {}, spent()))
 
 
-def swept_rate(setting: Setting, budget: int) -> Answer:
-    """Answer with the rate that the sweeps of a range test suggest, kept constant."""
-    return _range_tested(setting, "constant", REFINE_OFF)
+def five_rates(setting: Setting, budgets: Sequence[int]) -> Answers:
+    """Answer with linear decay from the best of five rates, half a decade apart, on as many seeds as can be paid.
+
+    Where not even five trainings can be paid, the outermost rates are left out.
+    """
+    default = keras.optimizers.get(setting.optimizer).learning_rate.numpy()
+    rates = [float(default * 10**decades) for decades in _DECADES]
+    losses: dict[float, list[float]] = {rate: [] for rate in rates}
+    answers = Answers()
+    for budget in sorted(budgets):
+        tried = rates if budget >= len(rates) else rates[1:-1]
+        seeds = budget // len(tried)
+        for rate in tried:
+            for number in range(len(losses[rate]), seeds):
+                losses[rate].append(setting.train(setting.curve("linear", rate), setting.trial_seed(number)).final)
+        best = min(tried, key=lambda rate: float(np.mean(losses[rate])))
+        answers[budget] = Answer("linear", best, {}, len(tried) * seeds)
+    return answers
 
 
-def refined_rate(setting: Setting, budget: int) -> Answer:
-    """Answer with the rate that a range test suggests after its refinement, and the scheme of that."""
-    scheme = "cosine"
-    return _range_tested(setting, scheme, scheme)
+def one_epoch(setting: Setting, budgets: Sequence[int]) -> Answers:
+    """Answer with the best of configurations drawn from a blind prior, after an epoch each (arXiv 2307.15422).
+
+    The budget includes the training of the best in full, which changes no answer and is not made.
+    """
+    rng, spent, answers = np.random.default_rng(setting.repeat), setting.meter(), Answers()
+    seen: list[tuple[float, str, float]] = []
+    for budget in sorted(budgets):
+        while spent() < budget - 1:
+            scheme, rate = str(rng.choice(SCHEMES)), float(10 ** rng.uniform(np.log10(LOW), np.log10(HIGH)))
+            rates = setting.curve(scheme, rate)[: setting.network.steps_per_epoch]
+            seen.append((setting.train(rates, setting.trial_seed(len(seen))).final, scheme, rate))
+        loss, scheme, rate = min(seen)
+        answers[budget] = Answer(scheme, rate if np.isfinite(loss) else None, {}, spent() + 1)
+    return answers
 
 
-def _range_tested(setting: Setting, scheme: str, refine: str) -> Answer:
-    network, before = setting.network, setting.network.examples
-    plan = sweeps(setting.options(refine=refine), network.steps_per_epoch)
-    found = range_test.conduct(plan, network.ask).result
-    return Answer(scheme, found.suggested_lr, {}, network.examples - before)
-
-
-def hyperband(setting: Setting, budget: int) -> Answer:
+def hyperband(setting: Setting, budgets: Sequence[int]) -> Answers:
     """Answer with KerasTuner's Hyperband over a blind prior, run again and again until the budget is spent."""
     import keras_tuner
 
-    network, before, weights = setting.network, setting.network.examples, dict[str, Weights]()
+    left, spent, answers, weights = sorted(budgets), setting.meter(), Answers(), dict[str, Weights]()
 
     class BudgetSpentError(keras_tuner.errors.FatalError):  # type: ignore[misc]
         """What ends a search; KerasTuner takes other errors for a failed trial."""
@@ -111,7 +166,11 @@ def hyperband(setting: Setting, budget: int) -> Answer:
     class Hyperband(keras_tuner.Hyperband):  # type: ignore[misc]
         def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> dict[str, float]:
             """Train one rung of one configuration; the best of its epochs counts, as with a History."""
-            if network.examples >= before + budget:
+            while left and spent() >= left[0]:
+                best = self.get_best_hyperparameters(1)
+                scheme, rate = (best[0]["scheme"], best[0]["initial_lr"]) if best else ("constant", None)
+                answers[left.pop(0)] = Answer(scheme, rate, {}, spent())
+            if not left:
                 raise BudgetSpentError
             return _rung(setting, trial, weights)
 
@@ -130,26 +189,40 @@ def hyperband(setting: Setting, budget: int) -> Answer:
         )
         with contextlib.suppress(BudgetSpentError):
             tuner.search(verbose=0)
-        best = tuner.get_best_hyperparameters(1)
-    spent = network.examples - before
-    return Answer(best[0]["scheme"], best[0]["initial_lr"], {}, spent) if best else Answer("constant", None, {}, spent)
+    return answers
 
 
 def _rung(setting: Setting, trial: Any, weights: dict[str, Weights]) -> dict[str, float]:
     """Train one rung from the weights of the one before; `weights` holds the best of each trial."""
-    network, values = setting.network, trial.hyperparameters.values
+    values = trial.hyperparameters.values
     epochs = values["tuner/epochs"] - values["tuner/initial_epoch"]
-    rates = setting.curve(values["scheme"], values["initial_lr"])[: epochs * network.steps_per_epoch]
+    rates = setting.curve(values["scheme"], values["initial_lr"])[: epochs * setting.network.steps_per_epoch]
     start = weights.get(values.get("tuner/trial_id", ""))
-    trained = network.train(rates, setting.trial_seed(int(trial.trial_id)), validations=epochs, start=start)
+    trained = setting.train(rates, setting.trial_seed(int(trial.trial_id)), validations=epochs, start=start)
     weights[trial.trial_id] = trained.best
     return {"val_loss": min(trained.val_losses, default=np.nan)}
 
 
-def optuna_tpe(setting: Setting, budget: int) -> Answer:
-    """Answer with Optuna's TPE and MedianPruner over a blind prior, run until the budget is spent."""
+def optuna_tpe(setting: Setting, budgets: Sequence[int]) -> Answers:
+    """Answer with Optuna's TPE and MedianPruner over a blind prior."""
+    sampler = optuna.samplers.TPESampler(seed=setting.repeat)
+    return _optuna(setting, budgets, sampler, optuna.pruners.MedianPruner())
+
+
+def random_search(setting: Setting, budgets: Sequence[int]) -> Answers:
+    """Answer with the best of whole trainings with configurations drawn from a blind prior."""
+    sampler = optuna.samplers.RandomSampler(seed=setting.repeat)
+    return _optuna(setting, budgets, sampler, optuna.pruners.NopPruner())
+
+
+def _optuna(
+    setting: Setting,
+    budgets: Sequence[int],
+    sampler: optuna.samplers.BaseSampler,
+    pruner: optuna.pruners.BasePruner,
+) -> Answers:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    network, before = setting.network, setting.network.examples
+    spent, answers = setting.meter(), Answers()
 
     def objective(trial: optuna.Trial) -> float:
         scheme = trial.suggest_categorical("scheme", SCHEMES)
@@ -160,28 +233,30 @@ def optuna_tpe(setting: Setting, budget: int) -> Answer:
             return bool(trial.should_prune())
 
         seed = setting.trial_seed(trial.number)
-        trained = network.train(rates, seed, validations=setting.epochs, stop=prune)
+        trained = setting.train(rates, seed, validations=setting.epochs, stop=prune)
         if not trained.diverged and len(trained.val_losses) < setting.epochs:
             raise optuna.TrialPruned
         return trained.final if np.isfinite(trained.final) else np.nan  # which Optuna takes for a failed trial
 
-    study = optuna.create_study(
-        sampler=optuna.samplers.TPESampler(seed=setting.repeat), pruner=optuna.pruners.MedianPruner()
-    )
-    while network.examples < before + budget:
-        study.optimize(objective, n_trials=1)
-    spent = network.examples - before
-    if not study.get_trials(states=(optuna.trial.TrialState.COMPLETE,)):
-        return Answer("constant", None, {}, spent)
-    return Answer(study.best_params["scheme"], study.best_params["initial_lr"], {}, spent)
+    study = optuna.create_study(sampler=sampler, pruner=pruner)
+    for budget in sorted(budgets):
+        while spent() < budget:
+            study.optimize(objective, n_trials=1)
+        if study.get_trials(states=(optuna.trial.TrialState.COMPLETE,)):
+            best = study.best_params
+            answers[budget] = Answer(best["scheme"], best["initial_lr"], {}, spent())
+        else:
+            answers[budget] = Answer("constant", None, {}, spent())
+    return answers
 
 
-METHODS: dict[str, Callable[[Setting, int], Answer]] = {
+METHODS: dict[str, Callable[[Setting, Sequence[int]], Answers]] = {
     "ours": ours,
-    "ours, lowest mean": ours_lowest_mean,
-    "KerasTuner Hyperband": hyperband,
     "Optuna TPE": optuna_tpe,
-    "range test, constant rate": swept_rate,
-    "range test refined, cosine": refined_rate,
+    "random search": random_search,
+    "KerasTuner Hyperband": hyperband,
+    "one epoch for all": one_epoch,
+    "range test, linear": range_tested,
+    "linear, five rates": five_rates,
 }
-"""By the names in the report; ours first, since what it spends is the budget of the others."""
+"""By the names in the report."""

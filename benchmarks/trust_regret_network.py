@@ -45,7 +45,8 @@ class Network:
     """Flatten, Dense 128 relu, Dense out: softmax with cross-entropy, or linear with the squared error.
 
     Attributes:
-        steps_per_epoch: updates in a pass over the training set.
+        training_examples: the size of the training set.
+        steps_per_epoch: updates in a pass over it.
         examples: training examples seen in all trainings so far.
 
     """
@@ -60,6 +61,7 @@ class Network:
         self._build = builder("mlp", splits.x_train.shape[1:], splits.num_outputs, splits.task)
         self._initial: dict[int, Weights] = {}
         self._batch_size, self._momentum = batch_size, momentum
+        self.training_examples = len(self._x)
         self.steps_per_epoch = -(-len(self._x) // batch_size)
         self.examples = 0
 

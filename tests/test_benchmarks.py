@@ -213,15 +213,24 @@ class TestTrust:
 
     @pytest.mark.parametrize(
         "methods",
-        [["ours", "Optuna TPE", "range test refined, cosine"], ["ours", "KerasTuner Hyperband"]],
-        ids=", ".join,
+        [
+            ["ours", "Optuna TPE", "random search", "one epoch for all", "range test, linear", "linear, five rates"],
+            ["KerasTuner Hyperband"],
+        ],
+        ids=["ours and others", "Hyperband"],
     )
     def test_measures_regret(self, methods: list[str], tmp_path: Path, capsys: Printed) -> None:
-        """Every answer is judged against the best of the grid, and the network agrees with the engine."""
+        """Every answer is judged against the best of the grid, on two budgets, and kept for the next run."""
         if "KerasTuner Hyperband" in methods:
             needs("keras_tuner", "peers_search.txt")
-        asked = ["digits", "--repeats", "1", "--epochs", "1", "--folder", str(tmp_path)]
-        trust_regret.main([*asked, "--methods", *methods])
+        asked = ["digits", "--repeats", "1", "--epochs", "1", "--folder", str(tmp_path), "--budgets", "3", "5"]
+        figure = tmp_path / "regret.svg"
+        trust_regret.main([*asked, "--methods", *methods, "--figure", str(figure)])
         printed = capsys.readouterr().out
-        assert all(re.fullmatch(r"-?\d+\.\d% \(-?\d+\.\d%\)", cell) for cell in rows(printed)[0][1:-1])
+        found = [row for row in rows(printed) if row[0] == "digits"]
+        assert [row[1] for row in found] == 2 * methods  # for each judgement
+        assert all(re.fullmatch(r"-?\d+\.\d% \(-?\d+\.\d%\)", cell) for row in found for cell in row[2:])
         assert float(re.findall(r"differ by (\S+),", printed)[0]) < 1e-4
+        assert "Median regret" in figure.read_text()
+        trust_regret.main([*asked, "--methods", *methods, "--known"])
+        assert [row for row in rows(capsys.readouterr().out) if row[0] == "digits"] == found
