@@ -1,8 +1,8 @@
-"""The search: a surface through all trainings and Optuna propose, the caller trains, paired seeds decide.
+"""The search: a surface fitted to all trainings and Optuna propose, the caller trains, paired seeds decide.
 
-It knows neither Keras nor MLflow. A budget of full trainings is divided (`plan`). Trials find the rate and the best
-schemes (`allocation`), by all trainings together (`surface`). The best of these and the constant-rate baselines are
-then trained on seeds that no trial has used (`confirmation`).
+It knows neither Keras nor MLflow. `plan` divides a budget of full trainings. Trials find the rate and the best schemes
+(`allocation`), using all trainings together (`surface`). The best schemes and the constant-rate baselines are then
+trained on seeds that no trial has used (`confirmation`).
 """
 
 from pipeline.search.conducting import FACTORS, conduct

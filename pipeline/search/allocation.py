@@ -16,7 +16,7 @@ STEP = 0.4
 """Decades between the rates of a bracket."""
 
 AT_ONCE = 3
-"""Trials between two fits of the surface: several workers can answer them, and one that is off misleads none."""
+"""Trials between two fits of the surface: several workers can run them, and an outlier does not affect the others."""
 
 MODELLED = 16
 """From this trial on, every second one is proposed by the sampler, which varies the schemes' own parameters too."""
@@ -28,23 +28,23 @@ _FINEST = 0.025
 """Decades between the rates that are compared on the surface."""
 
 _STEPS = 8
-"""A wider interval of the range test is bracketed in this many steps."""
+"""The most steps that it takes to cross the range test's interval: in a wide one they are longer than `STEP`."""
 
 _EVENNESS = 2
 """Added to each rank when the sampler's trials are shared out, since ranks from few trainings are unreliable."""
 
 
 def run_trials(plan: Plan, evaluate: Evaluate, affords: Callable[[int], bool] = lambda trainings: True) -> list[Trial]:
-    """Run trials: trainings of full length, each on a seed of its own, so that no lucky seed is chosen.
+    """Run the trials: trainings of full length, each on a seed of its own, so that no rate wins by a lucky seed.
 
     1. The first scheme brackets the best rate, starting from the suggested one.
-    2. Candidates that may turn out to be the best, by the surface through all trainings, are trained, a few at once.
-       With many trials, every second one then varies the parameters of a good scheme too.
+    2. The candidates that may be the best, according to the surface fitted to all trainings, are trained, a few at a
+       time. From the 17th trial on, every second one also varies the parameters of a good scheme.
 
     Args:
         plan: what to search.
-        evaluate: trains.
-        affords: whether so many full trainings may still be asked for; the trials end where it says no.
+        evaluate: runs the trainings.
+        affords: whether the budget allows this many more full trainings; if not, the trials end.
 
     Returns:
         The trials in the order of their numbers. There is at least one.
@@ -68,7 +68,7 @@ def run_trials(plan: Plan, evaluate: Evaluate, affords: Callable[[int], bool] = 
 def _seeded(plan: Plan, asked: Sequence[Candidate], trials: Sequence[Trial]) -> list[Evaluation]:
     """Return the evaluations, each on the next seed of its optimizer and batch size.
 
-    So what is known of one of these can be used again where others are compared with it.
+    Seeds are counted per setting, so a later search that adds optimizers or batch sizes reuses these trainings.
     """
     evaluations: list[Evaluation] = []
     for one in asked:
@@ -79,12 +79,12 @@ def _seeded(plan: Plan, asked: Sequence[Candidate], trials: Sequence[Trial]) -> 
 
 
 def _in_order(plan: Plan) -> list[str]:
-    """Return the schemes, those that are expected to be best first."""
+    """Return the schemes, the most promising first."""
     return sorted(plan.schemes, key=lambda scheme: LEVELS.get(scheme, inf))
 
 
 def _next(plan: Plan, trials: Sequence[Trial]) -> list[Candidate]:
-    """Return the next candidates to try, which do not depend on each other; none where nothing is left to try."""
+    """Return the next candidates to try, independent of each other; an empty list if nothing is left to try."""
     first = _in_order(plan)[0]
     bracketing = [
         candidate(space, first, rate)
@@ -107,10 +107,10 @@ def _next(plan: Plan, trials: Sequence[Trial]) -> list[Candidate]:
 
 
 def finalists(plan: Plan, trials: Sequence[Trial]) -> list[Cell]:
-    """Return the best candidate of each of the `top_k` best schemes, by how bad they may be.
+    """Return the best candidate of each of the `top_k` best schemes, judged by how bad they may be (`Cell.worst`).
 
-    Their rates lie between those tried. Where fewer schemes were tried, the most hopeful others are compared with them.
-    Where every trial diverged, the one with the lowest rate is returned.
+    Their rates lie within the range tried. If fewer than `top_k` schemes were tried, the most promising untried ones
+    join them. If every trial diverged, the candidate with the lowest rate is returned.
     """
     if all(trial.outcome.loss == inf for trial in trials):
         lowest = min((trial.evaluation.candidate for trial in trials), key=lambda one: one.initial_lr)
@@ -134,7 +134,7 @@ def finalists(plan: Plan, trials: Sequence[Trial]) -> list[Cell]:
 def settled(plan: Plan, trials: Sequence[Trial]) -> bool:
     """Return whether the best candidate can hardly be improved on.
 
-    The most that another one may still gain, at two standard deviations, is below the noise between seeds or below the
+    That is so if the largest possible gain, at two standard deviations, is below the noise between seeds or the
     tolerance, whichever is larger.
     """
     if len(trials) < BRACKET or all(trial.outcome.loss == inf for trial in trials):
@@ -146,15 +146,15 @@ def settled(plan: Plan, trials: Sequence[Trial]) -> bool:
 
 
 def _places(plan: Plan, trials: Sequence[Trial]) -> list[Candidate]:
-    """Return each scheme that may be tried next in each space: the more trials there are, the more schemes."""
+    """Return the schemes that may be tried next in each space; their number grows with that of the trials."""
     schemes = _in_order(plan)[: max(_SCHEMES, len(trials) * 2 // 3)]
     return [candidate(space, scheme, space.suggested_lr) for space in plan.spaces for scheme in schemes]
 
 
 def _cells(surface: Surface, place: Candidate, trials: Sequence[Trial], nearby: float = NEARBY) -> list[Cell]:
-    """Return what is known of a place's scheme between the lowest and the highest rate that did not diverge there.
+    """Return what the surface expects of a place's scheme, from the lowest to the highest sound rate of its setting.
 
-    Where the best rate is one of these ends, and nothing diverged next to it, half a step more.
+    If the best rate is at an end, the range extends half a step beyond it, unless a larger rate diverged.
     """
     losses = {trial.evaluation.candidate.initial_lr: trial.outcome.loss for trial in _in(place, trials)}
     sound = [rate for rate, loss in losses.items() if loss < inf]
@@ -172,7 +172,8 @@ def _cells(surface: Surface, place: Candidate, trials: Sequence[Trial], nearby: 
 def _sampled(plan: Plan, trials: Sequence[Trial]) -> Candidate:
     """Return the sampler's proposal for one of the better schemes.
 
-    D'Hondt's rule, with votes that fall slowly: the best scheme gets twice the trials of the fourth, and none starves.
+    The scheme is chosen by D'Hondt's rule, with votes that fall slowly with rank: the best scheme gets twice the trials
+    of the fourth, and every scheme gets some.
     """
     groups: dict[tuple[Space, str], list[Trial]] = {key: [] for key in product(plan.spaces, _in_order(plan))}
     for trial in trials:
@@ -188,16 +189,16 @@ def _sampled(plan: Plan, trials: Sequence[Trial]) -> Candidate:
 
 
 def _bracket(space: Space, known: Sequence[Trial]) -> float | None:
-    """Return the next rate of the first scheme in a space; None once the best is known."""
+    """Return the next rate of the first scheme in a space; None once the best rate is bracketed."""
     losses = {trial.evaluation.candidate.initial_lr: trial.outcome.loss for trial in known}
     step = max(STEP, log10(space.lr_high / space.lr_low) / _STEPS)
     return next_in_bracket(losses, float(f"{space.suggested_lr:.3g}"), step)
 
 
 def next_in_bracket(losses: Mapping[float, float], start: float, step: float = STEP) -> float | None:
-    """Return the next rate to try, from `start` on, or None once the best of `losses` lies between two others.
+    """Return the next rate to try, beginning with `start`; None once the best of `losses` lies between two others.
 
-    Larger rates come first: where they diverge, they cost little. At most `BRACKET` rates are tried.
+    Larger rates come first: if they diverge, they cost little. At most `BRACKET` rates are tried.
     """
     if not losses:
         return start

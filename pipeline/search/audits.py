@@ -1,4 +1,4 @@
-"""The audits: how far to trust the search, by its own measurements."""
+"""The audits: measurements that show how far to trust the search."""
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
@@ -17,14 +17,14 @@ _FEWEST = 8
 """With fewer trials an importance would be a guess."""
 
 _TREES = 8
-"""Instead of Optuna's 64: with all schemes of the table, each tree takes a quarter of a second."""
+"""Fewer than Optuna's 64, because with all schemes of the table each tree takes a quarter of a second."""
 
 Full = Mapping[str, Sequence[Outcome]]
 """The outcomes of each candidate at the full budget, one per seed."""
 
 
 def audit(plan: Plan, trials: Sequence[Trial], full: Full, ledger: Mapping[str, Cost]) -> Audits:
-    """Measure how much seeds differ, how much diverged, and what mattered.
+    """Measure the noise between seeds, the share of diverged trials, and the importance of each dimension.
 
     Args:
         plan: the plan of the search.
@@ -43,16 +43,16 @@ def audit(plan: Plan, trials: Sequence[Trial], full: Full, ledger: Mapping[str, 
 
 
 def importance(plan: Plan, trials: Sequence[Trial]) -> dict[str, float]:
-    """Return shares of the objective's variance by Optuna's fANOVA (Hutter et al. 2014); empty with few trials.
+    """Return shares of the objective's variance by Optuna's fANOVA (Hutter et al. 2014); empty if few trials.
 
-    The names are `rate`, `scheme`, `parameters` (of all schemes together), and `optimizer` and `batch size` where there
+    The names are `rate`, `scheme`, `parameters` (of all schemes together), and `optimizer` and `batch size` if there
     are several. In each trial the parameters of other schemes have their default values.
     """
     known = [trial for trial in trials if trial.outcome.loss < inf]
     if len(known) < _FEWEST or len({trial.outcome.loss for trial in known}) == 1:
         return {}
     columns = [_columns(plan, trial) for trial in known]
-    # Constant columns are slow, and their share is zero.
+    # Constant columns take time, and their share is zero.
     constant = {name for name in columns[0] if len({row[name] for row in columns}) == 1}
     distributions = {name: kind for name, kind in _distributions(plan, known).items() if name not in constant}
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would print a line for the study

@@ -1,4 +1,4 @@
-"""The choice between finalists that the seeds do not decide, and the reason in words."""
+"""The choice between tied finalists, and the reason for it in words."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ class Evidence:
     """What the choice is based on.
 
     Attributes:
-        losses: the losses of finalists and baselines by name, one per seed; the objective, negated where more is
+        losses: the losses of finalists and baselines by name, one per seed: the objective, negated if higher is
             better.
-        verdicts: what these show.
-        expected: for each finalist, how bad its loss may be by all trainings of the search together.
-        objective: what the losses stand for.
+        verdicts: the verdicts on these losses.
+        expected: for each finalist, how bad its loss may be, estimated from all trainings of the search.
+        objective: what the losses measure.
 
     """
 
@@ -39,24 +39,24 @@ class Evidence:
 
     @property
     def eligible(self) -> list[str]:
-        """The tied finalists that themselves beat every baseline that is worse; all that are tied, if none does.
+        """The tied finalists that themselves beat every baseline that is "worse"; all tied finalists if none does.
 
-        So nobody reads that a baseline is worse, and then that the chosen candidate was not shown to be better.
+        Otherwise a report could call a baseline worse although the chosen candidate was not shown to be better.
         """
         able = [one for one in self.tied if all(self.verdicts.beats(one, other) for other in self.beaten)]
         return able or self.tied
 
     def rank(self, name: str) -> tuple[bool, int, float]:
-        """Return what orders finalists that were beaten: whether it diverged, on how many seeds, and its mean."""
+        """Return the sort key of beaten finalists: whether it diverged, more seeds first, then the mean."""
         mean = sum(self.losses[name]) / len(self.losses[name])
         return mean == inf, -len(self.losses[name]), mean
 
 
 def choose(evidence: Evidence) -> str:
-    """Return the name of the finalist to train with: of those that may be the best, the one expected to hold best.
+    """Return the name of the finalist to train with: of those that may be the best, the one with the lowest worst case.
 
-    Its mean on a few seeds does not matter: the lowest of several is low by luck. Where baselines beat all finalists,
-    the one that was beaten last is chosen, then the best mean.
+    Means on a few seeds do not decide, since the lowest of several is partly luck. If every finalist was beaten, the
+    one beaten last is chosen, or among several of these the one with the best mean.
     """
     if evidence.tied:
         return min(evidence.eligible, key=evidence.expected.__getitem__)
@@ -64,7 +64,7 @@ def choose(evidence: Evidence) -> str:
 
 
 def explain(evidence: Evidence, chosen: str, trainings: int) -> str:
-    """Say why this finalist was chosen after so many trainings, also where a baseline is as good or better."""
+    """Return why this finalist was chosen after so many trainings, even if a baseline is as good or better."""
     found, seeds, label = evidence.verdicts, len(evidence.losses[chosen]), evidence.objective.label
     verdict = found.rows[chosen].verdict
     if verdict == "diverged":
@@ -99,7 +99,7 @@ def explain(evidence: Evidence, chosen: str, trainings: int) -> str:
 
 
 def _resolution(evidence: Evidence) -> str:
-    """Say how many seeds would distinguish the two with the best means."""
+    """Return how many seeds would distinguish the two with the best means, in words."""
     means = {name: sum(evidence.losses[name]) / len(evidence.losses[name]) for name in evidence.verdicts.still_in}
     first, second = sorted(means, key=means.__getitem__)[:2]
     needed = statistics.seeds_needed(evidence.losses[first], evidence.losses[second])

@@ -17,7 +17,7 @@ from pipeline.search.plan import Evaluate, Outcome, Plan, Trial
 
 @dataclass
 class _Ledger:
-    """Asks, and adds up the cost: each evaluation once, for the part of the search that asked it first."""
+    """Asks for trainings and adds up their cost: each once, for the part of the search that asked for it first."""
 
     plan: Plan
     ask: Ask
@@ -32,21 +32,21 @@ class _Ledger:
         return [self.known[evaluation.digest][1] for evaluation in evaluations]
 
     def affords(self, trainings: int) -> bool:
-        """Return whether so many further trainings of full length fit into the plan's trainings and seconds."""
+        """Return whether this many more full trainings fit into the plan's trainings and seconds."""
         spent = _sum(outcome for _, outcome in self.known.values())
         if spent.epochs / self.plan.epochs + trainings > self.plan.trainings + _ROUNDING:
             return False
         each = spent.seconds / spent.epochs * self.plan.epochs if spent.epochs else 0.0
-        elapsed = max(time.monotonic() - self.started, spent.seconds)  # more where earlier work is taken up again
+        elapsed = max(time.monotonic() - self.started, spent.seconds)  # the latter is larger in a resumed search
         return elapsed + trainings * each <= self.plan.seconds
 
     def cost(self, seconds: float) -> Cost:
-        """Return the sum. Wall time is `seconds`, or more where an interrupted run did part of the work."""
+        """Return the total cost. Its wall time is `seconds`, or more if an interrupted run did part of the work."""
         total = self._priced(outcome for _, outcome in self.known.values())
         return total.model_copy(update={"seconds": max(seconds, total.seconds)})
 
     def parts(self, trials: int) -> dict[str, Cost]:
-        """Return the cost of each part, of one training at the full budget, and of `trials` such trainings."""
+        """Return the cost of each part, of one full training, and of `trials` such trainings (a blind search)."""
         parts = dict.fromkeys(part for part, _ in self.known.values())
         spent = {part: self._priced(o for asked, o in self.known.values() if asked == part) for part in parts}
         full = self._priced(outcome for _, outcome in self.known.values() if not outcome.diverged)
@@ -59,7 +59,7 @@ class _Ledger:
 
 
 _ROUNDING = 0.01
-"""Lengths are whole numbers of updates, so that trainings may be a little longer than asked for."""
+"""Trainings may be a little longer than asked for, since lengths are whole numbers of updates."""
 
 
 def _sum(outcomes: Iterable[Outcome]) -> Cost:
@@ -83,13 +83,13 @@ def _scaled(cost: Cost, by: float) -> Cost:
 def conduct(plan: Plan, ask: Ask, say: Callable[[str], None] = lambda text: None) -> tuple[SearchResult, list[Trial]]:
     """Search, and return the answer and all trials.
 
-    What is asked depends on earlier answers only, neither on their order nor, without a limit of seconds, on the time
-    they take.
+    Each request depends only on earlier answers, not on their order, nor on the time they take unless seconds are
+    limited.
 
     Args:
         plan: what to search, and how thoroughly.
-        ask: trains.
-        say: shows the answer so far, before it is confirmed.
+        ask: runs the trainings.
+        say: shows the preliminary answer before it is confirmed.
 
     """
     ledger = _Ledger(plan, ask)
@@ -136,7 +136,7 @@ def _unknown(plan: Plan, untried: Sequence[str]) -> list[str]:
 
 
 FACTORS = (0.5, 2.0)
-"""The budgets at which the winner is tried again, as multiples of the full one."""
+"""The budgets at which the winner is tested again, as multiples of the full one."""
 
 _LEVEL = 1 - 0.05 / len(FACTORS)
 """The confidence level at one budget, so that all budgets together hold at 95%."""
@@ -146,9 +146,9 @@ _BATCHES = (0.5, 2.0, 4.0)
 
 
 def transfer(plan: Plan, winner: str, candidates: Mapping[str, Evaluation], evaluate: Evaluate) -> tuple[Transfer, ...]:
-    """Compare the candidates, by name, at other budgets, on the seeds of the confirmation and with its statistics.
+    """Compare the candidates at other budgets, with the seeds and statistics of the confirmation.
 
-    It does not matter that `winner` was chosen on these seeds, since the bounds hold for all candidates at once.
+    That `winner` was chosen on these seeds does no harm, since the bounds hold for all candidates at once.
     """
     return tuple(_at(factor, plan, winner, candidates, evaluate) for factor in FACTORS)
 
@@ -173,7 +173,7 @@ def _at(factor: float, plan: Plan, winner: str, candidates: Mapping[str, Evaluat
 
 
 def suggest_rates(plan: Plan, winner: Candidate) -> tuple[RateSuggestion, ...]:
-    """Scale the winner's rate to batch sizes that were not searched, at the same number of epochs.
+    """Return the winner's rate scaled to batch sizes that were not searched, for the same number of epochs.
 
     The rate is proportional to the batch size for SGD (Goyal et al. 2017, arXiv:1706.02677), and to its square root for
     the other optimizers, which all normalise the gradients (Malladi et al. 2022, arXiv:2205.10287, for Adam and

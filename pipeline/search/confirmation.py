@@ -1,7 +1,7 @@
-"""The confirmation: finalists and baselines at the full budget on fresh seeds, compared in pairs.
+"""The confirmation: finalists and baselines at the full budget, compared in pairs on fresh seeds.
 
-All candidates get the same seeds, in batches, until one has beaten all others or no seeds are left. One that is beaten
-gets no more.
+All candidates get the same seeds, in batches, until the verdict is clear or no seeds are left. A beaten candidate gets
+no more.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ from pipeline.search.plan import Evaluate, Outcome, Plan, Trial
 from pipeline.search.surface import Cell, Surface, family
 
 BASELINES = {"Adam at 0.001": ("adam", 0.001), "SGD at 0.01": ("sgd", 0.01)}
-"""What people use without a search: Keras' default rate of each optimizer, kept constant."""
+"""What people use without a search: the default rate of each optimizer in Keras, kept constant."""
 
 Candidates = Mapping[str, Evaluation]
 Outcomes = Mapping[str, Sequence[Outcome]]
@@ -36,7 +36,7 @@ class Confirmation:
         ties: the names of the other finalists that may be as good.
         reason: why the winner was chosen.
         rows: the leaderboard row of each candidate.
-        basin: the rates that are as good for the winner's scheme.
+        basin: the rates around the winner's that are about as good.
         baselines: the winner's gain over each baseline.
         outcomes: every training of the confirmation.
 
@@ -52,7 +52,7 @@ class Confirmation:
 
 
 def baselines(batch_size: int) -> dict[str, Evaluation]:
-    """Return the constant-rate baselines by name; their budget and seed are set when they are trained."""
+    """Return the constant-rate baselines by name. Their epochs and seed are placeholders, set when they are trained."""
     return {
         name: Evaluation(_constant(optimizer, rate, batch_size), epochs=1, seed=0)
         for name, (optimizer, rate) in BASELINES.items()
@@ -78,8 +78,8 @@ def confirm(
         finalists: by name.
         baselines: by name.
         trials: all trials.
-        evaluate: trains.
-        affords: whether so many full trainings may still be asked for; without any the answer is what trials suggest.
+        evaluate: runs the trainings.
+        affords: whether the budget allows this many more full trainings; if not even the first look, the trials decide.
 
     """
     asked = {name: Evaluation(cell.candidate, plan.epochs, plan.seed) for name, cell in finalists.items()}
@@ -116,7 +116,7 @@ def confirm(
 
 
 def _unconfirmed(plan: Plan, finalists: Mapping[str, Cell], trials: Sequence[Trial]) -> Confirmation:
-    """Return what the trials suggest: the loss is what all of them together predict, and is compared with nothing."""
+    """Return the answer that the trials suggest: its loss is predicted by the surface, and compared with nothing."""
     name, cell = next(iter(finalists.items()))
     surface = Surface.of(trials)
     basin = basin_of(surface, cell.candidate, trials, plan.objective)
@@ -145,7 +145,7 @@ def _unconfirmed(plan: Plan, finalists: Mapping[str, Cell], trials: Sequence[Tri
 
 
 _PREDICTED = 1.96
-"""Standard deviations on both sides of a predicted loss: 95% of a normal distribution."""
+"""Standard deviations on each side of a predicted loss, for 95% of a normal distribution."""
 
 
 def _as_trials(asked: Candidates, outcomes: Outcomes, seeds: Sequence[int]) -> list[Trial]:
@@ -186,13 +186,13 @@ def train_on_seeds(
     tolerance: float = 0.0,
     affords: Callable[[int], bool] = lambda trainings: True,
 ) -> dict[str, list[Outcome]]:
-    """Train all on the same seeds, look by look, each until it is beaten or diverges, or the verdict is clear.
+    """Train the candidates on the same seeds, look by look, until each is beaten or diverges, or the verdict is clear.
 
-    Where what beat a candidate diverges later, the candidate catches up. `resolution` and `tolerance` are those of
+    If all that beat a candidate diverge later, it is back in and catches up. `resolution` and `tolerance` are those of
     `statistics.verdicts`.
 
     Returns:
-        The outcomes of each candidate; none at all where not even the first look can be afforded.
+        The outcomes of each candidate; empty if the budget does not allow even the first look.
 
     """
     outcomes: dict[str, list[Outcome]] = {name: [] for name in candidates}
@@ -244,11 +244,11 @@ def _against(
     sides: int,
     resolution: float,
 ) -> Baseline:
-    """Compare the chosen finalist with a baseline in the objective and in accuracy; gains are positive if it is better.
+    """Compare the chosen finalist with a baseline in the objective and in accuracy; positive gains mean it is better.
 
-    The error is shared among as many `sides` of intervals, and among at least as many as in the tests. So the interval
-    includes zero unless one of the two beat the other. Where that took a later round, with a larger share, zero is the
-    bound, since the round shows no more than that. If one diverged there was no test.
+    The error is divided among the `sides` of all intervals, and at least as finely as in the tests. So the interval
+    includes zero unless one of the two beat the other. If that took a later round, with a larger share of the error,
+    the bound is zero, since that round shows no more than the sign. If either diverged there was no test.
     """
     look = found.last_look(name, chosen)
     if look is None:
@@ -267,7 +267,7 @@ def _against(
 
 
 def _accuracies(look: statistics.Round, outcomes: Outcomes) -> dict[str, Array]:
-    """Return the accuracies of all that a look compared, on the same seeds; empty if any is unknown."""
+    """Return the accuracies of all candidates that a look compared, on the same seeds; empty if any is unknown."""
     found = {name: [o.val_accuracy for o in outcomes[name][: look.pairs.seeds]] for name in look.names}
     if any(value is None for values in found.values() for value in values):
         return {}

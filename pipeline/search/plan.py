@@ -1,4 +1,4 @@
-"""What to search, and what the search needs to know about each training."""
+"""What to search, how a budget is divided, and what the search needs to know about each training."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ TRIAL_SEED, CONFIRM_SEED = 10_000, 20_000
 """Added to `seed`, so that trials, confirmation and final trainings share no seed."""
 
 BRACKET = 6
-"""The most rates at which the first scheme looks for the best one."""
+"""The most rates that bracketing the best one may take."""
 
 WIDEN = 2.0
-"""Samplers may go beyond the range test's interval by this factor, since a sweep shows it only roughly."""
+"""Samplers may exceed the range test's interval by this factor, since a sweep gives it only roughly."""
 
 _BASELINES = 2
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a number of full trainings is spent on: `trials`, then `confirm_seeds` for `top_k` finalists and baselines.
+    """How full trainings are spent: on `trials`, then on `confirm_seeds` for each finalist and baseline.
 
-    With no seeds there is no confirmation: the answer is what the trials suggest, and is compared with nothing.
+    Without seeds there is no confirmation: the answer is what the trials suggest, compared with nothing.
     """
 
     trials: int
@@ -41,10 +41,11 @@ class Sizes:
 
 
 def sizes(trainings: float) -> Sizes:
-    """Return how a budget of full trainings, without the range test, is best spent (reports/trust.md).
+    """Return how to spend a budget of full trainings, not counting the range test (reports/trust.md).
 
-    Few trainings are all needed to find the rate. From 15 on, more than half go into the comparison, which includes
-    the baselines, since from some ten trials on what limits the answer is how well the best ones are told apart.
+    A small budget is all needed to find the rate. From 14 on, the comparison includes the baselines and takes about two
+    thirds, up to seven seeds: after some ten trials, what limits the answer is how well the best ones are
+    distinguished.
     """
     left = int(trainings + 1e-9)
     if left < _COMPARED:
@@ -57,10 +58,10 @@ def sizes(trainings: float) -> Sizes:
 
 
 _COMPARED, _WITH_BASELINES, _LARGE = 6, 14, 80
-"""Full trainings from which finalists are compared, baselines are too, and five finalists are."""
+"""The fewest full trainings for which finalists are compared, baselines are too, and there are five finalists."""
 
 _CONFIRMED = 0.65
-"""The share of the trainings that the comparison takes, about."""
+"""The approximate share of the trainings that the comparison takes."""
 
 _MOST_SEEDS = 7
 
@@ -71,13 +72,13 @@ def planned(
     steps_per_epoch: Callable[[int], int],
     validation_examples: int,
 ) -> "Plan":
-    """Return the plan of a search by its options, within what the range tests have left of the budget.
+    """Return the plan for these options, within what the range tests have left of the budget.
 
     Args:
-        options: sizes that they do not give follow from the budget.
+        options: sizes left open follow from the budget.
         tests: one for each optimizer and batch size.
-        steps_per_epoch: the number of updates in a pass over the training set, for a batch size.
-        validation_examples: their number gives the step in which accuracies move.
+        steps_per_epoch: returns the number of updates per epoch for a batch size.
+        validation_examples: how many there are, which gives the step in which accuracies move.
 
     """
     spent = sum(test.updates / (steps_per_epoch(test.batch_size) * options.epochs) for test in tests)
@@ -103,7 +104,7 @@ def planned(
 
 
 def _with_given(options: SearchOptions, left: float) -> Sizes:
-    """Return the sizes that the options give, and the others so that all fit into what is left."""
+    """Return the sizes given in the options, with the others chosen so that all fit into what is left."""
     own = sizes(left)
     top_k, baselines = options.top_k or own.top_k, own.baselines or options.confirm_seeds is not None
     rows = top_k + baselines * _BASELINES
@@ -120,7 +121,7 @@ def _with_given(options: SearchOptions, left: float) -> Sizes:
 def _space(found: RangeTestResult) -> Space:
     suggested, low, high = found.suggested_lr, found.lr_low, found.lr_high
     if suggested is None or low is None or high is None:
-        # It refused, so that nothing is known: the whole sweep is searched, as wide as the user or the test made it.
+        # The range test refused, so nothing is known: search the whole sweep.
         low, high = found.lr_min, found.lr_max
         suggested = float((low * high) ** 0.5)
     return Space(
@@ -129,7 +130,7 @@ def _space(found: RangeTestResult) -> Space:
 
 
 def bounds(space: Space, known: Sequence["Trial"]) -> tuple[float, float]:
-    """Return the bounds of initial rates for samplers: the range test's interval and a little more, and all tried."""
+    """Return the samplers' bounds of initial rates: the range test's interval, widened, and all rates tried."""
     tried = [trial.evaluation.candidate.initial_lr for trial in known]
     return min([space.lr_low / WIDEN, *tried]), max([space.lr_high * WIDEN, *tried])
 
@@ -147,12 +148,12 @@ class Plan:
         confirm_seeds: the most seeds of the confirmation; 0 for none.
         seed: all other seeds are derived from it.
         baselines: whether the constant-rate baselines are confirmed too.
-        trainings: the most full trainings that all of this may cost.
+        trainings: the most full trainings that the search may cost.
         seconds: the most seconds that it may take.
         tolerance: the share of the loss below which a difference does not matter.
         resolution: the step in which accuracies move, 1 / n on n validation examples.
-        sampler: what varies the parameters of the schemes.
-        transfer: whether to try the winner at other budgets too.
+        sampler: which sampler varies the parameters of the schemes.
+        transfer: whether to test the winner at other budgets too.
         objective: what to optimise.
 
     """
@@ -180,7 +181,7 @@ class Plan:
 
     @property
     def sizes(self) -> Sizes:
-        """What the trainings are spent on."""
+        """How the trainings are spent."""
         return Sizes(self.trials, self.top_k, self.confirm_seeds, self.baselines)
 
     @property
@@ -190,16 +191,16 @@ class Plan:
 
     @property
     def noun(self) -> str:
-        """What the combinations are called, in the plural."""
+        """What to call the combinations, in the plural."""
         return "schemes" if len(self.spaces) == 1 else "combinations of scheme, optimizer and batch size"
 
     def name(self, setting: Setting, scheme: str) -> str:
-        """Return the name of a scheme, with optimizer and batch size where there are several."""
+        """Return the name of a scheme, with optimizer and batch size if there are several."""
         return f"{setting_prefix(setting, self.spaces)}{scheme}"
 
     @property
     def trial_seed(self) -> int:
-        """The seed of the first trial; each has one of its own."""
+        """The seed of the first trial. Each trial has a seed of its own."""
         return self.seed + TRIAL_SEED
 
     @property
@@ -212,8 +213,8 @@ class Plan:
 class Outcome:
     """What the search needs to know about one training.
 
-    `loss`, which decides everything, is the objective, negated where more is better. It and `val_loss` are infinite
-    where the training diverged.
+    `loss`, which decides everything, is the objective, negated if higher is better. It and `val_loss` are infinite if
+    the training diverged.
     """
 
     loss: float
@@ -244,12 +245,12 @@ class Outcome:
 
 
 Evaluate = Callable[[Sequence[Evaluation]], list[Outcome]]
-"""Return the outcomes of evaluations that do not depend on each other, in their order, once all are known."""
+"""Return the outcomes of independent evaluations, in their order, once all are known."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A numbered training of full length, by which the search learns."""
+    """A numbered training of full length from which the search learns."""
 
     number: int
     evaluation: Evaluation

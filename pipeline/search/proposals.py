@@ -1,4 +1,4 @@
-"""Proposals for further trials of a scheme, with parameters of its own, by Optuna's samplers."""
+"""Proposals by Optuna's samplers for further trials of a scheme, which vary its own parameters."""
 
 import hashlib
 import warnings
@@ -28,7 +28,7 @@ _RATES, _LEVELS = 10, 3
 def propose(plan: Plan, space: Space, scheme: str, known: Sequence[Trial]) -> Candidate:
     """Return what the plan's sampler would try next, given the scheme's trials in this space.
 
-    The study is made anew from the trials: nothing needs to be stored, and its bounds may hold whatever was tried.
+    The study is rebuilt from the trials each time: nothing needs to be stored, and its bounds include all rates tried.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would print a line for every study and trial
     identity = f"{plan.seed} {space.optimizer} {space.batch_size} {scheme} {len(known)}"
@@ -55,7 +55,7 @@ def propose(plan: Plan, space: Space, scheme: str, known: Sequence[Trial]) -> Ca
 
 
 def searched(scheme: str) -> Mapping[str, Parameter]:
-    """Return the parameters of a scheme that a search varies, by their keys in studies."""
+    """Return the parameters of a scheme that a search varies, by their names in a study."""
     return {f"{scheme}.{p.name}": p for p in SCHEMES[scheme].parameters if p.search is not None}
 
 
@@ -71,7 +71,7 @@ def distribution(parameter: Parameter) -> BaseDistribution:
 
 
 def sampler(name: SamplerName, seed: int) -> optuna.samplers.BaseSampler:
-    """Return the sampler; for a grid, the one that proposes after the last grid point."""
+    """Return the sampler; for `grid`, the random one that proposes once the grid is exhausted."""
     if name in ("random", "grid"):
         return optuna.samplers.RandomSampler(seed=seed)
     if name == "quasi-random":

@@ -1,7 +1,7 @@
 """The loss as a function of initial rate and scheme, estimated from all full trainings together.
 
-One training says little: near the best rate a loss varies by several per cent between seeds, and the lowest of many is
-low by luck. So nothing here looks at a single loss. A Gaussian process (Rasmussen and Williams 2006, chapter 2) over
+One training says little: near the best rate, losses vary by several per cent between seeds, and the lowest of many is
+partly luck. So nothing here relies on a single loss. A Gaussian process (Rasmussen and Williams 2006, chapter 2) over
 the logarithm of the rate is fitted to the logarithms of all losses: a curve that all schemes share, since the rate
 matters far more than the scheme, plus a level and a small deviation of each scheme. Its noise grows with the loss, as
 it does towards divergence, and includes a part that is common to all trainings with one seed.
@@ -42,7 +42,7 @@ _OTHERS = 0.06
 """The level of schemes that are not in the table."""
 
 _FAR = 1.0
-"""Log losses further above the lowest, and diverged trainings, count as this far above: how far does not matter."""
+"""The most that a log loss counts above the lowest; diverged trainings count as this far above too."""
 
 _MEAN, _AMPLITUDE = 0.2, 0.6
 """Prior mean of the log loss above the lowest, and standard deviation of the curve that all schemes share."""
@@ -63,11 +63,11 @@ _STEEPER = 4.0
 """The noise is this many times larger, plus one, at a log loss that is 1 above the lowest."""
 
 NEARBY = 0.1
-"""Decades to both sides over which the expected loss is averaged: the best rate differs a little between data and
-seeds, so a rate next to a cliff is not good."""
+"""Decades on each side over which the expected loss is averaged: the best rate varies a little with data and seed, so a
+rate next to a cliff is a poor choice."""
 
 _FINEST = 0.025
-"""Decades between the rates that are looked at for a basin."""
+"""Decades between the rates that are compared to find a basin."""
 
 _WEIGHTS = np.array([0.25, 0.5, 0.25])
 
@@ -82,12 +82,12 @@ class Cell:
 
     @property
     def worst(self) -> float:
-        """How bad it may be, two standard deviations above the mean. What is lowest here is preferred."""
+        """How bad it may be: two standard deviations above the mean. The lowest of these is preferred."""
         return self.mean + 2 * self.deviation
 
     @property
     def hope(self) -> float:
-        """How good it may be, a standard deviation below the mean. What is lowest here is worth a training."""
+        """How good it may be: one standard deviation below the mean. The lowest of these is worth a training."""
         return self.mean - self.deviation
 
 
@@ -100,7 +100,7 @@ class Surface:
     """
 
     def __init__(self, trials: Sequence[Trial]) -> None:
-        """Fit; at least one of the trials must have a finite loss."""
+        """Fit the surface. At least one of the trials must have a finite loss."""
         candidates = [trial.evaluation.candidate for trial in trials]
         self._log, self._unit = _scale([trial.outcome.loss for trial in trials])
         self._lowest = min(trial.outcome.loss for trial in trials)
@@ -113,11 +113,11 @@ class Surface:
 
     @classmethod
     def of(cls, trials: Sequence[Trial]) -> "Surface | None":
-        """Return the fit; None where every training diverged."""
+        """Return the surface; None if every training diverged."""
         return cls(trials) if any(trial.outcome.loss < inf for trial in trials) else None
 
     def height(self, loss: float) -> float:
-        """Return the log loss above the lowest, at most 1; where losses are not positive, one in their own unit."""
+        """Return how far the log loss is above the lowest, at most 1; if losses are not positive, in their own unit."""
         if loss == inf:
             return _FAR
         above = np.log(loss / self._lowest) if self._log else (loss - self._lowest) / self._unit
@@ -128,7 +128,7 @@ class Surface:
         return self._lowest * float(np.exp(height)) if self._log else self._lowest + height * self._unit
 
     def cells(self, like: Candidate, rates: Array, *, nearby: float = NEARBY) -> list[Cell]:
-        """Return what is known of a candidate at these rates, averaged over `nearby` decades more and less."""
+        """Return what is known of a candidate at these rates, averaged over `nearby` decades on each side."""
         shifts = np.array([-nearby, 0.0, nearby])
         spread = (np.log10(rates)[:, None] + shifts).ravel()
         mean, deviation = (part.reshape(-1, 3) @ _WEIGHTS for part in self._predict(_Points.along(like, spread)))
@@ -142,9 +142,10 @@ class Surface:
         return self.cells(one, np.array([one.initial_lr]))[0]
 
     def basin(self, one: Candidate, tried: Sequence[float]) -> tuple[float, float, float]:
-        """Return the lowest and highest rate that are as good, between those tried, and the noise that this allows.
+        """Return the lowest and highest rate of the basin, and the noise between seeds as a difference in loss.
 
-        As good is an expected loss that is above the lowest one by less than the noise between seeds.
+        The basin is the range of rates around the candidate's own, within those tried, whose expected loss exceeds the
+        lowest one by at most that noise.
         """
         low, high = (log10(bound) for bound in (min([one.initial_lr, *tried]), max([one.initial_lr, *tried])))
         steps = max(round((high - low) / _FINEST), 1)
@@ -155,11 +156,11 @@ class Surface:
         first = max(bad[bad < own], default=-1) + 1
         last = min(bad[bad > own], default=rates.size) - 1
         noise = self.loss(lowest + self.noise) - self.loss(lowest)
-        own_rate = one.initial_lr  # powers and logarithms round
+        own_rate = one.initial_lr  # included whatever the rounding of powers and logarithms
         return min(float(10 ** rates[first]), own_rate), max(float(10 ** rates[last]), own_rate), noise
 
     def _fit(self, noise: float, length: float) -> tuple[float, float, float, tuple[Array, bool], Array]:
-        """Return the log likelihood, its parameters, and the solved system."""
+        """Return the log posterior, its parameters, the factor of the covariance, and the weights."""
         own = np.diag((1 - _SHARED) * (1 + _STEEPER * self._values.clip(0, _FAR)) ** 2 + 1e-6)
         covariance = self._at.covariance(self._at, length) + noise**2 * (own + self._alike)
         factor = cho_factor(covariance, lower=True)
@@ -179,7 +180,7 @@ class Surface:
 
 @dataclass(frozen=True)
 class _Points:
-    """Candidates as the process sees them: rates in decades, and indices of schemes and settings that are compared."""
+    """Candidates as the process sees them: rates in decades, and schemes and settings, which are equal or not."""
 
     rates: Array
     schemes: tuple[tuple[object, ...], ...]
@@ -220,10 +221,10 @@ def _equal(rows: Sequence[object], columns: Sequence[object]) -> Array:
 
 
 def _scale(losses: Sequence[float]) -> tuple[bool, float]:
-    """Return whether the logarithm of losses can be taken, and else the unit in which they are measured.
+    """Return whether losses have logarithms, and if not, the unit in which they are measured.
 
-    Negated accuracies, for one, have no logarithm. Their unit is twice the median excess over the lowest, since rates
-    that are far apart differ by about half in log loss.
+    Negated accuracies, for example, have none. Their unit is twice the median excess over the lowest, since log losses
+    at rates far apart differ by about one half.
     """
     sound = np.array([loss for loss in losses if loss < inf])
     if sound.min() > 0:
@@ -249,10 +250,10 @@ def defaults(scheme: str) -> dict[str, Value]:
 
 
 def rounded(rate: float) -> float:
-    """Return the rate with three digits: it is not known more precisely, and short ones are easier to use."""
+    """Return the rate with three significant digits: it is not known more precisely, and is easier to use."""
     return float(f"{rate:.3g}")
 
 
 def family(one: Candidate) -> tuple[object, ...]:
-    """Return what candidates have in common that differ in nothing but the rate."""
+    """Return a key that is equal for candidates which differ only in the rate."""
     return one.optimizer, one.batch_size, one.scheme, *sorted(one.params.items())

@@ -27,7 +27,7 @@ from pipeline.tracking.integrity import write_text
 _ANSWER_ON_B = "S2"
 
 _MNIST = 0xEE8604D9
-"""CRC-32 of the labels of MNIST's test set: other data of its size do not compare with the articles' figures."""
+"""CRC-32 of the labels of MNIST's test set: results on other data of its size are not comparable with the articles'."""
 
 
 def summary(result: ReproduceResult) -> str:

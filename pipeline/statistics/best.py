@@ -2,24 +2,24 @@
 
 The best candidate is not known beforehand, and choosing it by its mean on the same seeds overstates how good it is. The
 claims made here allow for that (multiple comparisons with the best: Hsu 1984; Edwards and Hsu 1983; Hsu 1996, chapter
-4). Let b be the truly best of k candidates. Only k - 1 events can mislead, namely that another candidate beats b by
-chance. So each t test gets a share of 1 / (k - 1) of the error, and with probability `level` no candidate beats b:
+4). Let b be the truly best of k candidates. Only k - 1 events can mislead: that one of the others beats b by chance. So
+each t test gets a share of 1 / (k - 1) of the error, and with probability `level` no candidate beats b:
 
 - b is among the candidates that nobody beats, the ties;
 - no candidate is further behind b than the upper bound of their paired difference, whichever of the ties b is.
 
 With two candidates each test gets half of the error: if both are equally good, either could be called the winner.
-Candidates that are beaten leave, and the error is shared among those still in, step by step (as in Holm 1979 and in the
-model confidence set of Hansen, Lunde and Nason 2011). The bounds keep the first share.
+Candidates that are beaten drop out, and the error is shared among those still in, step by step (as in Holm 1979 and in
+the model confidence set of Hansen, Lunde and Nason 2011). The bounds keep the first share.
 
 Seeds are added in batches, and the candidates are compared after each batch, at a "look". Every look is another
-opportunity for chance, so the error of 1 - level is shared out over the looks: by the n-th of `limit` seeds,
+opportunity for chance to mislead, so the error of 1 - level is shared out over the looks: by the n-th of `limit` seeds,
 (n / limit) ** 2 of it may be spent. This is the power family of spending functions (Kim and DeMets 1987), which lies
 between those that act like Pocock's and like O'Brien and Fleming's boundaries (Lan and DeMets 1983). What a look may
-spend is the level of its own t test. By the union bound the sum holds however the looks depend on each other. So a
-bound from any look holds beside all others: that of a candidate which left early stays that of its last look.
+spend is the level of its own t tests. By the union bound the sum holds however the looks depend on each other. So the
+bounds of all looks hold together, and a candidate that dropped out early keeps the bound of its last look.
 
-The assumptions are that the paired differences are normal, and those of their moderated variances (`pairs.py`).
+The assumptions are that paired differences are normal, and those of the moderated variances (`pairs.py`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,7 +43,7 @@ FIRST_LOOK = 3
 """Seeds before the first look, if the limit allows: with two, a t test rejects almost nothing."""
 
 _SPARSE = 1.5
-"""The least factor between any earlier look and the limit: a look just before the limit would waste its share."""
+"""The smallest ratio of the limit to an earlier look: a look just before the limit would waste its share."""
 
 
 def looks(limit: int) -> tuple[int, ...]:
@@ -80,7 +80,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Round:
-    """One comparison of all that were still in at a look, `names`, each one-sided test at the same `error`."""
+    """One comparison of the candidates still in at a look, `names`, with each one-sided test at the same `error`."""
 
     pairs: Pairs
     names: tuple[str, ...]
@@ -88,7 +88,7 @@ class Round:
 
     @property
     def unbeaten(self) -> tuple[str, ...]:
-        """Those that none of the others beat."""
+        """The candidates that no other beats."""
         return tuple(one for one in self.names if not any(self.beats(by, one) for by in self.names))
 
     def beats(self, a: str, b: str) -> bool:
@@ -98,10 +98,10 @@ class Round:
 
 @dataclass(frozen=True)
 class Verdicts:
-    """The verdicts on all candidates; `best` has the lowest mean of the unbeaten ones, None if every one diverged.
+    """The verdicts on all candidates. `best` is the unbeaten one with the lowest mean; None if all diverged.
 
-    `rounds` are the comparisons that led to them, in their order; `looks` holds for each number of seeds all candidates
-    that have these, with the whole error of the look.
+    `rounds` are the comparisons that led to the verdicts, in order. `looks` maps each number of seeds to a round of all
+    candidates that have as many, with the whole error of the look.
     """
 
     best: str | None
@@ -116,16 +116,16 @@ class Verdicts:
 
     @property
     def ties(self) -> tuple[str, ...]:
-        """The candidates tied with the best, without the best itself."""
+        """The candidates tied with the best, excluding the best itself."""
         return tuple(name for name in self.still_in if name != self.best)
 
     @property
     def decided(self) -> bool:
-        """Whether more seeds would not matter: at most one may be the best, or all of them are equivalent."""
+        """Whether further seeds are pointless: at most one may be the best, or all that may be are equivalent."""
         return not any(row.verdict == "tie" for row in self.rows.values())
 
     def beats(self, a: str, b: str) -> bool:
-        """Return whether `a` itself beat `b`, in the last round that had both."""
+        """Return whether `a` itself beat `b` in the last round that compared them."""
         last = next((one for one in reversed(self.rounds) if {a, b} <= set(one.names)), None)
         return last is not None and last.beats(a, b)
 
@@ -145,9 +145,9 @@ def verdicts(
     """Return which candidates may be the best; if only one may, it is the winner.
 
     Args:
-        losses: The validation losses of each candidate, one per seed, the seeds being the same in the same order. A
-            candidate may have fewer of them, up to any look. One that diverged on any seed is "diverged".
-        schedule: The numbers of seeds at which the candidates are compared (`looks`); by default once, on all seeds. A
+        losses: The losses of each candidate, one per seed, for the same seeds in the same order. A candidate may stop
+            at any look. One that diverged on any seed is "diverged".
+        schedule: The numbers of seeds at which the candidates are compared (`looks`); by default all seeds, once. A
             candidate that is beaten at an early look stays beaten.
         level: The confidence level of all verdicts and bounds together.
         resolution: The step in which the losses move, such as 1 / n for an accuracy on n examples.
@@ -155,7 +155,7 @@ def verdicts(
             one than this share of the best mean, at the same level.
 
     Raises:
-        ValueError: there are no candidates, or one that did not diverge has a number of seeds that is no look.
+        ValueError: there are no candidates, or one that did not diverge has a number of seeds that is not a look.
 
     """
     counts = {name: len(values) for name, values in losses.items()}
@@ -186,8 +186,8 @@ def seeds_needed(a: Values, b: Values, level: float = 0.95) -> int:
     """Estimate how many seeds would distinguish two candidates, if their difference and its noise are as observed.
 
     Returns:
-        The number of seeds, of those that both have or more, at which a single paired t test would reach `level`;
-        `MOST_SEEDS` + 1 if no number up to `MOST_SEEDS` does. An estimate from few seeds is rough.
+        The smallest number of seeds at which a single paired t test would reach `level`; `MOST_SEEDS` + 1 if no number
+        up to `MOST_SEEDS` does. An estimate from few seeds is rough.
 
     """
     differences = as_losses(a) - as_losses(b)
@@ -198,7 +198,7 @@ def seeds_needed(a: Values, b: Values, level: float = 0.95) -> int:
 
 
 def share(candidates: int) -> int:
-    """Return by how many the error is divided: the others than the best; two if it is alone with one other."""
+    """Return the number of tests that share the error: one for each candidate but the best, and at least two."""
     return max(candidates - 1, 2)
 
 
@@ -207,7 +207,7 @@ def _race(
 ) -> tuple[list[Round], dict[int, Round]]:
     """Return all rounds, and all candidates at each look.
 
-    At a look, beaten candidates are removed, and the rest are compared again with the larger share, until nobody is
+    At each look, beaten candidates are removed and the rest are compared again at their larger share, until none is
     beaten.
     """
     rounds, at_looks, beaten = [], {}, set[str]()

@@ -37,12 +37,12 @@ def mean_interval(values: Values, level: float = 0.95) -> Interval:
 
 
 def accuracy_interval(accuracies: Values, examples: int, level: float = 0.95) -> Interval:
-    """Return the mean accuracy, one value per seed, with the error of the seeds and that of the examples.
+    """Return the mean accuracy with an interval that covers both the seeds and the test examples.
 
-    The variance is s ** 2 / seeds + p * (1 - p) / examples. It gets the degrees of freedom of Satterthwaite (1946,
-    Biometrics Bulletin 2:110), with infinitely many for the second part. There p is (hits + 2) / (examples + 4), since
-    p * (1 - p) is zero where every example is right (Agresti and Coull 1998, The American Statistician 52:119). With
-    one seed the interval covers the examples alone. It is cut off at 0 and 1.
+    `accuracies` holds one value per seed. The variance is s ** 2 / seeds + p * (1 - p) / examples. It gets the degrees
+    of freedom of Satterthwaite (1946, Biometrics Bulletin 2:110), with infinitely many for the second part. There p is
+    (hits + 2) / (examples + 4), since p * (1 - p) is zero where every example is right (Agresti and Coull 1998, The
+    American Statistician 52:119). With one seed the interval covers the examples alone. It is cut off at 0 and 1.
     """
     values = np.asarray(accuracies, np.float64)
     mean = float(values.mean())

@@ -1,14 +1,14 @@
-"""Paired differences between all candidates of a look, each with a variance that the other pairs steady.
+"""Paired differences between all candidates of a look, with variances moderated by those of the other pairs.
 
-The variance of three differences is hardly known, and is zero if they happen to be equal. So each is moderated as in
-limma (Smyth 2004, Statistical Applications in Genetics and Molecular Biology 3:3): the variances of all pairs are taken
-to vary around a common one, like a scaled inverse chi-square. Its scale and its degrees of freedom are estimated from
-the pairs. Each variance is then a mean of its own and the common one, weighted by their degrees of freedom, which add
-up. Where pairs differ much in their noise, the common variance counts little.
+Three differences give a poor estimate of their variance, and zero if they happen to be equal. So each is moderated as
+in limma (Smyth 2004, Statistical Applications in Genetics and Molecular Biology 3:3): the variances of all pairs are
+taken to vary around a common one, like a scaled inverse chi-square. Its scale and its degrees of freedom are estimated
+from the pairs. Each variance becomes the mean of its own estimate and the common one, weighted by their degrees of
+freedom, which add up. If the noise differs much between pairs, the common variance counts little.
 
-Limma has thousands of genes, a look has ten pairs that share candidates, so an estimate can be far too sure of itself.
-Hence the common variance never counts more than a pair's own seeds; with four candidates it counts half as much, and
-with fewer not at all. docs/statistics.md has the error with and without this limit.
+Limma has thousands of genes, but five candidates make only ten pairs, which share candidates, so the estimate can be
+far too confident. Hence the common variance never counts more than a pair's own seeds; with four candidates it counts
+half as much, and with fewer not at all. docs/statistics.md shows the error with and without this limit.
 """
 
 from collections.abc import Mapping
@@ -23,14 +23,14 @@ from pipeline.results import Interval
 from pipeline.schedules import Array
 
 _ROUNDING = 2.0**-22
-"""Differences that vary less than this, relative to the losses, vary by the rounding of float32 alone."""
+"""Variation below this, relative to the losses, is no more than the rounding of float32."""
 
 _NEWTON_STEPS = 8
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """The mean of `row - column` for all pairs of `names` on so many `seeds`, its standard error, and t's freedom.
+    """Means of `row - column` for all pairs of `names` on `seeds` seeds, standard errors, and degrees of freedom.
 
     Where the differences of a pair do not vary, theirs is the median variance of the others. If none vary, nothing is
     known, and the standard errors are infinite, as with one seed. No difference can be further from zero than `widest`,
@@ -46,7 +46,7 @@ class Pairs:
 
     @classmethod
     def of(cls, losses: Mapping[str, Array], resolution: float = 0.0) -> Self:
-        """Compare finite losses, one per seed, on the same seeds.
+        """Return the paired differences of finite losses on the same seeds.
 
         Args:
             losses: by candidate.
@@ -75,7 +75,7 @@ class Pairs:
         return float(self.means[self.names.index(a), self.names.index(b)])
 
     def beats(self, a: str, b: str, error: float) -> bool:
-        """Return whether the mean of a - b is below zero, with this error on the one side."""
+        """Return whether the mean of a - b is below zero, by a one-sided test at this error."""
         mean, half = self._one_sided(a, b, error)
         return mean + half < 0
 
@@ -84,7 +84,7 @@ class Pairs:
         return min(sum(self._one_sided(a, b, error)), self.widest)
 
     def interval(self, a: str, b: str, error: float, level: float = 0.95) -> Interval:
-        """Return the interval of the mean of a - b, with this error on each side; `level` is what it reports."""
+        """Return the interval of the mean of a - b, with this error on each side; `level` is only reported."""
         mean, half = self._one_sided(a, b, error)
         return Interval(mean=mean, low=max(mean - half, -self.widest), high=min(mean + half, self.widest), level=level)
 
@@ -103,7 +103,7 @@ def moderated(variances: Array, freedom: int, candidates: int) -> tuple[Array, A
 
     Args:
         variances: of shape (..., pairs), all positive; the pairs of each row are those of one look.
-        freedom: the degrees of freedom of each, the seeds less one.
+        freedom: the degrees of freedom of each: the seeds minus one.
         candidates: how many there are.
 
     Returns:
