@@ -22,7 +22,7 @@ class Scheme:
 
     Attributes:
         formula: Called as `formula(x, length, initial_lr, **parameters)`, see `decays` and `cycles`.
-        complexity: 0 for the constant rate; among schemes that do equally well, the lowest complexity is preferred.
+        complexity: 0 for the constant rate, more for elaborate schemes; for people who choose among equals.
         parameters: Its own parameters; every scheme also has those of `COMMON`.
         monotone: True if the curve never rises, so that `initial_lr` is its first rate; otherwise it is the peak.
         searchable: False if a search cannot compress the curve into a smaller budget: schemes with absolute times, and
