@@ -145,7 +145,7 @@ def _tie(search: SearchResult, row: LeaderboardRow) -> list[str]:
     names, most, seeds = wording.listed(others), wording.number(row.difference.high), len(row.seeds)
     if seeds < 2:
         return [
-            f"This is a tie: one seed each cannot tell it apart from {names}, and shows no bound on the difference."
+            f"This is a tie: one seed each cannot distinguish it from {names}, and gives no bound on the difference."
         ]
     behind = f"In {search.objective.label} it is at most {most} behind the best of them."
     if row.verdict == "equivalent":
@@ -173,7 +173,7 @@ def _outcome(row: Transfer) -> str:
         return f"it is equivalent to {others}, within the tolerance"
     if row.verdict == "tie":
         most = wording.number(row.difference.high)
-        return f"it may still be the best, but cannot be told apart from {others} (at most {most} behind)"
+        return f"it may still be the best, but nothing distinguishes it from {others} (at most {most} behind)"
     lost = "it diverges on at least one seed" if row.verdict == "diverged" else "it is beaten"
     return f"{lost}: {'the best is' if len(row.rivals) == 1 else 'the best is one of'} {others}" if others else lost
 

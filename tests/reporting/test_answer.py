@@ -200,8 +200,8 @@ def test_an_interval_from_end_to_end_says_nothing(
             "tie",
             1,
             [
-                "This is a tie: one seed each cannot tell it apart from one cycle and SGD at 0.01, "
-                "and shows no bound on the difference."
+                "This is a tie: one seed each cannot distinguish it from one cycle and SGD at 0.01, "
+                "and gives no bound on the difference."
             ],
         ),
         ("tie", 0, ["It was not compared with any other choice: the budget allows none."]),
