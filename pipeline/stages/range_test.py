@@ -14,6 +14,12 @@ from pipeline.stages.context import Context
 from pipeline.tracking import Label
 from pipeline.tracking.metrics import sweep_metrics
 
+_MOST = 0.5
+"""The share of the budget that a sweep may take where trainings are so short that a good one takes many of them."""
+
+_SHORTEST = 50
+"""Fewest updates of such a sweep: with fewer it says nothing."""
+
 _USUAL_TRAININGS = 6  # three short ones, two or more full ones
 
 
@@ -40,7 +46,8 @@ def _plan(context: Context[RangeTestOptions]) -> Sweeps:
     low, high = BOUNDS[options.optimizer]
     steps_per_epoch = context.upstream.prepare.steps_per_epoch(batch_size)
     full = steps_per_epoch * options.epochs
-    updates = updates_for(batch_size, round(options.budget * full))
+    wanted = updates_for(batch_size, round(options.budget * full))
+    updates = min(wanted, max(int(_MOST * options.budget * full), _SHORTEST))
     if updates / full > options.budget - 1:
         least = f"more than {1 + updates / full:.3g}, since a sweep of {updates} updates takes {updates / full:.3g}"
         raise refusal("budget", f"{options.budget:g} trainings of {full} updates", least)
