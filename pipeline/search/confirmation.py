@@ -280,7 +280,7 @@ def losses_of(outcomes: Outcomes) -> dict[str, list[float]]:
 
 
 def in_its_sign(interval: Interval, objective: Objective) -> Interval:
-    """Turn an interval of losses into one of the objective itself, which ends at 0 and 1 for an accuracy."""
+    """Return an interval of losses as one of the objective itself, cut off at 0 and 1 for an accuracy."""
     low, high = sorted(objective.oriented(bound) for bound in (interval.low, interval.high))
     own = interval.model_copy(update={"mean": objective.oriented(interval.mean), "low": low, "high": high})
     return own.within(0.0, 1.0) if objective.is_accuracy else own

@@ -32,9 +32,9 @@ _NEWTON_STEPS = 8
 class Pairs:
     """Means of `row - column` for all pairs of `names` on `seeds` seeds, standard errors, and degrees of freedom.
 
-    Where the differences of a pair do not vary, theirs is the median variance of the others. If none vary, nothing is
-    known, and the standard errors are infinite, as with one seed. No difference can be further from zero than `widest`,
-    where bounds end: that of two shares is at most 1.
+    A pair whose differences do not vary gets the median variance of the others. If none vary, nothing is known, and the
+    standard errors are infinite, as with one seed. Bounds are cut off at `widest`, the largest possible difference: 1
+    between two accuracies.
     """
 
     names: tuple[str, ...]
@@ -49,8 +49,8 @@ class Pairs:
         """Return the paired differences of finite losses on the same seeds.
 
         Args:
-            losses: by candidate.
-            resolution: the step in which they move, 1 / n for an accuracy on n examples; 0 if continuous.
+            losses: one per seed for each candidate.
+            resolution: the step in which the losses move, 1 / n for an accuracy on n examples; 0 if continuous.
 
         """
         values = np.array(list(losses.values()), np.float64)
@@ -80,7 +80,7 @@ class Pairs:
         return mean + half < 0
 
     def most(self, a: str, b: str, error: float) -> float:
-        """Return the upper bound of the mean of a - b, with this error on the one side."""
+        """Return the one-sided upper bound of the mean of a - b at this error."""
         return min(sum(self._one_sided(a, b, error)), self.widest)
 
     def interval(self, a: str, b: str, error: float, level: float = 0.95) -> Interval:
