@@ -1,4 +1,4 @@
-"""What guessing gives, from the labels alone: an answer that is no better has learnt nothing."""
+"""The results of guessing, computed from the labels alone. A network that does no better has learnt nothing."""
 
 import json
 from typing import Any
@@ -9,20 +9,20 @@ from pipeline.results import Guess
 from pipeline.schedules import Array
 
 _LEAST = 1e-7
-"""The least probability of a class, as in Keras."""
+"""The lowest probability of a class, as in Keras."""
 
 _ERRORS = 2.0
 """Standard errors of the test examples by which an accuracy has to exceed that of guessing."""
 
 
 def guess_classes(trained: Array, judged: Array, loss: str, weights: tuple[Array | None, Array | None]) -> Guess:
-    """Predict for every example how frequent each class is, hence as its class the most frequent one.
+    """Return the result of predicting the class frequencies, and so the most frequent class, for every example.
 
     Args:
         trained: the class of each training example.
-        judged: those of the examples to predict.
-        loss: the network's, as in `compared_loss`; the guess has none unless it is "crossentropy".
-        weights: those of the training examples and of the others, None where all weigh the same.
+        judged: the classes of the examples to predict.
+        loss: the network's loss, as `compared_loss` returns it; the guess has no loss unless it is "crossentropy".
+        weights: those of the training examples and of the examples to predict; None if all are equal.
 
     """
     counts = np.bincount(trained, weights[0], minlength=int(max(trained.max(), judged.max())) + 1)
@@ -33,7 +33,7 @@ def guess_classes(trained: Array, judged: Array, loss: str, weights: tuple[Array
 
 
 def guess_values(trained: Array, judged: Array, loss: str, weights: tuple[Array | None, Array | None]) -> Guess:
-    """Predict the mean of the training labels for every example; the arguments are those of `guess_classes`."""
+    """Return the result of predicting the mean training label for every example. Arguments: see `guess_classes`."""
     mean = np.average(trained.astype(np.float64), axis=0, weights=weights[0])
     by = {"squared": np.square, "absolute": np.abs}.get(loss)
     known = None if by is None else float(_weighted(by(judged - mean), weights[1]))
@@ -41,10 +41,10 @@ def guess_values(trained: Array, judged: Array, loss: str, weights: tuple[Array 
 
 
 def compared_loss(described: str) -> str:
-    """Return which of the losses that a guess has a network was compiled with: "" where it is none of them.
+    """Return the kind of the network's loss, "crossentropy", "squared" or "absolute"; "" if it is another.
 
     Args:
-        described: the loss as JSON, a name or a serialised object of Keras.
+        described: the loss as JSON: a name or a serialised Keras object.
 
     """
     loss: Any = json.loads(described)
@@ -60,7 +60,7 @@ def compared_loss(described: str) -> str:
 
 
 def beats(guess: Guess, loss: float, accuracy: float | None, examples: int) -> bool:
-    """Return whether a loss or an accuracy on so many examples is better than a guess; True where none compares."""
+    """Return whether a loss or an accuracy on `examples` examples beats a guess; True if neither can be compared."""
     if guess.loss is not None and loss < guess.loss:
         return True
     if guess.accuracy is not None and accuracy is not None:
@@ -70,5 +70,5 @@ def beats(guess: Guess, loss: float, accuracy: float | None, examples: int) -> b
 
 
 def _weighted(losses: Array, weights: Array | None) -> float:
-    """Return the mean as Keras takes it, which divides by the number of examples whatever they weigh."""
+    """Return the weighted mean as Keras computes it: divided by the number of examples, whatever their weights."""
     return float(np.mean(losses if weights is None else losses * weights))

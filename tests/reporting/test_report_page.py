@@ -233,8 +233,8 @@ def test_other_budgets_and_batch_sizes(transferred: Report, rendered: str) -> No
     """The verdicts on the winner in a sentence and a table; a rate that was only calculated is labelled as such."""
     shown = Page(render(transferred)).visible
     for words in (
-        "With half the epochs (3) it may still be the best, but nothing distinguishes it from one cycle and SGD at 0.01 "
-        "(at most 0.0051 behind).",
+        "With half the epochs (3) it may still be the best, but nothing distinguishes it from one cycle and SGD at "
+        "0.01 (at most 0.0051 behind).",
         "With double the epochs (12) it is beaten: the best is one cycle.",
         "2 times 12 0.08 0.07 to 0.09 0.004 at most 0.0062 3 one cycle worse",
         "0.112 for batches of 100. This is a suggestion, not measured: the rate found for batches of 50, scaled in "
