@@ -13,7 +13,7 @@ from pipeline.reporting import style
 _LEAST, _MOST = 0.002, 10.0
 """Regrets beyond these are drawn at the edge."""
 
-_COSTS = (1, 2, 3, 5, 10, 15, 25, 60)
+_COSTS = (0.5, 1, 2, 3, 5, 10, 15, 25, 60)
 _REGRETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 
 
