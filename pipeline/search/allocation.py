@@ -19,10 +19,10 @@ AT_ONCE = 3
 """Trials between two fits of the surface: several workers can run them, and an outlier does not affect the others."""
 
 MODELLED = 16
-"""From this trial on, every second one is proposed by the sampler, which varies the schemes' own parameters too."""
+"""From this trial on, the sampler proposes every second one and varies the schemes' own parameters too."""
 
 _SCHEMES = 7
-"""The most schemes that the first trials compare."""
+"""The maximum number of schemes that the first trials compare."""
 
 _FINEST = 0.025
 """Decades between the rates that are compared on the surface."""

@@ -28,12 +28,12 @@ class Evidence:
 
     @property
     def tied(self) -> list[str]:
-        """The finalists that may be the best of all."""
+        """The finalists that may be the best candidate."""
         return [name for name in self.expected if name in self.verdicts.still_in]
 
     @property
     def beaten(self) -> list[str]:
-        """The baselines that are worse."""
+        """The baselines that were beaten."""
         rows = self.verdicts.rows.items()
         return [name for name, row in rows if row.verdict == "worse" and name not in self.expected]
 
@@ -86,11 +86,11 @@ def explain(evidence: Evidence, chosen: str, trainings: int) -> str:
     others = [name for name in found.still_in if name != chosen]
     parts.append(f"{seeds} seeds do not distinguish {chosen} from {_listed(others)}")
     if len(evidence.tied) > 1:
-        why = f"its {label} is expected to hold best when rate, data and seed differ a little"
         if len(evidence.eligible) == 1:
-            parts.append(f"{chosen} is chosen because no other of the schemes beat {_listed(evidence.beaten)} as well")
+            parts.append(f"{chosen} is chosen because it alone of the tied schemes beat {_listed(evidence.beaten)}")
         else:
-            parts.append(f"{chosen} is chosen because {why}, by all {trainings} trainings together")
+            why = f"its {label} is expected to suffer least when rate, data and seed vary a little"
+            parts.append(f"{chosen} is chosen because, according to all {trainings} trainings, {why}")
     if seeds == 1:
         return "; ".join([*parts, "one seed shows no spread, so there is no bound on how far it is behind the best"])
     parts.append(f"it is at most {found.rows[chosen].behind.high:.3g} behind the best in {label}")

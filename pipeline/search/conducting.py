@@ -96,7 +96,7 @@ def conduct(plan: Plan, ask: Ask, say: Callable[[str], None] = lambda text: None
     trials = run_trials(plan, ledger, ledger.affords)
     cells = {plan.name(cell.candidate, cell.candidate.scheme): cell for cell in finalists(plan, trials)}
     name, best = next(iter(cells.items()))
-    say(f"so far {name} lr={best.candidate.initial_lr:.3g}, by {len(trials)} trials; not confirmed")
+    say(f"best so far: {name} lr={best.candidate.initial_lr:.3g}, after {len(trials)} trials; not confirmed")
     chosen = {name: Evaluation(cell.candidate, plan.epochs, plan.trial_seed) for name, cell in cells.items()}
     ledger.part, baselines = "confirmation", confirmation.baselines(plan.spaces[0].batch_size) if plan.baselines else {}
     found = confirmation.confirm(plan, cells, baselines, trials, ledger, ledger.affords)
@@ -131,7 +131,7 @@ def conduct(plan: Plan, ask: Ask, say: Callable[[str], None] = lambda text: None
 
 
 def _unknown(plan: Plan, untried: Sequence[str]) -> list[str]:
-    got_none = f"{len(untried)} of {plan.races} {plan.noun} got no trial, so nothing is known about them"
+    got_none = f"{len(untried)} of {plan.combinations} {plan.noun} got no trial, so nothing is known about them"
     return [got_none] if untried else []
 
 

@@ -95,7 +95,7 @@ def confirm(
     expected = {name: surface.at(one.candidate).worst if surface else 0.0 for name, one in asked.items()}
     evidence = Evidence(losses, found, expected, plan.objective)
     chosen = choose(evidence)
-    # Any finalist that may be the best could have been chosen on these seeds, so each is compared with each baseline.
+    # Any tied finalist could have been chosen on these seeds, so the error is shared by all their comparisons.
     sides = 2 * max(len(evidence.tied), 1) * len(baselines)
     basins = {name: basin_of(surface, one.candidate, everything, plan.objective) for name, one in asked.items()}
     rows = {
@@ -140,7 +140,7 @@ def _unconfirmed(plan: Plan, finalists: Mapping[str, Cell], trials: Sequence[Tri
         basin=basin,
     )
     why = "no budget or time was left" if plan.confirm_seeds else "the budget allows none"
-    reason = f"not compared: {why}; {len(trials)} trainings suggest it, each on a seed of its own"
+    reason = f"not compared: {why}; {len(trials)} trainings suggest it, each on its own seed"
     return Confirmation(name, (), reason, {name: row}, basin, (), {})
 
 
@@ -158,7 +158,7 @@ def _as_trials(asked: Candidates, outcomes: Outcomes, seeds: Sequence[int]) -> l
 
 
 def basin_of(surface: Surface | None, one: Candidate, trials: Sequence[Trial], objective: Objective) -> Basin:
-    """Return the rates at which the candidate is expected to be within the noise between seeds of its best rate."""
+    """Return the range of rates whose expected loss exceeds the best one by less than the noise between seeds."""
     known: dict[float, list[float]] = {}
     for trial in trials:
         if family(trial.evaluation.candidate) == family(one):

@@ -36,7 +36,7 @@ class Sizes:
 
     @property
     def trainings(self) -> int:
-        """The most full trainings that this may take."""
+        """The maximum number of full trainings that this takes."""
         return self.trials + (self.top_k + self.baselines * _BASELINES) * self.confirm_seeds
 
 
@@ -142,10 +142,10 @@ class Plan:
     Attributes:
         spaces: optimizers and batch sizes, each with the rates that its range test found.
         schemes: names from the table of schemes.
-        trials: the most trials, each a training at the full budget.
+        trials: the maximum number of trials, each a full-length training.
         epochs: the length of each training, in passes over the training set.
         top_k: the number of finalists.
-        confirm_seeds: the most seeds of the confirmation; 0 for none.
+        confirm_seeds: the maximum number of seeds in the confirmation; 0 for no confirmation.
         seed: all other seeds are derived from it.
         baselines: whether the constant-rate baselines are confirmed too.
         trainings: the most full trainings that the search may cost.
@@ -175,7 +175,7 @@ class Plan:
     objective: Objective = VAL_LOSS
 
     @property
-    def races(self) -> int:
+    def combinations(self) -> int:
         """The number of combinations of scheme, optimizer and batch size."""
         return len(self.schemes) * len(self.spaces)
 

@@ -98,7 +98,7 @@ def _point(trial: Trial) -> dict[str, Value]:
 def _finished(
     point: Mapping[str, Value], distributions: Mapping[str, BaseDistribution], loss: float
 ) -> optuna.trial.FrozenTrial:
-    diverged = loss == inf  # TPE avoids what was pruned, and ignores what failed
+    diverged = loss == inf  # TPE avoids pruned trials, and ignores failed ones
     return optuna.trial.create_trial(
         params=dict(point),
         distributions=dict(distributions),

@@ -33,8 +33,8 @@ LEVELS: Mapping[str, float] = {
 }
 """Expected log loss of schemes, relative to linear decay: a prior so weak that one or two trainings overrule it.
 
-Published comparisons find linear decay as good as any common schedule on ten problems (Defazio et al. 2023,
-arXiv:2310.07831), rex (Chen et al. 2021, arXiv:2107.04197), and the trapezoid as good as cosine (Haegele et al. 2024,
+Published comparisons favour linear decay, as good as any common schedule on ten problems (Defazio et al. 2023,
+arXiv:2310.07831), rex (Chen et al. 2021, arXiv:2107.04197), and the trapezoid, as good as cosine (Haegele et al. 2024,
 arXiv:2405.18392).
 """
 
@@ -48,7 +48,7 @@ _MEAN, _AMPLITUDE = 0.2, 0.6
 """Prior mean of the log loss above the lowest, and standard deviation of the curve that all schemes share."""
 
 _ANY_LEVEL, _LEVEL, _DEVIATION = 1.0, 0.03, 0.02
-"""Standard deviations of the curve's level, of a scheme's own level, and of its deviation from the curve."""
+"""Standard deviations of the curve's level, of a scheme's own level, and of its deviations from the curve."""
 
 _NOISES, _LENGTHS = (0.015, 0.03, 0.06, 0.12), (0.35, 0.6)
 """Standard deviations of the noise between seeds, and length scales in decades; the most probable pair is used."""
@@ -60,7 +60,7 @@ _SHARED = 0.3
 """The share of the noise's variance that all trainings with the same seed have in common."""
 
 _STEEPER = 4.0
-"""The noise is this many times larger, plus one, at a log loss that is 1 above the lowest."""
+"""The noise is multiplied by 1 plus this many times the log loss above the lowest."""
 
 NEARBY = 0.1
 """Decades on each side over which the expected loss is averaged: the best rate varies a little with data and seed, so a
@@ -74,7 +74,7 @@ _WEIGHTS = np.array([0.25, 0.5, 0.25])
 
 @dataclass(frozen=True)
 class Cell:
-    """A candidate, and its log loss above the lowest: the expected one, and its standard deviation."""
+    """A candidate, with the mean and the standard deviation of its log loss above the lowest."""
 
     candidate: Candidate
     mean: float
@@ -92,7 +92,7 @@ class Cell:
 
 
 class Surface:
-    """The fit to all trainings of full length.
+    """The Gaussian process fitted to all full-length trainings.
 
     Attributes:
         noise: standard deviation of the log loss between seeds, near the best rate.
@@ -138,7 +138,7 @@ class Surface:
         ]
 
     def at(self, one: Candidate) -> Cell:
-        """Return what is known of one candidate."""
+        """Return the estimates for one candidate."""
         return self.cells(one, np.array([one.initial_lr]))[0]
 
     def basin(self, one: Candidate, tried: Sequence[float]) -> tuple[float, float, float]:

@@ -33,7 +33,7 @@ _DIVERGED = "loss is nan at update 3"
 
 
 def make_training(evaluation: Evaluation, **history: float) -> Training:
-    """Return a training that ended with these values; without any it diverged after half of its updates."""
+    """Return a training that ended with these values; without values it diverged after half of its updates."""
     updates = evaluation.updates(_STEPS_PER_EPOCH) // (1 if history else 2)
     return Training(
         rates=np.zeros(updates, np.float32),
@@ -54,7 +54,7 @@ def make_evaluation(scheme: str = "cosine", initial_lr: float = OPTIMUM, **field
 
 
 def make_outcome(loss: float) -> Outcome:
-    """Return the outcome of a training that ended with this loss, or diverged where it is infinite."""
+    """Return the outcome of a training that ended with this loss, or diverged if the loss is infinite."""
     history = {"val_loss": loss} if loss < inf else {}
     return Outcome.of(make_training(make_evaluation(), **history), VAL_LOSS)
 
@@ -63,13 +63,13 @@ def make_outcome(loss: float) -> Outcome:
 class Surface:
     """A loss that rises by the square of the distance from `optimum` in decades, on a floor by scheme; seeded noise.
 
-    It answers as an executor does. A finished training is recalled when it is asked for again.
+    It answers as an executor does. A finished training is recalled when it is requested again.
 
     Attributes:
         by_batch_size: added to the loss.
         stop_at: the training, counted from 0, in place of which `error` is raised, once: the process dies there.
         asked: every evaluation that was trained, in order.
-        batches: what was asked at once.
+        batches: the evaluations that were requested together.
 
     """
 
@@ -117,7 +117,7 @@ class Surface:
         return make_training(evaluation, val_loss=loss, val_accuracy=1 - loss / 10)
 
     def loss(self, evaluation: Evaluation) -> float:
-        """Return the formula with the noise of the seed, which is the same for the same question."""
+        """Return the formula plus the seed's noise, which is the same each time for the same evaluation."""
         candidate = evaluation.candidate
         chance = np.random.default_rng(int(evaluation.digest[:12], 16)).normal(0, self.noise) if self.noise else 0.0
         if candidate.scheme == "constant" and candidate.initial_lr in (0.001, 0.01):

@@ -1,4 +1,4 @@
-"""The audits: what a search says about itself is what happened in it."""
+"""The audits: what a search reports about itself is what happened in it."""
 
 from math import inf
 from statistics import mean
@@ -11,7 +11,7 @@ from tests.search.surface import FULL, SEARCHABLE, Surface, make_plan, run_trial
 
 
 def test_noise_is_that_between_seeds() -> None:
-    """Of the finalists; close to the noise of the surface."""
+    """The noise between the finalists' seeds is close to that of the surface."""
     result, _ = conduct(make_plan(confirm_seeds=40), Surface(noise=0.03))
     assert result.audits is not None
     assert result.audits.seed_noise == pytest.approx(0.03, rel=0.4)
@@ -38,7 +38,7 @@ def test_ledger_holds_what_each_part_cost() -> None:
 
 
 def test_what_decides_the_loss_is_important() -> None:
-    """The scheme where floors differ much, the rate where they do not; shares sum to 1."""
+    """The scheme matters if floors differ much, the rate if they do not; shares sum to 1."""
     plan = make_plan(trials=40, schemes=("constant", "cosine"))
     by_rate = Surface(floor={"constant": 0.1, "cosine": 0.1})
     by_scheme = Surface(floor={"constant": 90.0, "cosine": 0.1})

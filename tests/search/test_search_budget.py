@@ -1,4 +1,4 @@
-"""The budget: what it is spent on, and that it is kept."""
+"""The budget: what it is spent on, and that it is not exceeded."""
 
 import pytest
 
@@ -37,7 +37,7 @@ def plan_of(**options: object) -> Plan:
 
 @pytest.mark.parametrize("trainings", [*range(1, 130), 1000])
 def test_sizes_use_the_budget_and_keep_it(trainings: int) -> None:
-    """The more there is, the more trials; nothing is left over but what makes no difference."""
+    """A larger budget buys more trials, and no useful part of it is left over."""
     own = sizes(trainings + 0.7)
     assert own.trials >= 1
     assert own.trainings == trainings
@@ -55,12 +55,12 @@ def test_sizes_use_the_budget_and_keep_it(trainings: int) -> None:
     ],
 )
 def test_what_a_budget_is_spent_on(trainings: float, expected: Sizes) -> None:
-    """At first on the rate alone, then on a comparison too, then on baselines and more seeds."""
+    """A small budget is spent on the rate alone, a larger one on a comparison, then on baselines and more seeds."""
     assert sizes(trainings) == expected
 
 
 def test_range_test_is_part_of_the_budget() -> None:
-    """What it took is not there any more; likewise of the time."""
+    """The search gets what the range test left of the budget and of the time."""
     plan = plan_of(budget=10, minutes=2)
     assert plan.trainings == 9.5
     assert plan.seconds == 90.0
@@ -68,7 +68,7 @@ def test_range_test_is_part_of_the_budget() -> None:
 
 
 def test_given_sizes_are_kept_and_the_others_fit_in() -> None:
-    """Whatever is not given follows from what is left."""
+    """Sizes that are not set follow from what is left of the budget."""
     assert plan_of(trials=4).trials == 4
     assert plan_of(trials=20).sizes.trainings <= 24
     assert plan_of(confirm_seeds=2).confirm_seeds == 2
@@ -85,14 +85,14 @@ def test_given_sizes_are_kept_and_the_others_fit_in() -> None:
     ],
 )
 def test_budget_that_cannot_be_kept_is_refused(options: dict[str, object], least: str) -> None:
-    """In one line that says what is needed, and for what."""
+    """One line says how much is needed, and for what."""
     with pytest.raises(InputError, match=f"^budget: received .* expected more than [0-9]+ full trainings for {least}$"):
         validated(SearchOptions, options)
 
 
 @pytest.mark.parametrize("budget", [3, 6, 10, 16, 25, 60])
 def test_budget_is_kept(budget: float) -> None:
-    """Whatever the seeds show, also with some trainings that diverge."""
+    """It is not exceeded whatever the seeds show, even if some trainings diverge."""
     plan = plan_of(budget=budget)
     for surface in (Surface(noise=0.05), Surface(noise=0.05, diverges_above=0.2)):
         result, _ = conduct(plan, surface)

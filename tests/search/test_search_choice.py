@@ -11,17 +11,17 @@ WORSE = [0.50, 0.53, 0.51, 0.54]
 
 
 def evidence(losses: Mapping[str, Sequence[float]], expected: Mapping[str, float], tolerance: float = 0.0) -> Evidence:
-    """Return the evidence on finalists, of which something is expected, and on baselines."""
+    """Return the evidence on finalists, which have expectations, and on baselines, which have none."""
     return Evidence(losses, statistics.verdicts(losses, tolerance=tolerance), expected)
 
 
-def test_of_ties_the_one_that_is_expected_to_hold_is_chosen() -> None:
-    """Not the one with the lower mean on these seeds; the reason says so, and how far behind it may be."""
+def test_the_most_robust_of_the_tied_schemes_is_chosen() -> None:
+    """The lower mean on these seeds does not count; the reason says why, and how far behind the choice may be."""
     known = evidence({"cosine": A, "one_cycle": B, "SGD at 0.01": WORSE}, {"cosine": 0.12, "one_cycle": 0.05})
     assert choose(known) == "one_cycle"
     reason = explain(known, "one_cycle", 17)
-    assert reason.startswith("4 seeds do not distinguish one_cycle from cosine; one_cycle is chosen because its")
-    assert "by all 17 trainings together" in reason
+    assert reason.startswith("4 seeds do not distinguish one_cycle from cosine; one_cycle is chosen because")
+    assert "according to all 17 trainings, its validation loss is expected to suffer least" in reason
     assert "it is at most 0.0" in reason
     assert " behind the best in validation loss; " in reason
     assert "seeds would distinguish cosine from one_cycle" in reason
@@ -35,8 +35,8 @@ def test_expectations_do_not_help_a_worse_scheme() -> None:
     assert explain(known, "cosine", 9) == f"{expected}, with 95% confidence over all comparisons"
 
 
-def test_what_is_said_of_a_baseline_is_true_of_the_chosen_one() -> None:
-    """Where a baseline was beaten, by whoever beat it."""
+def test_the_chosen_one_itself_beat_the_beaten_baselines() -> None:
+    """Of the tied schemes, one that beat every beaten baseline is chosen."""
     noisy = [0.30, 0.11, 0.45, 0.10]
     losses = {"cosine": A, "constant": noisy, "SGD at 0.01": [0.16, 0.182, 0.168, 0.191]}
     known = evidence(losses, {"cosine": 0.3, "constant": 0.1})
@@ -47,7 +47,7 @@ def test_what_is_said_of_a_baseline_is_true_of_the_chosen_one() -> None:
 
 
 def test_what_is_within_the_tolerance_is_equivalent() -> None:
-    """With the confidence of all verdicts; then it does not matter, and the reason says so."""
+    """The reason says that the candidates differ by less than the tolerance, at the confidence of all verdicts."""
     known = evidence({"cosine": A, "linear": B}, {"cosine": 0.0, "linear": 0.1}, tolerance=0.9)
     assert {row.verdict for row in known.verdicts.rows.values()} == {"equivalent"}
     assert explain(known, choose(known), 9) == (
@@ -56,7 +56,7 @@ def test_what_is_within_the_tolerance_is_equivalent() -> None:
 
 
 def test_a_baseline_with_the_lowest_mean_is_named_first() -> None:
-    """Also where it is only tied."""
+    """Even if it is only tied, the reason starts with it."""
     known = evidence({"cosine": B, "Adam at 0.001": A}, {"cosine": 0.5})
     reason = explain(known, choose(known), 9)
     assert reason.startswith(
@@ -65,7 +65,7 @@ def test_a_baseline_with_the_lowest_mean_is_named_first() -> None:
 
 
 def test_a_baseline_that_beats_all_finalists() -> None:
-    """The best of the finalists is still named, and that it is worse."""
+    """The reason names the best finalist, and says that it is worse."""
     known = evidence({"cosine": WORSE, "Adam at 0.001": A}, {"cosine": 0.5})
     assert choose(known) == "cosine"
     reason = explain(known, "cosine", 9)
@@ -73,6 +73,6 @@ def test_a_baseline_that_beats_all_finalists() -> None:
 
 
 def test_three_that_are_tied_are_all_named() -> None:
-    """In one phrase."""
+    """The reason lists them in one phrase."""
     known = evidence({"cosine": A, "linear": B, "step": A[::-1]}, {"cosine": 0.0, "linear": 0.1, "step": 0.1})
     assert "do not distinguish cosine from linear and step" in explain(known, "cosine", 9)

@@ -1,4 +1,4 @@
-"""The confirmation: what is compared, on which seeds, and with what result."""
+"""The confirmation: what is compared, on which seeds, with what result."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -37,12 +37,12 @@ def make_trials(*rows: tuple[str, float, float]) -> list[Trial]:
 
 
 def confirmations(plan: Plan, surface: Surface) -> list[Evaluation]:
-    """Return the evaluations at seeds of the confirmation."""
+    """Return the evaluations on seeds of the confirmation."""
     return [evaluation for evaluation in surface.asked if evaluation.seed >= plan.seed + 20_000]
 
 
 def test_finalists_are_the_best_of_distinct_schemes() -> None:
-    """One of each scheme, better schemes first; no more than asked for, and none that was not tried."""
+    """One of each scheme, better schemes first; at most as many as requested, and none that was not tried."""
     trials = make_trials(
         *(("cosine", rate, 0.1 + 0.1 * abs(at)) for at, rate in ((-1, 0.03), (0, 0.1), (1, 0.3))),
         ("constant", 0.1, 0.5),
@@ -70,7 +70,7 @@ def test_confirmation_uses_fresh_seeds_the_same_for_all() -> None:
 
 
 def test_seeds_are_added_while_the_result_is_unclear() -> None:
-    """Up to the limit, for all candidates."""
+    """All candidates get more seeds, up to the limit."""
     equal = dict.fromkeys(SCHEMES, 0.1)
     plan = make_plan(top_k=3, confirm_seeds=10)
     surface = Surface(noise=0.1, floor=equal, baseline={"adam": 0.1, "sgd": 0.1})
@@ -80,7 +80,7 @@ def test_seeds_are_added_while_the_result_is_unclear() -> None:
 
 
 def test_a_beaten_candidate_is_trained_no_further() -> None:
-    """Baselines too; its row has the seeds of the look at which it left, and a bound."""
+    """Nor is a beaten baseline; its row has the seeds of the look at which it left, and a bound."""
     plan = make_plan(trials=14, top_k=3, confirm_seeds=6)
     surface = Surface(noise=0.01, floor={"cosine": 0.1, "step": 0.1, "constant": 3.0})
     result, _ = conduct(plan, surface)
@@ -92,7 +92,7 @@ def test_a_beaten_candidate_is_trained_no_further() -> None:
 
 
 def test_a_beaten_candidate_catches_up_if_its_only_victor_diverges() -> None:
-    """On the seeds that it missed: what diverges beats nobody."""
+    """It is trained on the seeds that it missed, since a candidate that diverges beats nobody."""
     losses = {"victor": [0.10, 0.11, 0.12, inf], "beaten": [0.20, 0.211, 0.22], "noisy": [0.25, 0.15, 0.24]}
     rest = {"victor": [inf, inf], "beaten": [0.2, 0.21, 0.19], "noisy": [0.2, 0.21, 0.19]}
     asked: list[tuple[str, int]] = []
@@ -142,11 +142,11 @@ STORY = {"clear": [0.30, 0.31, 0.305], "noisy": [0.20, 0.40, 0.28], "Adam": [0.3
 
 
 def test_the_chosen_one_beat_the_baselines_that_are_called_worse() -> None:
-    """Where a finalist did: leaderboard and gain tell one story."""
+    """If any finalist beat them: leaderboard and gain agree."""
     found = confirmed(STORY)
     assert {name: row.verdict for name, row in found.rows.items()} == {"clear": "tie", "noisy": "tie", "Adam": "worse"}
     assert found.winner == "clear"
-    assert "clear is chosen because no other of the schemes beat Adam as well" in found.reason
+    assert "clear is chosen because it alone of the tied schemes beat Adam" in found.reason
     assert found.baselines[0].gain.low >= 0
 
 
@@ -202,7 +202,7 @@ def test_every_finalist_has_a_basin_but_no_baseline() -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_what_is_said_of_baselines_is_one_story(seed: int) -> None:
+def test_leaderboard_and_gain_agree_on_baselines(seed: int) -> None:
     """A baseline that the chosen one beat is worse, with a gain above zero; one that may be the best is not."""
     surface = Surface(noise=0.1, floor=dict.fromkeys(SCHEMES, 0.4), baseline={"adam": 0.5, "sgd": 0.9})
     result, _ = conduct(make_plan(trials=8, confirm_seeds=4, seed=seed), surface)

@@ -84,7 +84,7 @@ class TestBounds:
     def test_after_a_refusal_the_widened_sweep_holds(
         self, tmp_path: Path, breaks_at: float, widened: tuple[float, float]
     ) -> None:
-        """By a factor of 30 once or twice, as far as the last sweep went."""
+        """A sweep widened by a factor of 30, once or twice, is searched as far as it went the last time."""
         found = sweep(3e-4, 0.3, Descent(fall=0.0, breaks_at=breaks_at))
         assert found.verdict == "refused"
         (space,) = plan_after(tmp_path, found).spaces

@@ -39,7 +39,7 @@ def both(**surface: object) -> tuple[tuple[SearchResult, list[Trial]], tuple[Sea
 
 
 def test_maximising_mirrors_minimising() -> None:
-    """The same trials, verdicts and gains over the baselines; means and intervals are mirrored."""
+    """Trials, verdicts and gains over the baselines are the same; means and intervals are mirrored."""
     (one, trials), (other, mirrored) = both(noise=0.05, optimum=1.0, diverges_above=2.5)
     assert [trial.evaluation for trial in mirrored] == [trial.evaluation for trial in trials]
     assert (other.winner, other.ties, other.diverged) == (one.winner, one.ties, one.diverged)
@@ -60,7 +60,7 @@ def test_maximising_mirrors_minimising() -> None:
 
 
 def test_the_best_comes_first() -> None:
-    """Where more is better, the highest mean."""
+    """The leaderboard starts with the highest mean if higher is better."""
     _, (result, _) = both(noise=1e-4)
     means = [row.objective.mean for row in result.leaderboard]
     assert means == sorted(means, reverse=True)
@@ -92,7 +92,7 @@ def test_the_objective_decides_where_validation_loss_disagrees() -> None:
 
 
 def test_intervals_of_an_accuracy_end_where_it_does() -> None:
-    """However noisy two seeds are, also at other budgets."""
+    """They stay within [0, 1] however noisy two seeds are, at other budgets too."""
 
     class Noisy(Surface):
         def train(self, evaluation: Evaluation) -> Training:
@@ -115,7 +115,7 @@ def test_intervals_of_an_accuracy_end_where_it_does() -> None:
 
 
 def test_what_diverged_is_worst_in_either_direction() -> None:
-    """Minus infinity where more is better; it cannot win."""
+    """Its objective is minus infinity if higher is better, so it cannot win."""
     result, _ = conduct(make_plan(trials=4, objective=ACCURACY), Surface(diverges_above=0.0))
     assert {row.verdict for row in result.leaderboard} == {"diverged"}
     assert {row.objective.mean for row in result.leaderboard} == {-inf}

@@ -1,4 +1,4 @@
-"""The proposals: which parameters the samplers try, and where they come in."""
+"""The proposals: which parameters the samplers try, and when they are used."""
 
 from dataclasses import replace
 from itertools import combinations
@@ -17,7 +17,7 @@ from tests.search.surface import BOUNDS, OPTIMUM, SAMPLERS, SEARCHABLE, SPACE, S
 
 
 def proposals(sampler: SamplerName, scheme: str, count: int) -> list[Candidate]:
-    """Return so many proposals one after the other, each after the answer to the one before."""
+    """Return this many proposals, each made after the answer to the one before."""
     plan, surface = make_plan(sampler=sampler), Surface(floor={scheme: 0.1})
     known = run_trials(replace(plan, schemes=(scheme,), trials=4), surface)
     first = len(known)
@@ -48,12 +48,12 @@ def test_samplers_come_in_with_many_trials() -> None:
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_rates_stay_within_bounds(sampler: SamplerName) -> None:
-    """Of the range test's interval, and a little beyond."""
+    """Proposals stay within the range test's interval, slightly widened."""
     assert all(BOUNDS[0] <= one.initial_lr <= BOUNDS[1] for one in proposals(sampler, "triangular", 8))
 
 
 def test_tpe_looks_nearer_to_the_optimum_than_chance() -> None:
-    """By the median distance of its proposals."""
+    """The median distance of its proposals from the optimum is smaller than that of random ones."""
     distances = {
         name: median(abs(log10(one.initial_lr / OPTIMUM)) for one in proposals(name, "cosine", 30))
         for name in SAMPLERS
@@ -90,7 +90,7 @@ def test_every_scheme_starts_with_its_defaults(scheme: str) -> None:
 
 @pytest.mark.parametrize("optimum", [20.0, 2e-4])
 def test_best_rate_beyond_all_that_was_tried_is_followed(optimum: float) -> None:
-    """More than two decades from the suggestion."""
+    """The search reaches an optimum more than two decades from the suggestion."""
     plan = make_plan(trials=16, schemes=("cosine",), top_k=1)
     result, _ = conduct(plan, Surface(optimum=optimum, diverges_above=1e9))
     assert abs(log10(result.winner.initial_lr / optimum)) < 0.2
@@ -98,7 +98,7 @@ def test_best_rate_beyond_all_that_was_tried_is_followed(optimum: float) -> None
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "quasi-random"])
 def test_batch_sizes_of_one_optimizer_get_proposals_of_their_own(sampler: SamplerName) -> None:
-    """As do optimizers, schemes and seeds; the same of each proposes the same."""
+    """So do optimizers, schemes and seeds; if all of these are equal, so are the proposals."""
     larger, adam = (SPACE.model_copy(update=change) for change in ({"batch_size": 64}, {"optimizer": "adam"}))
     plan = make_plan(sampler=sampler, spaces=(SPACE, larger, adam))
     proposed = [
@@ -113,6 +113,6 @@ def test_batch_sizes_of_one_optimizer_get_proposals_of_their_own(sampler: Sample
 
 
 def test_samplers_propose_differently() -> None:
-    """After the same trials."""
+    """Their proposals differ after the same trials."""
     rates = {sampler: {one.initial_lr for one in proposals(sampler, "triangular", 3)} for sampler in SAMPLERS}
     assert all(rates[one].isdisjoint(rates[other]) for one, other in combinations(SAMPLERS, 2))

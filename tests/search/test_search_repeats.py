@@ -9,7 +9,7 @@ from tests.search.surface import OPTIMUM, SAMPLERS, SPACE, Surface, make_plan, r
 
 
 def test_same_seed_gives_the_same_search() -> None:
-    """Every rate and parameter; another seed gives other proposals."""
+    """Every rate and parameter is the same; another seed gives other proposals."""
     plan = make_plan(trials=16)
     same, again, other = (run_trials(replace(plan, seed=seed), Surface(noise=0.01)) for seed in (0, 0, 50))
     assert same == again

@@ -1,4 +1,4 @@
-"""The surface: what all trainings together say of rate and scheme."""
+"""The surface: what all trainings together show about rate and scheme."""
 
 from collections.abc import Callable
 from math import inf, log10
@@ -23,7 +23,7 @@ def bowl(rate: float) -> float:
 
 
 def trials(loss: Callable[[float], float], *schemes: str, noise: float = 0.0) -> list[Trial]:
-    """Return a trial at each rate, of each scheme, on seeds of their own."""
+    """Return a trial of each scheme at each rate, each on its own seed."""
     chance = np.random.default_rng(1)
     asked = [make_evaluation(scheme, rate) for scheme in schemes or ("linear",) for rate in RATES]
     return [
@@ -52,7 +52,7 @@ def test_trainings_of_other_schemes_show_the_rate_too() -> None:
     assert abs(log10(best_rate(Surface(known), "cosine") / OPTIMUM)) < 0.1
 
 
-def test_a_lucky_training_is_taken_for_noise() -> None:
+def test_a_lucky_training_is_treated_as_noise() -> None:
     """It has the lowest loss of all, at a rate where its neighbours are bad."""
     known = trials(bowl, "linear", "cosine", noise=0.03)
     lucky = Trial(99, make_evaluation("linear", RATES[5]), make_outcome(0.85))
@@ -61,7 +61,7 @@ def test_a_lucky_training_is_taken_for_noise() -> None:
 
 
 def test_diverged_trainings_count_without_pulling_the_rest() -> None:
-    """What is above diverges; the bottom stays where it was, and what diverged is expected to be far above it."""
+    """The bottom stays where it was although higher rates diverge, and these are expected to be far above it."""
     surface = Surface(trials(lambda rate: inf if rate > 1.5 * OPTIMUM else bowl(rate)))
     assert best_rate(surface) < 1.5 * OPTIMUM
     cells = surface.cells(LINEAR, np.array([OPTIMUM, RATES[-1]]), nearby=0.0)
@@ -81,7 +81,7 @@ def test_rates_next_to_a_cliff_are_avoided() -> None:
 
 
 def test_units_do_not_matter() -> None:
-    """A thousand times the loss gives the same heights; so does a loss that is moved where it has no logarithm."""
+    """A thousand times the loss gives the same heights; so does a shifted loss that has no logarithm."""
     known = trials(bowl, "linear", "step", noise=0.02)
 
     def heights(loss: Callable[[float], float]) -> list[float]:
@@ -110,7 +110,7 @@ def test_noise_is_about_that_of_the_seeds() -> None:
 
 
 def test_what_was_never_tried_is_uncertain() -> None:
-    """More so the further away it is."""
+    """The uncertainty grows with the distance from what was tried."""
     surface = Surface(trials(bowl))
     near, far = surface.cells(LINEAR, np.array([OPTIMUM, OPTIMUM / 100]), nearby=0.0)
     assert near.deviation < 0.1 < far.deviation
@@ -118,13 +118,13 @@ def test_what_was_never_tried_is_uncertain() -> None:
 
 
 def test_nothing_is_known_where_everything_diverged() -> None:
-    """There is no surface."""
+    """Then there is no surface."""
     assert Surface.of(trials(lambda rate: inf)) is None
 
 
 @pytest.mark.parametrize("noise", [0.02, 0.1])
 def test_basin_is_where_the_loss_stays_within_noise(noise: float) -> None:
-    """For a bowl the root of the noise to either side."""
+    """A bowl's basin extends by the square root of the noise on either side."""
     known = trials(bowl, "linear", "cosine", "step", noise=noise)
     surface = Surface(known)
     basin = basin_of(surface, LINEAR, known, VAL_LOSS)

@@ -58,7 +58,7 @@ def test_winner_that_wins_everywhere() -> None:
 
 @pytest.mark.parametrize(("late", "verdict"), [(0.5, "worse"), (0.1, "tie")])
 def test_winner_that_does_not_transfer(late: float, verdict: str) -> None:
-    """Clearly beaten, or tied; the rivals that may be the best there are named."""
+    """It is clearly beaten, or tied, and the rivals that may be the best there are named."""
     result, _ = conduct(PLAN, Turning(noise=0.01, late=late))
     assert result.winner.scheme == "cosine"
     half, double = result.transfer
@@ -88,7 +88,7 @@ def test_single_finalist_is_compared_with_the_baselines() -> None:
 
 
 def test_ledger_holds_its_cost() -> None:
-    """As a part of its own; all parts sum to the whole."""
+    """The transfer is a part of its own, and all parts sum to the whole."""
     result, _ = conduct(PLAN, Surface(noise=0.002))
     assert result.audits is not None
     ledger = result.audits.ledger

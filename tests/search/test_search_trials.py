@@ -31,7 +31,7 @@ def test_first_scheme_brackets_the_best_rate() -> None:
 
 
 def test_every_trial_has_full_length_and_a_seed_of_its_own() -> None:
-    """So that no lucky seed is chosen."""
+    """No two trials share a seed, so no lucky seed is chosen."""
     _, trials = conduct(make_plan(trials=9, seed=5), Surface())
     assert {trial.evaluation.epochs for trial in trials} == {FULL}
     assert [trial.evaluation.seed for trial in trials] == [10_005 + at for at in range(9)]
@@ -59,13 +59,13 @@ def test_wide_interval_is_bracketed_in_wider_steps() -> None:
 
 
 def test_bad_scheme_gets_few_trials() -> None:
-    """Where it is clearly worse, the others get the rest."""
+    """If one scheme is clearly worse, the others get most of the trials."""
     trials = run_trials(make_plan(trials=MODELLED), Surface(floor={"cosine": 0.1, "step": 0.11, "constant": 5.0}))
     assert sum(trial.evaluation.candidate.scheme == "constant" for trial in trials) < MODELLED // 3
 
 
 def test_one_lucky_training_does_not_decide() -> None:
-    """At one rate a seed is far too good; the finalist lies where all others point."""
+    """One seed at one rate is far too good; the finalist lies where all other trials point."""
 
     class Lucky(Surface):
         def loss(self, evaluation: object) -> float:
@@ -90,13 +90,13 @@ def test_trials_end_where_nothing_can_be_gained() -> None:
 
 
 def test_tolerance_ends_them_sooner() -> None:
-    """A share of the loss that does not matter."""
+    """The tolerance is a share of the loss that does not matter."""
     exact, tolerant = (len(run_trials(make_plan(trials=40, tolerance=t), Surface(noise=0.002))) for t in (0.0, 0.5))
     assert tolerant < exact
 
 
 def test_trials_end_where_no_more_can_be_afforded() -> None:
-    """With what is known by then; of trials that are asked at once, as many as there is room for."""
+    """Of the trials that are requested at once, only as many run as the budget allows."""
     from pipeline.search.allocation import run_trials as afforded
 
     surface = Surface()
@@ -188,8 +188,8 @@ def test_untried_schemes_are_named() -> None:
     )
 
 
-def test_bounds_of_samplers_hold_whatever_was_tried() -> None:
-    """The range test's interval and twice beyond; more where a rate outside was tried."""
+def test_bounds_of_samplers_include_every_rate_tried() -> None:
+    """They are the range test's interval widened by a factor of 2, and further if a rate outside was tried."""
     assert bounds(SPACE, ()) == (0.001, 4.0)
     trials = run_trials(make_plan(spaces=(SPACE.model_copy(update={"suggested_lr": 0.0004}),), trials=1), Surface())
     assert bounds(SPACE, trials) == (0.0004, 4.0)
