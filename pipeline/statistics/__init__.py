@@ -1,4 +1,4 @@
-"""Which differences between trainings are real: intervals, tests, and comparisons with the best.
+"""Statistics that show which differences between trainings are real: intervals, tests, comparisons with the best.
 
 A loss that is NaN or infinite means that the training diverged. It counts as `inf`, worse than any number, everywhere
 in this package. docs/statistics.md explains the methods and gives their sources.

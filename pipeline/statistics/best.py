@@ -1,4 +1,4 @@
-"""Comparison with the best: which candidates may be the best, and how far each may be behind it.
+"""Comparisons with the best: which candidates may be the best, and how far each may be behind it.
 
 The best candidate is not known beforehand, and choosing it by its mean on the same seeds overstates how good it is. The
 claims made here allow for that (multiple comparisons with the best: Hsu 1984; Edwards and Hsu 1983; Hsu 1996, chapter
@@ -70,8 +70,8 @@ def spent_at(look: int, schedule: Sequence[int]) -> float:
 class Comparison:
     """How far a candidate is behind the best, and the verdict that follows.
 
-    The mean of `behind` is the paired difference to the candidate with the lowest mean. Its bounds hold for the
-    difference to the truly best candidate, at its level for all candidates together.
+    The mean of `behind` is the paired difference from the unbeaten candidate with the lowest mean. Its bounds hold for
+    the difference from the truly best candidate, at `behind.level` for all candidates together.
     """
 
     behind: Interval
@@ -130,7 +130,7 @@ class Verdicts:
         return last is not None and last.beats(a, b)
 
     def last_look(self, a: str, b: str) -> Round | None:
-        """Return the look at all seeds that both have; None if either diverged."""
+        """Return the last look that included both; None if either diverged."""
         return next((one for one in reversed(self.looks.values()) if {a, b} <= set(one.names)), None)
 
 
@@ -151,7 +151,7 @@ def verdicts(
             candidate that is beaten at an early look stays beaten.
         level: The confidence level of all verdicts and bounds together.
         resolution: The step in which the losses move, such as 1 / n for an accuracy on n examples.
-        tolerance: Candidates that may be the best are "equivalent" if none of them is further behind the truly best
+        tolerance: If several candidates may be the best, they are "equivalent" if none is further behind the truly best
             one than this share of the best mean, at the same level.
 
     Raises:
@@ -165,7 +165,7 @@ def verdicts(
     sound = {name: values for name in losses if np.isfinite(values := as_losses(losses[name])).all()}
     for name in sound:
         spent_at(counts[name], schedule)
-    rounds, at_looks = _race(sound, schedule, level, resolution)
+    rounds, at_looks = _compare(sound, schedule, level, resolution)
     still_in = tuple(name for name in sound if all(name in one.unbeaten for one in rounds if name in one.names))
     best = min(still_in, key=lambda name: float(sound[name].mean()), default=None)
     behind = {name: _behind(name, best, still_in, sound, at_looks, len(losses), level) for name in losses}
@@ -202,7 +202,7 @@ def share(candidates: int) -> int:
     return max(candidates - 1, 2)
 
 
-def _race(
+def _compare(
     losses: _Losses, schedule: Sequence[int], level: float, resolution: float
 ) -> tuple[list[Round], dict[int, Round]]:
     """Return all rounds, and all candidates at each look.
@@ -236,7 +236,7 @@ def _behind(
     candidates: int,
     level: float,
 ) -> Interval:
-    """Return how far `name` is behind the best, which may be any of `still_in`, on the seeds that both have."""
+    """Return how far `name` is behind the best, which may be any of `still_in`, on the seeds they have in common."""
     if best is None:
         return Interval(mean=nan, low=-inf, high=inf, level=level)
     if name not in losses:

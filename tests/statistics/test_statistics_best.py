@@ -1,4 +1,4 @@
-"""Verdicts against the best: closed cases, SciPy's t tests, and simulations with a known truth."""
+"""Comparisons with the best: cases with known answers, SciPy's t tests, and simulations with a known truth."""
 
 from collections.abc import Sequence
 from math import inf, isnan
@@ -23,7 +23,7 @@ def words(found: Verdicts) -> dict[str, str]:
 
 class TestVerdicts:
     def test_a_winner_beats_all_others(self) -> None:
-        """Clear differences on every seed."""
+        """Differences that are clear on every seed decide."""
         found = verdicts({"cosine": [0.10, 0.11, 0.12], "step": [0.20, 0.211, 0.22], "linear": [0.30, 0.312, 0.32]})
         assert found.best == "cosine"
         assert words(found) == {"cosine": "winner", "step": "worse", "linear": "worse"}
@@ -32,14 +32,14 @@ class TestVerdicts:
         assert found.rows["cosine"].behind.high == 0
 
     def test_two_candidates_are_compared_by_the_paired_t_test(self) -> None:
-        """At 95% two-sided, as SciPy has it, just on either side of its p value."""
+        """The verdict flips at the level of SciPy's two-sided p value."""
         a, b = [0.10, 0.12, 0.11, 0.13], [0.13, 0.13, 0.15, 0.14]
         p = float(stats.ttest_rel(a, b).pvalue)
         assert verdicts({"a": a, "b": b}, level=1 - p * 1.001).rows["a"].verdict == "winner"
         assert verdicts({"a": a, "b": b}, level=1 - p * 0.999).rows["a"].verdict == "tie"
 
     def test_the_bound_is_the_one_sided_one_of_scipy(self) -> None:
-        """Of the paired difference, at 5% over the k - 1 comparisons with the best; the mean is that to the lowest."""
+        """It bounds the paired difference at 5% / (k - 1); the mean is the difference from the lowest."""
         losses = {"a": [0.10, 0.12, 0.11], "b": [0.11, 0.11, 0.14], "c": [0.9, 1.0, 0.8]}
         found = verdicts(losses)
         assert found.still_in == ("a", "b")
@@ -59,7 +59,7 @@ class TestVerdicts:
         assert found.rows["a"].behind.mean == 0 < found.rows["a"].behind.high < found.rows["b"].behind.high
 
     def test_a_beaten_candidate_leaves_its_error_to_the_others(self) -> None:
-        """Two that a fifth of the error would not tell apart are a tie among five, but not once the others are out."""
+        """Two candidates that a quarter of the error cannot distinguish are distinguished once the others are out."""
         a = np.array([0.10, 0.11, 0.12, 0.13])
         close = {"a": a, "b": a + np.array([0.010, 0.019, 0.015, 0.000])}
         far = {name: a + 9 + np.random.default_rng(at).normal(0, 0.01, 4) for at, name in enumerate("cde")}
@@ -71,7 +71,7 @@ class TestVerdicts:
         assert words(verdicts(close | near)) == dict.fromkeys("abcde", "tie")
 
     def test_one_seed_shows_nothing(self) -> None:
-        """However far apart, single trainings are ties without a bound."""
+        """Single trainings are ties without a bound, however far apart they are."""
         found = verdicts({"a": [0.1], "b": [5.0]})
         assert words(found) == {"a": "tie", "b": "tie"}
         assert found.rows["a"].behind.high == inf
@@ -102,7 +102,7 @@ class TestVerdicts:
             verdicts({"a": [0.1] * 4, "b": [0.2] * 6}, looks(6))
 
     def test_a_candidate_alone_is_not_compared(self) -> None:
-        """It is the best, but beat nobody; alone because the other diverged, it is the winner."""
+        """It is the best but beat nobody; if it is alone because the other one diverged, it is the winner."""
         found = verdicts({"a": [0.1, 0.2]})
         assert (words(found), found.best, found.still_in) == ({"a": "tie"}, "a", ("a",))
         assert words(verdicts({"a": [0.1, 0.2], "b": [inf, 0.2]})) == {"a": "winner", "b": "diverged"}
@@ -125,7 +125,7 @@ class TestEquivalence:
     )
 
     def test_ties_within_the_tolerance_are_equivalent(self) -> None:
-        """By their bounds rather than by their means: just above the larger bound, and not just below it."""
+        """Their bounds decide, not their means: the tolerance must be at least the largest bound."""
         tied = verdicts(self.LOSSES)
         assert words(tied) == {"a": "tie", "b": "tie", "c": "worse"}
         assert not tied.decided
@@ -136,16 +136,16 @@ class TestEquivalence:
         assert words(verdicts(self.LOSSES, tolerance=0.999 * most)) == words(tied)
 
     def test_the_tolerance_is_a_share_whatever_the_sign(self) -> None:
-        """Where more is better, losses are negative."""
+        """Losses are negative if higher is better."""
         below = {name: [value - 4 for value in values] for name, values in self.LOSSES.items() if name != "c"}
         assert words(verdicts(below, tolerance=0.01)) == {"a": "equivalent", "b": "equivalent"}
 
     def test_one_seed_shows_no_equivalence(self) -> None:
-        """There is no bound."""
+        """With one seed there is no bound."""
         assert words(verdicts({"a": [1.0], "b": [1.0]}, tolerance=0.5)) == {"a": "tie", "b": "tie"}
 
     def test_it_is_seldom_claimed_of_candidates_that_differ_by_more(self) -> None:
-        """Just beyond the tolerance, in at most 5% of searches (plus two standard errors of 600)."""
+        """If they differ by just more than the tolerance, in at most 5% of 600 searches (plus two standard errors)."""
         rng, claimed = np.random.default_rng(6), 0
         for _ in range(600):
             drawn = np.array([10.0, 10.101])[:, None] + 0.1 * rng.normal(size=(2, 6))
@@ -155,7 +155,7 @@ class TestEquivalence:
 
 class TestSeveralLooks:
     def test_a_candidate_beaten_early_stays_beaten(self) -> None:
-        """Also if later seeds blur the difference; the bound is that of all seeds that both have."""
+        """It does so even if later seeds blur the difference; the bound is that of all seeds that both have."""
         schedule = looks(6)
         a = [0.100, 0.110, 0.120, 0.105, 0.115, 0.125]
         b = [0.101, 0.108, 0.121, 0.104, 0.116, 0.125]
@@ -180,7 +180,7 @@ class TestSeveralLooks:
         assert (found.beats("a", "c"), found.beats("c", "a"), found.beats("a", "b")) == (True, False, False)
 
     def test_a_candidate_whose_only_victor_diverged_is_back(self) -> None:
-        """A loss that diverges later beats nobody."""
+        """A candidate that diverges later beats nobody."""
         beaten, other = [0.2, 0.211, 0.22], [0.25, 0.15, 0.24]
         ahead = {"a": [0.10, 0.11, 0.12], "b": beaten, "c": other}
         assert words(verdicts(ahead, looks(6))) == {"a": "tie", "b": "worse", "c": "tie"}
@@ -208,7 +208,7 @@ def confirmed(means: Sequence[float], limit: int, rng: np.random.Generator) -> V
 class TestSimulations:
     @pytest.mark.parametrize(("means", "limit"), [([0, 0], 6), ([0, 0, 8, 9, 9], 6), ([0, 0, 0], 10)])
     def test_a_tie_is_seldom_called_a_win(self, means: list[float], limit: int) -> None:
-        """With ties at the top a winner is named in at most 5% of searches (plus two standard errors of 600)."""
+        """With ties at the top a winner is named in at most 5% of 600 searches (plus two standard errors)."""
         rng = np.random.default_rng(3)
         wins = [len(confirmed(means, limit, rng).still_in) == 1 for _ in range(600)]
         assert np.mean(wins) < 0.068
@@ -235,7 +235,7 @@ class TestSeedsNeeded:
         assert seeds_needed([1.0, 2.0, 0.0], [0.0, 0.0, 0.0]) == expected
 
     def test_equal_candidates_are_never_distinguished(self) -> None:
-        """No number of seeds shows a difference of nothing."""
+        """No number of seeds shows a difference of zero."""
         assert seeds_needed([0.1, 0.2], [0.2, 0.1]) == MOST_SEEDS + 1
 
 

@@ -81,12 +81,12 @@ class TestAccuracyInterval:
         assert (found.low, found.high) == pytest.approx((seeds.low, seeds.high), rel=1e-4)
 
     def test_all_right_is_not_certainty(self) -> None:
-        """No interval ends above 100%, or has no width."""
+        """The interval has a width, and does not end above 100%."""
         found = accuracy_interval([1.0, 1.0, 1.0], 360)
         assert 0.98 < found.low < 0.999 < found.high == 1.0
 
     def test_it_covers_new_seeds_and_new_examples(self) -> None:
-        """With both drawn anew it holds the true accuracy 19 times of 20, while the interval of the seeds does not."""
+        """It holds the true accuracy 19 times out of 20, while the interval of the seeds alone does not."""
         rng, held, seeds_alone = np.random.default_rng(8), 0, 0
         for _ in range(2_000):
             chances = rng.beta(0.9, 0.1, 300)  # of each example to be right, on whatever seed; 0.9 in the mean
@@ -144,14 +144,14 @@ class TestPairedDifference:
 
 class TestPValue:
     def test_it_is_the_t_test_of_scipy(self) -> None:
-        """Two-sided, of one sample."""
+        """The p value is that of the two-sided one-sample test."""
         values = [0.31, 0.29, 0.35, 0.30, 0.33]
         for mean in (0.0, 0.3, 0.34):
             assert p_value(values, mean) == pytest.approx(float(stats.ttest_1samp(values, mean).pvalue), rel=1e-12)
 
     @given(LOSSES, st.floats(0.001, 10), st.floats(0.8, 0.999))
     def test_the_interval_excludes_what_the_test_rejects(self, values: list[float], mean: float, level: float) -> None:
-        """At every level, up to rounding at the bound itself."""
+        """They agree at every level, up to rounding at the bound itself."""
         interval, p = mean_interval(values, level), p_value(values, mean)
         assume(abs(p - (1 - level)) > 1e-6)
         assert (p < 1 - level) == (not interval.low <= mean <= interval.high)
@@ -162,7 +162,7 @@ class TestPValue:
 
     @pytest.mark.parametrize("values", [[], [0.1, inf], [float("nan"), 0.2]])
     def test_nothing_and_divergence_are_refused(self, values: list[float]) -> None:
-        """There is no mean to test."""
+        """Without finite values there is no mean to test."""
         with pytest.raises(ValueError, match="finite values, received"):
             p_value(values)
 
@@ -208,9 +208,9 @@ class TestSeedNoise:
 
     @pytest.mark.parametrize("groups", [[], [[1.0]], [[1.0, inf]]])
     def test_without_repeats_the_noise_is_unknown(self, groups: list[list[float]]) -> None:
-        """Infinite, not zero."""
+        """The noise is infinite, not zero."""
         assert seed_noise(groups) == inf
 
     def test_it_estimates_the_true_deviation(self) -> None:
-        """400 candidates of three seeds, standard deviation 0.05."""
+        """400 candidates with three seeds each recover a standard deviation of 0.05."""
         assert seed_noise(np.random.default_rng(5).normal(1.0, 0.05, (400, 3))) == pytest.approx(0.05, rel=0.05)

@@ -19,7 +19,7 @@ def pairs_of(*losses: list[float], resolution: float = 0.0) -> Pairs:
 
 class TestModerated:
     def test_trigamma_is_inverted(self) -> None:
-        """From few degrees of freedom to many."""
+        """The inverse is accurate from few degrees of freedom to many."""
         x = np.array([0.1, 0.5, 1.0, 7.0, 300.0])
         assert _inverse_trigamma(special.polygamma(1, x)) == pytest.approx(x, rel=1e-8)
 
@@ -33,15 +33,15 @@ class TestModerated:
         assert found == pytest.approx((4 * 3.0 + 20 * variances) / 24, rel=0.02)
 
     @pytest.mark.parametrize(("candidates", "most"), [(2, 0), (3, 0), (4, 3), (5, 6), (8, 6)])
-    def test_other_pairs_never_count_more_than_the_own_seeds(self, candidates: int, most: int) -> None:
-        """Half as much with four candidates, and nothing with fewer; equal variances stay as they are."""
+    def test_other_pairs_never_count_more_than_a_pairs_own_seeds(self, candidates: int, most: int) -> None:
+        """They count half as much with four candidates, and not at all with fewer; equal variances stay equal."""
         found, freedom = moderated(np.full(candidates * (candidates - 1) // 2, 2.0), 6, candidates)
         assert freedom == pytest.approx(6 + most)
         assert found == pytest.approx(2.0, rel=0.1)
 
     @given(st.lists(st.floats(1e-6, 1e6), min_size=10, max_size=10), st.integers(1, 20))
-    def test_they_are_positive_and_keep_their_order(self, variances: list[float], freedom: int) -> None:
-        """A weighted mean of each with the same number."""
+    def test_variances_are_positive_and_keep_their_order(self, variances: list[float], freedom: int) -> None:
+        """Each is a weighted mean of itself and the same number."""
         found, total = moderated(np.array(variances), freedom, 5)
         assert (found > 0).all()
         assert freedom <= total <= 2 * freedom
@@ -51,7 +51,7 @@ class TestModerated:
 
 class TestPairs:
     def test_two_or_three_candidates_have_the_t_test_of_scipy(self) -> None:
-        """Nothing is borrowed."""
+        """With so few candidates, the other pairs do not count."""
         a, b, c = [0.10, 0.12, 0.11, 0.13], [0.13, 0.13, 0.15, 0.14], [0.5, 0.2, 0.3, 0.9]
         expected = stats.ttest_rel(a, b).confidence_interval(0.95)
         for found in (pairs_of(a, b), pairs_of(a, b, c)):
@@ -68,20 +68,20 @@ class TestPairs:
         assert found.most("a", "e", 0.01) == forth.high
 
     def test_one_seed_and_constant_differences_show_nothing(self) -> None:
-        """Also where rounding makes them vary in the last digits."""
+        """Differences that vary in the last digits because of rounding count as constant."""
         for found in (pairs_of([0.1], [9.0]), pairs_of([0.1, 0.2, 0.3], [0.2, 0.3, 0.4])):
             assert found.interval("a", "b", 0.025).high == np.inf
             assert not found.beats("a", "b", 0.025)
 
     def test_bounds_of_accuracies_end_where_these_do(self) -> None:
-        """Two seeds say next to nothing, which is not that one may be 300 points better."""
+        """Two seeds show next to nothing, but no accuracy can be 300 points better than another."""
         found = Pairs.of({"a": np.array([0.2, 0.9]), "b": np.array([0.7, 0.3])}, resolution=0.01)
         interval = found.interval("a", "b", 0.025)
         assert (interval.low, interval.high, found.most("a", "b", 0.025)) == (-1.0, 1.0, 1.0)
         assert Pairs.of({"a": np.array([2.0, 9.0]), "b": np.array([7.0, 3.0])}).most("a", "b", 0.025) > 10
 
     def test_a_constant_difference_has_the_noise_of_the_others(self) -> None:
-        """Three others that vary by 0.1 say that 0.03 is nothing and 9 a lot."""
+        """Next to three others that vary by 0.1, a constant 0.03 is nothing and a constant 9 a lot."""
         noisy = np.random.default_rng(2).normal(1.0, 0.1, (3, 3)).tolist()
         for ahead, beaten in ((0.03, False), (9.0, True)):
             found = pairs_of([1.0, 1.1, 0.9], [value + ahead for value in (1.0, 1.1, 0.9)], *noisy)
@@ -90,7 +90,7 @@ class TestPairs:
 
 class TestResolution:
     def test_a_step_is_a_uniform_error_of_both(self) -> None:
-        """Of the difference of two rounded values, without any other noise."""
+        """The variance is that of the difference of two rounded values without any other noise."""
         rng = np.random.default_rng(3)
         values = rng.uniform(0, 100, (2, 200_000))
         errors = np.round(values * 20) / 20 - values
@@ -104,8 +104,8 @@ class TestResolution:
             assert verdicts(losses).rows["a"].verdict == "tie"
 
     @pytest.mark.parametrize("noise", [0.25, 0.75, 2.0])
-    def test_counts_are_seldom_told_apart_by_chance(self, noise: float) -> None:
-        """Equal candidates, by noise in examples: a winner in at most 5% (plus two standard errors of 1,000)."""
+    def test_equal_counts_seldom_have_a_winner(self, noise: float) -> None:
+        """A winner is named in at most 5% of 1,000 searches (plus two standard errors), whatever the noise."""
         rng, wins = np.random.default_rng(4), 0
         for _ in range(1_000):
             right = np.round(rng.uniform(-2, 2, 4) + noise * rng.normal(size=(2, 4)))
