@@ -1,1 +1,1 @@
-"""Measurements against named peers; each module is a script that prints one table."""
+"""Measurements, many against named peers; each module named in a report is a script that prints its tables."""

@@ -2,7 +2,7 @@
 
     python -m benchmarks.memory [--mib 100] [--factor 10] [--epochs 1] [--folder /tmp] [--sources SOURCE ...]
 
-For each source and size a process of its own loads the data, splits, digests and saves them, opens them again as a
+For each source and size a separate process loads the data, splits, digests and saves them, opens them again as a
 later stage does, trains `mlp` and evaluates it on the test set. Its peak memory is what Linux reports at its end
 (`VmHWM`, which counts mapped pages). `in memory` is what the same data take below the limit.
 """
@@ -37,7 +37,7 @@ KINDS = {
 
 
 def images(count: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
-    """Give images of noise, whose brightness depends on the class, in pieces; the labels are in random order."""
+    """Yield noise images, whose brightness depends on the class, in pieces; the labels are in random order."""
     random = np.random.default_rng(0)
     for _ in range(count // _PIECE):
         labels = random.integers(0, CLASSES, _PIECE)
@@ -68,7 +68,7 @@ def write(folder: Path, count: int) -> None:
 
 
 def streamed() -> tuple[Any, Any]:
-    """Return two data sets, as a user's function would; the last tenth of the records is for the test."""
+    """Return two data sets, as a user's function would; the last tenth of the records is the test set."""
     import tensorflow as tf
 
     def decode(record: Any) -> tuple[Any, Any]:
@@ -117,12 +117,14 @@ def run(kind: str, folder: Path, epochs: int) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print one row a source: its peak at both sizes, and how much it grew."""
+    """Print one row per source: its peak at both sizes, and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--mib", type=int, default=100, help="size of the smaller data")
     parser.add_argument("--factor", type=int, default=10, help="how much larger the larger data are")
     parser.add_argument("--epochs", type=int, default=1)
-    parser.add_argument("--folder", default=tempfile.gettempdir(), help="where about 3 times the larger data find room")
+    parser.add_argument(
+        "--folder", default=tempfile.gettempdir(), help="a folder with room for about 3 times the larger data"
+    )
     parser.add_argument("--sources", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--measure", choices=KINDS, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""What the chain and its tracking cost beyond computing.
+"""Time that the chain and its tracking cost beyond computing.
 
     python -m benchmarks.overhead chain [--runs 3] [--stage main] [OPTIONS OF THE STAGE]
     python -m benchmarks.overhead logging [--data mnist-5k] [--model cnn] [--epochs 2] [--pairs 10]
@@ -7,8 +7,8 @@
 of all sweeps and trainings; the rest of the wall time is the overhead: processes, imports, tracking, finding what can
 be reused. Without options it is a small search on digits.
 
-`logging` makes the same trainings with and without logging in turn, as the search logs a trial, on MLflow's own SQLite
-store. Nothing is logged while a training runs, so the cost is the difference of the whole.
+`logging` runs the same trainings with and without logging in turn, as the search logs a trial, on MLflow's own SQLite
+store. Nothing is logged while a training runs, so the cost is the difference between the total times.
 """
 
 import argparse
@@ -42,7 +42,7 @@ def chain(arguments: Sequence[str]) -> None:
     """Print the seconds to the help text, and the chain's wall time, computing and overhead."""
     parser = argparse.ArgumentParser(prog="overhead chain", description=chain.__doc__)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--stage", default="main", help="another stage, which runs those before it too")
+    parser.add_argument("--stage", default="main", help="another stage; the stages before it run too")
     options, given = parser.parse_known_args(arguments)
     given = given or SMALL.split()
     helps = [_seconds([sys.executable, "-m", "pipeline", "--help"], ROOT) for _ in range(1 + options.runs)]
@@ -63,7 +63,7 @@ def chain(arguments: Sequence[str]) -> None:
 
 
 def _copy(folder: Path) -> Path:
-    """Copy the project with its byte code, as in a folder where it has been used before."""
+    """Copy the project with its byte code, like a folder in which it has been used before."""
     for file in FILES:
         shutil.copy(ROOT / file, folder)
     shutil.copytree(ROOT / "pipeline", folder / "pipeline")
@@ -119,7 +119,7 @@ def logging(arguments: Sequence[str]) -> None:
 
 
 def _in_pairs(options: argparse.Namespace) -> np.ndarray:
-    """Return three rows of seconds, one column a pair: a training alone, one with logging, and the logging in it."""
+    """Return three rows of seconds, one column per pair: a training alone, one with logging, and its logging alone."""
     from pipeline import datasets
     from pipeline.models import builder
     from pipeline.reporting.training_figures import lr_curve
@@ -151,7 +151,7 @@ MEASURED = {"chain": chain, "logging": logging}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure one of the two."""
+    """Measure the chain or the logging."""
     what, *rest = (sys.argv[1:] if arguments is None else list(arguments)) or [""]
     if what not in MEASURED:
         sys.exit(f"received {what or 'nothing'}, expected {' or '.join(MEASURED)} first\n{__doc__}")

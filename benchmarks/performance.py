@@ -1,4 +1,4 @@
-"""How fast trainings are, against Keras' `fit` as its guides show it and against a loop written by hand.
+"""Speed of trainings, compared with Keras' `fit` as in its guides and with a loop written by hand.
 
     python -m benchmarks.performance [--data mnist] [--rounds 5] [ROW ...]
 
@@ -26,11 +26,11 @@ OURS = "ours"
 
 @dataclass(frozen=True)
 class Row:
-    """What is compared.
+    """A row of the table.
 
     Attributes:
-        title: what is trained, how, and the ratio that is aimed at.
-        forms: ways to do it; the first is the one that the others are compared with.
+        title: what is trained, how, and the ratio to reach.
+        forms: ways to train it; the first is the one that the others are compared with.
         operations: floating point operations of one run, where they are counted.
         warm: whether each form runs once before it is timed.
 
@@ -75,7 +75,7 @@ def article_b(options: argparse.Namespace) -> Row:
 
 
 def trials(model: str, options: argparse.Namespace) -> Row:
-    """Return the row of short trials at different rates, from nothing to the last validation loss."""
+    """Return the row of short trials at different rates, from the set-up to the last validation loss."""
     splits = datasets.split(datasets.load("mnist-5k"), seed=0)
     rates = [float(rate) for rate in np.geomspace(1e-3, 0.3, options.trials)]
     build = forms.network(model, splits)
@@ -99,7 +99,7 @@ ROWS: dict[str, Callable[[argparse.Namespace], Row]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure the rows that were asked for and print one table."""
+    """Measure the requested rows and print one table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"some of {', '.join(ROWS)}; default all")
     parser.add_argument("--data", default="mnist", help="full MNIST: `mnist` (Keras' download) or a path to mnist.npz")

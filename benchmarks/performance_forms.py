@@ -1,6 +1,6 @@
-"""The forms of training that are compared, and how fast the machine could be.
+"""The forms of training that are compared, and the speed of the machine at best.
 
-The forms are Keras' `fit` as its guides show it, the engine, and a loop written by hand.
+The forms are Keras' `fit` as in its guides, the engine, and a loop written by hand.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ def network(model: str, splits: Splits) -> Builder:
 
 
 def mnist(source: str, examples: int | None = None) -> Splits:
-    """Return splits that train on all official training images of MNIST, or on the first of them."""
+    """Return splits that train on all official training images of MNIST, or on the first ones."""
     raw = datasets.load(source)
     splits = datasets.split(raw, seed=0)
     x, y = raw.x_train[:examples], np.searchsorted(np.unique(raw.y_train), raw.y_train[:examples])
@@ -56,7 +56,7 @@ def engine_epoch(build: Builder, splits: Splits, optimizer: str, batch_size: int
 
 
 def loop_epoch(build: Builder, splits: Splits, optimizer: str, batch_size: int, *, xla: bool = False) -> Run:
-    """Return an epoch of whole batches as one `tf.function`, without metrics, callbacks or anything else."""
+    """Return an epoch of whole batches as one `tf.function`, without metrics or callbacks."""
     model, x, y = build(), tf.constant(splits.x_train), tf.constant(splits.y_train)
     minimizer, loss_of = optimizers.create(optimizer, RATE, 0.0), keras.losses.SparseCategoricalCrossentropy()
     minimizer.build(model.trainable_variables)
@@ -78,7 +78,7 @@ def loop_epoch(build: Builder, splits: Splits, optimizer: str, batch_size: int, 
 
 
 def plain_trials(build: Builder, splits: Splits, rates: list[float], batch_size: int, epochs: int) -> None:
-    """Train a fresh model by `fit` for every rate, as a search script does."""
+    """Train a fresh model by `fit` at every rate, as a search script does."""
     x, x_val = scaled(splits.x_train, splits), scaled(splits.x_val, splits)
     for rate in rates:
         keras.backend.clear_session()
@@ -92,7 +92,7 @@ def plain_trials(build: Builder, splits: Splits, rates: list[float], batch_size:
 
 
 def engine_trials(build: Builder, splits: Splits, rates: list[float], batch_size: int, epochs: int) -> None:
-    """Train on one engine, set up and traced within the time that is measured, for every rate."""
+    """Train at every rate on one engine, whose set-up and tracing are part of the measured time."""
     trainer = engine(build, splits, optimizer="sgd", momentum=0.9, batch_size=batch_size, precision="auto")
     for rate in rates:
         trainer.train(np.full(epochs * trainer.steps_per_epoch, rate), 0, validations=epochs).final("val_loss")
@@ -113,7 +113,7 @@ def description() -> str:
 
 
 def matmul_flops() -> float:
-    """Return the operations a second, at best, of multiplying large float32 matrices on all cores."""
+    """Return the operations per second, at best, of multiplying large float32 matrices on all cores."""
     left, right = tf.random.normal((_MATRIX, _MATRIX)), tf.random.normal((_MATRIX, _MATRIX))
     seconds = []
     for _ in range(_PRODUCTS):
@@ -126,8 +126,8 @@ def matmul_flops() -> float:
 def training_flops(model: keras.Model) -> int:
     """Return the operations of a training step for one example, in the kernels of dense and convolution layers.
 
-    Those forwards, and twice as many backwards, for the gradients of kernel and inputs; the inputs of the first layer
-    need none.
+    The backward pass takes twice as many as the forward pass, for the gradients of kernels and inputs, except in the
+    first layer, whose inputs need none.
     """
     forwards = []
     for layer in model.layers:

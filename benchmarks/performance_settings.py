@@ -1,4 +1,4 @@
-"""What settings of TensorFlow and of the engine gain or cost, each in a process of its own.
+"""Gains and costs of settings of TensorFlow and of the engine, each measured in a separate process.
 
     python -m benchmarks.performance_settings [--rounds 3] [--updates 2000 150] [SETTING ...]
 
@@ -33,7 +33,7 @@ BATCH = {"mlp": 32, "cnn": 250}
 
 
 class Passing(feed.MemoryFeed):
-    """Batches gathered by `tf.data` and passed on one by one, as `steps_per_execution` of Keras does it."""
+    """Batches gathered by `tf.data` and passed on one by one, as Keras' `steps_per_execution` does."""
 
     steps_per_execution = feed.UPDATES_PER_CALL
 

@@ -1,4 +1,4 @@
-"""What `mixed_bfloat16` costs in validation loss and gains in time against `float32`, on paired seeds.
+"""Cost in validation loss and gain in time of `mixed_bfloat16` over `float32`, on paired seeds.
 
     python -m benchmarks.precision [--data mnist-5k] [--model cnn] [--batch-size 50] [--epochs 5] [--seeds 10]
 
@@ -23,7 +23,7 @@ PRECISIONS = ("float32", "mixed_bfloat16")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train in pairs and print the paired difference and the ratio of the times."""
+    """Train in pairs, and print the paired difference and the ratio of the times."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--data", default="mnist-5k")
     parser.add_argument("--model", default="cnn")

@@ -1,13 +1,13 @@
-"""Our range test against those of fastai, Lightning, torch-lr-finder and keras_lr_finder.
+"""Our range test compared with those of fastai, Lightning, torch-lr-finder and keras_lr_finder.
 
     python -m venv PEERS && PEERS/bin/pip install torch==2.13.0
     PEERS/bin/pip install --no-deps -r benchmarks/peers_range_test.txt
     python -m benchmarks.range_test --peers PEERS/bin/python [--schemes cosine constant] [--folder FOLDER] [NAME ...]
 
-Every method is asked five times a problem, each time with other seeds. All answers are judged by whole trainings with a
-cosine decay to zero from a grid of initial rates, four in each decade, on six seeds that no method has used (three for
+Every method answers five times per problem, each time with other seeds. All answers are judged by whole trainings with
+a cosine decay to zero from a grid of initial rates, four per decade, on six seeds that no method has used (three for
 the convolutional network; two far from the best rate), and again with a constant rate. Between two rates of the grid
-the logarithm of the loss is interpolated. Without `--peers` ours is judged alone.
+the logarithm of the loss is interpolated. Without `--peers` only ours is judged.
 """
 
 import argparse
@@ -32,10 +32,10 @@ from benchmarks.range_test_problems import PROBLEMS, Problem, Trainings
 from pipeline.range_test import conduct
 
 SCHEMES = ("cosine", "constant")
-"""What answers are judged by; the goals go by the first."""
+"""The schemes of the trainings that judge the answers; the goals refer to the first."""
 
 STYLES = {"fastai": (1e-7, 10.0, 100), "lightning": (1e-8, 1.0, 100), "keras": (1e-4, 1.0, None)}
-"""Bounds and updates of each kind of sweep; keras_lr_finder's are those of its README, for five epochs."""
+"""Bounds and updates of each kind of sweep; keras_lr_finder's are from its README, for five epochs."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ class Asked:
 
 @dataclass(frozen=True)
 class Judged:
-    """What whole trainings showed of an answer.
+    """The quality of an answer, as whole trainings show it.
 
     Attributes:
         decades: how far the rate is from the best one of the grid; None where the method failed.
         excess: how much higher the loss is than the lowest, as a share; None where the method failed.
-        held: whether the interval holds the best rate; None without an interval.
+        held: whether the interval includes the best rate; None without an interval.
         updates: what the answer cost.
 
     """
@@ -69,7 +69,7 @@ class Grid:
     """Mean validation losses at rates 10 ** (k / 4).
 
     Two seeds find the valley, going outwards from the best rate until the loss has clearly risen. All seeds then judge
-    the rates whose loss was at most half as much again as the lowest; the others need no finer judgement.
+    the rates whose loss was at most 1.5 times the lowest; the others need no finer judgement.
     """
 
     def __init__(self, trainings: Trainings, scheme: str, start: float) -> None:
@@ -99,7 +99,7 @@ class Grid:
         return float(np.mean(self._trainings.val_losses(self._scheme, 10 ** (k / 4), range(seeds))))
 
     def _descend(self, k: int) -> None:
-        """Widen until both ends, and their inner neighbours, are 15% worse than the best."""
+        """Widen the grid until both ends and their inner neighbours are 15% worse than the best rate."""
         low, high = k - 2, k + 2
         for _ in range(60):
             best = min(range(low, high + 1), key=self._at)
@@ -111,7 +111,7 @@ class Grid:
 
 
 def ours(trainings: Trainings, scheme: str, repeat: int) -> dict[str, Asked]:
-    """Run ours with one seed, with three, and with three and the refinement by trainings with this scheme."""
+    """Run our range test with one seed, with three, and with three and a refinement by trainings with this scheme."""
     seeds, asked = tuple(100 + 3 * repeat + at for at in range(3)), {}
     for name, count in (("ours, one seed", 1), ("ours", 3)):
         found = conduct(trainings.plan(seeds[:count]), trainings.ask).found
@@ -127,7 +127,7 @@ def _interval(low: float | None, high: float | None) -> tuple[float, float] | No
 
 
 def peers(trainings: Trainings, python: str, repeats: int) -> list[dict[str, Asked]]:
-    """Let each peer's own functions read sweeps of its own kind; one dictionary a repeat."""
+    """Let each peer's own functions read sweeps of its own kind; return one dictionary per repeat."""
     curves = [
         _curve(trainings, style, low, high, updates or 5 * trainings.steps_per_epoch, 100 + repeat)
         for repeat in range(repeats)
@@ -140,7 +140,7 @@ def peers(trainings: Trainings, python: str, repeats: int) -> list[dict[str, Ask
 
 
 def _curve(trainings: Trainings, style: str, low: float, high: float, updates: int, seed: int) -> dict[str, Any]:
-    """Sweep as a peer would, and return what its functions read."""
+    """Sweep as a peer would, and return the curve that its functions read."""
     asked = trainings.plan((seed,)).question(np.geomspace(low, high, updates), seed)
     ((_, training),) = trainings.ask([asked])
     return {
@@ -173,7 +173,7 @@ def judge(asked: Asked, grid: Grid) -> Judged:
 
 
 def measure(scheme: str, problem: Problem, python: str | None, repeats: int, folder: Path) -> dict[str, list[Judged]]:
-    """Judge every method on a problem: method -> one judgement a repeat."""
+    """Judge every method on a problem: method -> one judgement per repeat."""
     started, trainings = time.perf_counter(), Trainings(problem, folder)
     own = [ours(trainings, scheme, repeat) for repeat in range(repeats)]
     trainings.save()
@@ -188,7 +188,7 @@ def measure(scheme: str, problem: Problem, python: str | None, repeats: int, fol
 
 
 Table = dict[str, dict[str, list[Judged]]]
-"""Method -> problem -> one judgement a repeat."""
+"""Method -> problem -> one judgement per repeat."""
 
 
 def table_of(problems: dict[str, dict[str, list[Judged]]]) -> Table:
@@ -198,7 +198,7 @@ def table_of(problems: dict[str, dict[str, list[Judged]]]) -> Table:
 
 
 def summary(table: Table) -> list[str]:
-    """Return one row a method, over all problems and repeats."""
+    """Return one row per method, over all problems and repeats."""
     lines = [
         "| method | excess loss, median | worst | decades off, median | failures | interval holds | updates, median |",
         "| --- | --- | --- | --- | --- | --- | --- |",
@@ -223,7 +223,7 @@ def summary(table: Table) -> list[str]:
 
 
 def by_problem(table: Table, show: Callable[[list[Judged]], str]) -> list[str]:
-    """Return one row a problem, with one column a method."""
+    """Return one row per problem, with one column per method."""
     problems = list(next(iter(table.values())))
     lines = ["| problem | " + " | ".join(table) + " |", "| --- |" + " --- |" * len(table)]
     lines += [f"| {p} | " + " | ".join(show(table[method][p]) for method in table) + " |" for p in problems]
@@ -231,7 +231,7 @@ def by_problem(table: Table, show: Callable[[list[Judged]], str]) -> list[str]:
 
 
 def _typical(judged: list[Judged]) -> str:
-    """Return the median excess over the repeats, a failure counting as the worst, and how many failed."""
+    """Return the median excess over the repeats, counting a failure as the worst, and how many failed."""
     excess = [np.inf if each.excess is None else each.excess for each in judged]
     failed = sum(not np.isfinite(value) for value in excess)
     middle = float(np.median(excess))
@@ -245,9 +245,9 @@ def _percent(share: float) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print the report as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("names", nargs="*", help="parts of the names of problems; default: all")
+    parser.add_argument("names", nargs="*", help="parts of problem names; default: all")
     parser.add_argument("--schemes", nargs="+", choices=SCHEMES, default=list(SCHEMES), help="what to judge by")
-    parser.add_argument("--peers", help="Python of the environment that holds the peers; default: ours alone")
+    parser.add_argument("--peers", help="Python of the peers' environment; default: only ours is judged")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--epochs", type=int, help="length of every training; default: each problem's own")
     folder = Path(tempfile.gettempdir()) / "range_test_benchmark"

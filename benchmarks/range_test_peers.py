@@ -1,9 +1,9 @@
-"""What the functions of fastai, Lightning, torch-lr-finder and keras_lr_finder read off recorded range tests.
+"""Suggestions of fastai, Lightning, torch-lr-finder and keras_lr_finder for recorded range tests.
 
-Runs in an environment of its own (`benchmarks/peers_range_test.txt`) and needs nothing of this project. Reads a list of
-curves `{style, rates, losses, steps_per_epoch}` as JSON from standard input, and writes a list of answers
-`{method: {rate, updates}}` to standard output. Losses are those of single batches; smoothing and stopping are each
-library's own.
+Runs in a separate environment (`benchmarks/peers_range_test.txt`) without this project. Reads a list of curves
+`{style, rates, losses, steps_per_epoch}` as JSON from standard input, and writes a list of answers
+`{method: {rate, updates}}` to standard output. Losses are those of single batches; each library does its own smoothing
+and stopping.
 """
 
 import contextlib
@@ -120,7 +120,7 @@ def keras_lr_finder(curve: Curve) -> Answer:
 
 
 def answer(suggest: Callable[[], float | None], updates: int) -> dict[str, Any]:
-    """Return a suggestion, None where the library gives none or fails, and the updates it took."""
+    """Return the suggestion, None if the library gives none or fails, and the updates it took."""
     try:
         rate = suggest()
     except (ValueError, RuntimeError, IndexError, ZeroDivisionError) as error:
@@ -136,7 +136,7 @@ STYLES: dict[str, tuple[Callable[[Curve], Answer], ...]] = {
 
 
 def main() -> None:
-    """Answer every curve with each library whose kind of sweep it is."""
+    """Pass every curve to the libraries that sweep in its style, and print their answers."""
     os.environ.setdefault("KERAS_BACKEND", "torch")
     os.environ.setdefault("MPLBACKEND", "agg")
     curves, answers = json.load(sys.stdin), []

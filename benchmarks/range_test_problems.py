@@ -1,4 +1,4 @@
-"""The problems of the range-test benchmark: what is trained, and trainings that are kept in a file."""
+"""The problems of the range-test benchmark, and their trainings, which are kept in a file."""
 
 import dataclasses
 import json
@@ -29,12 +29,12 @@ class Problem:
     """A network, its data and its optimizer, and what is unusual about them.
 
     Attributes:
-        name: what it is called in the tables.
-        data, optimizer, model, batch_size, epochs: as everywhere.
-        examples: how many are trained on, where not all.
-        label_noise: share of the training labels that is drawn anew.
-        unscaled: whether inputs stay as they came, 0 to 16 or 0 to 255.
-        loss_scale: what the loss is multiplied by.
+        name: its name in the tables.
+        data, optimizer, model, batch_size, epochs: as in the options of the pipeline.
+        examples: the number of training examples, if not all.
+        label_noise: the share of training labels that are redrawn.
+        unscaled: whether inputs stay as they are, 0 to 16 or 0 to 255.
+        loss_scale: the factor of the loss.
         judges: seeds for each rate of the dense grid.
 
     """
@@ -76,7 +76,7 @@ def diabetes() -> tuple[Floats, NDArray[np.float32]]:
 
 @keras.saving.register_keras_serializable(package="benchmarks")
 class ScaledLoss(keras.Sequential):  # type: ignore[misc]
-    """A network whose loss is in another unit."""
+    """A network whose loss is multiplied by a factor."""
 
     factor = 1.0
 
@@ -134,7 +134,7 @@ class Trainings:
         return int(self.remember("steps_per_epoch", lambda: -(-len(self._splits.x_train) // self.problem.batch_size)))
 
     def ask(self, evaluations: Sequence[Evaluation]) -> Iterator[tuple[Evaluation, Training]]:
-        """Give each evaluation with its training; only sweeps keep batch losses, others the last validation loss."""
+        """Yield each evaluation with its training; sweeps keep only batch losses, others the last validation loss."""
         for evaluation in evaluations:
             kept = self.remember(evaluation.digest, partial(self._train, evaluation))
             losses = np.array([np.nan if loss is None else loss for loss in kept["losses"]], np.float32)
@@ -179,7 +179,7 @@ class Trainings:
         return [training.val_loss for training in answers(self.ask, asked)]
 
     def _train(self, evaluation: Evaluation) -> dict[str, Any]:
-        """Train, and return what is kept of it in JSON: null for losses that are not finite."""
+        """Train, and return the losses to keep in JSON, with null for those that are not finite."""
         (training,) = answers(self._executor.ask, [evaluation])
         losses = training.losses if evaluation.is_sweep else ()
         return {
@@ -190,13 +190,13 @@ class Trainings:
         }
 
     def save(self) -> None:
-        """Write what is known to the file, whole or not at all."""
+        """Write everything to the file, whole or not at all."""
         new = self._path.with_suffix(".new")
         new.write_text(json.dumps(self._known))
         new.replace(self._path)
 
     def remember(self, key: str, make: Callable[[], Any]) -> Any:
-        """Return what is known under this key, made now if it is not."""
+        """Return the value stored under this key, computing it first if there is none."""
         if key not in self._known:
             self._known[key] = make()
         return self._known[key]

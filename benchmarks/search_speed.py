@@ -1,13 +1,13 @@
-"""Seconds from a cold start until a search first reaches a validation loss: ours against KerasTuner and Optuna.
+"""Seconds from a cold start until a search first reaches a validation loss: ours, KerasTuner's and Optuna's.
 
     python -m venv PEERS && PEERS/bin/pip install -r benchmarks/peers_search.txt
     PEERS/bin/python -m benchmarks.search_speed [--tools ours optuna_tpe ...] [--seeds 5] [--limit 120]
 
-Every search is a process of its own with nothing cached, on the same splits, network, schemes and epochs. The clock
+Every search is a separate process with nothing cached, on the same splits, network, schemes and epochs. The clock
 runs from the start of the process, imports included, to the end of the first epoch (ours: training) with a validation
-loss at the target. Targets are multiples of what a cosine decay from 0.1 ends with on the same split, in the mean of
-three seeds; a peer ends at the lowest of them or at the limit. Searches are kept in a folder, so a second call measures
-only what is missing and prints the table of all.
+loss at the target. Targets are multiples of the final loss of a cosine decay from 0.1 on the same split, averaged over
+three seeds; a peer ends at the lowest target or at the limit. Searches are kept in a folder, so a second call measures
+only what is missing and prints the whole table.
 """
 
 import argparse
@@ -41,8 +41,8 @@ class Search:
     """One search.
 
     Attributes:
-        progress: seconds from the start and validation loss of everything it trained, in order.
-        trainings: how many trainings it began.
+        progress: seconds since the start and validation loss of everything that it trained, in order.
+        trainings: the number of trainings that it began.
         ended: seconds to its end.
         stopped: whether it was stopped at its limit.
 
@@ -54,13 +54,13 @@ class Search:
     stopped: bool = False
 
     def reached(self, target: float) -> float | None:
-        """Return the seconds to the target; None where it was not reached."""
+        """Return the seconds to the target; None if it was not reached."""
         return next((seconds for seconds, val_loss in self.progress if val_loss <= target), None)
 
 
 @dataclass(frozen=True)
 class Question:
-    """What a search is to do, and how long it may take."""
+    """The task of a search, and how long it may take."""
 
     seed: int
     lowest: float
@@ -68,7 +68,7 @@ class Question:
 
     @property
     def arguments(self) -> list[str]:
-        """The arguments that every command gets."""
+        """The arguments of every command."""
         given = {"data": self.options.data, "model": self.options.model, "epochs": self.options.epochs}
         given |= {"batch-size": BATCH_SIZE, "seed": self.seed}
         return [text for name, value in given.items() for text in (f"--{name}", str(value))]
@@ -138,7 +138,7 @@ TITLES = {
 
 
 def _run(command: list[str], folder: Path, limit: float | None) -> bool:
-    """Run a command to its end, or to the limit, and return whether it was stopped there."""
+    """Run a command to its end or to the limit, and return whether it was stopped there."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "PYTHON"))}
     environment = {**kept, "TF_CPP_MIN_LOG_LEVEL": "3"}
     try:
@@ -153,7 +153,7 @@ def _run(command: list[str], folder: Path, limit: float | None) -> bool:
 
 
 def _trainings(folder: Path) -> list[Run]:
-    """Return the runs of trainings, none where the search was stopped before it began."""
+    """Return the runs of trainings; none if the search was stopped before it began."""
     if not (folder / "mlflow.db").exists():
         return []
     client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
@@ -184,7 +184,7 @@ class Searches:
         print(f"{tool}, seed {seed}: {found.trainings} trainings, {found.ended:.0f} s", file=sys.stderr, flush=True)
 
     def times(self, tool: str, target: float) -> list[tuple[bool, float]]:
-        """Return for each seed whether the search ended without reaching the target, and the seconds to either."""
+        """Return for each seed whether the search missed the target, and the seconds to the target or to the end."""
         times = []
         for seed, value in self.references.items():
             if search := self._searches.get(f"{tool} {seed}"):
@@ -204,7 +204,7 @@ class Searches:
 
 
 def table(searches: Searches) -> list[str]:
-    """Return one row a tool, two columns a target; a search that missed it counts as longer than all that did not."""
+    """Return one row per tool, two columns per target; a search that missed counts as longer than all that did not."""
     heads = [f"to {target:g} x reference, s | each seed" for target in TARGETS]
     lines = [f"| search | {' | '.join(heads)} | to the end, s |", "| --- |" + " --- |" * (2 * len(TARGETS) + 1)]
     for tool, title in TITLES.items():

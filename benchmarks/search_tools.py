@@ -1,11 +1,11 @@
-"""One search by one tool, in a process of its own that ends at the target.
+"""One search by one tool, in a separate process that ends at the target.
 
     python -m benchmarks.search_tools hyperband --seed 0 --target 0.086 --log log.jsonl
 
-`ours` is the range test and the search of the pipeline without stages and without a tracking store; `python -m pipeline
-search` adds the processes of the stages and what they log. The others are searches as a user of KerasTuner or Optuna
-writes them: a fresh model for each trial, trained by a plain `fit`; the decay scheme is a categorical choice and the
-initial rate log-uniform from 1e-5 to 1.
+`ours` is the range test and the search of the pipeline, without stages or a tracking store; `python -m pipeline search`
+adds the processes of the stages and their logging. The others are searches as a user of KerasTuner or Optuna writes
+them: a fresh model for each trial, trained by a plain `fit`; the decay scheme is a categorical choice and the initial
+rate log-uniform from 1e-5 to 1.
 
 Each line of the log gives the time of day: without a loss where a training begins, with the validation loss after every
 epoch of a peer, and with the best validation loss after every training of ours.
@@ -39,7 +39,7 @@ from pipeline.results import SearchResult
 from pipeline.training import InProcess, Problem
 
 LOW, HIGH = 1e-5, 1.0
-"""The blind prior of the peers for the initial rate."""
+"""The peers' uninformed prior for the initial rate."""
 
 SCHEMES = SearchOptions().scheme_names()
 """All schemes that our search may choose from; the peers use their default parameters."""
@@ -49,13 +49,13 @@ WITHOUT_END = 10_000
 
 
 def find(options: SearchOptions, steps_per_epoch: int, ask: Ask, validation_examples: int = 1) -> SearchResult:
-    """Return what the range test and then the search find; `ask` does the trainings."""
+    """Return the results of the range test and of the search; `ask` runs the trainings."""
     found = range_test.conduct(sweeps(options, steps_per_epoch), ask).result
     return search.conduct(search.planned(options, [found], lambda size: steps_per_epoch, validation_examples), ask)[0]
 
 
 def sweeps(options: SearchOptions, steps_per_epoch: int) -> Sweeps:
-    """Return the range test that the stage would make with these options."""
+    """Return the range test that the stage would run with these options."""
     (batch_size,) = options.batch_sizes
     low, high = range_test.bounds(options.optimizer)
     return Sweeps(
@@ -72,17 +72,17 @@ def sweeps(options: SearchOptions, steps_per_epoch: int) -> Sweeps:
 
 
 class Log:
-    """A file with the times at which trainings begin and what they reach; ends the process at the target."""
+    """A file with the times at which trainings begin and the losses they reach; ends the process at the target."""
 
     def __init__(self, path: Path, target: float) -> None:
         self._path, self._target = path, target
 
     def began(self) -> None:
-        """Write that a training begins."""
+        """Record that a training begins."""
         self._write({"time": time.time()})
 
     def reached(self, val_loss: float) -> None:
-        """Write a validation loss. SystemExit passes through the tuners, which catch exceptions."""
+        """Record a validation loss, and exit at the target: the tuners catch exceptions, but not SystemExit."""
         self._write({"time": time.time(), "val_loss": val_loss})
         if val_loss <= self._target:
             sys.exit()
@@ -116,7 +116,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]
         self._log.began()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Log what the epoch reached."""
+        """Log the validation loss of the epoch."""
         self._log.reached(float((logs or {})["val_loss"]))
 
 
@@ -167,7 +167,7 @@ class Task:
 
 
 def ours(task: Task) -> None:
-    """Run range test and search, with the engine and the precision that the stages have."""
+    """Run range test and search, with the engine and the precision of the stages."""
     options = task.options
     executor = InProcess(Problem(task.build, task.splits, options.momentum, options.precision))
 
@@ -205,7 +205,7 @@ def _keras_tuner(tuner: Callable[..., Any], task: Task, **limits: int) -> None:
         return task.model(hp.Choice("scheme", list(SCHEMES)), hp.Float("initial_lr", LOW, HIGH, sampling="log"))
 
     with tempfile.TemporaryDirectory() as folder:
-        # By default a search ends at the third diverged trial in a row; a blind prior needs more.
+        # By default a search ends at the third diverged trial in a row; an uninformed prior needs more.
         limits["max_consecutive_failed_trials"] = WITHOUT_END
         tuned = tuner(build, "val_loss", seed=task.options.seed, directory=folder, **limits)
         tuned.search(**task.fit_arguments, callbacks=[Watch(task.log)])

@@ -1,11 +1,11 @@
-"""How far the verdicts and intervals of the search can be trusted, on problems whose truth is known.
+"""Coverage of the search's intervals and error rate of its verdicts, on problems whose truth is known.
 
     python -m benchmarks.trust [--repeats 2000] [--digits-repeats 2000] [--digits-seeds 400] [--remembered FILE]
 
 Every repeat is a whole confirmation: the search's own function draws seeds in batches, compares, measures basins and
 chooses; only the trainings are replaced. On the surface a loss is a formula with noise between seeds. On digits it is
-that of a real training with one of many seeds, whose mean is the truth; those trainings are kept in a file. Prints the
-tables of part (a) of reports/trust.md.
+the loss of a real training with one of many seeds, whose mean is the truth; those trainings are kept in a file. Prints
+the tables of part (a) of reports/trust.md.
 """
 
 import argparse
@@ -36,16 +36,16 @@ from pipeline.training import InProcess, Problem
 
 LIMITS = (2, 3, 4, 6, 10)
 FULL, BRIEF = 6, 2
-"""Budgets on the surface in epochs; they change nothing there."""
+"""Epochs on the surface, where they have no effect."""
 
 EPOCHS, BATCH_SIZE, FIRST_SEED = 6, 32, 50_000
-"""Of the trainings on digits."""
+"""Epochs of the trainings on digits."""
 
 ACCURACY = Objective("val_accuracy", "max")
 
 Truth = Mapping[str, float]
 Losses = Mapping[str, NDArray[np.float64]]
-"""The validation losses of each candidate, one a seed."""
+"""The validation losses of each candidate, one per seed."""
 
 
 def _on_digits(scheme: str, initial_lr: float, optimizer: str = "sgd") -> Evaluation:
@@ -69,9 +69,9 @@ class Surface:
     Attributes:
         name: what is hard about it.
         truth: the true losses, in units of the noise between seeds.
-        noise: that of each candidate, as a standard deviation.
+        noise: the standard deviation of each candidate's own noise.
         shared: the standard deviation of what a seed adds to all candidates alike.
-        step: losses are multiples of it, as accuracies on few examples are; 0 if they are continuous.
+        step: the step of the losses, like that of accuracies on few examples; 0 if they are continuous.
 
     """
 
@@ -83,7 +83,7 @@ class Surface:
 
 
 def surfaces() -> Iterator[Surface]:
-    """Give problems that are hard in different ways."""
+    """Yield problems that are hard in different ways."""
     names = ("f1", "f2", "f3", "b1", "b2")
 
     def surface(
@@ -109,7 +109,7 @@ def surfaces() -> Iterator[Surface]:
 
 
 def on_surface(surface: Surface, rng: np.random.Generator) -> Evaluate:
-    """Answer from the formula: fresh luck for every seed, the same for the same question."""
+    """Answer from the formula: independent noise for every seed, the same each time for the same evaluation."""
     luck: dict[tuple[str, int], float] = {}
 
     def drawn(name: str, seed: int) -> float:
@@ -127,12 +127,12 @@ def on_surface(surface: Surface, rng: np.random.Generator) -> Evaluate:
 
 
 def on_digits(losses: Losses, rng: np.random.Generator) -> Evaluate:
-    """Answer with trainings made before, in a new order of their seeds."""
+    """Answer from stored trainings, in a new order of their seeds."""
     order = rng.permutation(len(next(iter(losses.values()))))
 
     def loss(asked: Evaluation) -> float:
         name = next((name for name, known in CANDIDATES.items() if known.candidate == asked.candidate), None)
-        # Trainings of basins, at other rates, do not bear on what is counted here.
+        # Trainings of basins, at other rates, do not affect what is counted here.
         return float(losses[name][order[asked.seed]]) if name else float("inf")
 
     return lambda evaluations: [_outcome(loss(asked)) for asked in evaluations]
@@ -143,7 +143,7 @@ def _outcome(val_loss: float) -> Outcome:
 
 
 def losses_on_digits(path: Path, seeds: int) -> Losses:
-    """Return the losses of each candidate on the same seeds, after training where the file holds too few."""
+    """Return the losses of each candidate on the same seeds, training those that the file lacks."""
     if path.exists():
         with np.load(path) as kept:
             found = {name: kept[name] for name in CANDIDATES}
@@ -202,7 +202,7 @@ COLUMNS = {
 
 
 def tally(truth: Truth, found: Confirmation) -> dict[str, float]:
-    """Return for each column what held in one confirmation: 1 or 0, or a share."""
+    """Return, for each column, whether it held in one confirmation: 1 or 0, or a share."""
     best = min(truth.values())
     top = [name for name, mean in truth.items() if mean <= best + 1e-12]
     rows = found.rows

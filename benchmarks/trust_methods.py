@@ -3,8 +3,8 @@
     python -m benchmarks.trust_methods [--repeats 20000] [--worst 4000] [--counts 20000]
 
 Prints how often each names a winner where two are equal (an error), and where one is truly ahead (its power). Losses
-are normal, with unit noise for each candidate. The search's own method is `pipeline.statistics.verdicts`, written here
-once more for many repeats at a time. The table is that of docs/statistics.md.
+are normal, with unit noise for each candidate. The search's own method, `pipeline.statistics.verdicts`, is
+reimplemented here for many repeats at a time. The table is that of docs/statistics.md.
 """
 
 import argparse
@@ -30,7 +30,7 @@ PROBLEMS = {
 }
 LIMITS = (2, 3, 4, 6, 10)
 COUNT_NOISE = (0.25, 0.5, 0.75, 1.0, 2.0, 4.0)
-"""Standard deviation of how many validation examples a candidate gets right, beyond what a seed gives to all."""
+"""Standard deviations of the number of validation examples that a candidate gets right, beyond the seed's effect."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class Method:
     """A rule that names a winner.
 
     Attributes:
-        name: what it is called in the table.
-        share: gives the part of the error for one comparison, on one side, by the number of candidates.
-        spends: whether the error is spread over the looks; else each look takes it whole.
-        step_down: whether only the candidates still in are counted; else all are.
-        only_last: whether there is but one look, at the limit.
-        moderates: whether the variance of a pair is steadied by those of the others.
-        tail: turns t statistics into what is compared with the error, given their degrees of freedom.
+        name: its name in the table.
+        share: returns the one-sided share of the error for one comparison, by the number of candidates.
+        spends: whether the error is spread over the looks; otherwise each look gets all of it.
+        step_down: whether only the candidates still in are counted; otherwise all are.
+        only_last: whether there is only one look, at the limit.
+        moderates: whether a pair's variance is moderated by those of the others.
+        tail: returns the value to compare with the error, given t statistics and their degrees of freedom.
 
     """
 
@@ -83,7 +83,7 @@ METHODS = (
 def confirm(
     method: Method, losses: Floats, schedule: Sequence[int], resolution: float = 0.0
 ) -> tuple[NDArray[np.bool_], Floats]:
-    """Return who is still in at the end, of shape (repeats, candidates), and the seeds of each, of the same shape.
+    """Return which candidates are still in at the end, and the seeds of each, both of shape (repeats, candidates).
 
     `losses` has shape (repeats, candidates, seeds). Candidates that are beaten are trained no further.
     """
@@ -103,7 +103,7 @@ def confirm(
 
 
 def _unbeaten(method: Method, seen: Floats, error: float, candidates: int, resolution: float) -> NDArray[np.bool_]:
-    """Return who of those that were compared is not beaten at a look."""
+    """Return which of the compared candidates are not beaten at a look."""
     repeats, k, look = seen.shape
     differences = seen[:, :, None] - seen[:, None]
     upper = np.triu_indices(k, 1)
@@ -142,7 +142,7 @@ def compare(repeats: int) -> None:
 
 
 def hard_problems() -> Iterator[tuple[Floats, Floats]]:
-    """Give means and noise of candidates that are tied or nearly so, with or without some that are further off."""
+    """Yield means and noise of candidates that are tied or nearly so, with or without some that are further off."""
     for k, apart, further in product((3, 4, 5, 8), (0.0, 0.3, 0.6, 1.0, 2.0), (0.0, 1.0, 2.0, 4.0)):
         off = (k - 1) // 2 if further else 0
         means = np.array([0.0] + [apart] * (k - 1 - off) + [apart + further] * off)
@@ -189,12 +189,14 @@ def counts(repeats: int) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the table, the worst cases, or those of counts."""
+    """Print the table, the worst cases, or the error rates with counts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--repeats", type=int, default=20_000)
-    parser.add_argument("--worst", type=int, metavar="REPEATS", help="look for where our method errs most instead")
     parser.add_argument(
-        "--counts", type=int, metavar="REPEATS", help="two equal accuracies, by noise in examples, instead"
+        "--worst", type=int, metavar="REPEATS", help="instead, search for the problems on which our method errs most"
+    )
+    parser.add_argument(
+        "--counts", type=int, metavar="REPEATS", help="instead, compare two equal accuracies, by noise in examples"
     )
     options = parser.parse_args(arguments)
     if options.worst:

@@ -1,12 +1,12 @@
-"""How much worse the answers of searches are than the best rate and scheme, by what the searches cost.
+"""Regret of searches, by their cost: how much worse their answers are than the best rate and scheme.
 
     python -m venv PEERS && PEERS/bin/pip install -r benchmarks/peers_search.txt
     PEERS/bin/python -m benchmarks.trust_regret [--budgets 3 10 25] [--repeats 10] [--methods ours ...] [NAME ...]
 
 Each method searches each problem ten times within each budget of full trainings. Every answer is trained in full twenty
-times on seeds that no search has used: on the split that the search had, and on a fresh split for each seed. It is
-compared with the best cell of a grid of all schemes and eight rates a decade, trained on the same. Answers, judgements
-and grids are kept in a folder, so that a run goes on from earlier ones; --known prints and draws what lies there.
+times on seeds that no search has used: on the search's split, and on a fresh split for each seed. It is compared with
+the best cell of a grid of all schemes and eight rates per decade, trained in the same way. Answers, judgements and
+grids are kept in a folder, so that a run continues earlier ones; --known prints and draws what is already there.
 """
 
 import argparse
@@ -46,14 +46,14 @@ GRID_NEAR = 0.8
 """Decades around the best rate of linear decay within which all schemes are tried."""
 
 GRID_ROUNDS = ((1, 80), (3, 30), (6, 12))
-"""Rounds of the grid: on how many of the judges' seeds, and how many cells are left after them."""
+"""Rounds of the grid: the number of the judges' seeds, and the number of cells that are left afterwards."""
 
 _FRESH_SPLITS = 900
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What article A's network is trained on, by SGD with momentum 0.9 or by Adam."""
+    """Data on which article A's network is trained, by SGD with momentum 0.9 or by Adam."""
 
     load: Callable[[], datasets.Raw]
     batch_size: int
@@ -96,14 +96,14 @@ PROBLEMS = {
 
 
 class UnknownError(Exception):
-    """What the folder does not hold, when nothing may be trained."""
+    """Raised if the folder lacks a result and nothing may be trained."""
 
 
 class Measured:
     """The answers, judgements and grid of one problem, each made once and kept in a file."""
 
     def __init__(self, name: str, folder: Path, epochs: int | None = None, *, only_known: bool = False) -> None:
-        """Set up a problem, with the number of epochs given in place of its own."""
+        """Set up a problem, with this number of epochs in place of its own."""
         self.problem = replace(PROBLEMS[name], epochs=epochs) if epochs else PROBLEMS[name]
         self._only_known, self._networks = only_known, dict[int, Network]()
         self._path = folder / f"{name}{f' {epochs} epochs' if epochs else ''}.jsonl"
@@ -111,14 +111,14 @@ class Measured:
         self._known: dict[str, Any] = dict(map(json.loads, lines))
 
     def setting(self, repeat: int, split: int = 0) -> Setting:
-        """Return what a search is given."""
+        """Return the setting of a search."""
         problem = self.problem
         if split not in self._networks:
             self._networks[split] = Network(datasets.split(self._raw, seed=split), problem.batch_size)
         return Setting(self._networks[split], problem.optimizer, problem.batch_size, problem.epochs, repeat)
 
     def answer(self, method: str, repeat: int, budget: int, budgets: Sequence[int]) -> Answer:
-        """Return the answer of a method; if it is unknown, those within the other budgets are made with it."""
+        """Return the answer of a method; if it is unknown, those for the other budgets are computed with it."""
         key = "answer {} {} {}".format
         if key(method, repeat, budget) not in self._known:
             self._may_train()
@@ -127,14 +127,14 @@ class Measured:
         return Answer(**self._known[key(method, repeat, budget)])
 
     def regret(self, answer: Answer, *, fresh: bool) -> float:
-        """Return the excess validation loss over the best of the grid; inf where there is no rate or one diverged."""
+        """Return the excess validation loss over the best of the grid; inf if there is no rate or a seed diverged."""
         if answer.initial_lr is None:
             return float("inf")
         lowest = self.best(fresh=fresh)[2]
         return self._judged(answer.scheme, answer.initial_lr, answer.params, fresh=fresh) / lowest - 1
 
     def best(self, *, fresh: bool) -> tuple[str, float, float]:
-        """Return the best of the grid's last cells as judged here: its scheme, rate and loss."""
+        """Return the best of the grid's last cells by this judgement: its scheme, rate and loss."""
         cells = self._remember("grid", self._grid)
         losses = [self._judged(scheme, rate, {}, fresh=fresh) for scheme, rate in cells]
         scheme, rate = cells[int(np.argmin(losses))]
@@ -143,7 +143,7 @@ class Measured:
     def differences(self) -> list[float]:
         """Return the relative differences of final losses to those of the training engine, smallest first.
 
-        Near the largest rates that do not diverge, rounding decides the loss: neither figure is the right one there.
+        Near the largest rates that do not diverge, rounding decides the loss, so neither figure is right there.
         """
         return sorted(self._remember("differences", self._differences))
 
@@ -152,7 +152,7 @@ class Measured:
         return self.problem.load()
 
     def _judged(self, scheme: str, rate: float, params: Params, *, fresh: bool) -> float:
-        """Return the mean final loss on the judges' seeds; inf where one of them diverged."""
+        """Return the mean final loss on the judges' seeds; inf if one of them diverged."""
         key = f"{'fresh' if fresh else 'own'} {scheme} {rate!r} {sorted(params.items())}"
         return float(self._remember(key, lambda: self._mean(scheme, rate, params, len(JUDGES), fresh=fresh)))
 
@@ -204,7 +204,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Found:
-    """What one method answers to one problem within one budget, a number for each search.
+    """The results of one method on one problem within one budget, one number per search.
 
     Attributes:
         costs: in full trainings.
@@ -220,7 +220,7 @@ class Found:
 
 
 def find(measured: Measured, name: str, options: argparse.Namespace) -> Iterator[Found]:
-    """Search and judge; with --known, leave out what is not."""
+    """Search and judge; with --known, leave out what is unknown."""
     for method, budget in product(options.methods, options.budgets):
         try:
             answers = [measured.answer(method, at, budget, options.budgets) for at in range(options.repeats)]
@@ -234,7 +234,7 @@ def find(measured: Measured, name: str, options: argparse.Namespace) -> Iterator
 
 
 def pooled(found: Sequence[Found]) -> list[Found]:
-    """Return the searches of all problems together, for what is known of each of them."""
+    """Return the searches of all problems together, where results are known for each problem."""
     problems, together = {one.problem for one in found}, []
     for method, budget in dict.fromkeys((one.method, one.budget) for one in found):
         alike = [one for one in found if (one.method, one.budget) == (method, budget)]
@@ -247,7 +247,7 @@ def pooled(found: Sequence[Found]) -> list[Found]:
 
 
 def table(found: Sequence[Found], judgement: str) -> Iterator[str]:
-    """Give the lines of a table: for each budget the median regret of each method, and its worst."""
+    """Yield the lines of a table: for each budget, the median and the worst regret of each method."""
     budgets = sorted({one.budget for one in found})
     yield f"| problem | method | {' | '.join(map(str, budgets))} |"
     yield "| --- " * (len(budgets) + 2) + "|"
@@ -265,13 +265,13 @@ def _percent(share: float) -> str:
 
 
 def spent(found: Sequence[Found]) -> Iterator[str]:
-    """Say what each method spent."""
+    """Return a note on what each method spent."""
     for one in found:
         yield f"{one.method}, {one.budget}: {np.median(one.costs):.1f}, at most {max(one.costs):.1f} full trainings"
 
 
 def notes(measured: Measured, name: str) -> Iterator[str]:
-    """Say what the best of the grid is, and how far the NumPy network is from the engine."""
+    """Return a note on the best of the grid and the difference between the NumPy network and the engine."""
     for judgement, fresh in JUDGEMENTS.items():
         scheme, rate, loss = measured.best(fresh=fresh)
         yield f"{name}: best of the grid on {judgement} {scheme} {rate:.3g}, validation loss {loss:.4f}"

@@ -1,4 +1,4 @@
-"""The picture of regret against cost."""
+"""Figure of regret against cost."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

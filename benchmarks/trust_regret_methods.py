@@ -1,10 +1,11 @@
-"""The searches whose regret is measured: what each answers to a problem within some budgets of full trainings.
+"""The searches whose regret is measured: each answers a problem within several budgets of full trainings.
 
-Samplers, brackets and pruners are the libraries' own; only the training is that of `trust_regret_network`. KerasTuner
-is driven by overriding `Tuner.run_trial`, its documented way to tune anything: a later rung goes on from the weights of
-the best epoch of the rung before, while the optimizer and with it the schedule begin anew, as in its own `run_trial`.
+Samplers, brackets and pruners are the libraries' own; only the training is replaced, by `trust_regret_network`.
+KerasTuner is driven by overriding `Tuner.run_trial`, its documented way to tune anything: a later rung starts from the
+weights of the best epoch of the rung before, while the optimizer and with it the schedule restart, as in its own
+`run_trial`.
 
-A search that learns by and by is run once, up to the largest budget, and asked for its answer as it spends each.
+A search that improves gradually runs once, up to the largest budget, and gives its answer as it reaches each budget.
 """
 
 import contextlib
@@ -28,14 +29,14 @@ from pipeline.schedules import Value
 _PEERS_SEED, _PER_REPEAT = 1_000_000, 1_000
 
 _DECADES = (-1.0, -0.5, 0.0, 0.5, 1.0)
-"""Of the five rates, around what Keras takes by default."""
+"""Decades from the optimizer's default rate in Keras to each of the five rates."""
 
 Params = dict[str, Value]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What to train with, without a rate where the method gave none, and its cost in full trainings."""
+    """The scheme and rate to train with, None if the method gave no rate, and the cost in full trainings."""
 
     scheme: str
     initial_lr: float | None
@@ -68,7 +69,7 @@ class Setting:
         return self.network.train(rates, seed, optimizer=self.optimizer, **how)
 
     def meter(self) -> Callable[[], float]:
-        """Return a function that gives what was spent since now, in full trainings."""
+        """Return a function that returns the cost since now, in full trainings."""
         before, full = self.network.examples, self.epochs * self.network.training_examples
         return lambda: (self.network.examples - before) / full
 
@@ -77,13 +78,13 @@ class Setting:
         return _PEERS_SEED + _PER_REPEAT * self.repeat + number
 
     def options(self, **others: Any) -> SearchOptions:
-        """Return the defaults of our search, which adds tens of thousands to the seed for trials and confirmation."""
+        """Return the default options of our search, which adds 10,000 and 20,000 to the seed."""
         own = {"seed": 100 * self.repeat, "epochs": self.epochs, "batch_size": self.batch_size}
         return SearchOptions.model_validate({**own, "optimizer": self.optimizer, **others})
 
 
 class _Recalling:
-    """Trains each evaluation once for all budgets; `cost` is what those asked since it was set to zero would cost."""
+    """Trains each evaluation once for all budgets; `cost` counts all that were requested since it was set to zero."""
 
     def __init__(self, setting: Setting) -> None:
         self._network, self._full = setting.network, setting.epochs * setting.network.training_examples
@@ -110,7 +111,7 @@ def ours(setting: Setting, budgets: Sequence[int]) -> Answers:
 
 
 def range_tested(setting: Setting, budgets: Sequence[int]) -> Answers:
-    """Answer with the rate that the sweeps of a range test suggest, and linear decay; the budget changes nothing."""
+    """Answer with the rate that the sweeps of a range test suggest and linear decay, whatever the budget."""
     spent = setting.meter()
     plan = sweeps(setting.options(), setting.network.steps_per_epoch)
     rate = range_test.conduct(plan, setting.network.ask).result.suggested_lr
@@ -118,9 +119,9 @@ def range_tested(setting: Setting, budgets: Sequence[int]) -> Answers:
 
 
 def five_rates(setting: Setting, budgets: Sequence[int]) -> Answers:
-    """Answer with linear decay from the best of five rates, half a decade apart, on as many seeds as can be paid.
+    """Answer with linear decay from the best of five rates, half a decade apart, on as many seeds as the budget allows.
 
-    Where not even five trainings can be paid, the outermost rates are left out.
+    If it allows fewer than five trainings, the outermost rates are left out.
     """
     default = keras.optimizers.get(setting.optimizer).learning_rate.numpy()
     rates = [float(default * 10**decades) for decades in _DECADES]
@@ -138,9 +139,9 @@ def five_rates(setting: Setting, budgets: Sequence[int]) -> Answers:
 
 
 def one_epoch(setting: Setting, budgets: Sequence[int]) -> Answers:
-    """Answer with the best of configurations drawn from a blind prior, after an epoch each (arXiv 2307.15422).
+    """Answer with the best of configurations drawn from an uninformed prior, after an epoch each (arXiv 2307.15422).
 
-    The budget includes the training of the best in full, which changes no answer and is not made.
+    The budget includes the full training of the best one, which is skipped since it changes no answer.
     """
     rng, spent, answers = np.random.default_rng(setting.repeat), setting.meter(), Answers()
     seen: list[tuple[float, str, float]] = []
@@ -155,13 +156,13 @@ def one_epoch(setting: Setting, budgets: Sequence[int]) -> Answers:
 
 
 def hyperband(setting: Setting, budgets: Sequence[int]) -> Answers:
-    """Answer with KerasTuner's Hyperband over a blind prior, run again and again until the budget is spent."""
+    """Answer with KerasTuner's Hyperband over an uninformed prior, run repeatedly until the budget is spent."""
     import keras_tuner
 
     left, spent, answers, weights = sorted(budgets), setting.meter(), Answers(), dict[str, Weights]()
 
     class BudgetSpentError(keras_tuner.errors.FatalError):  # type: ignore[misc]
-        """What ends a search; KerasTuner takes other errors for a failed trial."""
+        """Raised to end a search; KerasTuner treats other errors as a failed trial."""
 
     class Hyperband(keras_tuner.Hyperband):  # type: ignore[misc]
         def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> dict[str, float]:
@@ -204,13 +205,13 @@ def _rung(setting: Setting, trial: Any, weights: dict[str, Weights]) -> dict[str
 
 
 def optuna_tpe(setting: Setting, budgets: Sequence[int]) -> Answers:
-    """Answer with Optuna's TPE and MedianPruner over a blind prior."""
+    """Answer with Optuna's TPE and MedianPruner over an uninformed prior."""
     sampler = optuna.samplers.TPESampler(seed=setting.repeat)
     return _optuna(setting, budgets, sampler, optuna.pruners.MedianPruner())
 
 
 def random_search(setting: Setting, budgets: Sequence[int]) -> Answers:
-    """Answer with the best of whole trainings with configurations drawn from a blind prior."""
+    """Answer with the best of full trainings with configurations drawn from an uninformed prior."""
     sampler = optuna.samplers.RandomSampler(seed=setting.repeat)
     return _optuna(setting, budgets, sampler, optuna.pruners.NopPruner())
 
@@ -259,4 +260,4 @@ METHODS: dict[str, Callable[[Setting, Sequence[int]], Answers]] = {
     "range test, linear": range_tested,
     "linear, five rates": five_rates,
 }
-"""By the names in the report."""
+"""The methods by their names in the report."""

@@ -1,4 +1,4 @@
-"""Article A's network trained in NumPy, some fifty times as fast as a framework trains a network this small.
+"""Article A's network trained in NumPy, some fifty times as fast as in a framework, for so small a network.
 
 Initial weights, batches and updates are those of the training engine, so the losses agree with the engine's up to
 rounding (`benchmarks.trust_regret` prints the difference). The comparison is between searches, not engines, and needs
@@ -27,7 +27,7 @@ _START = 32  # examples whose losses make up the start, as in the engine
 
 @dataclass
 class Trained:
-    """Batch losses, validation losses, the weights of the best validation, and how many examples were seen."""
+    """Batch losses, validation losses, the weights at the best validation, and the number of examples seen."""
 
     losses: list[float] = field(default_factory=list)
     val_losses: list[float] = field(default_factory=list)
@@ -37,7 +37,7 @@ class Trained:
 
     @property
     def final(self) -> float:
-        """The validation loss at the end; inf where the training diverged."""
+        """The validation loss at the end; inf if the training diverged."""
         return np.inf if self.diverged or not np.isfinite(self.val_losses[-1]) else self.val_losses[-1]
 
 
@@ -66,7 +66,7 @@ class Network:
         self.examples = 0
 
     def ask(self, evaluations: Sequence[Evaluation]) -> Iterator[tuple[Evaluation, Training]]:
-        """Give each evaluation with its training as it finishes.
+        """Yield each evaluation with its training as it finishes.
 
         A training is validated once, at its end, since the searches look at the final loss only; a sweep never.
         """
@@ -106,12 +106,12 @@ class Network:
         """Train once from the initial weights of a seed.
 
         Args:
-            rates: one for each update.
+            rates: one per update.
             seed: fixes the initial weights and the order of the examples.
-            validations: in how many equal parts the training is validated; 0 for none.
+            validations: the number of validations, at equal distances; 0 for none.
             optimizer: "sgd", with momentum, or "adam".
-            start: weights to go on from, in place of the seed's.
-            stop: called after each validation with their number and the loss; the training ends where it returns True.
+            start: weights to start from, in place of the seed's.
+            stop: called after each validation with their number and the loss; the training ends if it returns True.
 
         """
         weights = [part.copy() for part in start or self._initialised(seed)]

@@ -30,7 +30,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 START, END = "<!-- tables: written by scripts/draw_schedules.py -->", "<!-- end of tables -->"
 STEPS, STEPS_PER_EPOCH = 3_000, 100
 DRAWN: dict[str, dict[str, Value]] = {
-    # Where defaults would draw a line that is almost flat.
+    # Parameters of schemes whose defaults would draw an almost flat line.
     "linear_decrement": {"decrement": 0.03},
     "time": {"decay_rate": 0.005},
     "inverse_time": {"decay_rate": 10.0},
@@ -62,7 +62,7 @@ def scheme_row(name: str, scheme: Scheme) -> tuple[str, ...]:
 
 
 def parameter_rows() -> list[tuple[str, ...]]:
-    """Return the cells of each parameter; schemes in which it means and accepts the same share a row."""
+    """Return the cells of each parameter; schemes that give it the same meaning and values share a row."""
     users: dict[Parameter, list[str]] = {parameter: ["all"] for parameter in COMMON}
     for name, scheme in SCHEMES.items():
         for parameter in scheme.parameters:
@@ -89,7 +89,7 @@ def tables() -> str:
 
 
 def drawn_rates(name: str) -> Array:
-    """Return the curve to draw; for the reactive scheme, as an invented history of losses rewrites it."""
+    """Return the curve to draw; a reactive scheme's is rewritten by an invented history of losses."""
     params = DRAWN.get(name, {})
     rates = curve(name, steps=STEPS, steps_per_epoch=STEPS_PER_EPOCH, initial_lr=1.0, params=params)
     rewrite = rewriter(name, params)

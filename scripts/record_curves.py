@@ -1,7 +1,7 @@
 """Record the learning rates of other libraries that `tests/schedules/test_schedule_peers.py` compares with.
 
 The project does not depend on these libraries, so their curves are recorded once, with their versions. To record them
-anew, in an environment of its own:
+again, in a separate environment:
 
     python3.11 -m venv peers
     peers/bin/pip install torch optax
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jax  # type: ignore[import-not-found]  # not among the dependencies, as said above
+import jax  # type: ignore[import-not-found]  # not a dependency, see above
 import optax  # type: ignore[import-not-found]
 import torch  # type: ignore[import-not-found]
 from torch.optim import lr_scheduler  # type: ignore[import-not-found]
@@ -85,7 +85,7 @@ def torch_rates(build: Callable[[torch.optim.Optimizer], Any]) -> list[float]:
 
 
 def main() -> int:
-    """Write one file a library."""
+    """Write one file per library."""
     jax.config.update("jax_enable_x64", True)
     recordings = {
         "torch": (torch.__version__.split("+")[0], {name: torch_rates(build) for name, build in TORCH.items()}),

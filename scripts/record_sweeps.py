@@ -1,8 +1,8 @@
 """Record the real range-test curves that the tests of the range test read.
 
-Each sweep trains a small network on real images while the rate grows exponentially, once for each seed, and records the
-true loss of every batch. With `--grid` (a quarter of an hour) whole trainings at each rate of a grid also measure which
-rates are good to start with. Run from the project's root, in its environment:
+Each sweep trains a small network on real images while the rate grows exponentially, once per seed, and records the true
+loss of every batch. With `--grid` (a quarter of an hour) whole trainings at each rate of a grid also measure which
+rates are good to start with. Run it from the project's root, in its environment:
 
     python -m scripts.record_sweeps [--grid] [NAME ...]
 """
@@ -31,7 +31,7 @@ Losses = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Recording:
-    """One range test to record: what is trained, over which rates, and whether a grid of full trainings judges it."""
+    """A range test to record: what is trained, over which rates, and whether a grid of full trainings judges it."""
 
     name: str
     data: str
@@ -125,7 +125,7 @@ class Trainer:
         return value
 
     def train(self, rates: Losses, seed: int) -> Losses:
-        """Train with one rate an update, and return the batch losses float64[updates], NaN once one is not finite."""
+        """Train with one rate per update, and return the batch losses float64[updates], NaN once one is not finite."""
         keras.utils.set_random_seed(seed)
         self.model.set_weights(network(self.recording.network, self.x.shape[1:]).get_weights())
         for variable, value in zip(self.rule.variables, self.fresh_rule, strict=True):

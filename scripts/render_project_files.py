@@ -1,7 +1,7 @@
-"""Writes MLproject from the options' models, and conda.yaml from requirements.lock.
+"""Write MLproject from the options' models, and conda.yaml from requirements.lock.
 
-Both repeat what stands elsewhere, because MLflow reads no other form. `make lock` calls this; a test fails where
-they have drifted apart.
+Both repeat what is defined elsewhere, because MLflow reads no other form. `make lock` runs this; a test fails if the
+files are out of date.
 """
 
 from pathlib import Path
@@ -16,14 +16,14 @@ _TYPES = {int: "int", float: "float"}
 
 
 def mlproject() -> str:
-    """The text of MLproject: one entry point a command, each option a typed parameter with its default."""
+    """Return the text of MLproject: one entry point per command, each option a typed parameter with its default."""
     entry_points = {name: _entry_point(name, model) for name, (model, _) in COMMANDS.items()}
     project = {"name": "lr-pipeline", "conda_env": "conda.yaml", "entry_points": entry_points}
     return "# Made by `make lock` from pipeline/config.py.\n" + _dump(project)
 
 
 def conda_yaml() -> str:
-    """The text of conda.yaml: only `python` and `pip` survive MLflow's translation for uv, so all else is under pip."""
+    """Return the text of conda.yaml, with all packages under pip: MLflow's translation for uv drops all others."""
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
     packages = [line for line in lock if line and not line.startswith("#")]
     environment = {

@@ -101,7 +101,7 @@ class TestOverhead:
         assert float(found[1]) > float(found[2])
 
     def test_of_logging(self, capsys: Printed) -> None:
-        """A pair is timed; its store is made elsewhere and removed again."""
+        """A pair is timed; its store is created outside the project and removed again."""
         before = Path.cwd()
         overhead.main(["logging", *SMALL, "--pairs", "1"])
         assert "in the logging call" in capsys.readouterr().out
@@ -128,7 +128,7 @@ class TestMemory:
 
 class TestRangeTest:
     def test_judges_ours_by_whole_trainings(self, tmp_path: Path, capsys: Printed) -> None:
-        """Three forms of ours are judged; a second call trains nothing and prints the same."""
+        """Three forms of our range test are judged; a second call trains nothing and prints the same."""
         asked = ["digits mlp, SGD", "--repeats", "1", "--epochs", "1", "--schemes", "cosine", "--folder", str(tmp_path)]
         range_test.main(asked)
         first = rows(capsys.readouterr().out)
@@ -140,7 +140,7 @@ class TestRangeTest:
         "problem", [p for p in PROBLEMS[4:] if p.optimizer == "sgd"], ids=lambda problem: problem.name
     )
     def test_problems_can_be_built(self, problem: Problem) -> None:
-        """The network takes the problem's data."""
+        """Each problem's network accepts its data."""
         splits = splits_of(problem)
         outputs = build_of(problem, splits)()(splits.x_train[:2].astype(np.float32))
         assert outputs.shape == (2, splits.num_outputs)
@@ -149,7 +149,7 @@ class TestRangeTest:
         ("package", "style"), [("fastai", "fastai"), ("lightning", "lightning"), ("keras_lr_finder", "keras")]
     )
     def test_peers_read_a_sweep(self, package: str, style: str) -> None:
-        """Each library answers a sweep of its own kind."""
+        """Each library reads a sweep of its own kind."""
         needs(package, "peers_range_test.txt")
         rates = np.geomspace(1e-5, 1.0, 100)
         losses = 2.3 - 2 / (1 + (0.05 / rates) ** 2) + (rates > 0.3) * 20 * rates
