@@ -29,6 +29,6 @@ def take_credentials_out_of_uri() -> None:
         return
     credentials, _, host = uri.netloc.rpartition("@")
     user, _, password = credentials.partition(":")
-    os.environ["MLFLOW_TRACKING_URI"] = urlunsplit(uri._replace(netloc=host))
+    os.environ["MLFLOW_TRACKING_URI"] = urlunsplit((uri.scheme, host, *uri[2:]))
     os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(user)
     os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(password)

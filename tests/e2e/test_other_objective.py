@@ -65,5 +65,5 @@ def test_models_of_different_objectives_compete_by_validation_loss(tmp_path: Pat
     stages = [run for run in project.runs("train") if "mlflow.parentRunId" not in run.data.tags]
     texts = [(project.artifacts(run) / "result.json").read_text(encoding="utf-8") for run in stages]
     champions = [json.loads(text)["champion"] for text in texts]
-    assert sorted(reason[:14] for reason in champions) == ["there was no c", "version 1 stay"]
+    assert sorted(reason[:14] for reason in champions) == ["there was no l", "version 1 stay"]
     assert any("the gain over it is 0 (95% interval 0 to 0) on 2 paired seeds" in reason for reason in champions)

@@ -179,6 +179,7 @@ class TestConditions:
             "momentum": "0.9",
             "order": "shuffled",
             "batch_norm": "recomputed",
+            "labels": "as they are",
         }
         assert made.conditions() == {**others, "scaling": scaling}
 
