@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -49,6 +49,10 @@ def open_store() -> MlflowClient:
     return client
 
 
+_KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""The tag without which MLflow's UI expects prompts."""
+
+
 def enter_experiment(client: MlflowClient, name: str) -> None:
     """Let runs that are begun from now on belong to an experiment, which is made where there is none.
 
@@ -68,7 +72,9 @@ def enter_experiment(client: MlflowClient, name: str) -> None:
     if location.scheme in ("", "file"):
         _refuse_unwritable(Path(unquote(location.path) if location.scheme else experiment.artifact_location))
     mlflow.set_experiment(experiment_id=experiment.experiment_id)
-    mlflow.set_experiment_tag("mlflow.experimentKind", "custom_model_development")  # else the UI expects prompts
+    if not _KIND.items() <= experiment.tags.items():
+        with suppress(MlflowException):  # raised where another process sets it at the same moment
+            mlflow.set_experiment_tags(_KIND)
 
 
 def _create_experiment(client: MlflowClient, name: str) -> Experiment:
@@ -77,7 +83,7 @@ def _create_experiment(client: MlflowClient, name: str) -> Experiment:
     # MLflow's own default is a path that it reads as a URI: `#` and `%20` in it mean another folder.
     location = _artifacts() if uri.startswith("sqlite:") else None
     try:
-        client.create_experiment(name, artifact_location=location)
+        client.create_experiment(name, artifact_location=location, tags=_KIND)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
