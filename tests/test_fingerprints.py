@@ -45,6 +45,7 @@ EDITS: dict[str, tuple[set[str], bool]] = {
     "pipeline/tracking/store.py": (set(), False),
     "pipeline/console.py": (set(), False),
     "pipeline/chain.py": (set(), False),
+    "pipeline/stages/table.py": (set(), False),
     "pipeline/cli.py": (set(), False),
     "requirements.lock": (set(), False),
 }
@@ -52,7 +53,7 @@ EDITS: dict[str, tuple[set[str], bool]] = {
 
 PRINT = f"""
 import json, pathlib
-from pipeline.chain import STAGES
+from pipeline.stages.table import STAGES
 from pipeline.fingerprints import fingerprint, training_key
 
 def keys():

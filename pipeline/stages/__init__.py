@@ -1,1 +1,1 @@
-"""The stages of the chain. Each module has `run(context) -> result` and `summary(result)`, one line."""
+"""The stages of the chain. A stage's module has `run(context) -> result` and `summary(result)`, one line."""
