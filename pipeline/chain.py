@@ -1,6 +1,7 @@
 """The chain: a stage runs only if no finished run of it can be reused."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline import config
@@ -15,33 +16,52 @@ from pipeline.tracking.integrity import write_text
 from pipeline.tracking.projects import Handover, launch, take_handover
 from pipeline.tracking.store import RESULT
 
+Tell = Callable[[Sequence[str], Path | None], None]
+"""Is given the answer, and where the report on it is, if there is one."""
 
-def run_main(options: config.MainOptions, tell: Callable[[Sequence[str], Path | None], None]) -> None:
+
+def run_main(options: config.MainOptions, tell: Tell) -> None:
     """Run the whole chain; every stage becomes a child of this run, reused or not.
 
     Args:
         options: those of the command.
         tell: is given the answer, and where the report is, as soon as they are known: what fails later, or the report
-            itself, does not keep them from the user.
+            itself, does not keep them from the user. If the chain is interrupted, it is given the best answer so far.
 
     """
-    main, report, store = STAGES["main"], STAGES["report"], Store(options.experiment_name)
+    main, store = STAGES["main"], Store(options.experiment_name)
     store.end_dead_runs()
     with store.stage_run("main", main.titled(options), _params(options)) as run:
         runs: dict[str, Finished] = {}
         try:
             _obtain_all(main, options, store, run, runs)
-        except Exception:
-            if "train" in runs:
-                with Status("report") as status:
-                    context = Context(report.narrowed(options), Upstream(runs), "", run, store, status)
-                    tell(report.module.answer(context), None)
+        except (Exception, KeyboardInterrupt) as error:
+            with suppress(Exception):  # what ended the chain is what the user must know
+                _tell_so_far(options, store, run, runs, tell, interrupted=isinstance(error, KeyboardInterrupt))
             raise
         result = ReportResult.model_validate_json(runs["report"].result)
         tell(result.answer, place_of(PAGE, REPORTS, runs["report"].folder))
         store.copy_metrics(runs["train"], run.run_id)
         store.summarise(run, result.answer[0])
         write_text(run.folder / RESULT, runs["report"].result)
+
+
+def _tell_so_far(
+    options: config.MainOptions, store: Store, run: StageRun, runs: Runs, tell: Tell, *, interrupted: bool
+) -> None:
+    """Tell the answer of a chain that ends early, if there is one: if it was interrupted, with a report."""
+    stage, known = STAGES["report"], dict(runs)
+    if interrupted and "search" not in runs and (search := store.find_child(run, "search", "KILLED")):
+        known["search"] = search
+    if not {"search", "train"} & known.keys():
+        return
+    context = Context(stage.narrowed(options), Upstream(known), "", run, store, Status(stage.name))
+    if not interrupted:
+        tell(stage.module.answer(context), None)
+        return
+    answer = stage.module.so_far(context)
+    publish(run.folder, stage.published)
+    tell(answer, place_of(PAGE, REPORTS, run.folder))
 
 
 def run_stage(name: str, options: PrepareOptions) -> None:

@@ -76,6 +76,11 @@ class Status:
         interruption.check()
         self._console.print(f"  {escape(what)}")
 
+    def close(self, what: str) -> None:
+        """Replace the live line by a permanent one, even if the command is being interrupted."""
+        self._progress.stop()
+        self._console.print(f"  {escape(what)}")
+
     def done(self, summary: str, reused: bool = False) -> None:
         """Replace the live line by a permanent one."""
         self._progress.stop()

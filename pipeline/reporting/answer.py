@@ -10,7 +10,7 @@ from pipeline.evaluation import setting_prefix
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.reporting import wording
 from pipeline.reporting.report_inputs import Report, entries
-from pipeline.results import Baseline, Interval, LeaderboardRow, SearchResult, Transfer
+from pipeline.results import Baseline, Interval, LeaderboardRow, SearchResult, TrainResult, Transfer
 from pipeline.statistics import mean_interval
 
 GainVerdict = Literal["better", "worse", "unclear"]
@@ -48,7 +48,8 @@ class Gain:
 class Answer:
     """The answer: one sentence, the remarks that qualify it, and the comparisons.
 
-    `warnings` come before everything: that it is no answer, being no better than guessing.
+    `warnings` come before everything: that it is not final, or no answer, being no better than guessing. `score` is
+    empty without a final training.
     """
 
     warnings: tuple[str, ...]
@@ -60,20 +61,29 @@ class Answer:
 
     def lines(self) -> list[str]:
         """Return the answer as plain lines of text."""
-        return [*self.warnings, self.headline, *self.remarks, self.score, *(gain.text for gain in self.gains)]
+        lines = [*self.warnings, self.headline, *self.remarks, self.score, *(gain.text for gain in self.gains)]
+        return [line for line in lines if line]
 
 
 def compose(report: Report) -> Answer:
     """Return the answer that `report` gives."""
     search = report.search
     gains = tuple(_gain(baseline, search.objective) for baseline in search.baselines) if search else ()
-    tiles, train = tuple(_tiles(report, gains)), report.train
-    warnings = wording.guessing(train.guess, "test", train.test_loss, train.test_accuracy) if train.guess else []
-    return Answer(tuple(warnings), _headline(report), _score(report), tuple(_remarks(report)), gains, tiles)
+    tiles = tuple(_tiles(report, gains))
+    return Answer(tuple(_warnings(report)), _headline(report), _score(report), tuple(_remarks(report)), gains, tiles)
+
+
+def _warnings(report: Report) -> list[str]:
+    train, warnings = report.train, []
+    if report.interrupted:
+        warnings.append("This is the best answer so far: the chain was interrupted. The same command continues it.")
+    if train and train.guess:
+        warnings += wording.guessing(train.guess, "test", train.test_loss, train.test_accuracy)
+    return warnings
 
 
 def _headline(report: Report) -> str:
-    winner = report.train.winner
+    winner = report.winner
     rate, optimizer = wording.number(winner.initial_lr), wording.optimizer(winner.optimizer)
     what = f"the {wording.scheme(winner.scheme)} scheme and an initial learning rate of {rate}"
     if winner.scheme == "constant":
@@ -86,23 +96,23 @@ def _headline(report: Report) -> str:
 
 def _remarks(report: Report) -> list[str]:
     """Return what qualifies the headline."""
-    remarks = []
-    if report.train.winner.params:
-        remarks.append(f"Parameters of the scheme: {wording.params(report.train.winner.params)}.")
-    if scaling := report.train.label_scaling:
+    remarks, train = [], report.train
+    if report.winner.params:
+        remarks.append(f"Parameters of the scheme: {wording.params(report.winner.params)}.")
+    if train and (scaling := train.label_scaling):
         by = f"minus {wording.number(scaling.offset[0], 4)}, divided by {wording.number(scaling.scale[0], 4)}"
         remarks.append(
             f"The rate is for labels scaled to mean 0 and standard deviation 1 ({by});"
             " losses and the model's outputs are in the labels' own units."
         )
-    if report.train.unsaved:
-        why = report.train.unsaved.rstrip(".")
+    if train and train.unsaved:
+        why = train.unsaved.rstrip(".")
         remarks.append(f"The network could not be saved as a model ({why}); its weights are in model.weights.h5.")
     if report.search is None:
         remarks.append("There was no search, so nothing shows that this is the best choice.")
     else:
         remarks.extend([*_standing(report.search), *transferred(report.search)])
-    if report.train.recomputed:
+    if train and train.recomputed:
         remarks.append(
             "The training is too short for BatchNormalization's moving averages:"
             " its statistics, the model's too, were recomputed on training batches."
@@ -179,18 +189,20 @@ def _outcome(row: Transfer) -> str:
 
 
 def _score(report: Report) -> str:
-    """Return the mean test results of the final trainings as a sentence."""
+    """Return the mean test results of the final trainings as a sentence; "" without any."""
     train = report.train
+    if train is None:
+        return ""
     if train.test_accuracy is None:
-        return f"Test loss {wording.loss(train.test_loss)} ({_spread(report)})."
+        return f"Test loss {wording.loss(train.test_loss)} ({_spread(report, train)})."
     accuracy = wording.percent(train.test_accuracy)
-    return f"Test accuracy {accuracy} ({_spread(report)}), test loss {wording.loss(train.test_loss)}."
+    return f"Test accuracy {accuracy} ({_spread(report, train)}), test loss {wording.loss(train.test_loss)}."
 
 
-def _spread(report: Report) -> str:
+def _spread(report: Report, train: TrainResult) -> str:
     """Return the number of seeds behind the test score, and its interval."""
-    scores = report.train.seeds
-    seeds, interval = wording.count(len(scores), "seed"), report.train.test_accuracy_interval
+    scores = train.seeds
+    seeds, interval = wording.count(len(scores), "seed"), train.test_accuracy_interval
     if interval is not None:
         examples = wording.count(report.prepare.test_examples, "test example")
         bounds = (
@@ -260,11 +272,11 @@ def _bounds(interval: Interval) -> str:
 
 def _tiles(report: Report, gains: tuple[Gain, ...]) -> list[Tile]:
     """Return the key numbers: the test score, the gains, and the range of good rates."""
-    train = report.train
-    if train.test_accuracy is None:
-        tiles = [Tile("Test loss", wording.loss(train.test_loss), (_spread(report),)), *_mae(report)]
-    else:
-        tiles = [Tile("Test accuracy", wording.percent(train.test_accuracy), (_spread(report),))]
+    tiles, train = [], report.train
+    if train and train.test_accuracy is None:
+        tiles += [Tile("Test loss", wording.loss(train.test_loss), (_spread(report, train),)), *_mae(report)]
+    elif train and train.test_accuracy is not None:
+        tiles.append(Tile("Test accuracy", wording.percent(train.test_accuracy), (_spread(report, train),)))
     tiles += [gain.tile for gain in gains]
     if report.search is not None:
         basin = report.search.basin

@@ -39,6 +39,7 @@ class Report:
         trainings: the confirmation trainings of finalists and baselines, or the final ones if there was no search.
         costs: the name, wall seconds and passes over the training set of each stage.
         generated: an ISO time.
+        interrupted: whether the chain was interrupted, so that this is its answer so far. Then `train` may be None.
 
     """
 
@@ -46,7 +47,7 @@ class Report:
     range_test: RangeTestResult | None
     range_tests: Sequence[RangeTestResult]
     search: SearchResult | None
-    train: TrainResult
+    train: TrainResult | None
     sweep: Sweep | None
     trials: pd.DataFrame | None
     trainings: Sequence[NamedTraining]
@@ -55,6 +56,20 @@ class Report:
     costs: Sequence[tuple[str, float, float]]
     generated: str
     command: str
+    interrupted: bool = False
+
+    @property
+    def winner(self) -> Candidate:
+        """What to train with."""
+        return answered(self.search, self.train)
+
+
+def answered(search: SearchResult | None, train: TrainResult | None) -> Candidate:
+    """Return the winner of the search, or what was trained without one; one of both is given."""
+    found = train or search
+    if found is None:
+        raise ValueError("answered: received neither a search nor a training, expected one of them")
+    return found.winner
 
 
 def read_sweep(folder: Path) -> Sweep:

@@ -71,7 +71,7 @@ def _sections(report: Report) -> list[tuple[str, str]]:
         *([("basins", "How much the initial rate matters")] if report.search and report.search.basin.rates else []),
         *([("trials", "Trials")] if report.search else []),
         *([("audits", "Trust")] if report.search and report.search.audits else []),
-        ("test", "Test results"),
+        *([("test", "Test results")] if report.train else []),
         ("costs", "Costs"),
         ("reproduce", "How to reproduce"),
         ("glossary", "How to read this"),
@@ -169,4 +169,4 @@ def _schemes(report: Report) -> list[str]:
     ranked = [row.scheme for row in report.search.leaderboard] if report.search else []
     trained = [training.scheme for training in report.trainings]
     tried = sorted(set(report.trials["scheme"].astype(str))) if report.trials is not None else []
-    return [report.train.winner.scheme, *ranked, *trained, *tried]
+    return [report.winner.scheme, *ranked, *trained, *tried]

@@ -5,7 +5,7 @@ It knows neither Keras nor MLflow. `plan` divides a budget of full trainings. Tr
 trained on seeds that no trial has used (`confirmation`).
 """
 
-from pipeline.search.conducting import FACTORS, conduct
+from pipeline.search.conducting import FACTORS, Interrupted, conduct
 from pipeline.search.confirmation import BASELINES
 from pipeline.search.plan import CONFIRM_SEED, Evaluate, Outcome, Plan, Trial, planned
 from pipeline.search.surface import candidate
@@ -15,6 +15,7 @@ __all__ = [
     "CONFIRM_SEED",
     "FACTORS",
     "Evaluate",
+    "Interrupted",
     "Outcome",
     "Plan",
     "Trial",

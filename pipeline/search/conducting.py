@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipeline import statistics
 from pipeline.config import LARGEST_BATCH
@@ -80,7 +80,19 @@ def _scaled(cost: Cost, by: float) -> Cost:
     )
 
 
-def conduct(plan: Plan, ask: Ask, say: Callable[[str], None] = lambda text: None) -> tuple[SearchResult, list[Trial]]:
+Found = tuple[SearchResult, list[Trial]]
+
+
+class Interrupted(KeyboardInterrupt):
+    """An interrupted search, with the answer that its finished trainings give."""
+
+    def __init__(self, result: SearchResult, trials: list[Trial]) -> None:
+        super().__init__("the search was interrupted")
+        self.result = result
+        self.trials = trials
+
+
+def conduct(plan: Plan, ask: Ask, say: Callable[[str], None] = lambda text: None) -> Found:
     """Search, and return the answer and all trials.
 
     Each request depends only on earlier answers, not on their order, nor on the time they take unless seconds are
@@ -91,18 +103,56 @@ def conduct(plan: Plan, ask: Ask, say: Callable[[str], None] = lambda text: None
         ask: runs the trainings.
         say: shows the preliminary answer before it is confirmed.
 
+    Raises:
+        Interrupted: if `ask` is interrupted after the first request was answered.
+
     """
     ledger = _Ledger(plan, ask)
-    trials = run_trials(plan, ledger, ledger.affords)
+    try:
+        return _conduct(plan, ledger, ledger, ledger.affords, say)
+    except KeyboardInterrupt:
+        if not ledger.known:
+            raise
+        raise Interrupted(*_so_far(plan, ledger)) from None
+
+
+def _so_far(plan: Plan, ledger: _Ledger) -> Found:
+    """Return the answer that the trainings known give: that of a search whose budget ends with them."""
+    again: set[str] = set()
+
+    def evaluate(evaluations: Sequence[Evaluation]) -> list[Outcome]:
+        again.update(evaluation.digest for evaluation in evaluations)
+        return ledger(evaluations)
+
+    def affords(trainings: int) -> bool:
+        return len(again) + trainings <= len(ledger.known)
+
+    result, trials = _conduct(
+        replace(plan, transfer=False), ledger, evaluate, affords, lambda text: None, "it was interrupted"
+    )
+    reason = f"interrupted after {len(ledger.known)} trainings; {result.reason}"
+    return result.model_copy(update={"reason": reason}), trials
+
+
+def _conduct(
+    plan: Plan,
+    ledger: _Ledger,
+    evaluate: Evaluate,
+    affords: Callable[[int], bool],
+    say: Callable[[str], None],
+    lacking: str = "no budget or time was left",
+) -> Found:
+    """Conduct a search; `lacking` says why nothing was compared if `affords` does not allow it."""
+    trials = run_trials(plan, evaluate, affords)
     cells = {plan.name(cell.candidate, cell.candidate.scheme): cell for cell in finalists(plan, trials)}
     name, best = next(iter(cells.items()))
     say(f"best so far: {name} lr={best.candidate.initial_lr:.3g}, after {len(trials)} trials; not confirmed")
     chosen = {name: Evaluation(cell.candidate, plan.epochs, plan.trial_seed) for name, cell in cells.items()}
     ledger.part, baselines = "confirmation", confirmation.baselines(plan.spaces[0].batch_size) if plan.baselines else {}
-    found = confirmation.confirm(plan, cells, baselines, trials, ledger, ledger.affords)
+    found = confirmation.confirm(plan, cells, baselines, trials, evaluate, affords, lacking)
     rivals = chosen if len(chosen) > 1 else {**chosen, **baselines}
     ledger.part, winner = "transfer", chosen[found.winner].candidate
-    moved = transfer(plan, found.winner, rivals, ledger) if plan.transfer else ()
+    moved = transfer(plan, found.winner, rivals, evaluate) if plan.transfer else ()
     rates = [trial.evaluation.candidate.initial_lr for trial in trials]
     tried = {plan.name(trial.evaluation.candidate, trial.evaluation.candidate.scheme) for trial in trials}
     untried = tuple(

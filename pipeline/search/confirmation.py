@@ -70,6 +70,7 @@ def confirm(
     trials: Sequence[Trial],
     evaluate: Evaluate,
     affords: Callable[[int], bool] = lambda trainings: True,
+    lacking: str = "no budget or time was left",
 ) -> Confirmation:
     """Compare finalists and baselines in full trainings, and choose the finalist to train with.
 
@@ -80,6 +81,7 @@ def confirm(
         trials: all trials.
         evaluate: runs the trainings.
         affords: whether the budget allows this many more full trainings; if not even the first look, the trials decide.
+        lacking: why nothing was compared, in that case.
 
     """
     asked = {name: Evaluation(cell.candidate, plan.epochs, plan.seed) for name, cell in finalists.items()}
@@ -87,7 +89,7 @@ def confirm(
     judged = {"resolution": plan.step, "tolerance": plan.tolerance}
     outcomes = train_on_seeds(candidates, evaluate, plan.fresh_seeds, plan.epochs, affords=affords, **judged)
     if not outcomes:
-        return _unconfirmed(plan, finalists, trials)
+        return _unconfirmed(plan, finalists, trials, lacking)
     losses = losses_of(outcomes)
     found = statistics.verdicts(losses, statistics.looks(len(plan.fresh_seeds)), **judged)
     everything = [*trials, *_as_trials(asked, outcomes, plan.fresh_seeds)]
@@ -115,7 +117,7 @@ def confirm(
     )
 
 
-def _unconfirmed(plan: Plan, finalists: Mapping[str, Cell], trials: Sequence[Trial]) -> Confirmation:
+def _unconfirmed(plan: Plan, finalists: Mapping[str, Cell], trials: Sequence[Trial], lacking: str) -> Confirmation:
     """Return the answer that the trials suggest: its loss is predicted by the surface, and compared with nothing."""
     name, cell = next(iter(finalists.items()))
     surface = Surface.of(trials)
@@ -139,7 +141,7 @@ def _unconfirmed(plan: Plan, finalists: Mapping[str, Cell], trials: Sequence[Tri
         verdict="tie",
         basin=basin,
     )
-    why = "no budget or time was left" if plan.confirm_seeds else "the budget allows none"
+    why = lacking if plan.confirm_seeds else "the budget allows none"
     reason = f"not compared: {why}; {len(trials)} trainings suggest it, each on its own seed"
     return Confirmation(name, (), reason, {name: row}, basin, (), {})
 

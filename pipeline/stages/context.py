@@ -61,9 +61,10 @@ class Upstream:
         return SearchResult.model_validate_json(run.result) if run else None
 
     @property
-    def train(self) -> TrainResult:
-        """The result of `train`."""
-        return TrainResult.model_validate_json(self.runs["train"].result)
+    def train(self) -> TrainResult | None:
+        """The result of `train`, if it has run."""
+        run = self.runs.get("train")
+        return TrainResult.model_validate_json(run.result) if run else None
 
     def behind(self, answer: str) -> tuple[RangeTestResult, SearchResult]:
         """Return the range test and the search behind an answer of `reproduce`."""

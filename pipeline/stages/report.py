@@ -9,7 +9,7 @@ from pipeline.config import ReportOptions
 from pipeline.evaluation import Candidate, Evaluation, Training, setting_prefix
 from pipeline.reporting import report_page
 from pipeline.reporting.answer import compose
-from pipeline.reporting.report_inputs import Report, read_sweep
+from pipeline.reporting.report_inputs import Report, answered, read_sweep
 from pipeline.reporting.training_figures import NamedTraining, Role, loss_curves, lr_curves
 from pipeline.results import RangeTestResult, ReportResult, SearchResult
 from pipeline.stages.context import PAGE, REPORTS, Context, command, environment
@@ -35,29 +35,41 @@ def run(context: Context[ReportOptions]) -> ReportResult:
     return ReportResult(report=str(REPORTS / PAGE), answer=tuple(compose(report).lines()))
 
 
+def so_far(context: Context[ReportOptions]) -> tuple[str, ...]:
+    """Render the page of an interrupted chain, from what its stages have found, and return its answer.
+
+    Unlike `run`, it shows no progress, which would end the command.
+    """
+    report = _gather(context, interrupted=True)
+    (context.run.folder / PAGE).write_text(report_page.render(report), encoding="utf-8")
+    return tuple(compose(report).lines())
+
+
 def answer(context: Context[ReportOptions]) -> tuple[str, ...]:
     """Return the answer alone, for where the page cannot be written."""
     return tuple(compose(_gather(context)).lines())
 
 
-def _gather(context: Context[ReportOptions]) -> Report:
+def _gather(context: Context[ReportOptions], *, interrupted: bool = False) -> Report:
     upstream, options = context.upstream, context.options
-    range_tests, winner = upstream.range_tests, upstream.train.winner
+    range_tests, search, train = upstream.range_tests, upstream.search, upstream.train
+    winner = answered(search, train)
     own = next((key for key, found in range_tests.items() if _fits(found, winner)), None)
     return Report(
         prepare=upstream.prepare,
         range_test=range_tests[own] if own else None,
         range_tests=tuple(range_tests.values()),
-        search=upstream.search,
-        train=upstream.train,
+        search=search,
+        train=train,
         sweep=read_sweep(upstream.folder(own)) if own else None,
-        trials=pd.read_csv(upstream.folder("search") / "trials.csv") if upstream.search else None,
+        trials=pd.read_csv(upstream.folder("search") / "trials.csv") if search else None,
         trainings=tuple(_trainings(context)),
         options=options.model_dump(exclude={"fresh"}),
         environment=environment(),
         costs=_costs(context),
         generated=datetime.now(UTC).isoformat(timespec="seconds"),
         command=command(options),
+        interrupted=interrupted,
     )
 
 
@@ -100,5 +112,7 @@ def _costs(context: Context[ReportOptions]) -> Sequence[tuple[str, float, float]
         costs.append(("range_test", sum(found.seconds for found in tests), epochs))
     if upstream.search:
         costs.append(("search", upstream.search.cost.seconds, upstream.search.cost.epochs))
-    seconds = sum(score.train_seconds for score in upstream.train.seeds)
-    return [*costs, ("train", seconds, float(options.epochs * len(upstream.train.seeds)))]
+    if train := upstream.train:
+        seconds = sum(score.train_seconds for score in train.seeds)
+        costs.append(("train", seconds, float(options.epochs * len(train.seeds))))
+    return costs

@@ -20,6 +20,8 @@ from pipeline.stages.asking import asking
 from pipeline.stages.context import Context
 from pipeline.stages.guessing import Answered, against_guessing
 from pipeline.tracking import Label
+from pipeline.tracking.integrity import write_text
+from pipeline.tracking.store import RESULT
 from pipeline.training import InProcess
 
 
@@ -43,11 +45,25 @@ def run(context: Context[SearchOptions]) -> SearchResult:
     asked = asking(context, partial(_label, plan))
     first = candidate(plan.spaces[0], "constant", plan.spaces[0].suggested_lr)
     asked.executor.require_metric(plan.objective, Evaluation(first, plan.epochs, plan.trial_seed))
-    result, done = search.conduct(plan, asked.ask, context.status.note)
+    try:
+        result, done = search.conduct(plan, asked.ask, context.status.note)
+    except search.Interrupted as interrupted:
+        _keep(context, interrupted)
+        raise
     result = _compared(_with_range_test(result, context), asked.executor, context)
     context.status.note(_spent(result))
-    _write(context, result, done)
+    _write_tables(context, result, done)
+    _draw(context, result, done)
     return result
+
+
+def _keep(context: Context[SearchOptions], interrupted: search.Interrupted) -> None:
+    """Say and keep what an interrupted search has found, for a report on it."""
+    result = _with_range_test(interrupted.result, context)
+    context.status.close(f"so far: {summary(result)}")
+    _write_tables(context, result, interrupted.trials)
+    write_text(context.run.folder / RESULT, result.model_dump_json(indent=2))
+    context.store.keep(context.run)
 
 
 def _compared(result: SearchResult, executor: InProcess, context: Context[SearchOptions]) -> SearchResult:
@@ -114,10 +130,9 @@ def _role(plan: Plan, evaluation: Evaluation) -> str:
     return "confirmation" if evaluation.epochs == plan.epochs else "transfer"
 
 
-def _write(context: Context[SearchOptions], result: SearchResult, trials: list[Trial]) -> None:
+def _write_tables(context: Context[SearchOptions], result: SearchResult, trials: list[Trial]) -> None:
     folder = context.run.folder
-    frame = trials_frame(trials, result.objective)
-    frame.to_csv(folder / "trials.csv", index=False)
+    trials_frame(trials, result.objective).to_csv(folder / "trials.csv", index=False)
     rows = [
         {
             **_candidate_columns(row.only),
@@ -136,9 +151,13 @@ def _write(context: Context[SearchOptions], result: SearchResult, trials: list[T
         for row in result.leaderboard
     ]
     pd.DataFrame(rows).to_csv(folder / "leaderboard.csv", index=False)
+
+
+def _draw(context: Context[SearchOptions], result: SearchResult, trials: list[Trial]) -> None:
+    folder = context.run.folder
     search_figures.leaderboard(result).savefig(folder / "leaderboard.png")
     search_figures.basins(result).savefig(folder / "basins.png")
-    search_figures.trials(frame, result.objective).savefig(folder / "trials.png")
+    search_figures.trials(trials_frame(trials, result.objective), result.objective).savefig(folder / "trials.png")
 
 
 def _candidate_columns(candidate: Candidate) -> dict[str, Any]:

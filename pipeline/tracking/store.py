@@ -94,9 +94,9 @@ class Store:
             if not begun_by_mlflow:  # else MLflow logged the entry point's parameters itself, in its own quoting
                 mlflow.log_params({key: value for key, value in params.items() if value is not None})
             with tempfile.TemporaryDirectory() as folder:
-                yield StageRun(run.info.run_id, run.info.experiment_id, Path(folder))
-                integrity.write_manifest(Path(folder))
-                mlflow.log_artifacts(folder)
+                started = StageRun(run.info.run_id, run.info.experiment_id, Path(folder))
+                yield started
+                self.keep(started)
 
     @contextmanager
     def part_run(
@@ -109,9 +109,14 @@ class Store:
         run_id = self.create_child(name, parent, tags)
         self.client.log_batch(run_id, params=[Param(key, str(value)) for key, value in params.items()])
         with self.ending(run_id), tempfile.TemporaryDirectory() as folder:
-            yield StageRun(run_id, parent.experiment_id, Path(folder))
-            integrity.write_manifest(Path(folder))
-            self.client.log_artifacts(run_id, folder)
+            part = StageRun(run_id, parent.experiment_id, Path(folder))
+            yield part
+            self.keep(part)
+
+    def keep(self, run: StageRun) -> None:
+        """Make the files in a run's folder its artifacts, with their manifest."""
+        integrity.write_manifest(run.folder)
+        self.client.log_artifacts(run.run_id, str(run.folder))
 
     @contextmanager
     def ending(self, run_id: str) -> Iterator[None]:
@@ -146,9 +151,9 @@ class Store:
         """Return a finished run of a stage by its id; None if its artifacts are missing or changed."""
         return self._verified(self.client.get_run(run_id))
 
-    def find_child(self, parent: StageRun, stage: str) -> Finished | None:
-        """Return the newest finished run of a stage below this one, or the run that it reused."""
-        for run in self._pages(f"{_below(parent.run_id, stage)} and {_FINISHED}"):
+    def find_child(self, parent: StageRun, stage: str, status: str = "FINISHED") -> Finished | None:
+        """Return the newest run of a stage below this one with this status and intact artifacts, or what it reused."""
+        for run in self._pages(f"{_below(parent.run_id, stage)} and attributes.status = '{status}'"):
             source = run.data.tags.get(_CACHED)
             return self._verified(self.client.get_run(source) if source else run)
         return None

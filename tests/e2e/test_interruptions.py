@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from mlflow.entities import Run
 
+from pipeline.results import SearchResult
 from tests.e2e.project import PATIENCE, Project, command, kill_tree
 
 pytestmark = pytest.mark.slow
@@ -24,13 +25,14 @@ def finished_trials(project: Project) -> list[Run]:
 
 @pytest.fixture(scope="module")
 def after_sigterm(elsewhere: Project) -> Project:
-    """Return a project whose `main` got SIGTERM once its search had finished a training."""
+    """Return a project whose `main` got SIGTERM once its search had finished two trainings, with its output."""
     process = elsewhere.start(*command("main"))
-    elsewhere.wait_for_trials(process, 1)
+    elsewhere.wait_for_trials(process, 2)
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=PATIENCE)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 128 + signal.SIGTERM
     assert "Traceback" not in err.split("lr-pipeline: interrupted")[-1]
+    (elsewhere.folder / "output").write_text(out, encoding="utf-8")
     return elsewhere
 
 
@@ -60,6 +62,19 @@ def test_sigterm_marks_the_runs_killed_and_keeps_what_was_done(stopped: tuple[Pr
     _, status, done = stopped
     assert status == {"main": "KILLED", "prepare": "FINISHED", "range_test": "FINISHED", "search": "KILLED"}
     assert done >= 1
+
+
+def test_an_interrupted_search_gives_the_best_answer_so_far(after_sigterm: Project) -> None:
+    """In the terminal and as a report, with what is known of it; the run keeps it too."""
+    said = (after_sigterm.folder / "output").read_text(encoding="utf-8")
+    first = "This is the best answer so far: the chain was interrupted. The same command continues it."
+    assert f"\n{first}\nTrain SGD with " in said
+    assert "Report: reports/report.html" in said
+    page = after_sigterm.folder / "reports" / "report.html"
+    assert first in page.read_text(encoding="utf-8")
+    run = after_sigterm.runs("search")[0]
+    kept = SearchResult.model_validate_json((after_sigterm.artifacts(run) / "result.json").read_text(encoding="utf-8"))
+    assert kept.reason.startswith("interrupted after ")
 
 
 def test_no_run_stays_running(continued: Project) -> None:

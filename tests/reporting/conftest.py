@@ -180,6 +180,7 @@ def make_regression() -> Report:
     """Return a regression report: losses only, and the mean absolute error of each training."""
     report = make_report()
     assert report.search is not None
+    assert report.train is not None
     seeds = tuple(score.model_copy(update={"test_accuracy": None}) for score in report.train.seeds)
     rows = tuple(row.model_copy(update={"val_accuracy": None}) for row in report.search.leaderboard)
     baselines = tuple(

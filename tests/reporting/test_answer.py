@@ -9,7 +9,7 @@ from pipeline.objective import Objective
 from pipeline.reporting import wording
 from pipeline.reporting.answer import compose
 from pipeline.reporting.report_inputs import Report
-from pipeline.results import Baseline, Guess, Interval, SearchResult
+from pipeline.results import Baseline, Guess, Interval, SearchResult, TrainResult
 from tests.reporting.searches import make_row
 
 
@@ -21,6 +21,11 @@ def answer(report: Report) -> list[str]:
 def _search(report: Report, **changes: object) -> SearchResult:
     assert report.search is not None
     return report.search.model_copy(update=changes)
+
+
+def _train(report: Report, **changes: object) -> TrainResult:
+    assert report.train is not None
+    return report.train.model_copy(update=changes)
 
 
 def _baseline(report: Report, **changes: object) -> Baseline:
@@ -55,13 +60,13 @@ def test_a_clear_winner_is_not_hedged(report: Report, change: Callable[..., Repo
 
 def test_recomputed_statistics_are_a_remark(report: Report, change: Callable[..., Report]) -> None:
     """The model is not what the exported schedule gives in plain Keras."""
-    lines = answer(change(train=report.train.model_copy(update={"recomputed": True})))
+    lines = answer(change(train=_train(report, recomputed=True)))
     assert lines[4].startswith("The training is too short for BatchNormalization's moving averages")
 
 
 def test_a_network_that_cannot_be_saved_is_a_remark(report: Report, change: Callable[..., Report]) -> None:
     """Its weights are kept; the rest of the answer does not depend on it."""
-    changed = change(train=report.train.model_copy(update={"registered": None, "unsaved": "ValueError: no config."}))
+    changed = change(train=_train(report, registered=None, unsaved="ValueError: no config."))
     remark = "The network could not be saved as a model (ValueError: no config); its weights are in model.weights.h5."
     assert [line for line in answer(changed) if line not in answer(report)] == [remark]
 
@@ -70,7 +75,7 @@ def test_no_better_than_guessing_comes_first(report: Report, change: Callable[..
     """By how much, and what is known of why; where guessing is beaten, nothing is said."""
     why = ("it had 10 updates only: more epochs, or smaller batches",)
     guess = Guess(what="the most frequent class", loss=2.303, accuracy=0.1125, beaten=False, why=why)
-    poor = report.train.model_copy(update={"test_loss": 2.38, "test_accuracy": 0.117, "guess": guess})
+    poor = _train(report, test_loss=2.38, test_accuracy=0.117, guess=guess)
     lines = answer(change(train=poor))
     assert lines[:3] == [
         "This is no better than predicting the most frequent class for every example:"
@@ -78,14 +83,25 @@ def test_no_better_than_guessing_comes_first(report: Report, change: Callable[..
         "It had 10 updates only: more epochs, or smaller batches.",
         answer(report)[0],
     ]
-    good = report.train.model_copy(update={"guess": guess.model_copy(update={"beaten": True, "why": ()})})
+    good = _train(report, guess=guess.model_copy(update={"beaten": True, "why": ()}))
     assert answer(change(train=good)) == answer(report)
+
+
+def test_an_interrupted_chain_says_so_first(change: Callable[..., Report]) -> None:
+    """Without a final training there is no score, and neither an empty line nor one about a model."""
+    search = change(interrupted=True, train=None)
+    lines = answer(search)
+    assert lines[0] == "This is the best answer so far: the chain was interrupted. The same command continues it."
+    assert lines[1].startswith("Train SGD with the cosine scheme and an initial learning rate of 0.0562")
+    assert "" not in lines
+    assert not any("Test " in line for line in lines)
+    assert compose(search).tiles[0].label == "Against Adam at 0.001"
 
 
 def test_scaled_labels_are_a_remark(regression: Report) -> None:
     """The rate is of no use for labels as they are."""
     scaling = Scaling(offset=(457_000.0,), scale=(23_310.0,), kind="standard")
-    train = regression.train.model_copy(update={"label_scaling": scaling})
+    train = _train(regression, label_scaling=scaling)
     assert [line for line in answer(replace(regression, train=train)) if line not in answer(regression)] == [
         "The rate is for labels scaled to mean 0 and standard deviation 1 (minus 457000, divided by 23310);"
         " losses and the model's outputs are in the labels' own units."
@@ -119,8 +135,8 @@ def test_a_better_baseline_is_named_plainly(
 
 def test_a_constant_rate_is_not_called_a_decay(report: Report, change: Callable[..., Report]) -> None:
     """The headline says what will happen to the rate."""
-    winner = report.train.winner.model_copy(update={"scheme": "constant", "params": {}})
-    lines = answer(change(train=report.train.model_copy(update={"winner": winner})))
+    winner = report.winner.model_copy(update={"scheme": "constant", "params": {}})
+    lines = answer(change(train=_train(report, winner=winner)))
     assert lines[0] == "Train SGD with a constant learning rate of 0.0562."
 
 
@@ -150,7 +166,7 @@ def test_regression_speaks_of_losses_and_mean_absolute_error(regression: Report)
 
 def test_one_seed_has_no_interval(report: Report, change: Callable[..., Report]) -> None:
     """A single training shows no spread, and none is invented; the interval of its accuracy covers the examples."""
-    train = report.train.model_copy(update={"seeds": report.train.seeds[:1]})
+    train = _train(report, seeds=_train(report).seeds[:1])
     assert compose(change(train=train)).score.startswith(
         "Test accuracy 98.42% (1 seed, 95% interval 97.64% to 99.20% over 1,000 test examples; "
         "the spread of seeds is unknown)"
@@ -161,7 +177,7 @@ def test_one_seed_has_no_interval(report: Report, change: Callable[..., Report])
 
 def test_two_seeds_are_not_asked_for_an_interval(regression: Report) -> None:
     """It would be 13 standard errors wide, and end below zero: both values say more."""
-    train = regression.train.model_copy(update={"seeds": regression.train.seeds[:2]})
+    train = _train(regression, seeds=_train(regression).seeds[:2])
     first, second = (wording.loss(score.test_loss) for score in train.seeds)
     assert compose(replace(regression, train=train)).score == (
         f"Test loss 0.0509 (mean of 2 seeds, {first} and {second})."

@@ -1,0 +1,70 @@
+"""An interrupted search answers with what its finished trainings show, and says that it was interrupted."""
+
+import pytest
+
+from pipeline.search import Interrupted, Plan, conduct
+from tests.search.surface import Surface, make_plan
+
+PLAN = make_plan(top_k=2, confirm_seeds=6, transfer=True)
+
+
+def interrupted_at(number: int, plan: Plan = PLAN) -> tuple[Interrupted, Surface]:
+    """Return what a search raises if it is interrupted in place of a training, counted from 0."""
+    surface = Surface(noise=0.05, stop_at=number)
+    with pytest.raises(Interrupted) as caught:
+        conduct(plan, surface)
+    return caught.value, surface
+
+
+def in_parts() -> tuple[int, int, int]:
+    """Return how many trainings the whole search makes: trials, then with confirmation, then with transfer."""
+    surface = Surface(noise=0.05)
+    result, trials = conduct(PLAN, surface)
+    assert result.audits is not None
+    transferred = sum(evaluation.epochs != PLAN.epochs for evaluation in surface.asked)
+    return len(trials), len(surface.asked) - transferred, len(surface.asked)
+
+
+def test_wherever_it_is_interrupted_it_trains_nothing_more() -> None:
+    """The answer is one of the schemes that were tried, and nothing is asked for again."""
+    for number in range(1, in_parts()[2]):
+        found, surface = interrupted_at(number)
+        assert len(surface.asked) == number
+        assert found.result.winner.scheme in {trial.evaluation.candidate.scheme for trial in found.trials}
+        assert len(found.trials) == found.result.trials <= number
+        assert found.result.reason.startswith("interrupted after ")
+
+
+def test_during_the_trials_nothing_is_compared() -> None:
+    """The trials alone suggest the answer, which says so."""
+    trials, _, _ = in_parts()
+    found, _ = interrupted_at(trials - 1)
+    assert "; not compared: it was interrupted; " in found.result.reason
+    assert [row.seeds for row in found.result.leaderboard] == [()]
+
+
+def test_during_the_confirmation_the_last_complete_look_counts() -> None:
+    """Once all candidates were compared on some seeds, their verdicts hold; before that, the trials decide."""
+    trials, confirmed, _ = in_parts()
+    found, _ = interrupted_at(trials + 1)
+    assert "not compared" in found.result.reason
+    found, _ = interrupted_at(confirmed - 1)
+    assert {len(row.seeds) for row in found.result.leaderboard} <= {2, 3, 4, 5}
+    assert found.result.baselines
+
+
+def test_during_transfer_the_answer_is_that_of_the_confirmation() -> None:
+    """Only the comparison at other budgets is missing."""
+    _, confirmed, _ = in_parts()
+    whole, _ = conduct(PLAN, Surface(noise=0.05))
+    found, _ = interrupted_at(confirmed + 1)
+    assert found.result.transfer == ()
+    assert found.result.leaderboard == whole.leaderboard
+    assert found.result.winner == whole.winner
+
+
+def test_before_the_first_training_there_is_no_answer() -> None:
+    """The interruption passes as it came."""
+    with pytest.raises(KeyboardInterrupt) as caught:
+        conduct(PLAN, Surface(stop_at=0))
+    assert not isinstance(caught.value, Interrupted)
