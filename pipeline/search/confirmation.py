@@ -160,13 +160,20 @@ def _as_trials(asked: Candidates, outcomes: Outcomes, seeds: Sequence[int]) -> l
 
 
 def basin_of(surface: Surface | None, one: Candidate, trials: Sequence[Trial], objective: Objective) -> Basin:
-    """Return the range of rates whose expected loss exceeds the best one by less than the noise between seeds."""
+    """Return the range of rates whose expected loss exceeds the best one by less than the noise between seeds.
+
+    It lies within the rates tried with any scheme, since all schemes share the curve; the values shown are its own.
+    """
     known: dict[float, list[float]] = {}
-    for trial in trials:
-        if family(trial.evaluation.candidate) == family(one):
-            known.setdefault(trial.evaluation.candidate.initial_lr, []).append(trial.outcome.loss)
+    tried = [trial.evaluation.candidate for trial in trials]
+    for other, trial in zip(tried, trials, strict=True):
+        if family(other) == family(one):
+            known.setdefault(other.initial_lr, []).append(trial.outcome.loss)
     rates = sorted(known)
-    low, high, noise = (one.initial_lr, one.initial_lr, 0.0) if surface is None else surface.basin(one, rates)
+    within = [
+        other.initial_lr for other in tried if (other.optimizer, other.batch_size) == (one.optimizer, one.batch_size)
+    ]
+    low, high, noise = (one.initial_lr, one.initial_lr, 0.0) if surface is None else surface.basin(one, within)
     return Basin(
         lr_low=low,
         lr_high=high,

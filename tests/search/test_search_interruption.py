@@ -43,6 +43,14 @@ def test_during_the_trials_nothing_is_compared() -> None:
     assert [row.seeds for row in found.result.leaderboard] == [()]
 
 
+def test_the_basin_comes_from_the_trainings_of_all_schemes() -> None:
+    """A scheme that was tried once has no basin of a single rate, since schemes share the curve."""
+    found, _ = interrupted_at(in_parts()[0])
+    result = found.result
+    assert len(result.basin.rates) < found.result.trials
+    assert result.basin.lr_low < result.basin.lr_high
+
+
 def test_during_the_confirmation_the_last_complete_look_counts() -> None:
     """Once all candidates were compared on some seeds, their verdicts hold; before that, the trials decide."""
     trials, confirmed, _ = in_parts()
