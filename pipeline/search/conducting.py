@@ -11,7 +11,8 @@ from pipeline.results import Cost, RateSuggestion, SearchResult, Transfer
 from pipeline.search import confirmation
 from pipeline.search.allocation import finalists, run_trials
 from pipeline.search.audits import audit
-from pipeline.search.confirmation import in_its_sign, losses_of, train_on_seeds
+from pipeline.search.confirmation import losses_of, train_on_seeds
+from pipeline.search.leaderboard import in_its_sign
 from pipeline.search.plan import Evaluate, Outcome, Plan, Trial
 
 

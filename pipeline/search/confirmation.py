@@ -8,23 +8,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf, log10
 
-import numpy as np
-
 from pipeline import statistics
 from pipeline.evaluation import Candidate, Evaluation
-from pipeline.objective import VAL_LOSS, Objective
+from pipeline.objective import VAL_LOSS
 from pipeline.results import Baseline, Basin, Interval, LeaderboardRow
-from pipeline.schedules import Array
 from pipeline.search.choice import Evidence, choose, explain
+from pipeline.search.leaderboard import Outcomes, against, basin_of, in_its_sign, row_of
 from pipeline.search.plan import Evaluate, Outcome, Plan, Trial
-from pipeline.search.surface import Cell, Surface, family
+from pipeline.search.surface import Cell, Surface
 
 BASELINES = {"Adam at 0.001": ("adam", 0.001), "SGD at 0.01": ("sgd", 0.01)}
 """What people use without a search: the default rate of each optimizer in Keras, kept constant."""
 
 Candidates = Mapping[str, Evaluation]
-Outcomes = Mapping[str, Sequence[Outcome]]
-"""The outcomes of each candidate, one per seed, in the order of the seeds."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +97,7 @@ def confirm(
     sides = 2 * max(len(evidence.tied), 1) * len(baselines)
     basins = {name: basin_of(surface, one.candidate, everything, plan.objective) for name, one in asked.items()}
     rows = {
-        name: _row(candidate, outcomes[name], found.rows[name], plan, basins.get(name))
+        name: row_of(candidate, outcomes[name], found.rows[name], plan, basins.get(name))
         for name, candidate in candidates.items()
     }
     return Confirmation(
@@ -111,7 +107,7 @@ def confirm(
         rows=rows,
         basin=basins[chosen],
         baselines=tuple(
-            _against(name, chosen, rows[name], outcomes, found, sides, plan.resolution) for name in baselines
+            against(name, chosen, rows[name], outcomes, found, sides, plan.resolution) for name in baselines
         ),
         outcomes=outcomes,
     )
@@ -159,31 +155,6 @@ def _as_trials(asked: Candidates, outcomes: Outcomes, seeds: Sequence[int]) -> l
     ]
 
 
-def basin_of(surface: Surface | None, one: Candidate, trials: Sequence[Trial], objective: Objective) -> Basin:
-    """Return the range of rates whose expected loss exceeds the best one by less than the noise between seeds.
-
-    It lies within the rates tried with any scheme, since all schemes share the curve; the values shown are its own.
-    """
-    known: dict[float, list[float]] = {}
-    tried = [trial.evaluation.candidate for trial in trials]
-    for other, trial in zip(tried, trials, strict=True):
-        if family(other) == family(one):
-            known.setdefault(other.initial_lr, []).append(trial.outcome.loss)
-    rates = sorted(known)
-    within = [
-        other.initial_lr for other in tried if (other.optimizer, other.batch_size) == (one.optimizer, one.batch_size)
-    ]
-    low, high, noise = (one.initial_lr, one.initial_lr, 0.0) if surface is None else surface.basin(one, within)
-    return Basin(
-        lr_low=low,
-        lr_high=high,
-        decades=log10(high / low),
-        noise=noise,
-        rates=tuple(rates),
-        values=tuple(objective.oriented(float(np.mean(known[rate]))) for rate in rates),
-    )
-
-
 def train_on_seeds(
     candidates: Candidates,
     evaluate: Evaluate,
@@ -225,76 +196,6 @@ def train_on_seeds(
     return outcomes if schedule else {}
 
 
-def _row(
-    candidate: Evaluation,
-    outcomes: Sequence[Outcome],
-    compared: statistics.Comparison,
-    plan: Plan,
-    basin: Basin | None,
-) -> LeaderboardRow:
-    return LeaderboardRow(
-        **candidate.candidate.model_dump(),
-        objective=in_its_sign(statistics.mean_interval([outcome.loss for outcome in outcomes]), plan.objective),
-        val_loss=statistics.mean_interval([outcome.val_loss for outcome in outcomes]),
-        val_accuracy=_mean_accuracy(outcomes),
-        difference=compared.behind,
-        seeds=plan.fresh_seeds[: len(outcomes)],
-        verdict=compared.verdict,
-        basin=basin,
-    )
-
-
-def _against(
-    name: str,
-    chosen: str,
-    row: LeaderboardRow,
-    outcomes: Outcomes,
-    found: statistics.Verdicts,
-    sides: int,
-    resolution: float,
-) -> Baseline:
-    """Compare the chosen finalist with a baseline in the objective and in accuracy; positive gains mean it is better.
-
-    The error is divided among the `sides` of all intervals, and at least as finely as in the tests. So the interval
-    includes zero unless one of the two beat the other. If that took a later round, with a larger share of the error,
-    the bound is zero, since that round shows no more than the sign. If either diverged there was no test.
-    """
-    look = found.last_look(name, chosen)
-    if look is None:
-        seeds = min(len(outcomes[name]), len(outcomes[chosen]))
-        theirs, ours = ([outcome.loss for outcome in outcomes[one][:seeds]] for one in (name, chosen))
-        return Baseline(name=name, row=row, gain=statistics.paired_difference(theirs, ours), accuracy_gain=None)
-    error = look.error / max(sides, statistics.share(len(outcomes)))
-    gain = look.pairs.interval(name, chosen, error)
-    if found.beats(chosen, name):
-        gain = gain.model_copy(update={"low": max(gain.low, 0.0)})
-    if found.beats(name, chosen):
-        gain = gain.model_copy(update={"high": min(gain.high, 0.0)})
-    accuracies = _accuracies(look, outcomes)
-    accuracy = statistics.Pairs.of(accuracies, resolution).interval(chosen, name, error) if accuracies else None
-    return Baseline(name=name, row=row, gain=gain, accuracy_gain=accuracy)
-
-
-def _accuracies(look: statistics.Round, outcomes: Outcomes) -> dict[str, Array]:
-    """Return the accuracies of all candidates that a look compared, on the same seeds; empty if any is unknown."""
-    found = {name: [o.val_accuracy for o in outcomes[name][: look.pairs.seeds]] for name in look.names}
-    if any(value is None for values in found.values() for value in values):
-        return {}
-    return {name: np.array(values, np.float64) for name, values in found.items()}
-
-
 def losses_of(outcomes: Outcomes) -> dict[str, list[float]]:
     """Return the losses of each candidate, one per seed."""
     return {name: [outcome.loss for outcome in group] for name, group in outcomes.items()}
-
-
-def in_its_sign(interval: Interval, objective: Objective) -> Interval:
-    """Return an interval of losses as one of the objective itself, cut off at 0 and 1 for an accuracy."""
-    low, high = sorted(objective.oriented(bound) for bound in (interval.low, interval.high))
-    own = interval.model_copy(update={"mean": objective.oriented(interval.mean), "low": low, "high": high})
-    return own.within(0.0, 1.0) if objective.is_accuracy else own
-
-
-def _mean_accuracy(outcomes: Sequence[Outcome]) -> float | None:
-    values = [outcome.val_accuracy for outcome in outcomes if outcome.val_accuracy is not None]
-    return sum(values) / len(values) if len(values) == len(outcomes) else None

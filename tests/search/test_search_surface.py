@@ -9,7 +9,7 @@ import pytest
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.schedules import Array
 from pipeline.search import Trial
-from pipeline.search.confirmation import basin_of
+from pipeline.search.leaderboard import basin_of
 from pipeline.search.surface import Surface, candidate
 from tests.search.surface import OPTIMUM, SPACE, make_evaluation, make_outcome
 
