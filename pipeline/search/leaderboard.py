@@ -24,6 +24,7 @@ def row_of(
     plan: Plan,
     basin: Basin | None,
 ) -> LeaderboardRow:
+    """Return the row of a candidate from its outcomes, one per seed, and how it compares with the others."""
     return LeaderboardRow(
         **candidate.candidate.model_dump(),
         objective=in_its_sign(statistics.mean_interval([outcome.loss for outcome in outcomes]), plan.objective),
