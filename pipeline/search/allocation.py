@@ -10,7 +10,7 @@ from pipeline.evaluation import Candidate, Evaluation, Setting
 from pipeline.results import Space
 from pipeline.search.plan import BRACKET, Evaluate, Plan, Trial
 from pipeline.search.proposals import propose
-from pipeline.search.surface import LEVELS, NEARBY, Cell, Surface, candidate, family
+from pipeline.search.surface import LEVELS, NEARBY, Cell, Surface, candidate, family, same_setting
 
 STEP = 0.4
 """Decades between the rates of a bracket."""
@@ -73,7 +73,7 @@ def _seeded(plan: Plan, asked: Sequence[Candidate], trials: Sequence[Trial]) -> 
     evaluations: list[Evaluation] = []
     for one in asked:
         before = [trial.evaluation for trial in trials] + evaluations
-        used = sum(_same_setting(evaluation.candidate, one) for evaluation in before)
+        used = sum(same_setting(evaluation.candidate, one) for evaluation in before)
         evaluations.append(Evaluation(one, plan.epochs, plan.trial_seed + used))
     return evaluations
 
@@ -178,7 +178,7 @@ def _sampled(plan: Plan, trials: Sequence[Trial]) -> Candidate:
     groups: dict[tuple[Space, str], list[Trial]] = {key: [] for key in product(plan.spaces, _in_order(plan))}
     for trial in trials:
         one = trial.evaluation.candidate
-        space = next(space for space in plan.spaces if _same_setting(space, one))
+        space = next(space for space in plan.spaces if same_setting(space, one))
         groups.setdefault((space, one.scheme), []).append(trial)
     ranked = sorted(groups, key=lambda group: min((trial.outcome.loss for trial in groups[group]), default=inf))
     shares = {
@@ -211,8 +211,4 @@ def next_in_bracket(losses: Mapping[float, float], start: float, step: float = S
 
 
 def _in(setting: Setting, trials: Sequence[Trial]) -> list[Trial]:
-    return [trial for trial in trials if _same_setting(setting, trial.evaluation.candidate)]
-
-
-def _same_setting(one: Setting, other: Setting) -> bool:
-    return (one.optimizer, one.batch_size) == (other.optimizer, other.batch_size)
+    return [trial for trial in trials if same_setting(setting, trial.evaluation.candidate)]

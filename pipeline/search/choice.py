@@ -18,6 +18,7 @@ class Evidence:
         verdicts: the verdicts on these losses.
         expected: for each finalist, how bad its loss may be, estimated from all trainings of the search.
         objective: what the losses measure.
+        reserves: the baselines that may be chosen if every finalist was beaten, since their setting was searched.
 
     """
 
@@ -25,6 +26,7 @@ class Evidence:
     verdicts: statistics.Verdicts
     expected: Mapping[str, float]
     objective: Objective = VAL_LOSS
+    reserves: Sequence[str] = ()
 
     @property
     def tied(self) -> list[str]:
@@ -47,43 +49,45 @@ class Evidence:
         return able or self.tied
 
     def rank(self, name: str) -> tuple[bool, int, float]:
-        """Return the sort key of beaten finalists: whether it diverged, more seeds first, then the mean."""
+        """Return the sort key where every finalist was beaten: whether it diverged, more seeds first, then the mean."""
         mean = sum(self.losses[name]) / len(self.losses[name])
         return mean == inf, -len(self.losses[name]), mean
 
 
 def choose(evidence: Evidence) -> str:
-    """Return the name of the finalist to train with: of those that may be the best, the one with the lowest worst case.
+    """Return the name of what to train with: of the finalists that may be the best, the one with the best worst case.
 
-    Means on a few seeds do not decide, since the lowest of several is partly luck. If every finalist was beaten, the
-    one beaten last is chosen, or among several of these the one with the best mean.
+    Means on a few seeds do not decide, since the lowest of several is partly luck. If every finalist was beaten, a
+    baseline may be chosen too: what was beaten last, or among several of these the one with the best mean.
     """
     if evidence.tied:
         return min(evidence.eligible, key=evidence.expected.__getitem__)
-    return min(evidence.expected, key=evidence.rank)
+    return min([*evidence.expected, *evidence.reserves], key=evidence.rank)
 
 
 def explain(evidence: Evidence, chosen: str, trainings: int) -> str:
-    """Return why this finalist was chosen after so many trainings, even if a baseline is as good or better."""
+    """Return why this one was chosen after so many trainings, even if a baseline is as good or better."""
     found, seeds, label = evidence.verdicts, len(evidence.losses[chosen]), evidence.objective.label
     verdict = found.rows[chosen].verdict
+    others = [name for name in found.still_in if name != chosen]
     if verdict == "diverged":
         return "every finalist diverged on some seed"
     if verdict == "worse":
         lost = f"every scheme is worse in {label} than {found.still_in[0]}"
         if len(found.still_in) > 1:
             lost = f"every scheme was beaten in {label}, and the best is one of {_listed(found.still_in)}"
-        return f"{lost}; {chosen} is the best of the schemes"
+        return f"{lost}; {chosen} is the best of what was searched"
+    if chosen in evidence.reserves:
+        equal = f", which {seeds} seeds do not distinguish from {_listed(others)}" if others else ""
+        return f"every scheme is worse in {label} than {chosen}{equal}; {_BEYOND}"
     if verdict == "winner":
         return (
             f"{chosen} beat every other finalist and baseline in {label} on {seeds} seeds,"
             " with 95% confidence over all comparisons"
         )
     if verdict == "equivalent":
-        others = [name for name in found.still_in if name != chosen]
         return f"{chosen} and {_listed(others)} differ in {label} by less than the tolerance, with 95% confidence"
     parts = [] if found.best in evidence.expected else [f"{found.best} has the best mean {label}"]
-    others = [name for name in found.still_in if name != chosen]
     parts.append(f"{seeds} seeds do not distinguish {chosen} from {_listed(others)}")
     if len(evidence.tied) > 1:
         if len(evidence.eligible) == 1:
@@ -96,6 +100,9 @@ def explain(evidence: Evidence, chosen: str, trainings: int) -> str:
     parts.append(f"it is at most {found.rows[chosen].behind.high:.3g} behind the best in {label}")
     parts.append(_resolution(evidence))
     return "; ".join(parts)
+
+
+_BEYOND = "good rates may lie beyond those tried (lr_min, lr_max)"
 
 
 def _resolution(evidence: Evidence) -> str:

@@ -151,8 +151,8 @@ def _conduct(
     chosen = {name: Evaluation(cell.candidate, plan.epochs, plan.trial_seed) for name, cell in cells.items()}
     ledger.part, baselines = "confirmation", confirmation.baselines(plan.spaces[0].batch_size) if plan.baselines else {}
     found = confirmation.confirm(plan, cells, baselines, trials, evaluate, affords, lacking)
-    rivals = chosen if len(chosen) > 1 else {**chosen, **baselines}
-    ledger.part, winner = "transfer", chosen[found.winner].candidate
+    rivals = chosen if len(chosen) > 1 and found.winner in chosen else {**chosen, **baselines}
+    ledger.part, winner = "transfer", {**chosen, **baselines}[found.winner].candidate
     moved = transfer(plan, found.winner, rivals, evaluate) if plan.transfer else ()
     rates = [trial.evaluation.candidate.initial_lr for trial in trials]
     tried = {plan.name(trial.evaluation.candidate, trial.evaluation.candidate.scheme) for trial in trials}

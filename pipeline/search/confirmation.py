@@ -15,7 +15,7 @@ from pipeline.results import Baseline, Basin, Interval, LeaderboardRow
 from pipeline.search.choice import Evidence, choose, explain
 from pipeline.search.leaderboard import Outcomes, against, basin_of, in_its_sign, row_of
 from pipeline.search.plan import Evaluate, Outcome, Plan, Trial
-from pipeline.search.surface import Cell, Surface
+from pipeline.search.surface import Cell, Surface, same_setting
 
 BASELINES = {"Adam at 0.001": ("adam", 0.001), "SGD at 0.01": ("sgd", 0.01)}
 """What people use without a search: the default rate of each optimizer in Keras, kept constant."""
@@ -28,7 +28,7 @@ class Confirmation:
     """The result of the confirmation.
 
     Attributes:
-        winner: the name of the finalist to train with.
+        winner: the name of what to train with: a finalist, or a baseline if it beat them all.
         ties: the names of the other finalists that may be as good.
         reason: why the winner was chosen.
         rows: the leaderboard row of each candidate.
@@ -88,14 +88,20 @@ def confirm(
         return _unconfirmed(plan, finalists, trials, lacking)
     losses = losses_of(outcomes)
     found = statistics.verdicts(losses, statistics.looks(len(plan.fresh_seeds)), **judged)
-    everything = [*trials, *_as_trials(asked, outcomes, plan.fresh_seeds)]
+    reserves = {
+        name: one for name, one in baselines.items() if any(same_setting(one.candidate, space) for space in plan.spaces)
+    }
+    everything = [*trials, *_as_trials({**asked, **reserves}, outcomes, plan.fresh_seeds)]
     surface = Surface.of(everything)
     expected = {name: surface.at(one.candidate).worst if surface else 0.0 for name, one in asked.items()}
-    evidence = Evidence(losses, found, expected, plan.objective)
+    evidence = Evidence(losses, found, expected, plan.objective, tuple(reserves))
     chosen = choose(evidence)
     # Any tied finalist could have been chosen on these seeds, so the error is shared by all their comparisons.
     sides = 2 * max(len(evidence.tied), 1) * len(baselines)
-    basins = {name: basin_of(surface, one.candidate, everything, plan.objective) for name, one in asked.items()}
+    basins = {
+        name: basin_of(surface, one.candidate, everything, plan.objective)
+        for name, one in {**asked, chosen: candidates[chosen]}.items()
+    }
     rows = {
         name: row_of(candidate, outcomes[name], found.rows[name], plan, basins.get(name))
         for name, candidate in candidates.items()
@@ -107,7 +113,9 @@ def confirm(
         rows=rows,
         basin=basins[chosen],
         baselines=tuple(
-            against(name, chosen, rows[name], outcomes, found, sides, plan.resolution) for name in baselines
+            against(name, chosen, rows[name], outcomes, found, sides, plan.resolution)
+            for name in baselines
+            if name != chosen
         ),
         outcomes=outcomes,
     )
@@ -147,7 +155,7 @@ _PREDICTED = 1.96
 
 
 def _as_trials(asked: Candidates, outcomes: Outcomes, seeds: Sequence[int]) -> list[Trial]:
-    """Return the trainings of the finalists as further trials."""
+    """Return the trainings of the confirmation as further trials."""
     return [
         Trial(-1, replace(one, seed=seed), outcome)
         for name, one in asked.items()

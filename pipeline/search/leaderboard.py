@@ -11,7 +11,7 @@ from pipeline.objective import Objective
 from pipeline.results import Baseline, Basin, Interval, LeaderboardRow
 from pipeline.schedules import Array
 from pipeline.search.plan import Outcome, Plan, Trial
-from pipeline.search.surface import Surface, family
+from pipeline.search.surface import Surface, family, same_setting
 
 Outcomes = Mapping[str, Sequence[Outcome]]
 """The outcomes of each candidate, one per seed, in the order of the seeds."""
@@ -92,9 +92,7 @@ def basin_of(surface: Surface | None, one: Candidate, trials: Sequence[Trial], o
         if family(other) == family(one):
             known.setdefault(other.initial_lr, []).append(trial.outcome.loss)
     rates = sorted(known)
-    within = [
-        other.initial_lr for other in tried if (other.optimizer, other.batch_size) == (one.optimizer, one.batch_size)
-    ]
+    within = [other.initial_lr for other in tried if same_setting(other, one)]
     low, high, noise = (one.initial_lr, one.initial_lr, 0.0) if surface is None else surface.basin(one, within)
     return Basin(
         lr_low=low,

@@ -257,3 +257,8 @@ def rounded(rate: float) -> float:
 def family(one: Candidate) -> tuple[object, ...]:
     """Return a key that is equal for candidates which differ only in the rate."""
     return one.optimizer, one.batch_size, one.scheme, *sorted(one.params.items())
+
+
+def same_setting(one: Setting, other: Setting) -> bool:
+    """Return whether both have the same optimizer and batch size, and so share a curve."""
+    return (one.optimizer, one.batch_size) == (other.optimizer, other.batch_size)

@@ -10,9 +10,14 @@ B = [0.11, 0.11, 0.12, 0.125]
 WORSE = [0.50, 0.53, 0.51, 0.54]
 
 
-def evidence(losses: Mapping[str, Sequence[float]], expected: Mapping[str, float], tolerance: float = 0.0) -> Evidence:
+def evidence(
+    losses: Mapping[str, Sequence[float]],
+    expected: Mapping[str, float],
+    tolerance: float = 0.0,
+    reserves: Sequence[str] = (),
+) -> Evidence:
     """Return the evidence on finalists, which have expectations, and on baselines, which have none."""
-    return Evidence(losses, statistics.verdicts(losses, tolerance=tolerance), expected)
+    return Evidence(losses, statistics.verdicts(losses, tolerance=tolerance), expected, reserves=reserves)
 
 
 def test_the_most_robust_of_the_tied_schemes_is_chosen() -> None:
@@ -69,7 +74,30 @@ def test_a_baseline_that_beats_all_finalists() -> None:
     known = evidence({"cosine": WORSE, "Adam at 0.001": A}, {"cosine": 0.5})
     assert choose(known) == "cosine"
     reason = explain(known, "cosine", 9)
-    assert reason == "every scheme is worse in validation loss than Adam at 0.001; cosine is the best of the schemes"
+    assert (
+        reason == "every scheme is worse in validation loss than Adam at 0.001; cosine is the best of what was searched"
+    )
+
+
+def test_a_baseline_of_the_searched_optimizer_is_chosen_if_it_beats_all_finalists() -> None:
+    """The search missed the good rates, which the reason says; a tied finalist still goes first."""
+    known = evidence({"cosine": WORSE, "SGD at 0.01": A, "Adam at 0.001": B}, {"cosine": 0.5}, reserves=["SGD at 0.01"])
+    assert choose(known) == "SGD at 0.01"
+    assert explain(known, "SGD at 0.01", 9) == (
+        "every scheme is worse in validation loss than SGD at 0.01, which 4 seeds do not distinguish from Adam at"
+        " 0.001; good rates may lie beyond those tried (lr_min, lr_max)"
+    )
+    assert choose(evidence({"cosine": B, "SGD at 0.01": A}, {"cosine": 0.5}, reserves=["SGD at 0.01"])) == "cosine"
+
+
+def test_a_beaten_baseline_may_be_the_best_of_what_was_searched() -> None:
+    """If another optimizer's baseline beat it as well, the reason names that one."""
+    losses = {"cosine": WORSE, "SGD at 0.01": [0.30, 0.33, 0.31, 0.34], "Adam at 0.001": A}
+    known = evidence(losses, {"cosine": 0.5}, reserves=["SGD at 0.01"])
+    assert choose(known) == "SGD at 0.01"
+    assert explain(known, "SGD at 0.01", 9) == (
+        "every scheme is worse in validation loss than Adam at 0.001; SGD at 0.01 is the best of what was searched"
+    )
 
 
 def test_three_that_are_tied_are_all_named() -> None:

@@ -124,14 +124,18 @@ def test_few_seeds_are_enough_for_an_answer(limit: int) -> None:
 
 
 def confirmed(losses: Mapping[str, Sequence[float]], **options: object) -> Confirmation:
-    """Confirm candidates that end with these losses, one per seed; names of baselines begin with a capital."""
+    """Confirm candidates that end with these losses, one per seed; names of baselines begin with a capital.
+
+    Baselines have another optimizer than what was searched.
+    """
     plan = make_plan(confirm_seeds=max(map(len, losses.values())), **options)
 
     def evaluate(evaluations: Sequence[Evaluation]) -> list[Outcome]:
         known = [(losses[str(one.candidate.params["name"])], one.seed - plan.fresh_seeds[0]) for one in evaluations]
         return [make_outcome(row[at]) for row, at in known]
 
-    candidates = {name: make_evaluation(params={"name": name}) for name in losses}
+    optimizer = {True: "sgd", False: "adam"}
+    candidates = {name: make_evaluation(params={"name": name}, optimizer=optimizer[name.islower()]) for name in losses}
     finalists = {name: Cell(one.candidate, 0.0, 0.0) for name, one in candidates.items() if name.islower()}
     rest = {name: one for name, one in candidates.items() if name not in finalists}
     return confirm(plan, finalists, rest, (), evaluate)
@@ -256,6 +260,17 @@ def test_gain_is_negative_where_the_baseline_is_better() -> None:
     assert result.winner.scheme == "cosine"
     assert result.reason.startswith("every scheme is worse in validation loss than Adam at 0.001; cosine is the best")
     assert {row.verdict for row in result.leaderboard[1:]} == {"worse"}
+
+
+def test_a_baseline_that_beats_every_scheme_is_the_answer_if_its_optimizer_was_searched() -> None:
+    """It is no baseline of itself, has a basin, and is compared at other budgets too."""
+    result, _ = conduct(make_plan(transfer=True), Surface(noise=1e-4, baseline={"adam": 0.9, "sgd": 0.01}))
+    assert (result.winner.scheme, result.winner.initial_lr, result.ties) == ("constant", 0.01, ())
+    assert [baseline.name for baseline in result.baselines] == ["Adam at 0.001"]
+    assert result.leaderboard[0].only == result.winner
+    assert result.leaderboard[0].verdict == "winner"
+    assert 0.01 in result.basin.rates
+    assert {row.verdict for row in result.transfer} == {"winner"}
 
 
 def test_clear_winner_is_called_so() -> None:
