@@ -101,7 +101,13 @@ def builder(model: str, input_shape: InputShape, num_outputs: int, task: Task) -
             received = f"{model!r} for inputs named {', '.join(input_shape)}"
             raise InputError(f"model: received {received}, expected one input, or a module:function that takes several")
         return lambda: BUILT_IN[model](input_shape, num_outputs, activation)
-    function = _load(model)
+    return built_by(_load(model), model, input_shape, num_outputs, task)
+
+
+def built_by(
+    function: Callable[..., object], name: str, input_shape: InputShape, num_outputs: int, task: Task
+) -> Builder:
+    """Return a function that builds a network by `function`, as `builder` does; `name` is its name in messages."""
     returned: weakref.WeakSet[keras.Model] = weakref.WeakSet()
 
     def build() -> keras.Model:
@@ -111,10 +117,10 @@ def builder(model: str, input_shape: InputShape, num_outputs: int, task: Task) -
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # SystemExit too, which would end the command without a word
-            raise InputError(f"model: {model}({input_shape}, {num_outputs}) failed with {_in_a_line(error)}") from error
+            raise InputError(f"model: {name}({input_shape}, {num_outputs}) failed with {_in_a_line(error)}") from error
         if made in returned:
-            raise InputError(f"model: {model} returned the same model again, expected a new one at every call")
-        checked = _checked(model, made, input_shape, _widths(num_outputs, task))
+            raise InputError(f"model: {name} returned the same model again, expected a new one at every call")
+        checked = _checked(name, made, input_shape, _widths(num_outputs, task))
         returned.add(checked)
         return checked
 

@@ -20,9 +20,9 @@ from pipeline.datasets.arrays import (
 )
 from pipeline.datasets.large import Rows, blocks, head
 from pipeline.datasets.scaling import described, far_labels, keeping_codes, with_scaled_labels
-from pipeline.datasets.sources import load, source_digest
+from pipeline.datasets.sources import load, read_returned, source_digest
 from pipeline.datasets.splits import split
-from pipeline.datasets.storage import digests, load_splits, save
+from pipeline.datasets.storage import digests, load_splits, prepared, save
 from pipeline.datasets.streams import Stream
 
 __all__ = [
@@ -47,6 +47,8 @@ __all__ = [
     "load",
     "load_splits",
     "named",
+    "prepared",
+    "read_returned",
     "save",
     "source_digest",
     "split",

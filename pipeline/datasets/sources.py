@@ -182,6 +182,11 @@ def read_function(data: str, limit: int) -> Raw:
     function = load_function(data, _RETURNED)
     with _users_code(data):
         returned = function()
+    return read_returned(returned, data, limit)
+
+
+def read_returned(returned: Any, data: str, limit: int) -> Raw:
+    """Take what the function `data` returned, as `read_function` does."""
     parts = _parts(returned, data)
     if all(_is_dataset(part) for part in parts) and len(parts) == _PARTS:
         return read_datasets(parts, data, limit, partial(_users_code, data))

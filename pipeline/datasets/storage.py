@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,17 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from pipeline.datasets.array_files import open_npz
-from pipeline.datasets.arrays import Array, Index, Inputs, Raw, Scalings, Splits, plain_labels
+from pipeline.datasets.arrays import (
+    Array,
+    Index,
+    Inputs,
+    PrepareResult,
+    Raw,
+    Scalings,
+    Splits,
+    input_shape,
+    plain_labels,
+)
 from pipeline.datasets.large import Rows, as_inputs, blocks, with_channels
 from pipeline.datasets.sources import read
 from pipeline.datasets.splits import assemble
@@ -118,3 +129,20 @@ def _meta(splits: Splits) -> dict[str, Any]:
         "num_outputs": splits.num_outputs,
         "scaling": _SCALINGS.dump_python(splits.scaling),
     }
+
+
+def prepared(data: str, splits: Splits, digests: Mapping[str, str], columns: Mapping[str, str]) -> PrepareResult:
+    """Return what is known of a source's data after splitting."""
+    return PrepareResult(
+        data=data,
+        task=splits.task,
+        input_shape=input_shape(splits.x_train),
+        num_outputs=splits.num_outputs,
+        classes=splits.classes,
+        train_examples=len(splits.x_train),
+        validation_examples=len(splits.x_val),
+        test_examples=len(splits.x_test),
+        scaling=splits.scaling,
+        digests=dict(digests),
+        columns=dict(columns),
+    )

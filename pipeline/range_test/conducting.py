@@ -1,14 +1,16 @@
 """A whole range test: sweeps, read and widened, then refined by trainings."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.config import REFINE_OFF, RangeTestOptions
+from pipeline.errors import refusal
 from pipeline.evaluation import SWEEP, Ask, Candidate, Evaluation, Training, answers
-from pipeline.range_test.exploration import WIDENINGS, Exploration, explore
+from pipeline.range_test.exploration import BOUNDS, WIDENINGS, Exploration, explore, updates_for
 from pipeline.range_test.refinement import Ending, refine, short_share, starting_rate
 from pipeline.results import RangeTestResult, Refinement
 from pipeline.schedules import Array, Spacing
@@ -52,6 +54,45 @@ class Sweeps:
             params=params,
         )
         return Evaluation(candidate, rates.size / self.steps_per_epoch, seed, validations=0)
+
+
+_MOST = 0.5
+"""The share of the budget that a sweep may take where trainings are so short that a good one takes many of them."""
+
+_SHORTEST = 50
+"""Fewest updates of such a sweep: with fewer it says nothing."""
+
+
+def planned(options: RangeTestOptions, steps_per_epoch: Callable[[int], int]) -> Sweeps:
+    """Return the plan of a range test for these options, which name one optimizer and one batch size.
+
+    Args:
+        options: those of the range test.
+        steps_per_epoch: the updates in a pass over the training set, by batch size.
+
+    Raises:
+        InputError: if the sweep leaves less than one full training of the budget.
+
+    """
+    ((batch_size,), (low, high)) = options.batch_sizes, BOUNDS[options.optimizer]
+    full = steps_per_epoch(batch_size) * options.epochs
+    wanted = updates_for(batch_size, round(options.budget * full))
+    updates = min(wanted, max(int(_MOST * options.budget * full), _SHORTEST))
+    if updates / full > options.budget - 1:
+        least = f"more than {1 + updates / full:.3g}, since a sweep of {updates} updates takes {updates / full:.3g}"
+        raise refusal("budget", f"{options.budget:g} trainings of {full} updates", least)
+    return Sweeps(
+        optimizer=options.optimizer,
+        batch_size=batch_size,
+        seeds=tuple(options.seed + i for i in range(options.seeds)),
+        lr_min=options.lr_min or low,
+        lr_max=options.lr_max or high,
+        updates=updates,
+        steps_per_epoch=steps_per_epoch(batch_size),
+        spacing=options.spacing,
+        refine=None if options.refine == REFINE_OFF else options.refine,
+        epochs=options.epochs,
+    )
 
 
 @dataclass(frozen=True)

@@ -35,19 +35,7 @@ def run(context: Context[PrepareOptions]) -> PrepareResult:
     for name, part in (("train", "training"), ("val", "validation"), ("test", "test")):
         x, y = (getattr(splits, f"{letter}_{name}") for letter in "xy")
         log_dataset(options.data, part, x, y, digests[f"x_{name}"])
-    return PrepareResult(
-        data=options.data,
-        task=splits.task,
-        input_shape=datasets.input_shape(splits.x_train),
-        num_outputs=splits.num_outputs,
-        classes=splits.classes,
-        train_examples=len(splits.x_train),
-        validation_examples=len(splits.x_val),
-        test_examples=len(splits.x_test),
-        scaling=splits.scaling,
-        digests=digests,
-        columns=dict(raw.columns or {}),
-    )
+    return datasets.prepared(options.data, splits, digests, raw.columns or {})
 
 
 def _grouped(columns: Mapping[str, str]) -> list[str]:

@@ -4,21 +4,14 @@ import numpy as np
 import pandas as pd
 
 from pipeline.config import REFINE_OFF, RangeTestOptions
-from pipeline.errors import refusal
 from pipeline.evaluation import Evaluation
-from pipeline.range_test import BOUNDS, Conducted, Sweeps, conduct, updates_for
+from pipeline.range_test import Conducted, conduct, planned
 from pipeline.reporting import range_test_figures
 from pipeline.results import RangeTestResult
 from pipeline.stages.asking import asking
 from pipeline.stages.context import Context
 from pipeline.tracking import Label
 from pipeline.tracking.metrics import sweep_metrics
-
-_MOST = 0.5
-"""The share of the budget that a sweep may take where trainings are so short that a good one takes many of them."""
-
-_SHORTEST = 50
-"""Fewest updates of such a sweep: with fewer it says nothing."""
 
 _USUAL_TRAININGS = 6  # three short ones, two or more full ones
 
@@ -35,34 +28,9 @@ def run(context: Context[RangeTestOptions]) -> RangeTestResult:
     options = context.options
     context.status.expect(1 + (0 if options.refine == REFINE_OFF else _USUAL_TRAININGS))
     asked = asking(context, _label)
-    done = conduct(_plan(context), asked.ask)
+    done = conduct(planned(options, context.upstream.prepare.steps_per_epoch), asked.ask)
     _write(context, done)
     return done.result
-
-
-def _plan(context: Context[RangeTestOptions]) -> Sweeps:
-    options = context.options
-    (batch_size,) = options.batch_sizes
-    low, high = BOUNDS[options.optimizer]
-    steps_per_epoch = context.upstream.prepare.steps_per_epoch(batch_size)
-    full = steps_per_epoch * options.epochs
-    wanted = updates_for(batch_size, round(options.budget * full))
-    updates = min(wanted, max(int(_MOST * options.budget * full), _SHORTEST))
-    if updates / full > options.budget - 1:
-        least = f"more than {1 + updates / full:.3g}, since a sweep of {updates} updates takes {updates / full:.3g}"
-        raise refusal("budget", f"{options.budget:g} trainings of {full} updates", least)
-    return Sweeps(
-        optimizer=options.optimizer,
-        batch_size=batch_size,
-        seeds=tuple(options.seed + i for i in range(options.seeds)),
-        lr_min=options.lr_min or low,
-        lr_max=options.lr_max or high,
-        updates=updates,
-        steps_per_epoch=steps_per_epoch,
-        spacing=options.spacing,
-        refine=None if options.refine == REFINE_OFF else options.refine,
-        epochs=options.epochs,
-    )
 
 
 def _label(evaluation: Evaluation) -> Label:
