@@ -1,47 +1,19 @@
 """The answer in words: what to train with, how good it is, and how certain that is; for page and terminal."""
 
 from dataclasses import dataclass
-from math import inf, isfinite
-from typing import Literal
 
 import numpy as np
 
 from pipeline.evaluation import setting_prefix
-from pipeline.objective import VAL_LOSS, Objective
+from pipeline.objective import VAL_LOSS
 from pipeline.reporting import wording
+from pipeline.reporting.gains import Gain, Tile, bounded, gain_over, gain_verdict
 from pipeline.reporting.report_inputs import Report, entries
-from pipeline.results import Baseline, Interval, LeaderboardRow, SearchResult, TrainResult, Transfer
+from pipeline.results import LeaderboardRow, SearchResult, TrainResult, Transfer
 from pipeline.statistics import mean_interval
-
-GainVerdict = Literal["better", "worse", "unclear"]
-
-_MEANING: dict[GainVerdict, str] = {
-    "better": "excludes zero: better",
-    "worse": "excludes zero: worse",
-    "unclear": "includes zero: no difference shown",
-}
-
 
 _TWO = 2
 """Seeds whose values say more than an interval, which would be 13 standard errors wide."""
-
-
-@dataclass(frozen=True)
-class Tile:
-    """One key number with its label, value and explanation."""
-
-    label: str
-    value: str
-    details: tuple[str, ...]
-    direction: GainVerdict | None = None
-
-
-@dataclass(frozen=True)
-class Gain:
-    """The gain of the winner over one baseline, on paired seeds, as a sentence and as a key number."""
-
-    text: str
-    tile: Tile
 
 
 @dataclass(frozen=True)
@@ -68,7 +40,7 @@ class Answer:
 def compose(report: Report) -> Answer:
     """Return the answer that `report` gives."""
     search = report.search
-    gains = tuple(_gain(baseline, search.objective) for baseline in search.baselines) if search else ()
+    gains = tuple(gain_over(baseline, search.objective) for baseline in search.baselines) if search else ()
     tiles = tuple(_tiles(report, gains))
     return Answer(tuple(_warnings(report)), _headline(report), _score(report), tuple(_remarks(report)), gains, tiles)
 
@@ -79,6 +51,9 @@ def _warnings(report: Report) -> list[str]:
         warnings.append("This is the best answer so far: the chain was interrupted. The same command continues it.")
     if train and train.guess:
         warnings += wording.guessing(train.guess, "test", train.test_loss, train.test_accuracy)
+    elif report.search and report.search.guess and train is None:
+        row = next(row for row in report.search.leaderboard if row.only == report.search.winner)
+        warnings += wording.guessing(report.search.guess, "validation", row.val_loss.mean, row.val_accuracy)
     return warnings
 
 
@@ -140,7 +115,7 @@ def _standing(search: SearchResult) -> list[str]:
     for baseline in search.baselines:
         if baseline.gain.mean < 0:
             better = f"did better in {label} on the same seeds"
-            if _gain_verdict(baseline.gain) == "unclear":
+            if gain_verdict(baseline.gain) == "unclear":
                 better = (
                     f"had a better mean {label} on the same seeds, but the interval of the difference includes zero"
                 )
@@ -217,57 +192,7 @@ def _spread(report: Report, train: TrainResult) -> str:
     losses = [score.test_loss for score in scores]
     if len(losses) == _TWO:
         return f"mean of {seeds}, {wording.listed([wording.loss(value) for value in losses])}"
-    return f"mean of {seeds}, {_bounds(mean_interval(losses))} over seeds"
-
-
-def _gain(baseline: Baseline, objective: Objective) -> Gain:
-    name, gain, accuracy = baseline.name, baseline.gain, baseline.accuracy_gain
-    label, direction = f"Against {name}", _gain_verdict(gain)
-    if not isfinite(gain.mean):
-        reason = "it diverged on at least one seed" if gain.mean == inf else "not every training has a loss to compare"
-        return Gain(f"{label}: {reason}.", Tile(label, "diverged" if gain.mean == inf else "n/a", (reason,), direction))
-    meaning = _MEANING[direction]
-    if direction == "unclear" and baseline.row.verdict == "worse":
-        meaning = "includes zero: another scheme beat it, this one did not"
-    text = f"Gain over {name}: {wording.loss(gain.mean)} in {objective.label} ({_bounds(gain)}, {meaning})"
-    details = [f"{objective.label}, by {wording.loss(gain.mean)}", f"{_bounds(gain)}", meaning]
-    if accuracy is not None and objective.metric != "val_accuracy":
-        text += f"; {wording.points(accuracy.mean)} accuracy points ({_accuracy_bounds(baseline, accuracy)})"
-        details.append(f"accuracy {wording.points(accuracy.mean)} points")
-    return Gain(f"{text}.", Tile(label, _relative(baseline, objective), tuple(details), direction))
-
-
-def _accuracy_bounds(baseline: Baseline, gain: Interval) -> str:
-    """Return the interval of a difference of accuracies; one from end to end only says that the seeds are too few."""
-    if gain.low <= -1 and gain.high >= 1:
-        return f"{wording.count(len(baseline.row.seeds), 'seed')}, too few for an interval"
-    bounds = f"{wording.level(gain)} interval {wording.points(gain.low)} to {wording.points(gain.high)}"
-    return f"{bounds}, {_MEANING[_gain_verdict(gain)].partition(':')[0]}"
-
-
-def _gain_verdict(gain: Interval) -> GainVerdict:
-    """Return what the interval shows. A bound of exactly zero is one that excludes it (see `Baseline`)."""
-    if gain.low == gain.high == 0:
-        return "unclear"
-    if gain.low >= 0:
-        return "better"
-    return "worse" if gain.high <= 0 else "unclear"
-
-
-def _relative(baseline: Baseline, objective: Objective) -> str:
-    """Return by how many percent the winner's loss is lower than the baseline's.
-
-    If the objective is maximised, return the difference instead: percent of an accuracy would read as points.
-    """
-    reference = baseline.row.objective.mean
-    if objective.direction == "max" or not (isfinite(reference) and reference > 0):
-        return wording.signed(baseline.gain.mean)
-    share = 100 * baseline.gain.mean / reference
-    return f"{abs(share):.0f}% {'lower' if share >= 0 else 'higher'}"
-
-
-def _bounds(interval: Interval) -> str:
-    return f"{wording.level(interval)} interval {wording.span(interval)}"
+    return f"mean of {seeds}, {bounded(mean_interval(losses))} over seeds"
 
 
 def _tiles(report: Report, gains: tuple[Gain, ...]) -> list[Tile]:

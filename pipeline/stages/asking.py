@@ -11,7 +11,7 @@ from pipeline.console import Status
 from pipeline.datasets import Splits, described, input_shape, with_scaled_labels
 from pipeline.evaluation import Evaluation, Training
 from pipeline.fingerprints import training_key
-from pipeline.models import builder
+from pipeline.models import Builder, builder
 from pipeline.reporting.training_figures import lr_curve
 from pipeline.stages.context import Context, Options, inputs
 from pipeline.tracking import Label, StageRun, TrainingLog
@@ -92,12 +92,12 @@ def asking(context: Context[Trained], describe: Describe) -> Asking:
     return Asking(executor, log, describe, context.status, unsavable=unsavable)
 
 
-def executor_for(options: RangeTestOptions, splits: Splits) -> InProcess:
-    """Return an executor for the network that the options name, on these data."""
+def executor_for(options: RangeTestOptions, splits: Splits, build: Builder | None = None) -> InProcess:
+    """Return an executor for the network that `build` builds, or else the options name, on these data."""
     logging.getLogger("tensorflow").addFilter(_is_no_false_alarm)
     if options.scale_labels:
         splits = with_scaled_labels(splits)
-    build = builder(options.model, input_shape(splits.x_train), splits.num_outputs, splits.task)
+    build = build or builder(options.model, input_shape(splits.x_train), splits.num_outputs, splits.task)
     return InProcess(Problem(build, splits, options.momentum, options.precision, options.batch_norm == "auto"))
 
 

@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 import pandas as pd
 
 from pipeline.config import ReportOptions
+from pipeline.datasets import PrepareResult
 from pipeline.evaluation import Candidate, Evaluation, Training, setting_prefix
 from pipeline.reporting import report_page
 from pipeline.reporting.answer import compose
 from pipeline.reporting.report_inputs import Report, answered, read_sweep
 from pipeline.reporting.training_figures import NamedTraining, Role, loss_curves, lr_curves
-from pipeline.results import RangeTestResult, ReportResult, SearchResult
+from pipeline.results import RangeTestResult, ReportResult, SearchResult, TrainResult
 from pipeline.stages.context import PAGE, REPORTS, Context, command, environment
 from pipeline.tracking.trainings import read_evaluation, read_training
 
@@ -66,7 +67,7 @@ def _gather(context: Context[ReportOptions], *, interrupted: bool = False) -> Re
         trainings=tuple(_trainings(context)),
         options=options.model_dump(exclude={"fresh"}),
         environment=environment(),
-        costs=_costs(context),
+        costs=costs(upstream.prepare, tuple(range_tests.values()), search, train, options.epochs),
         generated=datetime.now(UTC).isoformat(timespec="seconds"),
         command=command(options),
         interrupted=interrupted,
@@ -83,10 +84,10 @@ def _trainings(context: Context[ReportOptions]) -> Iterator[NamedTraining]:
         folder = context.store.folder(child.info.run_id)
         evaluation = read_evaluation(folder)
         if evaluation.epochs == context.options.epochs:
-            yield _named(evaluation, read_training(folder), search)
+            yield named(evaluation, read_training(folder), search)
 
 
-def _named(evaluation: Evaluation, training: Training, search: SearchResult | None) -> NamedTraining:
+def named(evaluation: Evaluation, training: Training, search: SearchResult | None) -> NamedTraining:
     """Return a training with its name and role in the search."""
     candidate, seed, name = evaluation.candidate, evaluation.seed, evaluation.name
     if search is None:
@@ -102,17 +103,20 @@ def _fits(found: RangeTestResult, winner: Candidate) -> bool:
     return (found.optimizer, found.batch_size) == (winner.optimizer, winner.batch_size)
 
 
-def _costs(context: Context[ReportOptions]) -> Sequence[tuple[str, float, float]]:
+def costs(
+    prepared: PrepareResult,
+    tests: Sequence[RangeTestResult],
+    search: SearchResult | None,
+    train: TrainResult | None,
+    epochs: float,
+) -> Sequence[tuple[str, float, float]]:
     """Return the name, wall seconds and passes over the training set of each stage that ran."""
-    upstream, options = context.upstream, context.options
-    prepared, tests = upstream.prepare, upstream.range_tests.values()
-    costs = []
+    rows = []
     if tests:
-        epochs = sum(found.updates / prepared.steps_per_epoch(found.batch_size) for found in tests)
-        costs.append(("range_test", sum(found.seconds for found in tests), epochs))
-    if upstream.search:
-        costs.append(("search", upstream.search.cost.seconds, upstream.search.cost.epochs))
-    if train := upstream.train:
-        seconds = sum(score.train_seconds for score in train.seeds)
-        costs.append(("train", seconds, float(options.epochs * len(train.seeds))))
-    return costs
+        passes = sum(found.updates / prepared.steps_per_epoch(found.batch_size) for found in tests)
+        rows.append(("range_test", sum(found.seconds for found in tests), passes))
+    if search:
+        rows.append(("search", search.cost.seconds, search.cost.epochs))
+    if train:
+        rows.append(("train", sum(score.train_seconds for score in train.seeds), float(epochs * len(train.seeds))))
+    return rows

@@ -10,6 +10,7 @@ import pandas as pd
 
 from pipeline import search
 from pipeline.config import SearchOptions
+from pipeline.datasets import PrepareResult
 from pipeline.evaluation import Candidate, Evaluation, setting_prefix
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.reporting import search_figures, wording
@@ -39,7 +40,7 @@ def run(context: Context[SearchOptions]) -> SearchResult:
     upstream = context.upstream
     prepared, tests = upstream.prepare, tuple(upstream.range_tests.values())
     plan = search.planned(context.options, tests, prepared.steps_per_epoch, prepared.validation_examples)
-    context.status.note(_announced(plan, context.options.budget, _seconds(tests, plan, prepared.steps_per_epoch)))
+    context.status.note(announced(plan, context.options.budget, tests, prepared.steps_per_epoch))
     transferred = plan.transfer * len(search.FACTORS) * plan.top_k * plan.confirm_seeds
     context.status.expect(plan.sizes.trainings + transferred)
     asked = asking(context, partial(_label, plan))
@@ -50,8 +51,8 @@ def run(context: Context[SearchOptions]) -> SearchResult:
     except search.Interrupted as interrupted:
         _keep(context, interrupted)
         raise
-    result = _compared(_with_range_test(result, context), asked.executor, context)
-    context.status.note(_spent(result))
+    result = _compared(with_range_tests(result, tests, prepared, plan.epochs), asked.executor, context)
+    context.status.note(spent(result))
     _write_tables(context, result, done)
     _draw(context, result, done)
     return result
@@ -59,7 +60,8 @@ def run(context: Context[SearchOptions]) -> SearchResult:
 
 def _keep(context: Context[SearchOptions], interrupted: search.Interrupted) -> None:
     """Say and keep what an interrupted search has found, for a report on it."""
-    result = _with_range_test(interrupted.result, context)
+    upstream, epochs = context.upstream, context.options.epochs
+    result = with_range_tests(interrupted.result, tuple(upstream.range_tests.values()), upstream.prepare, epochs)
     context.status.close(f"so far: {summary(result)}")
     _write_tables(context, result, interrupted.trials)
     write_text(context.run.folder / RESULT, result.model_dump_json(indent=2))
@@ -77,22 +79,20 @@ def _compared(result: SearchResult, executor: InProcess, context: Context[Search
     return result.model_copy(update={"guess": guess})
 
 
-def _seconds(tests: Sequence[RangeTestResult], plan: Plan, steps_per_epoch: Callable[[int], int]) -> float:
-    """Estimate how long the plan takes, from how long the updates of the range tests took."""
+def announced(
+    plan: Plan, budget: float, tests: Sequence[RangeTestResult], steps_per_epoch: Callable[[int], int]
+) -> str:
+    """Say what the budget is spent on, and about how long that takes, judging by the updates of the range tests."""
     each = [test.seconds / max(test.updates, 1) * steps_per_epoch(test.batch_size) for test in tests]
-    return float(np.mean(each)) * plan.epochs * min(plan.sizes.trainings, plan.trainings)
-
-
-def _announced(plan: Plan, budget: float, seconds: float) -> str:
-    """Say what the budget is spent on, and about how long that takes."""
+    seconds = float(np.mean(each)) * plan.epochs * min(plan.sizes.trainings, plan.trainings)
     rows = f"{plan.top_k} finalists{' and 2 baselines' if plan.baselines else ''}"
     compared = f"{rows} on up to {plan.confirm_seeds} seeds" if plan.confirm_seeds else "nothing compared"
-    tested, about = budget - plan.trainings, f"about {wording.seconds(min(seconds, plan.seconds))}"
-    spent = f"{tested:.1f} went into the range test"
-    return f"budget {budget:g}: {spent}; up to {plan.trials} trials, then {compared}; {about}"
+    tested = f"{budget - plan.trainings:.1f} went into the range test"
+    about = f"about {wording.seconds(min(seconds, plan.seconds))}"
+    return f"budget {budget:g}: {tested}; up to {plan.trials} trials, then {compared}; {about}"
 
 
-def _spent(result: SearchResult) -> str:
+def spent(result: SearchResult) -> str:
     """Say what it has cost, in full trainings."""
     ledger = result.audits.ledger if result.audits else {}
     parts = [f"{name} {cost.trainings:.1f}" for name, cost in ledger.items() if name in _PARTS]
@@ -102,19 +102,20 @@ def _spent(result: SearchResult) -> str:
 _PARTS = ("range test", "trials", "confirmation", "transfer")
 
 
-def _with_range_test(result: SearchResult, context: Context[SearchOptions]) -> SearchResult:
-    """Add the cost of the range tests to the ledger, as its first entry."""
-    tests, audits = tuple(context.upstream.range_tests.values()), result.audits
+def with_range_tests(
+    result: SearchResult, tests: Sequence[RangeTestResult], prepared: PrepareResult, epochs: float
+) -> SearchResult:
+    """Add the cost of the range tests to the ledger, as its first entry; `epochs` are those of a full training."""
+    audits = result.audits
     if audits is None:
         return result
-    prepared = context.upstream.prepare
-    spent = Cost(
+    tested = Cost(
         seconds=sum(found.seconds for found in tests),
         epochs=sum(found.updates / prepared.steps_per_epoch(found.batch_size) for found in tests),
         examples=sum(found.updates * found.batch_size for found in tests),
     )
-    spent = spent.model_copy(update={"trainings": spent.epochs / context.options.epochs})
-    ledger = {"range test": spent, **audits.ledger}
+    tested = tested.model_copy(update={"trainings": tested.epochs / epochs})
+    ledger = {"range test": tested, **audits.ledger}
     return result.model_copy(update={"audits": audits.model_copy(update={"ledger": ledger})})
 
 
@@ -133,6 +134,11 @@ def _role(plan: Plan, evaluation: Evaluation) -> str:
 def _write_tables(context: Context[SearchOptions], result: SearchResult, trials: list[Trial]) -> None:
     folder = context.run.folder
     trials_frame(trials, result.objective).to_csv(folder / "trials.csv", index=False)
+    leaderboard_frame(result).to_csv(folder / "leaderboard.csv", index=False)
+
+
+def leaderboard_frame(result: SearchResult) -> pd.DataFrame:
+    """Return one row for each finalist and baseline, the best first."""
     rows = [
         {
             **_candidate_columns(row.only),
@@ -150,7 +156,7 @@ def _write_tables(context: Context[SearchOptions], result: SearchResult, trials:
         }
         for row in result.leaderboard
     ]
-    pd.DataFrame(rows).to_csv(folder / "leaderboard.csv", index=False)
+    return pd.DataFrame(rows)
 
 
 def _draw(context: Context[SearchOptions], result: SearchResult, trials: list[Trial]) -> None:

@@ -83,3 +83,14 @@ def measure_loss_alone(model: keras.Model) -> None:
         attributes["_compile_loss"] = CompileLoss(
             loss._user_loss, loss._user_loss_weights, output_names=loss.output_names
         )
+
+
+def compiled_with(model: keras.Model) -> dict[str, Any]:
+    """Return the losses, their weights and the metrics that a model was compiled with, as they were given."""
+    loss, metrics = model._compile_loss, model._compile_metrics
+    return {
+        "loss": loss and loss._user_loss,
+        "loss_weights": loss and loss._user_loss_weights,
+        "metrics": metrics and metrics._user_metrics,
+        "weighted_metrics": metrics and metrics._user_weighted_metrics,
+    }

@@ -68,7 +68,7 @@ class OwnModel:
         trainer = Trainer(model, _OwnStart(model, reinitialize), source, feed, order, watched, recompute)
         first = sample(data, count=2)
         self._trainer = trainer.compile_with(
-            lambda model, rates, steps: take_over(model, _fresh(model.optimizer, rates), steps, first)
+            lambda model, rates, steps: take_over(model, fresh(model.optimizer, rates), steps, first)
         )
 
     def ask(self, evaluations: Sequence[Evaluation]) -> Iterator[tuple[Evaluation, Training]]:
@@ -168,17 +168,26 @@ def model_kept(model: keras.Model) -> Iterator[None]:
     """
     variables = [*model.variables, *model.metrics_variables]
     before, attributes = [variable.numpy() for variable in variables], dict(vars(model))
+    with random_states_kept():
+        try:
+            yield
+        finally:
+            model.optimizer = attributes["optimizer"]  # by ordinary assignment first: TensorFlow tracks it separately
+            vars(model).clear()
+            vars(model).update(attributes)
+            keras_internals.forget_losses(model)
+            assign(variables, before)
+
+
+@contextmanager
+def random_states_kept() -> Iterator[None]:
+    """Restore on exit the states of `random`, `numpy.random` and the global generators of Keras and TensorFlow."""
     python, numpy, tensorflow = random.getstate(), np.random.get_state(), tf.random.get_global_generator()
     state = tensorflow.state.numpy()
     try:
         with keras_internals.global_generator_kept():
             yield
     finally:
-        model.optimizer = attributes["optimizer"]  # by ordinary assignment first: TensorFlow tracks it separately
-        vars(model).clear()
-        vars(model).update(attributes)
-        keras_internals.forget_losses(model)
-        assign(variables, before)
         random.setstate(python)
         np.random.set_state(numpy)
         tensorflow.state.assign(state)
@@ -275,10 +284,10 @@ def _example_count(data: Any) -> int:
     return counts.pop()
 
 
-def _fresh(optimizer: keras.optimizers.Optimizer, rates: Any) -> keras.optimizers.Optimizer:
+def fresh(optimizer: keras.optimizers.Optimizer, rates: Any) -> keras.optimizers.Optimizer:
     """Return an optimizer with the same settings, in its initial state, with other rates."""
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        inner, scale = _fresh(optimizer.inner_optimizer, rates), optimizer.initial_scale
+        inner, scale = fresh(optimizer.inner_optimizer, rates), optimizer.initial_scale
         growth = optimizer.dynamic_growth_steps
         return keras.optimizers.LossScaleOptimizer(inner, initial_scale=scale, dynamic_growth_steps=growth)
     return type(optimizer).from_config({**optimizer.get_config(), "learning_rate": rates})

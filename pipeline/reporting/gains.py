@@ -1,0 +1,87 @@
+"""The gain of the winner over each baseline, as a sentence and as a key number."""
+
+from dataclasses import dataclass
+from math import inf, isfinite
+from typing import Literal
+
+from pipeline.objective import Objective
+from pipeline.reporting import wording
+from pipeline.results import Baseline, Interval
+
+GainVerdict = Literal["better", "worse", "unclear"]
+
+_MEANING: dict[GainVerdict, str] = {
+    "better": "excludes zero: better",
+    "worse": "excludes zero: worse",
+    "unclear": "includes zero: no difference shown",
+}
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One key number with its label, value and explanation."""
+
+    label: str
+    value: str
+    details: tuple[str, ...]
+    direction: GainVerdict | None = None
+
+
+@dataclass(frozen=True)
+class Gain:
+    """The gain of the winner over one baseline, on paired seeds, as a sentence and as a key number."""
+
+    text: str
+    tile: Tile
+
+
+def gain_over(baseline: Baseline, objective: Objective) -> Gain:
+    """Return the gain of the winner over a baseline, in words and as a key number."""
+    name, gain, accuracy = baseline.name, baseline.gain, baseline.accuracy_gain
+    label, direction = f"Against {name}", gain_verdict(gain)
+    if not isfinite(gain.mean):
+        reason = "it diverged on at least one seed" if gain.mean == inf else "not every training has a loss to compare"
+        return Gain(f"{label}: {reason}.", Tile(label, "diverged" if gain.mean == inf else "n/a", (reason,), direction))
+    meaning = _MEANING[direction]
+    if direction == "unclear" and baseline.row.verdict == "worse":
+        meaning = "includes zero: another scheme beat it, this one did not"
+    text = f"Gain over {name}: {wording.loss(gain.mean)} in {objective.label} ({bounded(gain)}, {meaning})"
+    details = [f"{objective.label}, by {wording.loss(gain.mean)}", f"{bounded(gain)}", meaning]
+    if accuracy is not None and objective.metric != "val_accuracy":
+        text += f"; {wording.points(accuracy.mean)} accuracy points ({_accuracy_bounds(baseline, accuracy)})"
+        details.append(f"accuracy {wording.points(accuracy.mean)} points")
+    return Gain(f"{text}.", Tile(label, _relative(baseline, objective), tuple(details), direction))
+
+
+def _accuracy_bounds(baseline: Baseline, gain: Interval) -> str:
+    """Return the interval of a difference of accuracies; one from end to end only says that the seeds are too few."""
+    if gain.low <= -1 and gain.high >= 1:
+        return f"{wording.count(len(baseline.row.seeds), 'seed')}, too few for an interval"
+    bounds = f"{wording.level(gain)} interval {wording.points(gain.low)} to {wording.points(gain.high)}"
+    return f"{bounds}, {_MEANING[gain_verdict(gain)].partition(':')[0]}"
+
+
+def gain_verdict(gain: Interval) -> GainVerdict:
+    """Return what the interval shows. A bound of exactly zero is one that excludes it (see `Baseline`)."""
+    if gain.low == gain.high == 0:
+        return "unclear"
+    if gain.low >= 0:
+        return "better"
+    return "worse" if gain.high <= 0 else "unclear"
+
+
+def _relative(baseline: Baseline, objective: Objective) -> str:
+    """Return by how many percent the winner's loss is lower than the baseline's.
+
+    If the objective is maximised, return the difference instead: percent of an accuracy would read as points.
+    """
+    reference = baseline.row.objective.mean
+    if objective.direction == "max" or not (isfinite(reference) and reference > 0):
+        return wording.signed(baseline.gain.mean)
+    share = 100 * baseline.gain.mean / reference
+    return f"{abs(share):.0f}% {'lower' if share >= 0 else 'higher'}"
+
+
+def bounded(interval: Interval) -> str:
+    """Return the level and the bounds of an interval."""
+    return f"{wording.level(interval)} interval {wording.span(interval)}"
