@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pandas as pd
 
 from pipeline.config import ReportOptions
-from pipeline.datasets import PrepareResult
+from pipeline.datasets.arrays import PrepareResult
 from pipeline.evaluation import Candidate, Evaluation, Training, setting_prefix
 from pipeline.reporting import report_page
 from pipeline.reporting.answer import compose
