@@ -29,9 +29,9 @@ _WIDTH = 11  # columns for the name of a stage
 class Status:
     """The live line of one stage; only permanent lines are written if the output is not a terminal."""
 
-    def __init__(self, stage: str) -> None:
+    def __init__(self, stage: str, *, quiet: bool = False) -> None:
         self._stage = f"{stage:<{_WIDTH}}"
-        self._console = Console(highlight=False, soft_wrap=True)
+        self._console = Console(highlight=False, soft_wrap=True, quiet=quiet)
         self._progress = Progress(
             SpinnerColumn("dots" if self._shows("⠋") else "line"),
             TextColumn("{task.fields[stage]}"),

@@ -42,7 +42,7 @@ def create(
     made = OPTIMIZERS[name](learning_rate, momentum)
     if compiled is None:
         return made
-    if _named(compiled) == name:
+    if name_of(compiled) == name:
         compiled.learning_rate = learning_rate
         return compiled
     changed = {key: value for key in SHARED if (value := getattr(compiled, key)) is not None}
@@ -50,7 +50,7 @@ def create(
     return type(made).from_config(config)
 
 
-def _named(optimizer: optimizers.Optimizer) -> str | None:
+def name_of(optimizer: optimizers.Optimizer) -> str | None:
     """Return the name in `OPTIMIZERS` of an optimizer's class or of one it extends; None if there is none."""
     classes = {type(make(1.0, 0.0)): name for name, make in OPTIMIZERS.items()}
     return next((classes[kind] for kind in type(optimizer).__mro__ if kind in classes), None)

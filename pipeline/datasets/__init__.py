@@ -20,12 +20,13 @@ from pipeline.datasets.arrays import (
 )
 from pipeline.datasets.large import Rows, blocks, head
 from pipeline.datasets.scaling import described, far_labels, keeping_codes, with_scaled_labels
-from pipeline.datasets.sources import load, read_returned, source_digest
-from pipeline.datasets.splits import split
+from pipeline.datasets.sources import IN_MEMORY, load, read_returned, source_digest
+from pipeline.datasets.splits import split, split_given
 from pipeline.datasets.storage import digests, load_splits, prepared, save
 from pipeline.datasets.streams import Stream
 
 __all__ = [
+    "IN_MEMORY",
     "InputShape",
     "Inputs",
     "PrepareResult",
@@ -52,5 +53,6 @@ __all__ = [
     "save",
     "source_digest",
     "split",
+    "split_given",
     "with_scaled_labels",
 ]

@@ -1,6 +1,7 @@
 """Splitting into training, validation and test sets, and label codes."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from pipeline.datasets.conform import conform
 from pipeline.datasets.large import take
 from pipeline.datasets.scaling import scalings
 from pipeline.datasets.streams import Stream
-from pipeline.errors import listed, refusal
+from pipeline.errors import InputError, listed, refusal
 from pipeline.scale import AUTO
 
 
@@ -43,6 +44,36 @@ def split(
     rows = _indices(y, seed, validation_fraction, test_share, stratify=classes is not None)
     train, val, test = (np.sort(part) for part in rows) if isinstance(raw.x_train, Stream) else rows
     return assemble(raw, train, val, None if official else test, scale)
+
+
+def split_given(raw: Raw, validation: Raw, scale: str = AUTO) -> Splits:
+    """Keep a training and a validation set as they are given, and the test set of `raw`, which may have none.
+
+    Raises:
+        InputError: for data that cannot be used or do not fit together, or are not held in memory.
+
+    """
+    given = Raw(raw.x_train, raw.y_train, validation.x_train, validation.y_train, None, raw.w_train, validation.w_train)
+    own = conform(raw)
+    try:
+        checked = conform(given)
+    except InputError as error:
+        raise InputError(f"validation_data, as test set: {error}") from None
+    if not isinstance(checked.x_train, np.ndarray):
+        raise refusal("validation_data for data that are not held in memory", type(checked.x_train).__name__, "arrays")
+    w_train, w_val = (
+        np.ones(len(y), np.float32) if w is None else w
+        for y, w in ((checked.y_train, checked.w_train), (validation.y_train, checked.w_test))
+    )
+    weighted = checked.w_train is not None or checked.w_test is not None
+    pool = replace(
+        own,
+        x_train=np.concatenate([checked.x_train, np.asarray(checked.x_test)]),
+        y_train=np.concatenate([checked.y_train, np.asarray(checked.y_test)]),
+        w_train=np.concatenate([w_train, w_val]) if weighted else None,
+    )
+    train, val = np.split(np.arange(len(pool.y_train)), [len(checked.y_train)])
+    return assemble(pool, train, val, np.arange(0) if own.x_test is None else None, scale)
 
 
 def assemble(

@@ -51,9 +51,8 @@ def _warnings(report: Report) -> list[str]:
         warnings.append("This is the best answer so far: the chain was interrupted. The same command continues it.")
     if train and train.guess:
         warnings += wording.guessing(train.guess, "test", train.test_loss, train.test_accuracy)
-    elif report.search and report.search.guess and train is None:
-        row = next(row for row in report.search.leaderboard if row.only == report.search.winner)
-        warnings += wording.guessing(report.search.guess, "validation", row.val_loss.mean, row.val_accuracy)
+    elif report.search and train is None:
+        warnings += wording.no_better(report.search)
     return warnings
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from math import isfinite
 
-from pipeline.results import Basin, Guess, Interval
+from pipeline.results import Basin, Guess, Interval, SearchResult
 
 _OPTIMIZERS = {
     "sgd": "SGD",
@@ -113,6 +113,12 @@ def guessing(guess: Guess, part: str, value: float, accuracy: float | None) -> l
         compared.insert(0, f"{part} accuracy {percent(accuracy)} against {percent(guess.accuracy)}")
     said = f"This is no better than predicting {guess.what} for every example: {', '.join(compared)}."
     return [said, *(f"{reason[0].upper()}{reason[1:]}." for reason in guess.why)]
+
+
+def no_better(search: SearchResult) -> list[str]:
+    """Return what to say first of a search whose winner is no better than guessing; else nothing."""
+    row = next(row for row in search.leaderboard if row.only == search.winner)
+    return guessing(search.guess, "validation", row.val_loss.mean, row.val_accuracy) if search.guess else []
 
 
 def optimizer(name: str) -> str:

@@ -8,7 +8,7 @@ trained on seeds that no trial has used (`confirmation`).
 from pipeline.search.conducting import FACTORS, Interrupted, conduct
 from pipeline.search.confirmation import BASELINES
 from pipeline.search.plan import CONFIRM_SEED, Evaluate, Outcome, Plan, Trial, planned
-from pipeline.search.surface import candidate
+from pipeline.search.surface import candidate, same_setting
 
 __all__ = [
     "BASELINES",
@@ -22,4 +22,5 @@ __all__ = [
     "candidate",
     "conduct",
     "planned",
+    "same_setting",
 ]

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline import datasets
+from pipeline.config import SearchOptions
 from pipeline.datasets import Splits
 from pipeline.evaluation import Evaluation, Training
 from pipeline.reporting import wording
-from pipeline.results import Guess
+from pipeline.results import Guess, SearchResult
 from pipeline.statistics import guessing
 from pipeline.training import InProcess
 
@@ -36,6 +37,14 @@ def against_guessing(answered: Answered, executor: InProcess, splits: Splits) ->
     if guessing.beats(found, answered.loss, answered.accuracy, len(labels)):
         return found
     return found.model_copy(update={"beaten": False, "why": tuple(_causes(answered, executor, splits, found))})
+
+
+def compared(result: SearchResult, executor: InProcess, splits: Splits, options: SearchOptions) -> SearchResult:
+    """Add to a search how its winner compares with guessing, on the validation examples."""
+    row = next(row for row in result.leaderboard if row.only == result.winner)
+    asked = Evaluation(result.winner, options.epochs, options.seed)
+    answered = Answered(asked, "val", row.val_loss.mean, row.val_accuracy)
+    return result.model_copy(update={"guess": against_guessing(answered, executor, splits)})
 
 
 def _causes(answered: Answered, executor: InProcess, splits: Splits, guess: Guess) -> list[str]:

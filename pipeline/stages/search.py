@@ -19,7 +19,7 @@ from pipeline.schedules import format_params
 from pipeline.search import Plan, Trial, candidate
 from pipeline.stages.asking import asking
 from pipeline.stages.context import Context
-from pipeline.stages.guessing import Answered, against_guessing
+from pipeline.stages.guessing import compared
 from pipeline.tracking import Label
 from pipeline.tracking.integrity import write_text
 from pipeline.tracking.store import RESULT
@@ -70,13 +70,10 @@ def _keep(context: Context[SearchOptions], interrupted: search.Interrupted) -> N
 
 def _compared(result: SearchResult, executor: InProcess, context: Context[SearchOptions]) -> SearchResult:
     """Add how the winner compares with guessing, and say so where it is no better."""
-    row = next(row for row in result.leaderboard if row.only == result.winner)
-    loss, accuracy = row.val_loss.mean, row.val_accuracy
-    asked = Evaluation(result.winner, context.options.epochs, context.options.seed)
-    guess = against_guessing(Answered(asked, "val", loss, accuracy), executor, context.upstream.splits)
-    for line in wording.guessing(guess, "validation", loss, accuracy):
+    result = compared(result, executor, context.upstream.splits, context.options)
+    for line in wording.no_better(result):
         context.status.note(line)
-    return result.model_copy(update={"guess": guess})
+    return result
 
 
 def announced(

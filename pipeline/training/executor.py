@@ -96,10 +96,14 @@ class InProcess:
 
         This is the loss function and, if the network adds penalties to it, the names of the network's weights.
         """
-        model = self._engine(candidate).model
+        model = self.compiled(candidate)
         loss = model.loss if isinstance(model.loss, str) else keras.saving.serialize_keras_object(model.loss)
         weights = [variable.path for variable in model.trainable_variables] if model.losses else []
         return {"loss": json.dumps(loss, sort_keys=True, default=str), "penalised": json.dumps(weights)}
+
+    def compiled(self, candidate: Candidate) -> keras.Model:
+        """Return the network that a candidate's trainings use, as they compiled it."""
+        return self._engine(candidate).model
 
     def served(self, training: Training) -> keras.Model:
         """Return a model that takes raw inputs, with the final weights of a training, which must include them."""

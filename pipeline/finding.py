@@ -1,0 +1,284 @@
+"""From Python: `find` runs range test, search and confirmation on your own network and data.
+
+from pipeline import find
+
+answer = find(model, (x, y), epochs=10, budget=15)
+print(answer)
+answer.compile(model)
+model.fit(x, y, epochs=10, batch_size=answer.winner.batch_size)
+"""
+
+import html
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+
+from pipeline import datasets, optimizers, range_test, schedules, search
+from pipeline.config import SearchOptions, validated
+from pipeline.console import Status
+from pipeline.datasets import Splits
+from pipeline.errors import refusal
+from pipeline.evaluation import Candidate, Evaluation, Training
+from pipeline.models import Builder, built_by
+from pipeline.range_test import Conducted
+from pipeline.reporting import report_page
+from pipeline.reporting.answer import compose
+from pipeline.reporting.report_inputs import Report, Sweep
+from pipeline.results import RangeTestResult, SearchResult
+from pipeline.stages.asking import executor_for
+from pipeline.stages.context import environment
+from pipeline.stages.guessing import compared
+from pipeline.stages.report import costs, named
+from pipeline.stages.search import announced, leaderboard_frame, spent, trials_frame, with_range_tests
+from pipeline.training import InProcess
+from pipeline.training.copies import compile_like, copying
+from pipeline.training.own_model import fresh, random_states_kept
+
+GIVEN = frozenset({"experiment_name", "fresh", "data", "target", "in_memory_mb", "model"})
+"""Options of `search` that say where data, network and runs are, which `find` is given itself."""
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What `find` found; `print` shows the answer in words, and a notebook the leaderboard too.
+
+    Attributes:
+        search: as in `result.json` of the stage `search`: winner, leaderboard, ties, baselines, reason, and so on.
+        range_tests: as in `result.json` of `range_test`, one for each optimizer and batch size.
+        steps: the updates of a full training of the winner.
+        interrupted: whether Ctrl-C ended the search, so that this is the best answer so far.
+
+    """
+
+    search: SearchResult
+    range_tests: tuple[RangeTestResult, ...]
+    steps: int
+    interrupted: bool
+    _report: Report = field(repr=False)
+    _executor: InProcess = field(repr=False)
+
+    @property
+    def winner(self) -> Candidate:
+        """Scheme, initial rate, optimizer, batch size and the scheme's parameters to train with."""
+        return self.search.winner
+
+    @property
+    def leaderboard(self) -> pd.DataFrame:
+        """Finalists and baselines, the best first: loss with interval, distance to the best, verdict."""
+        return leaderboard_frame(self.search)
+
+    def schedule(self) -> keras.optimizers.schedules.LearningRateSchedule:
+        """Return the winner's rates as a Keras schedule, which an optimizer takes as its `learning_rate`.
+
+        Raises:
+            InputError: if the winner's scheme follows the validation loss, so that its rates are not known in advance.
+
+        """
+        winner = self.winner
+        if schedules.SCHEMES[winner.scheme].reactive:
+            raise refusal("schedule", f"{winner.scheme}, which follows the validation loss", "a scheme of fixed rates")
+        per_epoch = self._report.prepare.steps_per_epoch(winner.batch_size)
+        return RateCurve(
+            schedules.curve(
+                winner.scheme,
+                steps=self.steps,
+                steps_per_epoch=per_epoch,
+                initial_lr=winner.initial_lr,
+                params=winner.params,
+            )
+        )
+
+    def compile(self, model: keras.Model) -> None:
+        """Compile a model with the winner's optimizer and schedule; losses and metrics stay, or are the search's."""
+        searched = self._executor.compiled(self.winner)
+        compile_like(model, model if model.compiled else searched, fresh(searched.optimizer, self.schedule()))
+
+    def report(self, path: str | Path) -> Path:
+        """Write the report, one HTML page that loads nothing from outside, and return its path."""
+        Path(path).write_text(report_page.render(self._report), encoding="utf-8")
+        return Path(path)
+
+    def __str__(self) -> str:
+        """Return the answer in words."""
+        return "\n".join(compose(self._report).lines())
+
+    def _repr_html_(self) -> str:
+        lines = "".join(f"<p>{html.escape(line)}</p>" for line in compose(self._report).lines())
+        return f"{lines}{self.leaderboard.to_html(index=False)}"
+
+
+@keras.saving.register_keras_serializable("lr_pipeline")
+class RateCurve(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+    """One rate for each optimizer update, given as an array; after the last the rate stays."""
+
+    def __init__(self, rates: Sequence[float] | schedules.Array) -> None:
+        self.rates = np.asarray(rates, np.float32)
+
+    def __call__(self, step: Any) -> Any:
+        """Return the rate of an update, counted from 0."""
+        update = keras.ops.minimum(keras.ops.cast(step, "int32"), len(self.rates) - 1)
+        return keras.ops.take(keras.ops.convert_to_tensor(self.rates), update)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `from_config` needs."""
+        return {"rates": self.rates.tolist()}
+
+
+def find(
+    model: keras.Model | Callable[..., keras.Model],
+    data: Any,
+    *,
+    validation_data: Any = None,
+    scale: str = "none",
+    progress: bool = True,
+    **options: Any,
+) -> Found:
+    """Find the initial rate and the decay scheme that suit a network and its data, within a budget of trainings.
+
+    It is the search of `main`, with the same options, seeds and numbers. Your model and the random states of the
+    process are left as they were. Ctrl-C ends it with the best answer so far, once a training has finished.
+
+    Args:
+        model: a built Keras model, whose weights every training starts from, or a function that returns a new one, of
+            `(input_shape, num_outputs)` or of nothing. If compiled, its losses, metrics and optimizer settings count.
+        data: what a data function may return: `(x, y)` or `(x, y, weights)`, a pair of these for training and test, or
+            a pair of `tf.data.Dataset`. Of several inputs x is a dictionary. A fifth of data without a test set is set
+            aside for your own test, as in `main`.
+        validation_data: `(x, y)` or with weights, in place of a share of the training data; arrays only.
+        scale: what is done to the inputs: nothing, so that rates hold for your data as they are, or auto, as in `main`.
+        progress: whether to show what is being done.
+        options: those of `search`, such as epochs, budget (in full trainings), minutes, tolerance, batch_size,
+            optimizer, schemes, objective and seed. The optimizer is by default that of a compiled model.
+
+    Raises:
+        InputError: if an option, the model or the data cannot be used.
+
+    """
+    with random_states_kept():
+        if wrong := sorted(GIVEN & options.keys()):
+            raise refusal(f"option {wrong[0]}", repr(options[wrong[0]]), "data and model as the first two arguments")
+        splits = _split(data, validation_data, scale, int(options.get("seed", 0)))
+        build = _builder(model, splits)
+        chosen = validated(SearchOptions, {"optimizer": _own_optimizer(build()), **options})
+        return _Finding(chosen, splits, executor_for(chosen, splits, build)).run(Status("find", quiet=not progress))
+
+
+def _split(data: Any, validation_data: Any, scale: str, seed: int) -> Splits:
+    raw = datasets.read_returned(data, "data", datasets.IN_MEMORY)
+    if validation_data is None:
+        return datasets.split(raw, seed, scale=scale)
+    validation = datasets.read_returned(validation_data, "validation_data", datasets.IN_MEMORY)
+    return datasets.split_given(raw, validation, scale)
+
+
+def _builder(model: Any, splits: Splits) -> Builder:
+    """Return a function that builds the network anew, or copies the model that was given."""
+    if isinstance(model, keras.Model):
+        if not model.built:
+            raise refusal("model", "one without weights", "a built one, or a function that returns a new one")
+        function: Callable[..., Any] = copying(model)
+    elif callable(model):
+        function = model
+    else:
+        raise refusal("model", type(model).__name__, "a Keras model, or a function that returns a new one")
+    takes_shape = len(inspect.signature(function).parameters) > 0
+    name, shape = getattr(model, "__name__", "your model"), datasets.input_shape(splits.x_train)
+    return built_by(
+        function if takes_shape else lambda *shapes: function(), name, shape, splits.num_outputs, splits.task
+    )
+
+
+def _own_optimizer(model: keras.Model) -> str:
+    """Return the name of the optimizer that a model was compiled with; SGD's if it is not compiled."""
+    if not model.compiled:
+        return str(SearchOptions().optimizer)
+    own = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    if (name := optimizers.name_of(own)) is None:
+        raise refusal("model's optimizer", type(own).__name__, f"one of {', '.join(optimizers.OPTIMIZERS)}")
+    return name
+
+
+@dataclass(eq=False)
+class _Finding:
+    """One call of `find`: what it is about, and the trainings that the report shows."""
+
+    options: SearchOptions
+    splits: Splits
+    executor: InProcess
+    full: list[tuple[Evaluation, Training]] = field(default_factory=list)
+
+    def run(self, status: Status) -> Found:
+        """Sweep, search, and gather what was found."""
+        options, prepared = self.options, datasets.prepared("your data", self.splits, {}, {})
+        steps_per_epoch, interrupted = prepared.steps_per_epoch, False
+        with status:
+            ask = partial(self._ask, status)
+            tested = [range_test.conduct(range_test.planned(one, steps_per_epoch), ask) for one in self._settings()]
+            tests = tuple(one.result for one in tested)
+            plan = search.planned(options, tests, steps_per_epoch, prepared.validation_examples)
+            status.note(announced(plan, options.budget, tests, steps_per_epoch))
+            first = search.candidate(plan.spaces[0], "constant", plan.spaces[0].suggested_lr)
+            self.executor.require_metric(plan.objective, Evaluation(first, plan.epochs, plan.trial_seed))
+            try:
+                result, trials = search.conduct(plan, ask, status.note)
+            except search.Interrupted as stopped:
+                result, trials, interrupted = stopped.result, stopped.trials, True
+            result = with_range_tests(result, tests, prepared, plan.epochs)
+            result = compared(result, self.executor, self.splits, options)
+            status.note(spent(result))
+        own = next((one for one in tested if search.same_setting(one.result, result.winner)), tested[0])
+        report = Report(
+            prepare=prepared,
+            range_test=own.result,
+            range_tests=tests,
+            search=result,
+            train=None,
+            sweep=_sweep(own),
+            trials=trials_frame(trials, result.objective),
+            trainings=tuple(
+                named(evaluation, training, result)
+                for evaluation, training in self.full
+                if evaluation.epochs == plan.epochs and evaluation.seed in plan.fresh_seeds
+            ),
+            options=options.model_dump(exclude=set(GIVEN)),
+            environment=environment(),
+            costs=costs(prepared, tests, result, None, options.epochs),
+            generated=datetime.now(UTC).isoformat(timespec="seconds"),
+            command=_command(options),
+            interrupted=interrupted,
+        )
+        steps = options.epochs * steps_per_epoch(result.winner.batch_size)
+        return Found(result, tests, steps, interrupted, report, self.executor)
+
+    def _settings(self) -> Iterator[SearchOptions]:
+        """Yield the options for each optimizer with each batch size, the first as given."""
+        for optimizer, size in product(self.options.optimizers, self.options.batch_sizes):
+            yield self.options.model_copy(update={"optimizer": optimizer, "batch_size": str(size)})
+
+    def _ask(self, status: Status, evaluations: Sequence[Evaluation]) -> Iterator[tuple[Evaluation, Training]]:
+        for evaluation, training in self.executor.ask(evaluations, lambda one: status.begin(one.name)):
+            if not evaluation.is_sweep:
+                self.full.append((evaluation, training))
+            yield evaluation, training
+
+
+def _sweep(tested: Conducted) -> Sweep:
+    curves = tested.found.analysis
+    return Sweep(tested.found.rates, tested.found.losses, curves.median, curves.band_low, curves.band_high)
+
+
+def _command(options: SearchOptions) -> str:
+    """Return the call, with every option that differs from its default."""
+    default = SearchOptions()
+    given = options.model_dump(exclude=set(GIVEN))
+    changed = [f"{name}={value!r}" for name, value in given.items() if value != getattr(default, name)]
+    return f"find({', '.join(['model', 'data', *changed])})"

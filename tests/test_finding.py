@@ -1,0 +1,200 @@
+"""`find`: the search from Python, on a network and data of one's own."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from sklearn.datasets import load_digits
+
+from pipeline import find, schedules
+from pipeline.errors import InputError
+from pipeline.finding import Found
+
+X, Y = load_digits(return_X_y=True)
+X = (X / 16).astype(np.float32)
+
+SMALL: dict[str, Any] = {
+    "epochs": 1,
+    "trials": 3,
+    "top_k": 1,
+    "confirm_seeds": 2,
+    "schemes": "cosine,linear",
+    "progress": False,
+}
+
+
+def network() -> keras.Model:
+    """Return a small network that ends in logits, uncompiled."""
+    return keras.Sequential([keras.Input((64,)), layers.Dense(16, activation="relu"), layers.Dense(10)])
+
+
+def compiled() -> keras.Model:
+    """Return the network with an optimizer, a loss and a metric of one's own."""
+    model = network()
+    model.compile(
+        keras.optimizers.Adam(0.5, beta_2=0.99),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=[keras.metrics.SparseTopKCategoricalAccuracy(2, name="top2")],
+    )
+    return model
+
+
+@pytest.fixture(scope="module")
+def model() -> keras.Model:
+    """Return a compiled network that was trained for one epoch."""
+    made = compiled()
+    made.fit(X, Y, batch_size=100, verbose=0)
+    return made
+
+
+@pytest.fixture(scope="module")
+def before(model: keras.Model) -> list[Any]:
+    """Return weights, optimizer and metric values, and the next random numbers, as they are before the search."""
+    return _state(model)
+
+
+def _state(model: keras.Model) -> list[Any]:
+    variables = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+    return [np.random.get_state()[1].tolist(), *(variable.numpy().tolist() for variable in variables)]
+
+
+@pytest.fixture(scope="module")
+def found(model: keras.Model, before: list[Any]) -> Found:
+    """Return what is found for the network."""
+    assert before
+    return find(model, (X, Y), **SMALL)
+
+
+def test_the_model_is_left_as_it_was(model: keras.Model, before: list[Any], found: Found) -> None:
+    """Bit for bit: weights, optimizer, metrics; and the random numbers that follow are those that would have."""
+    assert found.search.trials == 3
+    assert _state(model) == before
+    assert float(model.optimizer.learning_rate) == 0.5
+
+
+def test_its_own_optimizer_and_metrics_are_used(found: Found) -> None:
+    """The winner is trained as the model was compiled."""
+    assert found.winner.optimizer == "adam"
+    again = network()
+    found.compile(again)
+    assert (again.optimizer.name, again.optimizer.beta_2) == ("adam", 0.99)
+    history = again.fit(X, Y, batch_size=found.winner.batch_size, verbose=0).history
+    assert set(history) == {"loss", "top2"}
+
+
+def test_the_schedule_gives_the_winners_rates(found: Found, tmp_path: Path) -> None:
+    """One for each update of a full training; it is saved with a model and loaded again."""
+    winner, schedule = found.winner, found.schedule()
+    per_epoch = -(-1079 // winner.batch_size)
+    assert found.steps == per_epoch
+    expected = schedules.curve(
+        winner.scheme,
+        steps=found.steps,
+        steps_per_epoch=per_epoch,
+        initial_lr=winner.initial_lr,
+        params=winner.params,
+    )
+    assert [float(schedule(step)) for step in range(found.steps)] == expected.astype(np.float32).tolist()
+    assert float(schedule(found.steps + 5)) == np.float32(expected[-1])
+    saved = network()
+    found.compile(saved)
+    saved.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.optimizer.get_config()["learning_rate"]["class_name"] == "RateCurve"
+
+
+def test_answer_and_report_show_the_same(found: Found, tmp_path: Path) -> None:
+    """In words, as a page, and in a notebook."""
+    first = str(found).splitlines()[0]
+    assert first.startswith("Train Adam with the ")
+    page = found.report(tmp_path / "report.html").read_text(encoding="utf-8")
+    assert first.removesuffix(".") in page
+    assert "find(model, data, " in page
+    assert first in found._repr_html_()
+    assert list(found.leaderboard["scheme"]) == [row.scheme for row in found.search.leaderboard]
+
+
+def test_the_same_call_gives_the_same_answer(model: keras.Model, found: Found) -> None:
+    """To the last digit."""
+    again = find(model, (X, Y), **SMALL)
+    assert again.search.leaderboard == found.search.leaderboard
+
+
+def network_for(input_shape: tuple[int, ...], num_outputs: int) -> keras.Model:
+    """Return the network, as model functions of the command line do."""
+    assert (input_shape, num_outputs) == ((64,), 10)
+    return network()
+
+
+@pytest.mark.parametrize("build", [network, network_for])
+def test_a_function_builds_new_networks(build: Callable[..., keras.Model]) -> None:
+    """Seeds then differ in their initial weights too; an uncompiled one gets the loss that fits it."""
+    answer = find(build, (X, Y), optimizer="sgd", validation_data=(X[:300], Y[:300]), **SMALL)
+    assert answer.winner.optimizer == "sgd"
+    assert answer._report.prepare.train_examples == len(X)
+    assert answer._report.prepare.validation_examples == 300
+    fresh = network()
+    answer.compile(fresh)
+    assert fresh.evaluate(X, Y, verbose=0)[0] > 0
+
+
+def test_ctrl_c_gives_the_best_answer_so_far() -> None:
+    """Once a training has finished; nothing is trained after that."""
+    built: list[keras.Model] = []
+
+    def build() -> keras.Model:
+        if len(built) == 5:
+            raise KeyboardInterrupt
+        built.append(network())
+        return built[-1]
+
+    answer = find(build, (X, Y), **{**SMALL, "trials": 6})
+    assert answer.interrupted
+    assert 1 <= answer.search.trials < 6
+    assert str(answer).startswith("This is the best answer so far")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"epoch": 3}, "epoch: received 3, expected one of "),
+        ({"epochs": 0}, "epochs: received 0, expected greater than or equal to 1"),
+        ({"target": "y"}, "option target: received 'y'; accepted: data and model as the first two arguments"),
+        ({"optimizer": "ada"}, "optimizer: received 'ada'"),
+        ({"budget": 1.2}, "budget: received 1.2"),
+        ({"validation_data": (X[:5, :60], Y[:5])}, "validation_data, as test set: x_test is not like x_train"),
+        ({"validation_data": 3}, "unusable result of data function validation_data"),
+    ],
+)
+def test_wrong_options_are_refused(model: keras.Model, options: dict[str, Any], said: str) -> None:
+    """In a line, before anything is trained."""
+    with pytest.raises(InputError) as error:
+        find(model, (X, Y), progress=False, **options)
+    assert said in str(error.value)
+
+
+def _own_step() -> keras.Model:
+    model = network()
+    model.compile(keras.optimizers.Adafactor(), "mse")
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("cnn", "model: received str; accepted: a Keras model, or a function that returns a new one"),
+        (keras.Sequential([layers.Dense(10)]), "model: received one without weights"),
+        (lambda: 3, "returned int, expected a Keras model"),
+        (lambda: keras.Sequential([keras.Input((64,)), layers.Dense(3)]), "gives outputs of shape (None, 3)"),
+        (_own_step, "model's optimizer: received Adafactor; accepted: one of sgd, adam"),
+    ],
+)
+def test_models_that_cannot_be_used_are_refused(model: Any, said: str) -> None:
+    """In a line that says what would be accepted."""
+    with pytest.raises(InputError) as error:
+        find(model, (X, Y), **SMALL)
+    assert said in str(error.value)
