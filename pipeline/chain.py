@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from pipeline import config
 from pipeline.config import PrepareOptions
@@ -16,7 +15,7 @@ from pipeline.tracking.integrity import write_text
 from pipeline.tracking.projects import Handover, launch, take_handover
 from pipeline.tracking.store import RESULT
 
-Tell = Callable[[Sequence[str], Path | None], None]
+Tell = Callable[[Sequence[str], str | None], None]
 """Is given the answer, and where the report on it is, if there is one."""
 
 
@@ -40,7 +39,7 @@ def run_main(options: config.MainOptions, tell: Tell) -> None:
                 _tell_so_far(options, store, run, runs, tell, interrupted=isinstance(error, KeyboardInterrupt))
             raise
         result = ReportResult.model_validate_json(runs["report"].result)
-        tell(result.answer, place_of(PAGE, REPORTS, runs["report"].folder))
+        tell(result.answer, place_of(PAGE, REPORTS, runs["report"]))
         store.copy_metrics(runs["train"], run.run_id)
         store.summarise(run, result.answer[0])
         write_text(run.folder / RESULT, runs["report"].result)
@@ -61,7 +60,7 @@ def _tell_so_far(
         return
     answer = stage.module.so_far(context)
     publish(run.folder, stage.published)
-    tell(answer, place_of(PAGE, REPORTS, run.folder))
+    tell(answer, place_of(PAGE, REPORTS, run))
 
 
 def run_stage(name: str, options: PrepareOptions) -> None:

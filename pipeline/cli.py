@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from traceback import format_exception
 from typing import NoReturn
 
@@ -105,13 +104,15 @@ def _dispatch(command: str, options: PrepareOptions) -> int:
     settle()
     with quick_imports():  # here, so that --help and wrong input do not wait for MLflow
         from pipeline import chain
+        from pipeline.tracking.processes import own_temporary_folder
         from pipeline.tracking.projects import StageFailedError
 
     try:
-        if isinstance(options, MainOptions):
-            chain.run_main(options, _print_answer)
-        else:
-            chain.run_stage(command, options)
+        with own_temporary_folder():
+            if isinstance(options, MainOptions):
+                chain.run_main(options, _print_answer)
+            else:
+                chain.run_stage(command, options)
     except StageFailedError as failure:
         if failure.reason:  # else its own process has printed it
             _say(failure.reason)
@@ -119,7 +120,7 @@ def _dispatch(command: str, options: PrepareOptions) -> int:
     return DONE
 
 
-def _print_answer(answer: Sequence[str], report: Path | None) -> None:
+def _print_answer(answer: Sequence[str], report: str | None) -> None:
     print("", *answer, sep="\n")
     print(f"\nReport: {report or 'none'}\nRuns:   make ui   (or: mlflow ui, in this folder)", flush=True)
 

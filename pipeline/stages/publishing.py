@@ -3,7 +3,11 @@
 import filecmp
 import shutil
 import sys
+import tempfile
+from contextlib import suppress
 from pathlib import Path
+
+from pipeline.tracking import Finished, StageRun
 
 Published = tuple[Path, tuple[str, ...]] | None
 """Where users look for the pages of a stage, and the patterns of their names; None for a stage without any."""
@@ -23,10 +27,11 @@ def publish(folder: Path, published: Published) -> None:
         print(f"lr-pipeline: {line}; the pages are among the artifacts of the run", file=sys.stderr)
 
 
-def place_of(page: str, published: Path, artifacts: Path) -> Path:
-    """Return where a page lies as it is now: where users look for it, or among the artifacts."""
-    copy, original = published / page, artifacts / page
-    try:
-        return copy if filecmp.cmp(copy, original, shallow=False) else original
-    except OSError:
-        return original
+def place_of(page: str, published: Path, run: Finished | StageRun) -> str:
+    """Return where a page lies as it is now: where users look for it, or among the artifacts of its run."""
+    copy, original = published / page, run.folder / page
+    with suppress(OSError):
+        if filecmp.cmp(copy, original, shallow=False):
+            return str(copy)
+    is_download = Path(tempfile.gettempdir()) in original.parents  # removed when this process ends
+    return f"runs:/{run.run_id}/{page}" if is_download else str(original)

@@ -1,15 +1,24 @@
-"""Which process works on a run, and whether it is still there: MLflow has no heartbeat."""
+"""Which process works on a run or owns temporary files, and whether it is still there: MLflow has no heartbeat."""
 
+import atexit
 import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 from mlflow.entities import Run
 
+from pipeline.errors import refusal
+
 PROJECT = Path(__file__).resolve().parents[2]
 """The folder with the MLproject file."""
 
 _CLOCK_STEP = 2.0
+_TEMPORARY = "lr-pipeline-"
 
 
 def this_process() -> str:
@@ -55,3 +64,29 @@ def _may_start(process: psutil.Process, run_id: str, begun: float) -> bool:
         return "mlflow" in parts and "run" in parts and process.create_time() < begun + _CLOCK_STEP
     except psutil.Error:
         return False
+
+
+@contextmanager
+def own_temporary_folder() -> Iterator[None]:
+    """Keep this process's temporary files in a folder that is named after it and removed when it ends.
+
+    MLflow leaves an empty folder behind for each project run, and a copy for each download from a server.
+    """
+    try:
+        folder = tempfile.mkdtemp(prefix=f"{_TEMPORARY}{this_process().replace(':', '-')}-")
+    except FileNotFoundError as error:  # how `tempfile` says that it can write nowhere
+        raise refusal("temporary folder", error.strerror, "a folder with free space in TMPDIR") from error
+    # Registered before libraries register the removal of what they put there, so it is done after that.
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    before, tempfile.tempdir = tempfile.tempdir, folder
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+
+
+def abandoned_folders() -> list[Path]:
+    """Return the temporary folders of this project's processes that are gone."""
+    named = re.compile(rf"{_TEMPORARY}(.+)-(\d+)-(\d+)-\w{{8}}")
+    found = ((path, named.fullmatch(path.name)) for path in Path(tempfile.gettempdir()).iterdir())
+    return [path for path, name in found if name and not is_alive(":".join(name.groups()))]
