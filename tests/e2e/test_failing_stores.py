@@ -208,12 +208,14 @@ def test_store_of_a_kind_that_cannot_be_used(fresh: Project, address: str, said:
 
 
 def test_folder_whose_name_a_uri_reads_otherwise(tmp_path: Path) -> None:
-    """The chain runs in it, stages and the registered model included, and writes nothing beside it."""
-    folder = tmp_path / "c# {code}? 50%20%"
+    """The chain runs in it, stages and the registered model included, and leaves nothing beside it."""
+    folder, temporary = tmp_path / "c# {code}? 50%20%", tmp_path / "tmp"
     folder.mkdir()
+    temporary.mkdir()
     project = Project.copied_to(folder)
-    project.run(*TRAIN)
-    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+    project.run(*TRAIN, variables={"TMPDIR": str(temporary)})
+    assert {path.name for path in tmp_path.iterdir()} == {folder.name, temporary.name}
+    assert list(temporary.iterdir()) == []
     assert {path.parent.name for path in folder.rglob("model.keras")} >= {"artifacts"}
     assert project.run(*TRAIN).stdout.count("reused") == 1
 
