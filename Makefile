@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
 # Options passed to the command: make run ARGS="--data digits --epochs 3"
 ARGS ?=
 
-.PHONY: help setup run test lint bench ui report reproduce clean lock
+.PHONY: help setup run test lint bench ui report reproduce doctor clean lock
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,9 @@ report: $(READY) ## Make the report again from stored results
 
 reproduce: $(READY) ## Run the two articles' experiments; ARGS="--data mnist" takes hours, on all of MNIST
 	@$(BIN)/python -m pipeline reproduce $(ARGS)
+
+doctor: $(READY) ## Find what is broken; ARGS=--fix mends what can be mended
+	@$(BIN)/python -m pipeline doctor $(ARGS)
 
 ui: $(READY) ## Open the runs in the MLflow UI, on this machine only
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/mlflow ui --host 127.0.0.1 $(ARGS)

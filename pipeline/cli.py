@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from traceback import format_exception
 from typing import NoReturn
 
+from pydantic import BaseModel
+
+from pipeline.checkup import DoctorOptions
 from pipeline.config import (
     MainOptions,
     PrepareOptions,
@@ -27,7 +30,7 @@ from pipeline.keras_settings import settle
 from pipeline.loading import quick_imports
 from pipeline.redaction import redacted, take_credentials_out_of_uri
 
-COMMANDS: dict[str, tuple[type[PrepareOptions], str]] = {
+COMMANDS: dict[str, tuple[type[BaseModel], str]] = {
     "main": (MainOptions, "the whole chain"),
     "prepare": (PrepareOptions, "load, check and split the data"),
     "range_test": (RangeTestOptions, "learning-rate range test"),
@@ -35,6 +38,7 @@ COMMANDS: dict[str, tuple[type[PrepareOptions], str]] = {
     "train": (TrainOptions, "final training with the winner, or with a scheme of your own"),
     "report": (ReportOptions, "the report of all results"),
     "reproduce": (ReproduceOptions, "the two articles' experiments, and our answers"),
+    "doctor": (DoctorOptions, "find what is broken, and mend it if asked to"),
 }
 """Command -> its options and what it does."""
 
@@ -100,7 +104,10 @@ def _failed(error: Exception) -> int:
     return FAILED
 
 
-def _dispatch(command: str, options: PrepareOptions) -> int:
+def _dispatch(command: str, options: BaseModel) -> int:
+    if isinstance(options, DoctorOptions):
+        return _examine(options)
+    assert isinstance(options, PrepareOptions)
     settle()
     with quick_imports():  # here, so that --help and wrong input do not wait for MLflow
         from pipeline import chain
@@ -118,6 +125,13 @@ def _dispatch(command: str, options: PrepareOptions) -> int:
             _say(failure.reason)
         return failure.exit_code
     return DONE
+
+
+def _examine(options: DoctorOptions) -> int:
+    with quick_imports():
+        from pipeline.stages import doctor
+
+    return DONE if doctor.run(options) else FAILED
 
 
 def _print_answer(answer: Sequence[str], report: str | None) -> None:

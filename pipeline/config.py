@@ -27,7 +27,7 @@ REFINE_OFF = "off"
 RUN_CONTROL = frozenset({"experiment_name", "fresh"})
 """Options that affect where and whether a stage runs, but not its result."""
 
-Options = TypeVar("Options", bound="PrepareOptions")
+Options = TypeVar("Options", bound=BaseModel)
 
 _WHOLE = re.compile(r"[0-9]{1,9}")
 

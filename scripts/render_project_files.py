@@ -7,9 +7,10 @@ files are out of date.
 from pathlib import Path
 
 import yaml
+from pydantic import BaseModel
 
 from pipeline.cli import COMMANDS
-from pipeline.config import RUN_CONTROL, PrepareOptions
+from pipeline.config import RUN_CONTROL
 
 ROOT = Path(__file__).resolve().parents[1]
 _TYPES = {int: "int", float: "float"}
@@ -34,7 +35,7 @@ def conda_yaml() -> str:
     return "# Made by `make lock` from requirements.lock.\n" + _dump(environment)
 
 
-def _entry_point(name: str, model: type[PrepareOptions]) -> dict[str, object]:
+def _entry_point(name: str, model: type[BaseModel]) -> dict[str, object]:
     options = [option for option in model.model_fields if option not in RUN_CONTROL - {"fresh"}]
     flags = " ".join(f"--{option.replace('_', '-')} {{{option}}}" for option in options)
     return {
@@ -43,7 +44,7 @@ def _entry_point(name: str, model: type[PrepareOptions]) -> dict[str, object]:
     }
 
 
-def _parameter(model: type[PrepareOptions], option: str) -> dict[str, object]:
+def _parameter(model: type[BaseModel], option: str) -> dict[str, object]:
     field = model.model_fields[option]
     default = "" if field.default is None else field.default
     if isinstance(default, bool):

@@ -33,6 +33,8 @@ WRONG: list[tuple[list[str], tuple[str, ...]]] = [
     (["train", "--scheme=cosine", "--initial-lr=0.1", "--scheme-params=x=1"], ("'x'", "final_fraction")),
     (["reproduce", "--article", "c"], ("article", "'c'", "'a', 'b' or 'all'")),
     (["reproduce", "--epochs", "0"], ("epochs", "'0'", "greater than or equal to 1")),
+    (["doctor", "--fix", "perhaps"], ("fix", "'perhaps'", "boolean")),
+    (["doctor", "--epochs", "3"], ("doctor", "'--epochs 3'", "--fix")),
     (["report", "--momentum", "nan"], ("momentum", "'nan'", "less than 1")),
 ]
 

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 
+from pipeline.checkup import DoctorOptions
 from pipeline.cli import COMMANDS
 from pipeline.config import (
     RUN_CONTROL,
@@ -265,7 +266,9 @@ def test_each_stage_extends_the_options_of_the_one_before() -> None:
         assert issubclass(later, earlier)
         for name, field in earlier.model_fields.items():
             assert repr(later.model_fields[name]) == repr(field)
-    assert tuple(dict.fromkeys(model for model, _ in COMMANDS.values())) == (MainOptions, *CHAIN[:-1], ReproduceOptions)
+    others = (ReproduceOptions, DoctorOptions)
+    assert tuple(dict.fromkeys(model for model, _ in COMMANDS.values())) == (MainOptions, *CHAIN[:-1], *others)
+    assert DoctorOptions().data == PrepareOptions().data
 
 
 def test_run_control_options_exist_everywhere() -> None:

@@ -20,7 +20,7 @@ from pipeline.datasets.arrays import (
 )
 from pipeline.datasets.large import Rows, blocks, head
 from pipeline.datasets.scaling import described, far_labels, keeping_codes, with_scaled_labels
-from pipeline.datasets.sources import IN_MEMORY, load, read_returned, source_digest
+from pipeline.datasets.sources import IN_MEMORY, held_bytes, load, read_returned, source_digest
 from pipeline.datasets.splits import split, split_given
 from pipeline.datasets.storage import digests, load_splits, prepared, save
 from pipeline.datasets.streams import Stream
@@ -43,6 +43,7 @@ __all__ = [
     "far_labels",
     "file_digest",
     "head",
+    "held_bytes",
     "input_shape",
     "keeping_codes",
     "load",

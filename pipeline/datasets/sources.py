@@ -4,6 +4,7 @@ import hashlib
 import os
 import socket
 import sys
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -20,6 +21,7 @@ from pipeline.datasets.array_files import (
     read_idx_folder,
     read_npy_folder,
     read_npz,
+    uncompressed_size,
 )
 from pipeline.datasets.arrays import Raw
 from pipeline.datasets.conform import conform
@@ -123,6 +125,28 @@ def source_digest(data: str) -> str | None:
     for name, file in _folder_files(path).items():
         digest.update(f"{name}={file_digest(file)}\n".encode())
     return digest.hexdigest()
+
+
+def held_bytes(data: str) -> int:
+    """Return roughly how many bytes of files `data` are held in memory, with the default `in_memory_mb`.
+
+    Named sets are small, and what a function returns is only known once it is called: 0 for both.
+
+    Raises:
+        InputError: if there is no such source.
+
+    """
+    path = None if data in NAMED else _existing_path(data)
+    if path is None:
+        return 0
+    if path.suffix.lower() == ".npz" and zipfile.is_zipfile(path):
+        size = uncompressed_size(path)
+    else:
+        size = sum(file.stat().st_size for file in (_folder_files(path).values() if path.is_dir() else (path,)))
+    mapped = path.suffix.lower() in (".npz", ".tfrecord")
+    if path.is_dir():
+        mapped = is_npy_folder(path) or bool(record_files(path))
+    return 0 if mapped and size > IN_MEMORY else size
 
 
 def read(data: str, target: str, limit: int) -> Raw:

@@ -38,8 +38,19 @@ def write_manifest(folder: Path) -> None:
 
 def is_intact(folder: Path) -> bool:
     """Return whether every file of the manifest is there and unchanged."""
+    return not damage(folder)
+
+
+def damage(folder: Path) -> str:
+    """Return which file is missing, unreadable or changed, the manifest included; "" if none is."""
+    name = MANIFEST
     try:
         digests = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        return all(sha256(folder / name) == digest for name, digest in digests.items())
+        for name, digest in digests.items():
+            if sha256(folder / name) != digest:
+                return f"{name} has changed"
+    except FileNotFoundError:
+        return f"{name} is missing"
     except (OSError, ValueError):
-        return False
+        return f"{name} cannot be read"
+    return ""

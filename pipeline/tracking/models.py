@@ -22,9 +22,11 @@ from mlflow.models import get_model_info, infer_signature
 from mlflow.tracking import MlflowClient
 
 from pipeline import user_code
+from pipeline.errors import describe
 from pipeline.statistics import paired_difference
 
 ALIAS = "champion"
+_PREFIX = "lr-pipeline-"
 _LOSSES, _COMPARABLE, _REASON = "pipeline.losses", "pipeline.comparable", "pipeline.champion"
 
 
@@ -94,7 +96,7 @@ def register(model_uri: str, data: str, scores: Scores) -> tuple[str, str]:
         the registered name and version, and why it is the champion or not.
 
     """
-    client, name = MlflowClient(), f"lr-pipeline-{re.sub(r'[^A-Za-z0-9]+', '-', data).strip('-')}"
+    client, name = MlflowClient(), f"{_PREFIX}{re.sub(r'[^A-Za-z0-9]+', '-', data).strip('-')}"
     better, reason = _judge(_champion(client, name), scores)
     with redirect_stderr(StringIO()):  # MLflow announces every version there
         registered = mlflow.register_model(model_uri, name, tags={**scores.tags, _REASON: reason})
@@ -102,6 +104,30 @@ def register(model_uri: str, data: str, scores: Scores) -> tuple[str, str]:
     if better:
         client.set_registered_model_alias(name, ALIAS, registered.version)
     return f"{name} version {registered.version}", reason
+
+
+def champions(client: MlflowClient) -> list[ModelVersion]:
+    """Return the champions of all data."""
+    names: list[str] = []
+    token = None
+    while True:
+        page = client.search_registered_models(f"name LIKE '{_PREFIX}%'", page_token=token)
+        names += [model.name for model in page if ALIAS in model.aliases]
+        token = page.token
+        if not token:
+            return [client.get_model_version_by_alias(name, ALIAS) for name in names]
+
+
+def why_unloadable(registered: ModelVersion) -> str:
+    """Return why a registered model cannot be loaded; "" if it can. The user's code in it is run."""
+    try:
+        with user_code.contained(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            mlflow.tensorflow.load_model(f"models:/{registered.name}/{registered.version}")
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever MLflow, Keras and the user's layers raise, SystemExit included
+        return describe(error)
+    return ""
 
 
 def _code_paths(modules: Sequence[ModuleType]) -> list[str]:

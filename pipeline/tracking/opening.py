@@ -15,6 +15,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.db.utils import create_sqlalchemy_engine
 from mlflow.tracking import MlflowClient
 
+from pipeline.checkup import nearest, unwritable
 from pipeline.errors import InputError, refusal
 from pipeline.tracking.failures import explained
 from pipeline.tracking.processes import PROJECT
@@ -47,6 +48,13 @@ def open_store() -> MlflowClient:
     except Exception as error:  # there is no list of what all stores and their drivers raise, and all of it means this
         raise InputError(explained(error, opening=True)) from error
     return client
+
+
+def sqlite_file() -> Path | None:
+    """Return the file of the tracking store, there or not; None if the store is no SQLite file."""
+    uri = _tracking_uri()
+    path = sqlalchemy.make_url(uri).database if uri.startswith("sqlite:") else None
+    return None if path in (None, "", ":memory:") else Path(path).absolute()
 
 
 _KIND = {"mlflow.experimentKind": "custom_model_development"}
@@ -106,10 +114,10 @@ def _prepare(uri: str) -> None:
     """Make a store usable, or raise whatever shows that it is not."""
     scheme = uri.partition(":")[0]
     if scheme == "sqlite":
-        path = sqlalchemy.make_url(uri).database
-        if path in (None, "", ":memory:"):
+        path = sqlite_file()
+        if path is None:
             raise refusal("MLFLOW_TRACKING_URI", f"{uri!r}, which ends with each process", "the path of a file")
-        ensure_store(Path(path).absolute(), _artifacts())
+        ensure_store(path, _artifacts())
     elif scheme.partition("+")[0] in ("postgresql", "mysql", "mssql"):
         create_sqlalchemy_engine(uri).connect().close()  # MLflow would try for minutes
     elif (scheme == "file" or "://" not in uri) and scheme != "databricks" and not _file_store_allowed():
@@ -131,12 +139,10 @@ def _artifacts() -> str:
 
 def _refuse_unwritable(folder: Path) -> None:
     """Refuse a folder for artifacts before anything is computed that would have to go there."""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise refusal(
-            "the store's artifacts", f"{there}, which {'cannot be written to' if there.is_dir() else 'is no folder'}",
-            "a folder that can be written to; MLFLOW_TRACKING_URI chooses another store",
-        )  # fmt: skip
+    there = nearest(folder)
+    if fault := unwritable(there):
+        accepted = "a folder that can be written to; MLFLOW_TRACKING_URI chooses another store"
+        raise refusal("the store's artifacts", f"{there}, which {fault}", accepted)
 
 
 @contextmanager

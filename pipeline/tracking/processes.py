@@ -29,9 +29,9 @@ def this_process() -> str:
 
 def is_alive(process: str) -> bool:
     """Return whether a process, as `this_process` named it, may still be at work."""
-    host, pid, created = process.rsplit(":", 2)
-    if host != os.uname().nodename:
-        return True  # a process of another machine cannot be checked from here
+    if not is_of_this_host(process):
+        return True  # it cannot be checked from here
+    _, pid, created = process.rsplit(":", 2)
     try:
         found = psutil.Process(int(pid))
         # A killed process stays as a zombie until its parent waits for it. Creation times shift if the clock is
@@ -40,6 +40,11 @@ def is_alive(process: str) -> bool:
         return not lingers and abs(float(found.create_time()) - float(created)) < _CLOCK_STEP
     except psutil.NoSuchProcess:
         return False
+
+
+def is_of_this_host(process: str) -> bool:
+    """Return whether a process, as `this_process` named it, is one of this machine."""
+    return process.rsplit(":", 2)[0] == os.uname().nodename
 
 
 def never_started(run: Run) -> bool:
@@ -51,8 +56,13 @@ def never_started(run: Run) -> bool:
     source = str(run.data.tags.get("mlflow.source.name", "")).removeprefix("file://").replace("#", "/")
     if "mlflow.project.entryPoint" not in run.data.tags or Path(source).resolve() != PROJECT:
         return False
+    return not is_being_worked_on(run)
+
+
+def is_being_worked_on(run: Run) -> bool:
+    """Return whether a process of this machine may be at work on a run that `mlflow run` began."""
     begun = float(run.info.start_time) / 1000
-    return not any(_may_start(process, run.info.run_id, begun) for process in psutil.process_iter())
+    return any(_may_start(process, run.info.run_id, begun) for process in psutil.process_iter())
 
 
 def _may_start(process: psutil.Process, run_id: str, begun: float) -> bool:

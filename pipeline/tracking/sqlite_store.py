@@ -67,6 +67,27 @@ def sqlite_uri(path: Path) -> str:
     return f"sqlite:///{text if unquote(text) == text and '?' not in text else os.path.relpath(path)}"
 
 
+def is_half_made(path: Path) -> bool:
+    """Return whether a file lies at `path` that MLflow has begun to make into a store, without finishing it.
+
+    Raises:
+        InputError: where the file is a store of another version, or no store.
+
+    """
+    if not path.is_file() or _is_whole(path):
+        return False
+    if _is_there(path):
+        _refuse_what_holds_something(path)
+    return True
+
+
+def damage(path: Path) -> str:
+    """Return what SQLite finds wrong in a file, first of all; "" if nothing is."""
+    with closing(_connect(path)) as database:
+        found = str(database.execute("PRAGMA quick_check(1)").fetchone()[0])
+    return "" if found == "ok" else " ".join(found.split())
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=_PATIENCE)
 

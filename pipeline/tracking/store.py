@@ -217,17 +217,30 @@ class Store:
 
     def end_dead_runs(self) -> None:
         """Mark runs KILLED if their process on this machine is gone: MLflow has no heartbeat."""
-        for run in self._pages("attributes.status = 'RUNNING'"):
-            process = self._process(run)
-            if not is_alive(process) if process else never_started(run):
+        for run in self.running():
+            if self.is_dead(run):
                 self.client.set_terminated(run.info.run_id, "KILLED")
 
-    def _process(self, run: Run) -> str:
+    def running(self) -> list[Run]:
+        """Return the runs that have not ended."""
+        return self._pages("attributes.status = 'RUNNING'")
+
+    def is_dead(self, run: Run) -> bool:
+        """Return whether the process of a run that has not ended was one of this machine, and is gone."""
+        process = self.process(run)
+        return not is_alive(process) if process else never_started(run)
+
+    def process(self, run: Run) -> str:
         """Return the process that works on a run, or the one that started it if it has not yet tagged the run."""
         parent = run.data.tags.get("mlflow.parentRunId")
         if _PROCESS in run.data.tags or parent is None:
             return str(run.data.tags.get(_PROCESS, ""))
         return str(self.client.get_run(parent).data.tags.get(_PROCESS, ""))
+
+    def finished(self, stage: str = "%") -> list[Run]:
+        """Return the finished runs of a stage, or of all, that have artifacts of their own, newest first."""
+        runs = self._pages(f"tags.`pipeline.stage` LIKE '{stage}' and {_FINISHED}")
+        return [run for run in runs if _CACHED not in run.data.tags]
 
     def trainings(self, context: str) -> dict[str, list[Run]]:
         """Return the finished trainings whose fingerprints begin with `context`, newest first, by fingerprint."""

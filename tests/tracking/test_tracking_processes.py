@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.tracking.processes import abandoned_folders, own_temporary_folder
+from pipeline.tracking.checks import temporary_files
+from pipeline.tracking.processes import own_temporary_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -55,14 +56,18 @@ def test_nothing_is_left_by_a_process_that_ends(folder: Path, at_work: subproces
     assert list(folder.iterdir()) == []
 
 
-def test_folder_of_a_killed_process_is_found(folder: Path, at_work: subprocess.Popen[str]) -> None:
+def test_what_a_killed_process_left_is_found_and_removed(folder: Path, at_work: subprocess.Popen[str]) -> None:
     """Not while the process is at work, and no folder of another program."""
     (folder / "lr-pipeline-of-mine").mkdir()
-    assert abandoned_folders() == []
+    assert list(temporary_files()) == []
     at_work.kill()
     at_work.communicate()
-    (left,) = abandoned_folders()
-    assert str(at_work.pid) in left.name
+    (left,) = temporary_files()
+    assert left.text.startswith(f"{folder} holds 0 MiB of killed commands: 'lr-pipeline-")
+    assert f"-{at_work.pid}-" in left.text
+    assert left.mend is not None
+    left.mend()
+    assert [path.name for path in folder.iterdir()] == ["lr-pipeline-of-mine"]
 
 
 def test_temporary_files_go_elsewhere_only_within(folder: Path) -> None:
