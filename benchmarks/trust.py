@@ -32,6 +32,7 @@ from pipeline.results import Interval
 from pipeline.search import CONFIRM_SEED, Evaluate, Outcome, Plan
 from pipeline.search.confirmation import Confirmation, confirm
 from pipeline.search.surface import Cell
+from pipeline.statistics import mean_interval
 from pipeline.training import InProcess, Problem
 
 LIMITS = (2, 3, 4, 6, 10)
@@ -68,7 +69,7 @@ class Surface:
 
     Attributes:
         name: what is hard about it.
-        truth: the true losses, in units of the noise between seeds.
+        truth: the true losses, in units of the noise between seeds, or for accuracies of a hundredth.
         noise: the standard deviation of each candidate's own noise.
         shared: the standard deviation of what a seed adds to all candidates alike.
         step: the step of the losses, like that of accuracies on few examples; 0 if they are continuous.
@@ -82,6 +83,10 @@ class Surface:
     step: float = 0.0
 
 
+_STEP = 0.01
+"""The step of accuracies on 100 examples."""
+
+
 def surfaces() -> Iterator[Surface]:
     """Yield problems that are hard in different ways."""
     names = ("f1", "f2", "f3", "b1", "b2")
@@ -89,8 +94,10 @@ def surfaces() -> Iterator[Surface]:
     def surface(
         name: str, means: tuple[float, ...], noise: tuple[float, ...] = (1.0,) * 5, step: float = 0.0
     ) -> Surface:
-        chosen = names if len(means) == len(names) else ("f1", "b1")
-        return Surface(name, dict(zip(chosen, means, strict=True)), dict(zip(chosen, noise, strict=False)), step=step)
+        chosen, unit = names if len(means) == len(names) else ("f1", "b1"), step or 1.0
+        truth = {one: unit * mean for one, mean in zip(chosen, means, strict=True)}
+        own = {one: unit * deviation for one, deviation in zip(chosen, noise, strict=False)}
+        return Surface(name, truth, own, unit, step)
 
     yield surface("all five equal", (0, 0, 0, 0, 0))
     yield surface("three equal finalists, baselines far", (0, 0, 0, 8, 10))
@@ -103,9 +110,9 @@ def surfaces() -> Iterator[Surface]:
     yield surface("one finalist, one baseline, equal", (0, 0))
     yield surface("one finalist, one baseline, 1.5 apart", (0, 1.5))
     for noise in (0.25, 0.5, 1.0):
-        yield surface(f"accuracies, noise of {noise:g} steps, two equal", (0, 0, 6, 8, 10), (noise,) * 5, step=1.0)
-    yield surface("accuracies, noise of 0.5 steps, all equal", (0, 0, 0, 0, 0), (0.5,) * 5, step=1.0)
-    yield surface("accuracies, noise of 0.5 steps, one finalist, one baseline, equal", (0, 0), (0.5,) * 2, step=1.0)
+        yield surface(f"accuracies, noise of {noise:g} steps, two equal", (0, 0, 6, 8, 10), (noise,) * 5, _STEP)
+    yield surface("accuracies, noise of 0.5 steps, all equal", (0, 0, 0, 0, 0), (0.5,) * 5, _STEP)
+    yield surface("accuracies, noise of 0.5 steps, one finalist, one baseline, equal", (0, 0), (0.5,) * 2, _STEP)
 
 
 def on_surface(surface: Surface, rng: np.random.Generator) -> Evaluate:
@@ -201,17 +208,19 @@ COLUMNS = {
 }
 
 
-def tally(truth: Truth, found: Confirmation) -> dict[str, float]:
-    """Return, for each column, whether it held in one confirmation: 1 or 0, or a share."""
+def tally(truth: Truth, found: Confirmation, step: float = 0.0) -> dict[str, float]:
+    """Return, for each column, whether it held in one confirmation: 1 or 0, or a share. Losses move in this step."""
     best = min(truth.values())
     top = [name for name, mean in truth.items() if mean <= best + 1e-12]
     rows = found.rows
+    losses = {name: [outcome.loss for outcome in outcomes] for name, outcomes in found.outcomes.items()}
+    means = {name: mean_interval(values, resolution=step) for name, values in losses.items()}
     gains = [_holds(b.gain, truth[b.name] - truth[found.winner]) for b in found.baselines]
     bounds = [_holds(row.difference, truth[name] - best) for name, row in rows.items()]
     winners = [name for name, row in rows.items() if row.verdict == "winner"]
     may_be_best = [name for name, row in rows.items() if row.verdict in ("winner", "tie")]
     return {
-        "means": float(np.mean([_holds(row.val_loss, truth[name]) for name, row in rows.items()])),
+        "means": float(np.mean([_holds(means[name], truth[name]) for name in rows])),
         "gains": float(np.mean(gains)),
         "all gains": float(all(gains)),
         "all bounds": float(all(bounds)),
@@ -226,9 +235,9 @@ def _holds(interval: Interval, value: float) -> bool:
     return bool(interval.low - 1e-9 <= value <= interval.high + 1e-9)
 
 
-def row(name: str, limit: int, truth: Truth, once: Callable[[], Confirmation], repeats: int) -> str:
+def row(name: str, limit: int, truth: Truth, once: Callable[[], Confirmation], repeats: int, step: float = 0.0) -> str:
     """Repeat a confirmation, and return a line of the table."""
-    counted = [tally(truth, once()) for _ in range(repeats)]
+    counted = [tally(truth, once(), step) for _ in range(repeats)]
     means = {key: float(np.mean([one[key] for one in counted])) for key in COLUMNS}
     shares = [f"{100 * means[key]:.1f}%" for key in list(COLUMNS)[:-1]]
     return f"| {name} | {limit} | {' | '.join(shares)} | {means['seeds']:.1f} |"
@@ -253,7 +262,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for surface in surfaces():
         for limit in LIMITS:
             once = partial(confirm_surface, surface, limit, np.random.default_rng(limit))
-            print(row(surface.name, limit, surface.truth, once, options.repeats), flush=True)
+            print(row(surface.name, limit, surface.truth, once, options.repeats, surface.step), flush=True)
     if options.digits_repeats:
         losses = losses_on_digits(options.remembered, options.digits_seeds)
         truth = {name: float(values.mean()) for name, values in losses.items()}

@@ -216,7 +216,7 @@ def _at(factor: float, plan: Plan, winner: str, candidates: Mapping[str, Evaluat
         epochs=epochs,
         verdict=own.verdict,
         rivals=tuple(name for name in found.still_in if name != winner),
-        objective=in_its_sign(statistics.mean_interval(losses[winner]), plan.objective),
+        objective=in_its_sign(statistics.mean_interval(losses[winner], resolution=step), plan.objective),
         difference=own.behind,
         candidates=tuple(candidates),
         seeds=seeds[: len(losses[winner])],

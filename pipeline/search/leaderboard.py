@@ -27,7 +27,9 @@ def row_of(
     """Return the row of a candidate from its outcomes, one per seed, and how it compares with the others."""
     return LeaderboardRow(
         **candidate.candidate.model_dump(),
-        objective=in_its_sign(statistics.mean_interval([outcome.loss for outcome in outcomes]), plan.objective),
+        objective=in_its_sign(
+            statistics.mean_interval([outcome.loss for outcome in outcomes], resolution=plan.step), plan.objective
+        ),
         val_loss=statistics.mean_interval([outcome.val_loss for outcome in outcomes]),
         val_accuracy=_mean_accuracy(outcomes),
         difference=compared.behind,

@@ -8,15 +8,17 @@ from scipy import stats
 
 from pipeline.results import Interval
 from pipeline.schedules import Array
+from pipeline.statistics.pairs import rounding
 
 Values = Sequence[float] | Array
 
 
-def mean_interval(values: Values, level: float = 0.95) -> Interval:
+def mean_interval(values: Values, level: float = 0.95, resolution: float = 0.0) -> Interval:
     """Return the mean with Student's t interval: mean ± t * s / sqrt(n), n - 1 degrees of freedom.
 
     `values` holds one number per seed. The interval of a single value is (-inf, inf). If any value diverged, the mean
-    and both bounds are inf.
+    and both bounds are inf. If the values move in steps of `resolution`, s is at least the standard deviation of their
+    rounding, step / sqrt(12): equal values do not mean that nothing varies.
 
     Raises:
         ValueError: there are no values, or `level` is not between 0 and 1.
@@ -32,7 +34,8 @@ def mean_interval(values: Values, level: float = 0.95) -> Interval:
     mean = float(losses.mean())
     if losses.size == 1:
         return Interval(mean=mean, low=-inf, high=inf, level=level)
-    half = float(stats.t.ppf((1 + level) / 2, losses.size - 1)) * float(losses.std(ddof=1)) / sqrt(losses.size)
+    deviation = max(float(losses.std(ddof=1)), sqrt(rounding(resolution) / 2))
+    half = float(stats.t.ppf((1 + level) / 2, losses.size - 1)) * deviation / sqrt(losses.size)
     return Interval(mean=mean, low=mean - half, high=mean + half, level=level)
 
 
