@@ -80,6 +80,7 @@ class Evaluation:
             compressed into the budget, never cut off, since short horizons favour small rates and early decay (Wu et
             al. 2018, arXiv:1803.02021).
         seed: fixes the initial weights, the order of the examples, and dropout.
+        split: the number of the split into training and validation set; 0 is the prepared one (`datasets.resplit`).
         validations: the number of validations, evenly spaced; None for one per pass, or the next lower number that
             divides the updates; 0 for none.
         patience: stop early after this share of the validations without an improvement, and keep the best weights;
@@ -93,6 +94,7 @@ class Evaluation:
     candidate: Candidate
     epochs: float
     seed: int
+    split: int = 0
     validations: int | None = None
     patience: float = 0.0
     diverged_at: float = DIVERGED_AT
@@ -102,17 +104,23 @@ class Evaluation:
     @property
     def name(self) -> str:
         """A name that is unique among trainings of one budget: `cosine lr=0.03 seed=0`."""
-        return f"{self.candidate.name} seed={self.seed}"
+        return f"{self.candidate.name} {self._chance}"
 
     @property
     def name_with_budget(self) -> str:
         """A name that includes the budget: `cosine lr=0.03 epochs=1.67 seed=0`."""
-        return f"{self.candidate.name} epochs={self.epochs:.3g} seed={self.seed}"
+        return f"{self.candidate.name} epochs={self.epochs:.3g} {self._chance}"
+
+    @property
+    def _chance(self) -> str:
+        return f"seed={self.seed}" + (f" split={self.split}" if self.split else "")
 
     @property
     def digest(self) -> str:
         """The SHA-256 of every field that affects the numbers: all but `test` and `weights`."""
         own = {name: value for name, value in vars(self).items() if name not in ("candidate", "test", "weights")}
+        if not self.split:  # so that trainings on the prepared split are the same question as ever
+            del own["split"]
         fields = {**self.candidate.model_dump(), **own, "epochs": float(self.epochs)}
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
@@ -124,6 +132,10 @@ class Evaluation:
     def trying(self, **changes: Any) -> Self:
         """Return the same question with these fields of the candidate changed."""
         return replace(self, candidate=self.candidate.model_copy(update=changes))
+
+    def spread(self, seeds: Sequence[int], splits: int) -> list[Self]:
+        """Return the same question for each seed, on as many splits of the data in turn."""
+        return [replace(self, seed=seed, split=at % splits) for at, seed in enumerate(seeds)]
 
     def updates(self, steps_per_epoch: int) -> int:
         """Return the budget in optimizer updates."""

@@ -24,7 +24,7 @@ OTHER_CANDIDATES: dict[str, object] = {
     "params": {"final_fraction": 0.01},
     "batch_size": 64,
 }
-OTHERS: dict[str, object] = {"epochs": 4, "seed": 8, "validations": 2, "patience": 0.1, "diverged_at": 5.0}
+OTHERS: dict[str, object] = {"epochs": 4, "seed": 8, "split": 2, "validations": 2, "patience": 0.1, "diverged_at": 5.0}
 SAME_NUMBERS = ("test", "weights")
 """What the answer holds besides the numbers of the training."""
 
@@ -67,6 +67,20 @@ def test_digest_leaves_out_what_the_answer_holds_besides(field: str) -> None:
     assert replace(QUESTION, **{field: True}).digest == QUESTION.digest  # type: ignore[arg-type]
 
 
+def test_digest_on_the_prepared_split_is_the_one_from_before_there_were_others() -> None:
+    """What was trained then is still known."""
+    assert QUESTION.digest == "62a41113d48d3b233d5198060382c956f69540ab9db19e5c459ee08448a5b099"
+
+
+def test_seeds_are_spread_over_splits_in_turn() -> None:
+    """Seed by seed; more splits than seeds give one to each."""
+    spread = QUESTION.spread([7, 8, 9, 10, 11], splits=3)
+    assert [(one.seed, one.split) for one in spread] == [(7, 0), (8, 1), (9, 2), (10, 0), (11, 1)]
+    assert spread[0] == QUESTION
+    assert [one.split for one in QUESTION.spread([7, 8], splits=1)] == [0, 0]
+    assert [one.split for one in QUESTION.spread([7, 8], splits=9)] == [0, 1]
+
+
 def test_digest_does_not_depend_on_the_order_of_parameters() -> None:
     """Neither that order nor the object's identity changes the digest."""
     other = QUESTION.trying(params=dict(reversed(list(CANDIDATE.params.items()))))
@@ -94,6 +108,7 @@ def test_name_is_what_a_person_reads(candidate: dict[str, object], seed: int, na
     assert evaluation.name == name
     assert evaluation.candidate.name == name.partition(" seed")[0]
     assert replace(evaluation, epochs=5 / 3).name_with_budget == name.replace(" seed", " epochs=1.67 seed")
+    assert replace(evaluation, split=2).name == f"{name} split=2"
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,11 @@ class Rows:
             _release(self._array)
         return as_inputs(values, self.shape[1:], self.dtype)
 
+    @property
+    def whole(self) -> "Rows":
+        """All rows of the array."""
+        return Rows(self._array, self.dtype)
+
     def take(self, rows: RowNumbers) -> "Rows":
         """Return some of these rows, in the order given, without reading them."""
         return Rows(self._array, self.dtype, self._rows[rows])

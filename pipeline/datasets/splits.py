@@ -105,6 +105,46 @@ def assemble(
     )
 
 
+def resplit(splits: Splits, number: int) -> Splits:
+    """Return another split of the same examples into training and validation set. The test set stays the same.
+
+    Number 0 is `splits` itself. Inputs on disk stay there. The scaling is not derived anew: so losses have the same
+    unit on every split, and one compiled program serves all of them.
+    """
+    if not number:
+        return splits
+    index, streamed = splits.index, isinstance(splits.x_train, Stream)
+    y = np.concatenate([splits.y_train, splits.y_val])
+    w = None if splits.w_train is None else np.concatenate([splits.w_train, splits.w_val])
+    if index is None:
+        x, place = np.concatenate([splits.x_train, splits.x_val]), np.arange(len(y))
+    else:
+        x, place = splits.x_train.whole, np.concatenate([index.train, index.val])
+    train, val = (rows[np.argsort(place[rows])] if streamed else rows for rows in resplit_rows(splits, number))
+    return replace(
+        splits,
+        x_train=take(x, place[train]),
+        y_train=y[train],
+        x_val=take(x, place[val]),
+        y_val=y[val],
+        w_train=None if w is None else w[train],
+        w_val=None if w is None else w[val],
+        index=index and replace(index, train=place[train], val=place[val]),
+    )
+
+
+def resplit_rows(splits: Splits, number: int) -> tuple[RowNumbers, RowNumbers]:
+    """Return the examples that `resplit` trains and validates on, counted through training and validation set.
+
+    Their numbers are drawn at random, with the sizes that the sets have, and stratified by class except for regression.
+    """
+    y = np.concatenate([splits.y_train, splits.y_val])
+    if not number:
+        train, val = np.split(np.arange(len(y)), [len(splits.y_train)])
+        return train, val
+    return _hold_out(np.arange(len(y)), len(splits.y_val), y, number, stratify=splits.task == "classification")
+
+
 def _check_fractions(validation_fraction: float, test_fraction: float, test_share: float) -> None:
     for name, value in (("validation_fraction", validation_fraction), ("test_fraction", test_fraction)):
         if not 0 < value < 1:
@@ -149,14 +189,16 @@ def _encode(y: Array, classes: Array | None) -> Array:
 def _indices(
     y: Array, seed: int, validation_fraction: float, test_share: float, *, stratify: bool
 ) -> tuple[Array, Array, Array]:
-    from sklearn.model_selection import train_test_split
-
-    def hold_out(rest: Array, count: int) -> tuple[Array, Array]:
-        kept, held = train_test_split(rest, test_size=count, random_state=seed, stratify=y[rest] if stratify else None)
-        return kept, held
-
     rest, test = np.arange(len(y)), np.arange(0)
     if test_share:
-        rest, test = hold_out(rest, round(test_share * len(y)))
-    train, val = hold_out(rest, round(validation_fraction * len(y)))
+        rest, test = _hold_out(rest, round(test_share * len(y)), y, seed, stratify=stratify)
+    train, val = _hold_out(rest, round(validation_fraction * len(y)), y, seed, stratify=stratify)
     return train, val, test
+
+
+def _hold_out(rows: Array, count: int, y: Array, seed: int, *, stratify: bool) -> tuple[Array, Array]:
+    """Return what is kept and the `count` rows that are held out; `y` are the labels of all rows there are."""
+    from sklearn.model_selection import train_test_split
+
+    kept, held = train_test_split(rows, test_size=count, random_state=seed, stratify=y[rows] if stratify else None)
+    return kept, held

@@ -64,6 +64,11 @@ class Stream:
     def __len__(self) -> int:
         return len(self._rows)
 
+    @property
+    def whole(self) -> "Stream":
+        """All examples of the reader."""
+        return Stream(self.reader, self._labels, self.shape[1:], self.dtype)
+
     def take(self, rows: RowNumbers) -> "Stream":
         """Return some of these examples; `rows` must ascend."""
         return Stream(self.reader, self._labels, self.shape[1:], self.dtype, self._rows[rows])

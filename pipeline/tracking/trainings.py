@@ -178,7 +178,7 @@ def candidate_params(candidate: Candidate) -> dict[str, str]:
 
 
 def _params(evaluation: Evaluation) -> list[Param]:
-    own = {"epochs": str(evaluation.epochs), "seed": str(evaluation.seed)}
+    own = {name: str(getattr(evaluation, name)) for name in ("epochs", "seed", "split")}
     return [Param(key, value) for key, value in {**candidate_params(evaluation.candidate), **own}.items()]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from pipeline.datasets import Inputs, Rows, Splits, blocks, head
+from pipeline.datasets import Inputs, Rows, Splits, blocks, head, resplit, resplit_rows
 from pipeline.errors import InputError, refusal
 from pipeline.training.feed import (
     UPDATES_PER_CALL,
@@ -31,33 +31,54 @@ from pipeline.user_code import describe_with_line
 
 
 class Examples:
-    """Training, validation and test set; those in memory are converted to tensors once."""
+    """Training, validation and test set; those in memory are converted to tensors once.
 
-    def __init__(self, splits: Splits) -> None:
-        self.splits = splits
+    Attributes:
+        splits: the prepared split.
+        resplits: whether `use` can choose any other split. Data in memory need another layout for that, which takes
+            more memory: training and validation set in the same tensors.
+
+    """
+
+    def __init__(self, splits: Splits, *, resplits: bool = False) -> None:
+        self.splits, self._split = splits, 0
+        self.resplits = resplits or not isinstance(splits.x_train, np.ndarray)
 
     def __len__(self) -> int:
         return len(self.splits.x_train)
+
+    def use(self, split: int) -> None:
+        """Let all feeds, once arranged, and the validation set be those of this split; 0 is the prepared one."""
+        if split != self._split:
+            self._split = split
+            for name in ("_rows", "_chosen", "validation"):
+                vars(self).pop(name, None)
 
     def feed(self, order: BatchOrder) -> Feed:
         """Return the training set in this order, from memory or from disk."""
         splits = self.splits
         if isinstance(splits.x_train, np.ndarray):
-            return MemoryFeed(self._tensors, partial(scaled, scaling=splits.scaling), order)
-        given = parts(splits.x_train, splits.y_train, splits.w_train)
+            prepare = partial(scaled, scaling=splits.scaling)
+            return MemoryFeed(self._tensors, prepare, order, place=lambda examples: self._rows[0][examples])
+        given = self._training()
         if isinstance(splits.x_train, Rows):
-            return DiskFeed(given, splits.scaling, partial(gathered, given, order))
-        return DiskFeed(given, splits.scaling, Windows(given, order.batch_size))
+            return DiskFeed(given, splits.scaling, lambda *updates: gathered(self._training(), order, *updates))
+        return DiskFeed(given, splits.scaling, Windows(self._training, order.batch_size))
 
     @cached_property
     def validation(self) -> tf.data.Dataset:
         """The validation set, in its own order."""
-        return self._evaluated(self.splits.x_val, self.splits.y_val, self.splits.w_val)
+        if self.resplits and isinstance(self.splits.x_val, np.ndarray):
+            given = tf.nest.map_structure(lambda part: tf.gather(part, self._rows[1]), self._tensors)
+            return self._evaluated(self.splits.x_val, given)
+        chosen = self._chosen
+        return self._evaluated(chosen.x_val, parts(chosen.x_val, chosen.y_val, chosen.w_val))
 
     @cached_property
     def test(self) -> tf.data.Dataset:
         """The test set, in its own order."""
-        return self._evaluated(self.splits.x_test, self.splits.y_test, self.splits.w_test)
+        splits = self.splits
+        return self._evaluated(splits.x_test, parts(splits.x_test, splits.y_test, splits.w_test))
 
     def first(self, count: int) -> tuple[Any, ...]:
         """Return the first training examples as a network receives them: inputs, labels, and any weights."""
@@ -68,13 +89,33 @@ class Examples:
 
     @cached_property
     def _tensors(self) -> Any:
+        """The training set, followed by the validation set where a split is a choice of rows."""
         splits = self.splits
-        return tf.nest.map_structure(tf.constant, parts(splits.x_train, splits.y_train, splits.w_train))
+        x, y, w = splits.x_train, splits.y_train, splits.w_train
+        if self.resplits:
+            x, y = np.concatenate([x, splits.x_val]), np.concatenate([y, splits.y_val])
+            w = None if w is None else np.concatenate([w, splits.w_val])
+        return tf.nest.map_structure(tf.constant, parts(x, y, w))
 
-    def _evaluated(self, x: Inputs, y: NDArray[Any], weights: NDArray[Any] | None) -> tf.data.Dataset:
+    @cached_property
+    def _rows(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """The rows of the tensors that are trained and validated on."""
+        train, val = resplit_rows(self.splits, self._split)
+        return train.astype(np.int32), val.astype(np.int32)
+
+    @cached_property
+    def _chosen(self) -> Splits:
+        return resplit(self.splits, self._split)
+
+    def _training(self) -> tuple[Any, ...]:
+        """Return the training set that is read from disk."""
+        chosen = self._chosen
+        return parts(chosen.x_train, chosen.y_train, chosen.w_train)
+
+    def _evaluated(self, x: Inputs, given: tuple[Any, ...]) -> tf.data.Dataset:
         if isinstance(x, np.ndarray):
-            return evaluation_batches(x, y, self.splits.scaling, weights)
-        return evaluation_from_disk(parts(x, y, weights), self.splits.scaling)
+            return evaluation_batches(given, evaluation_length(x.shape[1:]), self.splits.scaling)
+        return evaluation_from_disk(given, self.splits.scaling)
 
 
 def weighted(splits: Splits, class_weight: Mapping[int, float]) -> Splits:
@@ -156,9 +197,10 @@ class Windows:
     the end of a window, too few for a batch, start the next window.
     """
 
-    def __init__(self, given: tuple[Any, ...], batch_size: int) -> None:
-        self._parts, self._batch_size = given, batch_size
-        example = int(np.prod(given[0].shape[1:])) * given[0].dtype.itemsize
+    def __init__(self, given: Callable[[], tuple[Any, ...]], batch_size: int) -> None:
+        self._given, self._batch_size = given, batch_size
+        x = given()[0]
+        example = int(np.prod(x.shape[1:])) * x.dtype.itemsize
         self._window = max(WINDOW_BYTES // example, batch_size)
         self._at: tuple[int, int] | None = None
         self._running: Iterator[Batch] = iter(())
@@ -178,7 +220,7 @@ class Windows:
 
     def _epoch(self, random: np.random.Generator) -> Iterator[Batch]:
         kept: Batch = ()
-        for window, last in _grouped(self._parts, self._window):
+        for window, last in _grouped(self._given(), self._window):
             order = random.permutation(len(window[0]))
             shuffled = [part[order] for part in window]
             joined = [np.concatenate(both) for both in zip(kept, shuffled, strict=True)] if kept else shuffled

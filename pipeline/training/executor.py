@@ -164,6 +164,10 @@ class InProcess:
         return self._engines[key]
 
     def _train(self, evaluation: Evaluation) -> Training:
+        if evaluation.split and not self._examples.resplits:
+            self._examples = Examples(self._examples.splits, resplits=True)
+            self._engines.clear()
+        self._examples.use(evaluation.split)
         training = train(self._engine(evaluation.candidate), evaluation)
         scaling = self._problem.splits.label_scaling
         return training if scaling is None else in_units_of_labels(training, scaling.scale[0])

@@ -111,11 +111,20 @@ class MemoryFeed:
     steps_per_execution = 1
 
     def __init__(
-        self, tensors: Any, prepare: Callable[[Any], Any], order: BatchOrder, updates_per_call: int = UPDATES_PER_CALL
+        self,
+        tensors: Any,
+        prepare: Callable[[Any], Any],
+        order: BatchOrder,
+        updates_per_call: int = UPDATES_PER_CALL,
+        place: Callable[[NDArray[np.int32]], NDArray[np.int32]] = lambda examples: examples,
     ) -> None:
-        """Gather from a nest of tensors; `prepare` turns gathered inputs into those of the network."""
+        """Gather from a nest of tensors.
+
+        `prepare` turns gathered inputs into those of the network, and `place` the numbers of training examples into
+        their rows in the tensors.
+        """
         self._parts, self._prepare, self._order = tensors, prepare, order
-        self._per_call = updates_per_call
+        self._per_call, self._place = updates_per_call, place
         self._indices = tf.Variable(np.zeros(1, np.int32), shape=[None], trainable=False)
         self._ends = tf.Variable(np.zeros(2, np.int32), shape=[None], trainable=False)
         self._whole = tf.Variable(np.zeros(1, np.int32), shape=[None], trainable=False)
@@ -123,7 +132,7 @@ class MemoryFeed:
     def arrange(self, seed: int, start: int, stop: int) -> None:
         """Lay out the batches of updates `start` to `stop`; takes effect when the data set is next iterated."""
         indices, ends = self._order.indices(seed, start, stop)
-        self._indices.assign(indices)
+        self._indices.assign(self._place(indices))
         self._ends.assign(ends)
         self._whole.assign(self._order.whole(start, stop))
 
@@ -209,10 +218,9 @@ def _empty(logs: Any) -> Any:
     return tf.nest.map_structure(lambda value: tf.zeros(value.shape, value.dtype), logs)
 
 
-def evaluation_batches(x: NDArray[Any], y: NDArray[Any], scaling: Any, weights: NDArray[Any] | None) -> tf.data.Dataset:
-    """Return examples in their own order, in batches whose size suits the processor's cache."""
-    batches = tf.data.Dataset.from_tensor_slices(parts(x, y, weights)).batch(evaluation_length(x.shape[1:]))
-    return prefetched(batches, scaling)
+def evaluation_batches(given: tuple[Any, ...], length: int, scaling: Any) -> tf.data.Dataset:
+    """Return examples in their own order, in batches of this length."""
+    return prefetched(tf.data.Dataset.from_tensor_slices(given).batch(length), scaling)
 
 
 def prefetched(batches: tf.data.Dataset, scaling: Any) -> tf.data.Dataset:
@@ -232,7 +240,7 @@ def untuned(batches: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def evaluation_length(shape: tuple[int, ...]) -> int:
-    """Return the batch size for evaluating examples of this shape: smaller if they are large."""
+    """Return the batch size for evaluating examples of this shape, which suits the processor's cache."""
     return max(1, min(_EVALUATION_BATCH, _EVALUATION_BYTES // (4 * int(np.prod(shape)))))
 
 

@@ -67,6 +67,7 @@ def test_training_is_logged_as_the_contract_says(store: Store, parent: StageRun,
             "batch_size": "50",
             "epochs": "3",
             "seed": "10000",
+            "split": "0",
         },
         **{"scheme.drop_rate": "0.5", "scheme.drops": "2"},
     }
