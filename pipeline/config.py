@@ -174,6 +174,7 @@ class SearchOptions(RangeTestOptions):
     )
     top_k: OptionalCount = Field(None, ge=1, le=100, description="finalists that are confirmed; default: by budget")
     transfer: bool = Field(False, description="also compare the finalists at half and at double the epochs")
+    splits: int = Field(1, ge=1, le=1_000, description="train/validation splits for confirmation and final training")
     objective: str = Field(
         VAL_LOSS.metric,
         description="metric to judge by: val_loss, val_accuracy, val_METRIC, max:val_METRIC or min:val_METRIC",

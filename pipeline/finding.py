@@ -169,6 +169,10 @@ def find(
         splits = _split(data, validation_data, scale, int(options.get("seed", 0)))
         build = _builder(model, splits)
         chosen = validated(SearchOptions, {"optimizer": _own_optimizer(build()), **options})
+        if chosen.splits > 1 and validation_data is not None:
+            raise refusal(
+                "splits", f"{chosen.splits} with validation_data", "1, or data from which it can be drawn anew"
+            )
         return _Finding(chosen, splits, executor_for(chosen, splits, build)).run(Status("find", quiet=not progress))
 
 

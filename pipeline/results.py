@@ -233,8 +233,8 @@ class SearchResult(Result):
     """The answer: the best scheme and initial rate by the `objective`, and how certain that is.
 
     `lr_low` and `lr_high` are the lowest and highest initial rate tried. Of the `trials`, `diverged` counts those that
-    diverged; `untried` names the schemes that got no trial. `transfer`, to other budgets, and
-    `suggestions`, for other batch sizes, are filled on request.
+    diverged; `untried` names the schemes that got no trial. Comparisons spread their seeds over `splits` of the data.
+    `transfer`, to other budgets, and `suggestions`, for other batch sizes, are filled on request.
     """
 
     objective: Objective = VAL_LOSS
@@ -250,6 +250,7 @@ class SearchResult(Result):
     trials: int
     diverged: int
     spaces: tuple[Space, ...]
+    splits: int = 1
     untried: tuple[str, ...] = ()
     transfer: tuple[Transfer, ...] = ()
     suggestions: tuple[RateSuggestion, ...] = ()
@@ -261,6 +262,7 @@ class SeedScore(Result):
     """One final training."""
 
     seed: int
+    split: int = 0
     val_loss: float
     test_loss: float
     test_accuracy: float | None
@@ -270,9 +272,9 @@ class SeedScore(Result):
 class TrainResult(Result):
     """The final trainings; losses and accuracy are means over the seeds.
 
-    `test_accuracy_interval` covers the test examples, and the seeds where there are several. `scaling` is what was done
-    to the inputs, and `recomputed` whether the model's BatchNormalization statistics were recomputed. Without a model
-    that is `registered`, `unsaved` says why; its weights are kept.
+    `test_accuracy_interval` covers the test examples, and seeds and splits if there are several. `scaling` is what was
+    done to the inputs, and `recomputed` whether the model's BatchNormalization statistics were recomputed. The model is
+    one of the prepared split, number 0. Without one that is `registered`, `unsaved` says why; its weights are kept.
     """
 
     test_loss: float
@@ -281,6 +283,7 @@ class TrainResult(Result):
     val_loss: float
     seeds: tuple[SeedScore, ...]
     winner: Candidate
+    splits: int = 1
     registered: str | None
     champion: str = ""
     unsaved: str = ""

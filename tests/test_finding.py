@@ -169,6 +169,10 @@ def test_ctrl_c_gives_the_best_answer_so_far() -> None:
         ({"optimizer": "ada"}, "optimizer: received 'ada'"),
         ({"budget": 1.2}, "budget: received 1.2"),
         ({"validation_data": (X[:5, :60], Y[:5])}, "validation_data, as test set: x_test is not like x_train"),
+        (
+            {"validation_data": (X[:300], Y[:300]), "splits": 2},
+            "splits: received 2 with validation_data; accepted: 1, or",
+        ),
         ({"validation_data": 3}, "unusable result of data function validation_data"),
     ],
 )

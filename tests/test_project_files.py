@@ -28,7 +28,7 @@ CONDA = yaml.safe_load((ROOT / "conda.yaml").read_text(encoding="utf-8"))
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
-MLFLOW_TYPES = dict.fromkeys(("seed", "seeds", "epochs", "in_memory_mb"), "int") | dict.fromkeys(
+MLFLOW_TYPES = dict.fromkeys(("seed", "seeds", "splits", "epochs", "in_memory_mb"), "int") | dict.fromkeys(
     ("momentum", "budget", "tolerance"), "float"
 )
 """Options with a number as default; all others are strings to MLflow, which has no better type."""

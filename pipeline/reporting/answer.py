@@ -111,6 +111,8 @@ def _standing(search: SearchResult) -> list[str]:
         remarks.append(f"It was not compared with any other choice: {cause}.")
     elif row is not None and row.verdict in ("tie", "equivalent"):
         remarks.extend(_tie(search, row))
+    if row is not None and min(len(row.seeds), search.splits) > 1:
+        remarks.append(wording.spread(len(row.seeds), search.splits))
     for baseline in search.baselines:
         if baseline.gain.mean < 0:
             better = f"did better in {label} on the same seeds"
@@ -134,7 +136,8 @@ def _tie(search: SearchResult, row: LeaderboardRow) -> list[str]:
     behind = f"In {search.objective.label} it is at most {most} behind the best of them."
     if row.verdict == "equivalent":
         return [f"It hardly matters which is used: it is equivalent to {names}, within the tolerance.", behind]
-    return [f"This is a tie: on these seeds and this split of the data, nothing distinguishes it from {names}.", behind]
+    drawn = "this split" if search.splits == 1 else "splits"
+    return [f"This is a tie: on these seeds and {drawn} of the data, nothing distinguishes it from {names}.", behind]
 
 
 def transferred(search: SearchResult) -> list[str]:
@@ -175,7 +178,7 @@ def _score(report: Report) -> str:
 
 def _spread(report: Report, train: TrainResult) -> str:
     """Return the number of seeds behind the test score, and its interval."""
-    scores = train.seeds
+    scores, splits = train.seeds, train.splits > 1
     seeds, interval = wording.count(len(scores), "seed"), train.test_accuracy_interval
     if interval is not None:
         examples = wording.count(report.prepare.test_examples, "test example")
@@ -183,7 +186,9 @@ def _spread(report: Report, train: TrainResult) -> str:
             f"{wording.level(interval)} interval {wording.percent(interval.low)} to {wording.percent(interval.high)}"
         )
         covered = (
-            f"over seeds and {examples}" if len(scores) > 1 else f"over {examples}; the spread of seeds is unknown"
+            f"over seeds{', splits' * splits} and {examples}"
+            if len(scores) > 1
+            else f"over {examples}; the spread of seeds is unknown"
         )
         return f"{'mean of ' if len(scores) > 1 else ''}{seeds}, {bounds} {covered}"
     if len(scores) < 2:
@@ -191,7 +196,7 @@ def _spread(report: Report, train: TrainResult) -> str:
     losses = [score.test_loss for score in scores]
     if len(losses) == _TWO:
         return f"mean of {seeds}, {wording.listed([wording.loss(value) for value in losses])}"
-    return f"mean of {seeds}, {bounded(mean_interval(losses))} over seeds"
+    return f"mean of {seeds}, {bounded(mean_interval(losses))} over seeds{' and splits' * splits}"
 
 
 def _tiles(report: Report, gains: tuple[Gain, ...]) -> list[Tile]:

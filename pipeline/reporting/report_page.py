@@ -32,6 +32,7 @@ _FILTERS = {
     "scheme": wording.scheme,
     "seconds": wording.seconds,
     "span": wording.span,
+    "spread": wording.spread,
     "setting": setting_prefix,
 }
 

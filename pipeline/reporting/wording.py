@@ -96,6 +96,18 @@ def count(amount: int, noun: str) -> str:
     return f"{amount:,} {noun}" + ("" if amount == 1 else "s")
 
 
+def spread(seeds: int, splits: int) -> str:
+    """Return what a comparison on these seeds, spread over splits of the data, holds for."""
+    if min(seeds, splits) <= 1:
+        return (
+            "All of this holds on this split of the data into training and validation set; intervals cover the seeds."
+        )
+    said = f"Finalists and baselines were compared over {seeds} seeds"
+    if splits < seeds:
+        return f"{said} on {splits} splits of the data: intervals cover the choice of the split in part."
+    return f"{said}, each on its own split of the data: intervals cover the choice of the split."
+
+
 def guessing(guess: Guess, part: str, value: float, accuracy: float | None) -> list[str]:
     """Return what to say first of an answer that is no better than guessing: by how much, and why; else nothing.
 

@@ -172,6 +172,7 @@ def _conduct(
         lr_high=max(rates),
         trials=len(trials),
         spaces=tuple(plan.spaces),
+        splits=plan.splits,
         untried=untried,
         transfer=moved,
         suggestions=suggest_rates(plan, winner) if plan.transfer else (),
@@ -207,7 +208,9 @@ def transfer(plan: Plan, winner: str, candidates: Mapping[str, Evaluation], eval
 def _at(factor: float, plan: Plan, winner: str, candidates: Mapping[str, Evaluation], evaluate: Evaluate) -> Transfer:
     epochs, seeds = factor * plan.epochs, plan.fresh_seeds
     step, tolerance = plan.step, plan.tolerance
-    trained = train_on_seeds(candidates, evaluate, seeds, epochs, _LEVEL, resolution=step, tolerance=tolerance)
+    trained = train_on_seeds(
+        candidates, evaluate, seeds, epochs, _LEVEL, splits=plan.splits, resolution=step, tolerance=tolerance
+    )
     losses = losses_of(trained)
     found = statistics.verdicts(losses, statistics.looks(len(seeds)), _LEVEL, resolution=step, tolerance=tolerance)
     own = found.rows[winner]

@@ -83,7 +83,9 @@ def confirm(
     asked = {name: Evaluation(cell.candidate, plan.epochs, plan.seed) for name, cell in finalists.items()}
     candidates = {**asked, **baselines}
     judged = {"resolution": plan.step, "tolerance": plan.tolerance}
-    outcomes = train_on_seeds(candidates, evaluate, plan.fresh_seeds, plan.epochs, affords=affords, **judged)
+    outcomes = train_on_seeds(
+        candidates, evaluate, plan.fresh_seeds, plan.epochs, splits=plan.splits, affords=affords, **judged
+    )
     if not outcomes:
         return _unconfirmed(plan, finalists, trials, lacking)
     losses = losses_of(outcomes)
@@ -91,7 +93,7 @@ def confirm(
     reserves = {
         name: one for name, one in baselines.items() if any(same_setting(one.candidate, space) for space in plan.spaces)
     }
-    everything = [*trials, *_as_trials({**asked, **reserves}, outcomes, plan.fresh_seeds)]
+    everything = [*trials, *_as_trials(plan, {**asked, **reserves}, outcomes)]
     surface = Surface.of(everything)
     expected = {name: surface.at(one.candidate).worst if surface else 0.0 for name, one in asked.items()}
     evidence = Evidence(losses, found, expected, plan.objective, tuple(reserves))
@@ -154,12 +156,12 @@ _PREDICTED = 1.96
 """Standard deviations on each side of a predicted loss, for 95% of a normal distribution."""
 
 
-def _as_trials(asked: Candidates, outcomes: Outcomes, seeds: Sequence[int]) -> list[Trial]:
+def _as_trials(plan: Plan, asked: Candidates, outcomes: Outcomes) -> list[Trial]:
     """Return the trainings of the confirmation as further trials."""
     return [
-        Trial(-1, replace(one, seed=seed), outcome)
+        Trial(-1, evaluation, outcome)
         for name, one in asked.items()
-        for seed, outcome in zip(seeds, outcomes[name], strict=False)
+        for evaluation, outcome in zip(one.spread(plan.fresh_seeds, plan.splits), outcomes[name], strict=False)
     ]
 
 
@@ -170,14 +172,15 @@ def train_on_seeds(
     epochs: float,
     level: float = 0.95,
     *,
+    splits: int = 1,
     resolution: float = 0.0,
     tolerance: float = 0.0,
     affords: Callable[[int], bool] = lambda trainings: True,
 ) -> dict[str, list[Outcome]]:
     """Train the candidates on the same seeds, look by look, until each is beaten or diverges, or the verdict is clear.
 
-    If all that beat a candidate diverge later, it is back in and catches up. `resolution` and `tolerance` are those of
-    `statistics.verdicts`.
+    If all that beat a candidate diverge later, it is back in and catches up. The seeds are spread over `splits` of the
+    data, the same for all candidates. `resolution` and `tolerance` are those of `statistics.verdicts`.
 
     Returns:
         The outcomes of each candidate; empty if the budget does not allow even the first look.
@@ -189,9 +192,9 @@ def train_on_seeds(
     for look in schedule:
         while not decided and (behind := [name for name in running if len(outcomes[name]) < look]):
             asked = [
-                (name, replace(candidates[name], epochs=epochs, seed=seed))
+                (name, replace(evaluation, epochs=epochs))
                 for name in behind
-                for seed in seeds[len(outcomes[name]) : look]
+                for evaluation in candidates[name].spread(seeds, splits)[len(outcomes[name]) : look]
             ]
             if not affords(len(asked)):
                 return outcomes if all(outcomes.values()) else {}

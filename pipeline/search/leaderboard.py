@@ -86,12 +86,13 @@ def _accuracies(look: statistics.Round, outcomes: Outcomes) -> dict[str, Array]:
 def basin_of(surface: Surface | None, one: Candidate, trials: Sequence[Trial], objective: Objective) -> Basin:
     """Return the range of rates whose expected loss exceeds the best one by less than the noise between seeds.
 
-    It lies within the rates tried with any scheme, since all schemes share the curve; the values shown are its own.
+    It lies within the rates tried with any scheme, since all schemes share the curve; the values shown are its own, on
+    the split of the trials.
     """
     known: dict[float, list[float]] = {}
     tried = [trial.evaluation.candidate for trial in trials]
     for other, trial in zip(tried, trials, strict=True):
-        if family(other) == family(one):
+        if family(other) == family(one) and not trial.evaluation.split:
             known.setdefault(other.initial_lr, []).append(trial.outcome.loss)
     rates = sorted(known)
     within = [other.initial_lr for other in tried if same_setting(other, one)]

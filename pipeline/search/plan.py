@@ -99,6 +99,7 @@ def planned(
         resolution=1 / validation_examples,
         sampler=options.sampler,
         transfer=options.transfer,
+        splits=options.splits,
         objective=options.judged_by,
     )
 
@@ -154,6 +155,7 @@ class Plan:
         resolution: the step in which accuracies move, 1 / n on n validation examples.
         sampler: which sampler varies the parameters of the schemes.
         transfer: whether to test the winner at other budgets too.
+        splits: the splits of the data that the confirmation's seeds are spread over.
         objective: what to optimise.
 
     """
@@ -172,6 +174,7 @@ class Plan:
     resolution: float = 0.0
     sampler: SamplerName = "tpe"
     transfer: bool = False
+    splits: int = 1
     objective: Objective = VAL_LOSS
 
     @property

@@ -59,6 +59,9 @@ _LIKELY_NOISE, _NOISE_SPREAD = 0.04, 0.8
 _SHARED = 0.3
 """The share of the noise's variance that all trainings with the same seed have in common."""
 
+_SPLIT = 0.1
+"""Standard deviation of what another split of the data than that of the trials adds to the log losses of trainings."""
+
 _STEEPER = 4.0
 """The noise is multiplied by 1 plus this many times the log loss above the lowest."""
 
@@ -102,12 +105,15 @@ class Surface:
     def __init__(self, trials: Sequence[Trial]) -> None:
         """Fit the surface. At least one of the trials must have a finite loss."""
         candidates = [trial.evaluation.candidate for trial in trials]
-        self._log, self._unit = _scale([trial.outcome.loss for trial in trials])
-        self._lowest = min(trial.outcome.loss for trial in trials)
+        losses = [trial.outcome.loss for trial in trials]
+        on_prepared = [trial.outcome.loss for trial in trials if not trial.evaluation.split]
+        self._log, self._unit = _scale(losses)
+        self._lowest = min(on_prepared if min(on_prepared, default=inf) < inf else losses)
         self._at = _Points.of(candidates)
         self._values = np.array([self.height(trial.outcome.loss) for trial in trials])
-        seeds = np.array([trial.evaluation.seed for trial in trials])
+        seeds, splits = (np.array([getattr(trial.evaluation, of) for trial in trials]) for of in ("seed", "split"))
         self._alike = (seeds[:, None] == seeds) * _SHARED
+        self._shifts = ((splits[:, None] == splits) & (splits > 0)) * _SPLIT**2
         fits = [self._fit(noise, length) for noise, length in product(_NOISES, _LENGTHS)]
         _, self.noise, self._length, self._factor, self._weights = max(fits, key=lambda fit: fit[0])
 
@@ -162,7 +168,7 @@ class Surface:
     def _fit(self, noise: float, length: float) -> tuple[float, float, float, tuple[Array, bool], Array]:
         """Return the log posterior, its parameters, the factor of the covariance, and the weights."""
         own = np.diag((1 - _SHARED) * (1 + _STEEPER * self._values.clip(0, _FAR)) ** 2 + 1e-6)
-        covariance = self._at.covariance(self._at, length) + noise**2 * (own + self._alike)
+        covariance = self._at.covariance(self._at, length) + noise**2 * (own + self._alike) + self._shifts
         factor = cho_factor(covariance, lower=True)
         rest = self._values - self._at.mean
         weights = cho_solve(factor, rest)

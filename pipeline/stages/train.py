@@ -29,24 +29,28 @@ def summary(result: TrainResult) -> str:
 
 
 def run(context: Context[TrainOptions]) -> TrainResult:
-    """Train and test on every seed, then log and register the model of the best seed."""
+    """Train and test on every seed, then log and register the best model of those on the prepared split."""
     options, upstream, winner = context.options, context.upstream, _winner(context)
     seeds = range(options.seed, options.seed + options.seeds)
-    asked = [Evaluation(winner, options.epochs, seed, test=True, weights=True) for seed in seeds]
+    asked = Evaluation(winner, options.epochs, options.seed, test=True, weights=True).spread(seeds, options.splits)
     context.status.expect(len(asked))
     trainer = asking(context, lambda evaluation: Label("train", evaluation.name, "final"))
     trainer.executor.require_metric(options.judged_by, asked[0])
     trainings = answers(trainer.ask, asked)
     scores = [_score(evaluation, training) for evaluation, training in zip(asked, trainings, strict=True)]
-    best = min(range(len(asked)), key=lambda at: trainings[at].loss_by(options.judged_by))
+    # Losses on different validation sets cannot be compared.
+    comparable = [at for at, evaluation in enumerate(asked) if not evaluation.split]
+    best = min(comparable, key=lambda at: trainings[at].loss_by(options.judged_by))
     means = _mean_scores(scores)
     accuracies = [score.test_accuracy for score in scores if score.test_accuracy is not None]
     trainer.log.log_onto(context.run, asked[best], trainings[best], means)
     _write_schedule(context, winner, trainings[best])
     context.status.begin("saving the model")
     losses = {score.seed: score.val_loss for score in scores}  # whatever the objective: all models must compare
-    comparable = {**upstream.prepare.digests, **trainer.executor.objective(winner)}
-    kept = _keep(context, trainer.executor.served(trainings[best]), trainer.unsavable, Scores(comparable, losses))
+    measured = {**upstream.prepare.digests, **trainer.executor.objective(winner)}
+    if options.splits > 1:
+        measured["splits"] = str(options.splits)
+    kept = _keep(context, trainer.executor.served(trainings[best]), trainer.unsavable, Scores(measured, losses))
     guess = against_guessing(
         Answered(asked[best], "test", means["test_loss"], means.get("test_accuracy"), trainings[best]),
         trainer.executor,
@@ -61,6 +65,7 @@ def run(context: Context[TrainOptions]) -> TrainResult:
         val_loss=means["val_loss"],
         seeds=tuple(scores),
         winner=winner,
+        splits=options.splits,
         **kept,
         scaling=trainer.executor.scaling,
         recomputed=trainings[best].recomputed,
@@ -108,6 +113,7 @@ def _score(evaluation: Evaluation, training: Training) -> SeedScore:
         )
     return SeedScore(
         seed=evaluation.seed,
+        split=evaluation.split,
         val_loss=val_loss,
         test_loss=test["loss"],
         test_accuracy=test.get("accuracy"),

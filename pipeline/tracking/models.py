@@ -35,9 +35,9 @@ class Scores:
     """The scores by which models are compared.
 
     Attributes:
-        comparable: what must be equal for losses to be comparable: the digests of the split data and of the loss. Two
-            networks with the same loss on the same validation set are comparable; a loss with a network's own
-            penalties is comparable only with itself.
+        comparable: what must be equal for losses to be comparable: the digests of the split data and of the loss, and
+            the number of splits. Two networks with the same loss on the same validation sets are comparable; a loss
+            with a network's own penalties is comparable only with itself.
         losses: the validation loss at the end of the training of each seed.
 
     """

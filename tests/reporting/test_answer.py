@@ -58,6 +58,29 @@ def test_a_clear_winner_is_not_hedged(report: Report, change: Callable[..., Repo
     assert not any("tie" in line for line in answer(change(search=cleared)))
 
 
+@pytest.mark.parametrize(
+    ("splits", "said"),
+    [
+        (5, "over 3 seeds, each on its own split of the data: intervals cover the choice of the split."),
+        (3, "over 3 seeds, each on its own split of the data: intervals cover the choice of the split."),
+        (2, "over 3 seeds on 2 splits of the data: intervals cover the choice of the split in part."),
+    ],
+)
+def test_several_splits_are_said_to_be_covered(
+    splits: int, said: str, report: Report, change: Callable[..., Report]
+) -> None:
+    """By the comparison and by the test score; a verdict that was not compared says nothing of them."""
+    assert report.train is not None
+    train = report.train.model_copy(update={"splits": splits})
+    lines = answer(change(search=_search(report, splits=splits), train=train))
+    assert lines[2].startswith("This is a tie: on these seeds and splits of the data, nothing distinguishes it from")
+    assert lines[4] == f"Finalists and baselines were compared {said}"
+    assert "over seeds, splits and 1,000 test examples" in lines[5]
+    alone = make_row("cosine", 0.0562, 0.0571, "tie", params={"final_fraction": 0.01}, seeds=())
+    search = _search(report, splits=splits, leaderboard=(alone,), baselines=(), reason="not compared: no budget")
+    assert not any("compared over" in line for line in answer(change(search=search)))
+
+
 def test_recomputed_statistics_are_a_remark(report: Report, change: Callable[..., Report]) -> None:
     """The model is not what the exported schedule gives in plain Keras."""
     lines = answer(change(train=_train(report, recomputed=True)))

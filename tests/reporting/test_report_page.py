@@ -101,6 +101,26 @@ def test_hostile_names_are_shown_as_text(report: Report) -> None:
     assert page.visible.count(bad) >= 10
 
 
+def test_the_page_says_what_was_split(report: Report, rendered: str) -> None:
+    """Into one split, or several; then also which training had which, and whose model is kept."""
+    shown = Page(rendered).visible
+    assert "All of this holds on this split of the data into training and validation set" in shown
+    assert "split 0" not in shown
+    assert report.search is not None
+    assert report.train is not None
+    seeds = tuple(score.model_copy(update={"split": at}) for at, score in enumerate(report.train.seeds))
+    spread = replace(
+        report,
+        search=report.search.model_copy(update={"splits": 3}),
+        train=report.train.model_copy(update={"splits": 3, "seeds": seeds}),
+    )
+    shown = Page(render(spread)).visible
+    assert shown.count("compared over 3 seeds, each on its own split of the data") == 2
+    assert "The model is the best of those on split 0" in shown
+    assert "Noise between seeds and splits" in shown
+    assert "Seed Split Validation loss" in shown
+
+
 def test_leaderboard_table(rendered: str) -> None:
     """Every candidate with its interval, its distance and its standing."""
     shown = Page(rendered).visible

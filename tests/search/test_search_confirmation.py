@@ -69,6 +69,19 @@ def test_confirmation_uses_fresh_seeds_the_same_for_all() -> None:
     assert {row.seeds for row in result.leaderboard} == {(20_005, 20_006, 20_007)}
 
 
+@pytest.mark.parametrize(("splits", "expected"), [(1, {0}), (2, {0, 1}), (3, {0, 1, 2}), (9, {0, 1, 2})])
+def test_seeds_are_spread_over_splits(splits: int, expected: set[int]) -> None:
+    """A seed has the same split for every candidate, also at other budgets; trials are on the prepared one."""
+    plan, surface = make_plan(splits=splits, transfer=True), Surface(noise=0.01)
+    result, trials = conduct(plan, surface)
+    assert {trial.evaluation.split for trial in trials} == {0}
+    asked = confirmations(plan, surface)
+    assert {one.split for one in asked} == expected
+    assert {(one.seed, one.split) for one in asked} == {(20_000 + at, at % splits) for at in range(3)}
+    assert {one.epochs for one in asked} == {plan.epochs, plan.epochs / 2, plan.epochs * 2}
+    assert result.splits == splits
+
+
 def test_seeds_are_added_while_the_result_is_unclear() -> None:
     """All candidates get more seeds, up to the limit."""
     equal = dict.fromkeys(SCHEMES, 0.1)

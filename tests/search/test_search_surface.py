@@ -1,6 +1,7 @@
 """The surface: what all trainings together show about rate and scheme."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import inf, log10
 
 import numpy as np
@@ -78,6 +79,19 @@ def test_rates_next_to_a_cliff_are_avoided() -> None:
         return averaged - own
 
     assert rise(edge) > rise(inland) + 0.001
+
+
+def test_an_easier_split_says_nothing_against_other_rates() -> None:
+    """Trainings on it, all at one rate, are lower by a tenth; bottom and noise stay where the others have them."""
+    known = trials(bowl, noise=0.03)
+    before = Surface(known)
+    far = [make_evaluation("linear", RATES[5]).spread([7, 8, 9], splits=9)[at] for at in (1, 2)]
+    easier = [Trial(99, one, make_outcome(0.9 * bowl(RATES[5]))) for one in far]
+    same = [Trial(99, replace(trial.evaluation, split=0), trial.outcome) for trial in easier]
+    rates = {name: best_rate(Surface([*known, *more])) for name, more in {"other": easier, "same": same}.items()}
+    assert rates["other"] == pytest.approx(best_rate(before), rel=0.01)
+    assert rates["same"] > 1.1 * rates["other"]
+    assert Surface([*known, *easier]).noise <= before.noise
 
 
 def test_units_do_not_matter() -> None:
