@@ -23,6 +23,7 @@ from benchmarks import (
     trust,
     trust_methods,
     trust_regret,
+    trust_splits,
 )
 from benchmarks.range_test_problems import PROBLEMS, Problem, build_of, splits_of
 from pipeline import datasets
@@ -189,6 +190,17 @@ class TestTrust:
         trust.main(["--repeats", "1", "--digits-repeats", "1", "--digits-seeds", "10", "--remembered", str(kept)])
         found = rows(capsys.readouterr().out)
         assert len(found) == (len(list(trust.surfaces())) + 1) * len(trust.LIMITS)
+
+    def test_covers_fresh_splits(self, tmp_path: Path, capsys: Printed) -> None:
+        """There is a line for one split and for several; trainings are kept, and where splits are equal, all hold."""
+        asked = ["--problems", "digits", "--count", "3", "--seeds", "2", "--repeats", "5", "--folder", str(tmp_path)]
+        trust_splits.main(asked)
+        first = rows(capsys.readouterr().out)
+        assert [cells[:2] for cells in first] == [["digits", "1"], ["digits", "2"]]
+        (kept,) = tmp_path.iterdir()
+        np.save(kept, np.broadcast_to([[[1.0, 1.001]], [[2.0, 2.001]], [[3.0, 3.001]]], (3, 3, 2)))
+        trust_splits.main(asked)
+        assert all(cells[2:4] == ["100.0%", "100.0%"] for cells in rows(capsys.readouterr().out))
 
     def test_trains_on_digits_once(self, tmp_path: Path) -> None:
         """The losses are kept; only additional seeds are trained."""
