@@ -12,6 +12,7 @@ import contextlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -100,12 +101,12 @@ class _Recalling:
             yield evaluation, training
 
 
-def ours(setting: Setting, budgets: Sequence[int]) -> Answers:
-    """Answer with range test and search and their default options."""
+def ours(setting: Setting, budgets: Sequence[int], splits: int = 1) -> Answers:
+    """Answer with range test and search and their default options; the confirmation has its seeds on so many splits."""
     ask, answers = _Recalling(setting), Answers()
     for budget in budgets:
         ask.cost = 0.0
-        winner = find(setting.options(budget=budget), setting.network.steps_per_epoch, ask).winner
+        winner = find(setting.options(budget=budget, splits=splits), setting.network.steps_per_epoch, ask).winner
         answers[budget] = Answer(winner.scheme, winner.initial_lr, winner.params, ask.cost)
     return answers
 
@@ -253,6 +254,7 @@ def _optuna(
 
 METHODS: dict[str, Callable[[Setting, Sequence[int]], Answers]] = {
     "ours": ours,
+    "ours, seeds on splits": partial(ours, splits=1_000),
     "Optuna TPE": optuna_tpe,
     "random search": random_search,
     "KerasTuner Hyperband": hyperband,

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline import datasets
 from pipeline.datasets import Splits
 from pipeline.evaluation import DIVERGED_AT, Evaluation, Training
 from pipeline.models import builder
@@ -58,12 +59,19 @@ class Network:
         )
         self._classes = splits.task == "classification"
         self._y, self._y_val = (self._targets(y, splits.num_outputs) for y in (splits.y_train, splits.y_val))
+        self._splits, self._others = splits, dict[int, Network]()
         self._build = builder("mlp", splits.x_train.shape[1:], splits.num_outputs, splits.task)
         self._initial: dict[int, Weights] = {}
         self._batch_size, self._momentum = batch_size, momentum
         self.training_examples = len(self._x)
         self.steps_per_epoch = -(-len(self._x) // batch_size)
         self.examples = 0
+
+    def _on(self, split: int) -> "Network":
+        """Return the network on another split of the examples; 0 is its own."""
+        if split and split not in self._others:
+            self._others[split] = Network(datasets.resplit(self._splits, split), self._batch_size, self._momentum)
+        return self._others[split] if split else self
 
     def ask(self, evaluations: Sequence[Evaluation]) -> Iterator[tuple[Evaluation, Training]]:
         """Yield each evaluation with its training as it finishes.
@@ -73,12 +81,14 @@ class Network:
         for evaluation in evaluations:
             started = time.perf_counter()
             rates = evaluation.curve(self.steps_per_epoch)
-            trained = self.train(
+            network = self._on(evaluation.split)
+            trained = network.train(
                 rates,
                 evaluation.seed,
                 validations=0 if evaluation.is_sweep else 1,
                 optimizer=evaluation.candidate.optimizer,
             )
+            self.examples += trained.examples if network is not self else 0
             yield (
                 evaluation,
                 Training(
