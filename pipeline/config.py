@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, shortened
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.scale import AUTO, parse_scale
 from pipeline.schedules import SCHEMES, Spacing, parse_params, validate
@@ -30,6 +30,8 @@ RUN_CONTROL = frozenset({"experiment_name", "fresh"})
 Options = TypeVar("Options", bound=BaseModel)
 
 _WHOLE = re.compile(r"[0-9]{1,9}")
+_TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{,4096}")
+"""What MLflow can store: no control characters, no bytes that are not UTF-8, and no more than a path may have."""
 
 
 def _none_if_empty(value: object) -> object:
@@ -42,7 +44,7 @@ def _text(value: object) -> object:
     return str(value) if isinstance(value, int) else value
 
 
-OptionalRate = Annotated[float | None, BeforeValidator(_none_if_empty)]
+OptionalRate = Annotated[float | None, Field(gt=0, le=1e6, allow_inf_nan=False), BeforeValidator(_none_if_empty)]
 OptionalCount = Annotated[int | None, BeforeValidator(_none_if_empty)]
 
 
@@ -51,13 +53,22 @@ class PrepareOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    experiment_name: str = Field("lr-pipeline", min_length=1, description="MLflow experiment that the runs belong to")
+    experiment_name: str = Field(
+        "lr-pipeline", min_length=1, max_length=500, description="MLflow experiment that the runs belong to"
+    )
     fresh: bool = Field(False, description="run again even where a finished run could be reused")
     data: str = Field("mnist-5k", min_length=1, description="a data set's name, a path, or module:function")
     target: str = Field("target", min_length=1, description="label column of .csv and .parquet")
     in_memory_mb: int = Field(1024, ge=0, le=2**30, description="data larger than this many MiB are not held in memory")
     scale: str = Field(AUTO, description="scaling of inputs: auto, none or standard; of several inputs name=way,...")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="first seed; fixes splits, initial weights and data order")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _plain_text(cls, value: object) -> object:
+        if isinstance(value, str) and not _TEXT.fullmatch(value):
+            raise ValueError("expected at most 4096 characters in UTF-8, without control characters")
+        return value
 
     @field_validator("scale")
     @classmethod
@@ -90,12 +101,8 @@ class RangeTestOptions(PrepareOptions):
         False, description="train a regression on standardised labels; results stay in the labels' own units"
     )
     seeds: int = Field(3, ge=1, le=1_000, description="number of seeds, starting at `seed`")
-    lr_min: OptionalRate = Field(
-        None, gt=0, le=1e6, allow_inf_nan=False, description="lowest rate of the first sweep; default: by optimizer"
-    )
-    lr_max: OptionalRate = Field(
-        None, gt=0, le=1e6, allow_inf_nan=False, description="highest rate of the first sweep; default: by optimizer"
-    )
+    lr_min: OptionalRate = Field(None, description="lowest rate of the first sweep; default: by optimizer")
+    lr_max: OptionalRate = Field(None, description="highest rate of the first sweep; default: by optimizer")
     spacing: Spacing = Field("exponential", description="a sweep's steps: equal in log rate, or in rate (linear)")
     refine: str = Field(REFINE_OFF, description="scheme of the trainings that refine the range test's rate, or off")
 
@@ -161,7 +168,7 @@ class SearchOptions(RangeTestOptions):
     takes_several: ClassVar[bool] = True
 
     schemes: str = Field("all", description="comma-separated scheme names that the search may choose from")
-    minutes: OptionalRate = Field(None, gt=0, le=1e6, description="most minutes of range test and search; default: any")
+    minutes: OptionalRate = Field(None, description="most minutes of range test and search; default: any")
     tolerance: float = Field(0.0, ge=0, lt=1, description="share of the loss below which a difference does not matter")
     trials: OptionalCount = Field(
         None, ge=1, le=100_000, description="trainings to try before the best are confirmed; default: by budget"
@@ -224,9 +231,7 @@ class TrainOptions(SearchOptions):
     scheme: Annotated[str | None, BeforeValidator(_none_if_empty)] = Field(
         None, description="scheme to train; default: the search's winner"
     )
-    initial_lr: OptionalRate = Field(
-        None, gt=0, le=1e6, allow_inf_nan=False, description="initial rate to train with, together with `scheme`"
-    )
+    initial_lr: OptionalRate = Field(None, description="initial rate to train with, together with `scheme`")
     scheme_params: str = Field("", description="the scheme's parameters, as name=value,name=value")
     torch_schedule: bool = Field(False, description="also write schedule_torch.py, the schedule as a PyTorch LambdaLR")
 
@@ -261,7 +266,7 @@ class ReproduceOptions(PrepareOptions):
     """Options of `reproduce`, which takes all others from the articles."""
 
     article: Literal["a", "b", "all"] = Field("all", description="the article whose experiments to run")
-    epochs: Annotated[int | None, BeforeValidator(_none_if_empty)] = Field(
+    epochs: OptionalCount = Field(
         None, ge=1, le=10_000, description="maximum epochs of one training; default: as in the article"
     )
     seeds: int = Field(
@@ -293,4 +298,4 @@ def _fault(model: type[BaseModel], fault: dict[str, object]) -> str:
         return message
     if fault["type"] == "extra_forbidden":
         message = f"one of {', '.join(model.model_fields)}"
-    return f"{name}: received {fault['input']!r}, expected {message.removeprefix('expected ')}"
+    return f"{name}: received {shortened(repr(fault['input']))}, expected {message.removeprefix('expected ')}"

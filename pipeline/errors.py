@@ -17,14 +17,23 @@ class InputError(ValueError):
 
 
 def refusal(wrong: str, received: object, accepted: str) -> InputError:
-    """Return the error for one fault of the user's input, to be raised."""
-    return InputError(f"{wrong}: received {received}; accepted: {accepted}")
+    """Return the error for one fault of the user's input, to be raised.
+
+    A file's name may hold bytes that are no text, which no tracking store takes: they are escaped.
+    """
+    message = f"{wrong}: received {received}; accepted: {accepted}"
+    return InputError(message.encode(errors="backslashreplace").decode())
 
 
 def describe(error: BaseException, limit: int = 200) -> str:
     """Return an exception's type and message in one line, the message cut at `limit` characters."""
     message = " ".join(_TENSORFLOW_NODE.sub("", str(error)).split())
     return f"{type(error).__name__}: {message[:limit]}" if message else type(error).__name__
+
+
+def shortened(text: str, limit: int = 200) -> str:
+    """Return a text, or if it is longer its beginning and an ellipsis."""
+    return text if len(text) <= limit else f"{text[:limit]}..."
 
 
 def listed(names: Iterable[object], limit: int = 20) -> str:

@@ -15,29 +15,6 @@ from pipeline.console import Status
 
 ROOT = Path(__file__).resolve().parents[1]
 
-WRONG: list[tuple[list[str], tuple[str, ...]]] = [
-    ([], ("STAGE",)),
-    (["nope"], ("STAGE", "'nope'", "range_test")),
-    (["main", "--banana", "3"], ("main", "'--banana 3'", "--batch-size")),
-    (["main", "--epoch", "3"], ("'--epoch 3'", "--epochs")),
-    (["main", "stray"], ("'stray'", "--data")),
-    (["prepare", "--epochs", "3"], ("prepare", "'--epochs 3'", "--seed")),
-    (["main", "--data"], ("--data", "expected one argument")),
-    (["main", "--epochs", "0"], ("epochs", "'0'", "greater than or equal to 1")),
-    (["main", "--epochs", "--seed", "1"], ("--epochs", "expected one argument")),
-    (["main", "--seed", "-1"], ("seed", "'-1'", "greater than or equal to 0")),
-    (["main", "--fresh", "perhaps"], ("fresh", "'perhaps'", "boolean")),
-    (["range_test", "--optimizer", "sdg"], ("optimizer", "'sdg'", "one of sgd, adam")),
-    (["search", "--schemes", "cosine,no\nline"], ("schemes", "constant")),
-    (["train", "--scheme", "cosine"], ("scheme", "initial_lr", "both or neither")),
-    (["train", "--scheme=cosine", "--initial-lr=0.1", "--scheme-params=x=1"], ("'x'", "final_fraction")),
-    (["reproduce", "--article", "c"], ("article", "'c'", "'a', 'b' or 'all'")),
-    (["reproduce", "--epochs", "0"], ("epochs", "'0'", "greater than or equal to 1")),
-    (["doctor", "--fix", "perhaps"], ("fix", "'perhaps'", "boolean")),
-    (["doctor", "--epochs", "3"], ("doctor", "'--epochs 3'", "--fix")),
-    (["report", "--momentum", "nan"], ("momentum", "'nan'", "less than 1")),
-]
-
 
 @pytest.fixture(autouse=True)
 def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -47,21 +24,6 @@ def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
-
-
-@pytest.mark.parametrize(("arguments", "parts"), WRONG)
-def test_wrong_input_is_one_line_and_code_2(
-    arguments: list[str], parts: tuple[str, ...], capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    """The line says what was wrong, received and accepted; nothing is written to disk."""
-    assert cli.main(arguments) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    (line,) = err.splitlines()
-    assert line.startswith("lr-pipeline: ")
-    for part in parts:
-        assert part in line
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_wrong_input_to_the_real_command(tmp_path: Path) -> None:

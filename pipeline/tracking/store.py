@@ -287,7 +287,7 @@ def log_dataset(name: str, part: str, x: Any, y: NDArray[np.generic], digest: st
 
     Inputs that are not held in memory are only described, with their known digest.
     """
-    titled = f"{name} {part}"
+    titled = f"{name} {part}"[-500:]  # as much as MLflow takes: of a longer path, its end says most
     if isinstance(x, np.ndarray):
         dataset = mlflow.data.from_numpy(named(x), targets=y, name=titled)
     else:

@@ -50,8 +50,6 @@ def test_codes_are_learnt_from_and_said(text: Project) -> None:
     page = (text.folder / "reports" / "report.html").read_text()
     assert said in page
     assert "Columns of the data" in page
-    failed = text.pipeline("train", code=2, **options, scale="log").stderr
-    assert "scale: received 'log', expected auto, none, standard" in failed
     shown = text.pipeline("train", **options, scale="none").stdout
     assert "not scaled" in shown
     assert "reused" not in shown
