@@ -53,7 +53,7 @@ def read_npz(path: Path, limit: int) -> Raw:
             raise refusal(f"{path} lacks {' and '.join(missing)}", ", ".join(archive.files) or "no arrays", accepted)
         if uncompressed_size(path) > limit:
             return raw_of_arrays(map_npz(path), limit)
-        return raw_of_arrays({name: archive[name] for name in NAMES if name in archive.files}, limit)
+        return raw_of_arrays({name: np.asarray(archive[name]) for name in NAMES if name in archive.files}, limit)
 
 
 def open_npz(path: Path, accepted: str) -> np.lib.npyio.NpzFile:
@@ -79,6 +79,9 @@ def map_npz(path: Path) -> dict[str, Array]:
     arrays = {}
     with zipfile.ZipFile(path) as archive, path.open("rb") as file:
         for member in archive.infolist():
+            name = member.filename.removesuffix(".npy")
+            if name not in NAMES:
+                continue
             if member.compress_type != zipfile.ZIP_STORED:
                 accepted = "an uncompressed one (numpy.savez, not savez_compressed), or a larger in_memory_mb"
                 raise refusal(
@@ -87,7 +90,7 @@ def map_npz(path: Path) -> dict[str, Array]:
             file.seek(member.header_offset + _LOCAL_HEADER - 4)
             lengths = np.frombuffer(file.read(4), "<u2")
             file.seek(int(lengths.sum()), os.SEEK_CUR)
-            arrays[member.filename.removesuffix(".npy")] = _map_npy(file, path)
+            arrays[name] = _map_npy(file, path)
     return arrays
 
 
@@ -127,9 +130,8 @@ def read_npy_folder(folder: Path, limit: int) -> Raw:
 def raw_of_arrays(arrays: dict[str, Array], limit: int) -> Raw:
     """Combine named arrays. Mapped inputs stay mapped only if all arrays together exceed `limit` bytes."""
     large = sum(values.nbytes for values in arrays.values()) > limit
-    known = {name: values for name, values in arrays.items() if name in NAMES}
     held: dict[str, Any] = {
-        name: values if large and name.startswith("x_") else np.asarray(values) for name, values in known.items()
+        name: values if large and name.startswith("x_") else np.asarray(values) for name, values in arrays.items()
     }
     return Raw(**held)
 

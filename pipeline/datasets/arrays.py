@@ -229,11 +229,11 @@ def _plain_text(y: Array, name: str) -> Array:
         for kind in (str, bytes):
             if all(isinstance(label, kind) for label in y.flat):
                 y = y.astype(kind)
-    if y.dtype.kind != "S":
-        return y
     try:
-        return np.char.decode(y, "utf-8")
-    except UnicodeDecodeError as error:
+        if y.dtype.kind == "U":
+            np.char.encode(np.unique(y), "utf-8")  # the name of a folder may hold bytes that are no text
+        return np.char.decode(y, "utf-8") if y.dtype.kind == "S" else y
+    except UnicodeError as error:
         raise refusal(f"{name} has unusable labels", "bytes that are not UTF-8", _Y_KINDS) from error
 
 

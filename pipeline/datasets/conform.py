@@ -12,6 +12,7 @@ from pipeline.datasets.arrays import (
     check_inputs,
     finite_float32,
     label_kind,
+    named,
     pack,
     plain_labels,
     plain_weights,
@@ -37,6 +38,8 @@ def conform(raw: Raw) -> Raw:
     names = raw.feature_names
     x_train, y_train, w_train = _examples(raw.x_train, raw.y_train, raw.w_train, "train", names)
     if raw.x_test is None and raw.y_test is None:
+        if raw.w_test is not None:
+            raise refusal("test set is incomplete", "only weights", "x_test and y_test as well, or no w_test")
         return Raw(x_train, y_train, None, None, names, w_train, columns=raw.columns)
     if raw.x_test is None or raw.y_test is None:
         lacking = "x_test" if raw.x_test is None else "y_test"
@@ -54,9 +57,11 @@ def conform(raw: Raw) -> Raw:
 def _examples(x: Inputs, y: Array, w: Array | None, part: str, names: tuple[str, ...] | None) -> _Examples:
     if isinstance(x, Reader):
         return _surveyed(x, part)
+    if isinstance(x, np.ndarray) and x.dtype.kind == "V":  # a file may hold any structure
+        x = named(x)
     if isinstance(x, Mapping):
         x = _packed(x, part)
-    elif not isinstance(x, Rows | Stream) and x.dtype.names is None:  # else already validated
+    elif not isinstance(x, Rows | Stream):  # else already validated
         x = _mapped(x, f"x_{part}") if isinstance(x, np.memmap) else _inputs(x, f"x_{part}", names)
     y = plain_labels(y, f"y_{part}")
     if len(x) != len(y):

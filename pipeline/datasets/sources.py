@@ -123,7 +123,7 @@ def source_digest(data: str) -> str | None:
         return file_digest(path)
     digest = hashlib.sha256()
     for name, file in _folder_files(path).items():
-        digest.update(f"{name}={file_digest(file)}\n".encode())
+        digest.update(os.fsencode(f"{name}={file_digest(file)}\n"))
     return digest.hexdigest()
 
 
@@ -176,8 +176,10 @@ def _existing_path(data: str) -> Path | None:
     path = Path(os.path.expanduser(data))  # noqa: PTH111 - Path.expanduser raises for a user who does not exist
     known = path.suffix.lower() in FORMATS
     if data and os.path.exists(path):  # noqa: PTH110 - Path.exists raises for a name too long to be one
-        if path.is_dir() or known:
+        if path.is_dir() or (known and path.is_file()):
             return path
+        if not path.is_file():  # a pipe or a device may never end
+            raise refusal("not a file", data, f"a regular file, or {_FOLDER}")
         raise refusal("unknown file format", data, f"{', '.join(FORMATS)}, or {_FOLDER}")
     if is_function(data):
         return None

@@ -166,6 +166,8 @@ def _check_counts(y: Array, classes: Array | None, fractions: list[float]) -> No
     if classes is None:
         if len(y) < least:
             raise refusal("too few examples to split", len(y), f"at least {least}")
+        if (y == y[0]).all():
+            raise refusal("labels have only one value", f"{y[0]:g} throughout", "two or more values")
         return
     if len(classes) < 2:
         raise refusal("labels have only one class", f"{str(classes[0])!r} throughout", "two or more classes")

@@ -176,7 +176,7 @@ _COMPRESSION = {".gz": "GZIP"}
 
 def record_files(path: Path) -> list[Path]:
     """Return the files of a data set in TFRecord format: the file itself, or those of a folder sorted by name."""
-    return sorted(path.glob(_PATTERN)) if path.is_dir() else [path]
+    return sorted(file for file in path.glob(_PATTERN) if file.is_file()) if path.is_dir() else [path]
 
 
 def read_records(path: Path, limit: int) -> Raw:

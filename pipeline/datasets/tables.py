@@ -1,5 +1,7 @@
 """Reading `.csv` and `.parquet` tables: a row for each example, and a column for the label."""
 
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,11 @@ def read_csv(path: Path, target: str) -> Raw:
     with reading(path, accepted):
         # Types are inferred from whole columns, not by chunks, and "NA" may be a text like any other.
         frame = pd.read_csv(path, low_memory=False, keep_default_na=False, na_values=[""])
+        # `frame` has them renamed if they are repeated: a second label column would be a feature.
+        header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0]
     if not isinstance(frame.index, pd.RangeIndex):  # pandas takes fields beyond the header for row names
         raise refusal(f"cannot read {path}", "rows with more fields than the header has names", accepted)
+    _refuse_repeated(filter(None, header), path)
     if frame.columns[0] == "Unnamed: 0" and np.array_equal(frame.iloc[:, 0], np.arange(len(frame))):
         frame = frame.iloc[:, 1:]
     return _to_raw(frame, path, target)
@@ -42,6 +47,7 @@ def read_parquet(path: Path, target: str) -> Raw:
     from pyarrow import parquet
 
     with reading(path, "a Parquet table"):
+        _refuse_repeated(parquet.read_schema(path).names, path)
         table = parquet.read_table(path)
         table.validate(full=True)  # otherwise invalid UTF-8 would only surface when it is used
         frame = table.to_pandas()
@@ -62,10 +68,16 @@ def _to_raw(frame: Any, path: Path, target: str) -> Raw:
     return Raw(table.to_numpy(dtype=np.float64), labels, feature_names=names, columns=columns)
 
 
+def _refuse_repeated(names: Iterable[str], path: Path) -> None:
+    if repeated := [name for name, count in Counter(names).items() if count > 1]:
+        raise refusal(f"{path} has repeated columns", listed(repeated), "each name once")
+
+
 def _check_columns(frame: Any, path: Path, target: str) -> None:
     columns = list(frame.columns)
     if target not in columns:
-        raise refusal(f"{path} has no label column", f"target={target!r}", f"one of {listed(columns)}")
+        accepted = f"one of {listed(columns)}" if columns else "a table with at least two columns"
+        raise refusal(f"{path} has no label column", f"target={target!r}", accepted)
     if len(columns) < 2:
         raise refusal(f"{path} has no features", f"only the label column {target!r}", "at least one more column")
     if len(frame) == 0:
@@ -75,7 +87,8 @@ def _check_columns(frame: Any, path: Path, target: str) -> None:
 def _labels(labels: Any, path: Path) -> Array:
     """Give the labels as an array: text that is all numbers as numbers, as a marker among them would make it text."""
     labels = as_numbers_or_text(labels, path)
-    missing = labels.isna() | (labels.astype("string").str.strip() == "").fillna(value=True)
+    with reading(path, "labels as numbers, booleans or text in UTF-8"):
+        missing = labels.isna() | (labels.astype("string").str.strip() == "").fillna(value=True)
     if missing.any():
         received = f"{missing.sum()} in column {str(labels.name)!r}, first in row {int(missing.argmax()) + 1}"
         raise refusal(f"{path} has missing labels", received, "a label in every row (leave out those rows)")

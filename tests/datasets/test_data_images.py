@@ -77,14 +77,7 @@ def test_another_image_is_other_data(tmp_path: Path) -> None:
     assert len({before, source_digest(str(tmp_path))}) == 2
 
 
-def test_unusable_images_are_one_line(tmp_path: Path) -> None:
-    """Which names the file, or the way out."""
-    pets(tmp_path)
+def test_images_too_large_for_memory_are_refused(tmp_path: Path) -> None:
+    """With the ways out."""
     with pytest.raises(InputError, match="too large for memory: received 2,880 bytes; accepted: a larger in_memory_mb"):
-        load(str(tmp_path), limit=1000)
-    Image.new("I;16", (8, 6)).save(tmp_path / "cat" / "16.png")
-    with pytest.raises(InputError, match=r"cannot use .*16.png: received an image of mode I;16; accepted: PNG"):
-        load(str(tmp_path))
-    (tmp_path / "cat" / "16.png").write_bytes(b"\x89PNG, cut short")
-    with pytest.raises(InputError, match=r"cannot read .*16.png: received UnidentifiedImageError"):
-        load(str(tmp_path))
+        load(str(pets(tmp_path)), limit=1000)
