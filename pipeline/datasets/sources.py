@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import socket
 import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -25,15 +24,13 @@ from pipeline.datasets.array_files import (
 )
 from pipeline.datasets.arrays import Raw
 from pipeline.datasets.conform import conform
+from pipeline.datasets.downloads import DOWNLOADS, download
 from pipeline.datasets.images import image_files, read_image_folder
 from pipeline.datasets.streams import raw_of, read_datasets, read_records, record_files
 from pipeline.datasets.tables import read_csv, read_parquet
 from pipeline.errors import describe, refusal
 from pipeline.user_code import blaming, contained, is_function
 from pipeline.user_code import load as load_function
-
-DOWNLOAD_TIMEOUT = 30.0
-"""Seconds without an answer after which a download fails."""
 
 
 def _mnist_5k() -> Raw:
@@ -50,27 +47,10 @@ def _digits() -> Raw:
     return Raw(bunch.images.astype(np.uint8), bunch.target)
 
 
-def _keras_download(name: str) -> Raw:
-    import keras  # loads TensorFlow, which no other source needs
-
-    previous = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
-    try:
-        (x_train, y_train), (x_test, y_test) = getattr(keras.datasets, name).load_data()
-    except Exception as error:  # Keras raises a bare Exception when a download fails
-        offline = "without a network, one of mnist-5k, digits, a path, or module:function"
-        raise refusal(f"cannot download {name}", describe(error), offline) from error
-    finally:
-        socket.setdefaulttimeout(previous)
-    return Raw(x_train, y_train, x_test, y_test)
-
-
 NAMED: dict[str, Callable[[], Raw]] = {
     "mnist-5k": _mnist_5k,
     "digits": _digits,
-    "mnist": partial(_keras_download, "mnist"),
-    "fashion_mnist": partial(_keras_download, "fashion_mnist"),
-    "cifar10": partial(_keras_download, "cifar10"),
+    **{name: partial(download, name) for name in DOWNLOADS},
 }
 
 FORMATS: dict[str, Callable[[Path, str, int], Raw]] = {
