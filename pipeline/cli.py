@@ -24,7 +24,7 @@ from pipeline.config import (
     TrainOptions,
     validated,
 )
-from pipeline.errors import InputError
+from pipeline.errors import InputError, refusal
 from pipeline.interruption import received, take, watch_signals
 from pipeline.keras_settings import settle
 from pipeline.loading import quick_imports
@@ -145,6 +145,9 @@ def _parse(arguments: Sequence[str] | None) -> dict[str, str]:
     if unknown:
         options = ", ".join(_flag(option) for option in COMMANDS[given["command"]][0].model_fields)
         raise InputError(f"{given['command']}: received {' '.join(unknown)!r}, expected one of {options}")
+    for option, value in given.items():
+        if redacted(value) != value:
+            raise refusal(option, repr(redacted(value)), "no password or token: every run shows its options")
     return given
 
 

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline.redaction import redacted
+
 _TENSORFLOW_NODE = re.compile(r"\{\{.*?\}\}")
 """The graph location that TensorFlow puts into its messages; it means nothing to a user."""
 
@@ -26,8 +28,12 @@ def refusal(wrong: str, received: object, accepted: str) -> InputError:
 
 
 def describe(error: BaseException, limit: int = 200) -> str:
-    """Return an exception's type and message in one line, the message cut at `limit` characters."""
-    message = " ".join(_TENSORFLOW_NODE.sub("", str(error)).split())
+    """Return an exception's type and message in one line, without secrets, the message cut at `limit` characters."""
+    try:
+        said = str(error)
+    except Exception:  # an exception of the user's may not be able to say what it is
+        said = ""
+    message = redacted(" ".join(_TENSORFLOW_NODE.sub("", said).split()))  # before the cut, which might leave a part
     return f"{type(error).__name__}: {message[:limit]}" if message else type(error).__name__
 
 

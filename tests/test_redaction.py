@@ -1,10 +1,13 @@
 """Credentials are taken out of whatever is shown or kept."""
 
 import os
+from pathlib import Path
 
 import pytest
 
+from pipeline.errors import describe
 from pipeline.redaction import redacted, take_credentials_out_of_uri
+from tests.bad_input.harness import refusal
 
 
 @pytest.mark.parametrize(
@@ -29,6 +32,28 @@ def test_secrets_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "opensesame")
     monkeypatch.setenv("MY_API_KEY", "key")
     assert redacted("opensesame: keyboard") == "***: keyboard"
+
+
+@pytest.mark.parametrize("secret", ["https://ada:pw@host/x.csv", "opensesame.csv", "x" * 190 + "opensesame"])
+def test_options_with_secrets_are_refused(
+    secret: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Before anything is written: every run shows its options."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "opensesame")
+    for option in ("data", "target", "experiment_name"):
+        line = refusal(["prepare", f"--{option}={secret}"], capsys)
+        assert line.endswith("accepted: no password or token: every run shows its options\n")
+        assert "***" in line
+        assert "opensesame" not in line
+        assert "pw" not in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_secret_at_the_cut_of_a_message_leaves_no_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is taken out before."""
+    monkeypatch.setenv("MY_API_TOKEN", "opensesame")
+    assert describe(ValueError("x" * 195 + "opensesame")) == f"ValueError: {'x' * 195}***"
 
 
 def test_credentials_of_a_server_are_handed_on_apart_from_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
