@@ -15,6 +15,7 @@ if __name__ == "__main__" and not sys.flags.safe_path:
     sys.path.append(sys.path.pop(0))
 
 from pipeline.cli import main
+from pipeline.containment import end
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main())

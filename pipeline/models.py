@@ -9,6 +9,7 @@ import keras
 from keras import layers
 
 from pipeline import user_code
+from pipeline.containment import contained
 from pipeline.datasets import InputShape, Task
 from pipeline.errors import InputError
 
@@ -112,7 +113,7 @@ def built_by(
 
     def build() -> keras.Model:
         try:
-            with user_code.contained():
+            with contained():
                 made = function(input_shape, num_outputs)
         except KeyboardInterrupt:
             raise

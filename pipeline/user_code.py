@@ -7,7 +7,6 @@ import ast
 import hashlib
 import importlib
 import importlib.machinery
-import os
 import sys
 import sysconfig
 import traceback
@@ -21,6 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from pipeline.containment import contained, working_directory_importable
 from pipeline.errors import InputError, describe, listed, refusal
 
 _INSTALLED = tuple(sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib"))
@@ -117,49 +117,6 @@ def load(reference: str, accepted: str) -> Callable[..., Any]:
 
 
 @contextmanager
-def working_directory_importable() -> Iterator[None]:
-    """Let imports fall back on the working directory. It comes last, so that its files replace no installed module."""
-    entry = str(Path.cwd())
-    if entry in sys.path:
-        yield
-        return
-    sys.path.append(entry)
-    try:
-        yield
-    finally:
-        sys.path.remove(entry)
-
-
-@contextmanager
-def contained() -> Iterator[None]:
-    """Run user code that may import from the working directory, and undo what it changes in the process.
-
-    That is the working directory, and MLflow's tracking store and active run: runs that it leaves open are ended.
-    """
-    folder = Path.cwd()
-    # Whoever opens a run has imported MLflow, so this module need not.
-    mlflow = sys.modules.get("mlflow")
-    before = (mlflow.get_tracking_uri(), mlflow.active_run()) if mlflow else None
-    try:
-        with working_directory_importable():
-            yield
-    finally:
-        os.chdir(folder)
-        if mlflow and before:
-            _restore_mlflow(mlflow, *before)
-
-
-def _restore_mlflow(mlflow: ModuleType, uri: str, run: Any) -> None:
-    ours = run.info.run_id if run else None
-    while (active := mlflow.active_run()) is not None and active.info.run_id != ours:
-        mlflow.end_run()
-    if mlflow.get_tracking_uri() != uri:
-        mlflow.set_tracking_uri(uri)
-    if ours and active is None:
-        mlflow.start_run(ours)
-
-
-@contextmanager
 def blaming(what: str, accepted: str) -> Iterator[None]:
     """Turn whatever user code raises, SystemExit included, into an InputError that names the line it comes from.
 
@@ -169,18 +126,25 @@ def blaming(what: str, accepted: str) -> Iterator[None]:
     """
     try:
         yield
-    except (InputError, KeyboardInterrupt, GeneratorExit):
+    except (InputError, KeyboardInterrupt):
         raise
     except BaseException as error:
+        if isinstance(error, GeneratorExit) and not _frames(error):  # a pass over the data is given up
+            raise
         raise refusal(f"{what} failed", describe_with_line(error), accepted) from error
 
 
 def describe_with_line(error: BaseException) -> str:
     """Return an exception in one line of text, with the last line of user code that it passed through, if any."""
-    foreign = (str(Path(__file__).parent), "<frozen ", *_INSTALLED)
-    own = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(foreign)]
+    own = _frames(error)
     place = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
     return describe(error) + place
+
+
+def _frames(error: BaseException) -> list[traceback.FrameSummary]:
+    """Return the frames of user code that an exception passed through."""
+    foreign = (str(Path(__file__).parent), "<frozen ", *_INSTALLED)
+    return [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(foreign)]
 
 
 def _sources(reference: str) -> list[_Source]:

@@ -2,7 +2,6 @@
 
 import importlib.abc
 import importlib.machinery
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -173,16 +172,3 @@ def test_modules_behind_a_reference_are_listed_once_imported(folder: Path) -> No
     names = sorted(module.__name__ for module in user_code.local_modules("own_networks:build"))
     assert names == ["deep", "deep.beside", "deep.inner", "deep.named", "own_blocks", "own_networks"]
     assert user_code.local_modules("pipeline.models:cnn") == []
-
-
-def test_the_working_directory_is_put_back(folder: Path) -> None:
-    """Also where the code fails after it has changed it."""
-
-    def moves() -> None:
-        with user_code.contained(), user_code.blaming("it", "anything else"):
-            os.chdir(folder / "deep")
-            raise BaseException("stop")
-
-    with pytest.raises(InputError, match="it failed: received BaseException: stop"):
-        moves()
-    assert Path.cwd() == folder

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.containment import contained
 from pipeline.datasets.array_files import (
     file_digest,
     idx_files,
@@ -29,7 +30,7 @@ from pipeline.datasets.images import image_files, read_image_folder
 from pipeline.datasets.streams import raw_of, read_datasets, read_records, record_files
 from pipeline.datasets.tables import read_csv, read_parquet
 from pipeline.errors import describe, refusal
-from pipeline.user_code import blaming, contained, is_function
+from pipeline.user_code import blaming, is_function
 from pipeline.user_code import load as load_function
 
 

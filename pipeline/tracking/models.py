@@ -22,6 +22,7 @@ from mlflow.models import get_model_info, infer_signature
 from mlflow.tracking import MlflowClient
 
 from pipeline import user_code
+from pipeline.containment import contained
 from pipeline.errors import describe
 from pipeline.statistics import paired_difference
 
@@ -121,7 +122,7 @@ def champions(client: MlflowClient) -> list[ModelVersion]:
 def why_unloadable(registered: ModelVersion) -> str:
     """Return why a registered model cannot be loaded; "" if it can. The user's code in it is run."""
     try:
-        with user_code.contained(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        with contained(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             mlflow.tensorflow.load_model(f"models:/{registered.name}/{registered.version}")
     except KeyboardInterrupt:
         raise

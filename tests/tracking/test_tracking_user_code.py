@@ -5,8 +5,8 @@ from collections.abc import Callable
 import mlflow
 import pytest
 
+from pipeline.containment import contained
 from pipeline.tracking import Store
-from pipeline.user_code import contained
 
 CHANGES: dict[str, Callable[[], object]] = {
     "leaves a run open": lambda: mlflow.start_run(nested=True),
