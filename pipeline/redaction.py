@@ -5,14 +5,15 @@ import re
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 _CREDENTIALS = re.compile(r"(?<=://)[^\s/?#]*@")
-_SECRET = re.compile("PASSWORD|TOKEN|SECRET|_KEY$")
+_SIGNED = re.compile(r"(?i)(?<=[?&])([^=&\s]*(?:token|signature|sig|secret|password|key)=)[^&\s'\"]+")
+_SECRET = re.compile("PASSWORD|PASSWD|TOKEN|SECRET|CONNECTION_STRING|_KEY$")
 _SHORTEST = 6
 """A shorter secret is left where it is not known to be one: it might be a part of any word."""
 
 
 def redacted(text: str) -> str:
     """Return a text without the credentials in its URLs and without the secrets of the environment."""
-    text = _CREDENTIALS.sub("***@", text)
+    text = _SIGNED.sub(r"\1***", _CREDENTIALS.sub("***@", text))
     for name, value in os.environ.items():
         if _SECRET.search(name) and len(value) >= _SHORTEST:
             text = text.replace(value, "***")

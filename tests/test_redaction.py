@@ -19,6 +19,12 @@ from tests.bad_input.harness import refusal
         ("https://ada:p@w@host", "https://***@host"),
         ("sqlite:////tmp/a@b/mlflow.db", "sqlite:////tmp/a@b/mlflow.db"),
         ("http://host/path?at=a@b", "http://host/path?at=a@b"),
+        (
+            "https://s3/x.csv?X-Amz-Date=1&X-Amz-Signature=ab12 failed",
+            "https://s3/x.csv?X-Amz-Date=1&X-Amz-Signature=*** failed",
+        ),
+        ("https://host/x?access_token=ab&v=2", "https://host/x?access_token=***&v=2"),
+        ("token=none,key=auto", "token=none,key=auto"),
         ("mail ada@host", "mail ada@host"),
     ],
 )
