@@ -1,10 +1,12 @@
 """What user code changes in the process, and what is put back once it has run."""
 
 import atexit
+import logging
 import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -35,14 +37,14 @@ def working_directory_importable() -> Iterator[None]:
 def contained() -> Iterator[None]:
     """Run user code that may import from the working directory, and put back what it changes in the process.
 
-    That is the working directory, arguments and standard streams, what signals do, Keras' global settings, and MLflow's
-    tracking store, active run (runs that it leaves open are ended) and autologging. Environment variables, logging,
-    warnings and the module search path stay as it leaves them: it may need them later.
+    That is the working directory, arguments and standard streams, what signals, logging and warnings do, Keras' global
+    settings, and MLflow's tracking store, active run (runs that it leaves open are ended) and autologging. Environment
+    variables and the module search path stay as it leaves them: it may need them later.
     """
     put_back = [*_process(), *_keras(), *_mlflow()]
     threads = set(threading.enumerate())
     try:
-        with working_directory_importable():
+        with warnings.catch_warnings(), working_directory_importable():
             yield
     finally:
         for restore in put_back:
@@ -64,6 +66,11 @@ def _process() -> Iterator[Callable[[], object]]:
     yield partial(os.chdir, Path.cwd())
     for name, value in (("argv", [*sys.argv]), ("stdout", sys.stdout), ("stderr", sys.stderr)):
         yield partial(setattr, sys, name, value)
+    yield partial(sys.setrecursionlimit, sys.getrecursionlimit())
+    root = logging.getLogger()
+    yield partial(root.setLevel, root.level)
+    yield partial(setattr, root, "handlers", [*root.handlers])
+    yield partial(logging.disable, root.manager.disable)
     if threading.current_thread() is threading.main_thread():  # no other may set them
         for number in (signal.SIGTERM, signal.SIGINT):
             yield partial(signal.signal, number, signal.getsignal(number))

@@ -1,9 +1,11 @@
 """User code that changes the process: what matters to others is put back, and its own exceptions are reported."""
 
+import logging
 import os
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,14 @@ CHANGES: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
         lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN),
         lambda: signal.getsignal(signal.SIGTERM),
     ),
+    "limit of recursion": (lambda: sys.setrecursionlimit(5_000), sys.getrecursionlimit),
+    "level of logging": (lambda: logging.getLogger().setLevel(logging.DEBUG), lambda: logging.getLogger().level),
+    "handlers of logging": (
+        lambda: logging.basicConfig(handlers=[logging.NullHandler()], force=True),
+        lambda: [*logging.getLogger().handlers],
+    ),
+    "logging": (logging.disable, lambda: logging.getLogger("pipeline").isEnabledFor(logging.ERROR)),
+    "warnings": (lambda: warnings.simplefilter("error"), lambda: [*warnings.filters]),
     "dtype policy": (
         lambda: keras.config.set_dtype_policy("mixed_float16"),
         lambda: keras.config.dtype_policy().name,
