@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
 # Options passed to the command: make run ARGS="--data digits --epochs 3"
 ARGS ?=
 
-.PHONY: help setup run test lint bench ui report reproduce doctor clean lock
+.PHONY: help setup run test lint audit bench ui report reproduce doctor clean lock
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,6 +50,10 @@ lint: $(READY) ## Check style, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+audit: $(READY) ## Look for vulnerable packages and unsafe code
+	$(BIN)/bandit -q -c pyproject.toml -r pipeline scripts benchmarks
+	$(BIN)/python -m scripts.audit
 
 bench: $(READY) ## Measure the engine, start-up and logging; ARGS="--data PATH" where Keras cannot download MNIST
 	$(BIN)/python -m benchmarks.performance $(ARGS)

@@ -8,7 +8,7 @@ from textwrap import fill
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -117,14 +117,12 @@ def pictures(page: Articles) -> Iterator[Picture]:
 def html(page: Articles) -> str:
     """Return the page as HTML that loads nothing from outside."""
     drawn = [(one, style.drawing(one.name, one.title, one.draw)) for one in pictures(page)]
-    return _environment(escaped=True).get_template("articles.html.j2").render(**_shared(page), drawn=drawn)
+    return _environment().get_template("articles.html.j2").render(**_shared(page), drawn=drawn)
 
 
 def markdown(page: Articles) -> str:
     """Return the page as Markdown, which refers to `NAME.png` for each picture."""
-    return (
-        _environment(escaped=False).get_template("articles.md.j2").render(**_shared(page), drawn=list(pictures(page)))
-    )
+    return _environment().get_template("articles.md.j2").render(**_shared(page), drawn=list(pictures(page)))
 
 
 def _shared(page: Articles) -> dict[str, object]:
@@ -153,10 +151,10 @@ def _verdict_counts(rows: Sequence[ClaimResult]) -> dict[str, int]:
     return {verdict: sum(row.verdict == verdict for row in rows) for verdict in dict.fromkeys(r.verdict for r in rows)}
 
 
-def _environment(*, escaped: bool) -> Environment:
+def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=escaped,
+        autoescape=select_autoescape(["html.j2"]),  # Markdown has no need of it
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
