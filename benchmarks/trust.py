@@ -152,7 +152,7 @@ def _outcome(val_loss: float) -> Outcome:
 def losses_on_digits(path: Path, seeds: int) -> Losses:
     """Return the losses of each candidate on the same seeds, training those that the file lacks."""
     if path.exists():
-        with np.load(path) as kept:
+        with np.load(path, allow_pickle=False) as kept:
             found = {name: kept[name] for name in CANDIDATES}
         if all(len(values) >= seeds for values in found.values()):
             return {name: values[:seeds] for name, values in found.items()}
