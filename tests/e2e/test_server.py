@@ -18,10 +18,18 @@ from tests.e2e.project import PATIENCE, Project
 
 pytestmark = pytest.mark.slow
 
-SECRETS = ("opensesame-1", "opensesame-2", "opensesame-3")
+SECRETS = tuple(f"opensesame-{number}" for number in range(1, 7))
 TRAIN = ("python", "-m", "pipeline", "train", "--data", "digits", "--model", "mlp", "--scheme", "constant")
 BRIEF = ("--initial-lr", "0.01", "--epochs", "1", "--seeds", "1")
 MAIN = ("python", "-m", "pipeline", "main", "--data", "digits", "--model", "mlp", "--epochs", "20")
+
+TELLING = """
+import os
+
+def load():
+    raise ValueError(os.environ["AWS_SECRET_ACCESS_KEY"] + os.environ["MLFLOW_TRACKING_TOKEN"])
+"""
+"""Data whose error holds secrets."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,8 @@ class Server:
         return {
             "MLFLOW_TRACKING_URI": self.address.replace("://", f"://ada:{SECRETS[0]}@"),
             "MY_API_TOKEN": SECRETS[1],
+            "AWS_SECRET_ACCESS_KEY": SECRETS[3],
+            "MLFLOW_TRACKING_TOKEN": SECRETS[4],
         }
 
     def kill(self) -> None:
@@ -102,8 +112,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def test_secrets_appear_nowhere(server: Server, project: Project) -> None:
     """Neither on the screen, nor in anything that the server or the project keeps."""
     ended = project.run(*TRAIN, *BRIEF, variables=server.variables)
-    refused = project.run(*TRAIN, "--data", f"s3://ada:{SECRETS[0]}@bucket", code=2, variables=server.variables)
-    seen = ended.stdout + ended.stderr + refused.stdout + refused.stderr
+    seen = ended.stdout + ended.stderr
+    (project.folder / "telling.py").write_text(TELLING)
+    for data in (f"s3://ada:{SECRETS[0]}@bucket", f"https://host/x.csv?token={SECRETS[5]}", "telling:load"):
+        refused = project.run("python", "-m", "pipeline", "prepare", "--data", data, code=2, variables=server.variables)
+        seen += refused.stdout + refused.stderr
     assert "test accuracy" in seen
     kept = [path for folder in (server.folder, project.folder) for path in folder.rglob("*")]
     files = [path for path in kept if path.is_file() and path != project.folder / ".git" / "config"]
