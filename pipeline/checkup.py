@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from pipeline import keras_settings
+from pipeline.config import CommandOptions
 from pipeline.errors import describe
 
 _MIB = 2**20
@@ -27,17 +28,15 @@ _COPIES = 2
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 """Where Linux tells what a container may use at most."""
 
-_DOWNLOADS = ("mnist.npz", "fashion-mnist/*.gz", "cifar-10-batches-py-target_archive")
+_DOWNLOADS = ("mnist.npz", "fashion-mnist/*.gz", "cifar-10-binary.tar.gz")
 """What Keras downloads for the named data sets, straight into the place from which it is read."""
 
 _STALLED = 60.0
 """Seconds without a new byte after which a download has ended."""
 
 
-class DoctorOptions(BaseModel):
+class DoctorOptions(CommandOptions):
     """Options of `doctor`, which is no stage."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     fix: bool = Field(False, description="mend what can be mended")
     data: str = Field("mnist-5k", min_length=1, description="data for which there must be enough memory")

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from traceback import format_exception
 from typing import NoReturn
 
-from pydantic import BaseModel
-
 from pipeline.checkup import DoctorOptions
 from pipeline.config import (
+    CommandOptions,
     MainOptions,
     PrepareOptions,
     RangeTestOptions,
@@ -30,7 +29,7 @@ from pipeline.keras_settings import settle
 from pipeline.loading import quick_imports
 from pipeline.redaction import redacted, take_credentials_out_of_uri
 
-COMMANDS: dict[str, tuple[type[BaseModel], str]] = {
+COMMANDS: dict[str, tuple[type[CommandOptions], str]] = {
     "main": (MainOptions, "the whole chain"),
     "prepare": (PrepareOptions, "load, check and split the data"),
     "range_test": (RangeTestOptions, "learning-rate range test"),
@@ -104,7 +103,7 @@ def _failed(error: Exception) -> int:
     return FAILED
 
 
-def _dispatch(command: str, options: BaseModel) -> int:
+def _dispatch(command: str, options: CommandOptions) -> int:
     if isinstance(options, DoctorOptions):
         return _examine(options)
     assert isinstance(options, PrepareOptions)

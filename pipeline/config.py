@@ -27,7 +27,7 @@ REFINE_OFF = "off"
 RUN_CONTROL = frozenset({"experiment_name", "fresh"})
 """Options that affect where and whether a stage runs, but not its result."""
 
-Options = TypeVar("Options", bound=BaseModel)
+Options = TypeVar("Options", bound="CommandOptions")
 
 _WHOLE = re.compile(r"[0-9]{1,9}")
 _TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{,4096}")
@@ -48,20 +48,10 @@ OptionalRate = Annotated[float | None, Field(gt=0, le=1e6, allow_inf_nan=False),
 OptionalCount = Annotated[int | None, BeforeValidator(_none_if_empty)]
 
 
-class PrepareOptions(BaseModel):
-    """Options of `prepare`."""
+class CommandOptions(BaseModel):
+    """Options of any command."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-    experiment_name: str = Field(
-        "lr-pipeline", min_length=1, max_length=500, description="MLflow experiment that the runs belong to"
-    )
-    fresh: bool = Field(False, description="run again even where a finished run could be reused")
-    data: str = Field("mnist-5k", min_length=1, description="a data set's name, a path, or module:function")
-    target: str = Field("target", min_length=1, description="label column of .csv and .parquet")
-    in_memory_mb: int = Field(1024, ge=0, le=2**30, description="data larger than this many MiB are not held in memory")
-    scale: str = Field(AUTO, description="scaling of inputs: auto, none or standard; of several inputs name=way,...")
-    seed: int = Field(0, ge=0, le=2**31 - 1, description="first seed; fixes splits, initial weights and data order")
 
     @field_validator("*", mode="before")
     @classmethod
@@ -69,6 +59,18 @@ class PrepareOptions(BaseModel):
         if isinstance(value, str) and not _TEXT.fullmatch(value):
             raise ValueError("expected at most 4096 characters in UTF-8, without control characters")
         return value
+
+
+class PrepareOptions(CommandOptions):
+    """Options of `prepare`."""
+
+    experiment_name: str = Field("lr-pipeline", min_length=1, max_length=500, description="MLflow experiment to log to")
+    fresh: bool = Field(False, description="run again even where a finished run could be reused")
+    data: str = Field("mnist-5k", min_length=1, description="a data set's name, a path, or module:function")
+    target: str = Field("target", min_length=1, description="label column of .csv and .parquet")
+    in_memory_mb: int = Field(1024, ge=0, le=2**30, description="data larger than this many MiB are not held in memory")
+    scale: str = Field(AUTO, description="scaling of inputs: auto, none or standard; of several inputs name=way,...")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="first seed; fixes splits, initial weights and data order")
 
     @field_validator("scale")
     @classmethod
@@ -266,9 +268,7 @@ class ReproduceOptions(PrepareOptions):
     """Options of `reproduce`, which takes all others from the articles."""
 
     article: Literal["a", "b", "all"] = Field("all", description="the article whose experiments to run")
-    epochs: OptionalCount = Field(
-        None, ge=1, le=10_000, description="maximum epochs of one training; default: as in the article"
-    )
+    epochs: OptionalCount = Field(None, ge=1, le=10_000, description="epochs of a training; default: as in the article")
     seeds: int = Field(
         3,
         ge=1,
@@ -290,7 +290,7 @@ def validated(model: type[Options], values: Mapping[str, object]) -> Options:
         raise InputError("; ".join(_fault(model, dict(fault)) for fault in error.errors())) from None
 
 
-def _fault(model: type[BaseModel], fault: dict[str, object]) -> str:
+def _fault(model: type[CommandOptions], fault: dict[str, object]) -> str:
     location = fault["loc"]
     name = ".".join(str(part) for part in location) if isinstance(location, tuple) else ""
     message = re.sub(r"^(Value error, |Input should be |String should have )", "", str(fault["msg"]))

@@ -101,6 +101,7 @@ VALUES: list[tuple[str, str, str]] = [
     ("article", "c", "'a', 'b' or 'all'"),
     ("article", "", "'a', 'b' or 'all'"),
     ("answers", "some", "a valid boolean"),
+    ("fix", "perhaps", "a valid boolean"),
 ]
 """An option, the value given, and what would be accepted; for every command that has the option."""
 
@@ -117,6 +118,7 @@ LINES: list[tuple[list[str], tuple[str, ...]]] = [
     (["main", "stray"], ("'stray'", "--data")),
     (["main", "train"], ("'train'", "--data")),
     (["prepare", "--epochs", "3"], ("prepare", "'--epochs 3'", "--seed")),
+    (["doctor", "--epochs", "3"], ("doctor", "'--epochs 3'", "--fix")),
     (["reproduce", "--model", "mlp"], ("reproduce", "'--model mlp'", "--article")),
     (["main", "--data"], ("--data", "expected one argument")),
     (["main", "--epochs", "--seed", "1"], ("--epochs", "expected one argument")),
