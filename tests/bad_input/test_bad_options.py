@@ -83,6 +83,8 @@ VALUES: list[tuple[str, str, str]] = [
     ("trials", "0", "greater than or equal to 1"),
     ("trials", "many", "a valid integer"),
     ("trials", "100001", "less than or equal to 100000"),
+    ("splits", "0", "greater than or equal to 1"),
+    ("splits", "1001", "less than or equal to 1000"),
     ("transfer", "half", "a valid boolean"),
     ("confirm_seeds", "1", "greater than or equal to 2"),
     ("confirm_seeds", "1001", "less than or equal to 1000"),
