@@ -2,9 +2,7 @@
 
 import logging
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -18,15 +16,11 @@ from mlflow.tracking import MlflowClient
 from pipeline.checkup import nearest, unwritable
 from pipeline.errors import InputError, refusal
 from pipeline.tracking.failures import explained
+from pipeline.tracking.patience import impatient, say_that_servers_are_asked_again
 from pipeline.tracking.processes import PROJECT
 from pipeline.tracking.sqlite_store import ensure_store, sqlite_uri
 
 _ARTIFACTS = "mlruns"
-_REQUESTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "7", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
-"""A server that restarts is waited for: about four minutes, and eight where it takes connections but is mute."""
-
-_FIRST_REQUEST = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
-"""A server that is there at all answers the first request soon."""
 
 
 def open_store() -> MlflowClient:
@@ -36,12 +30,12 @@ def open_store() -> MlflowClient:
         InputError: where it cannot be used, with what can be done about it.
 
     """
-    _say_that_servers_are_asked_again()
+    say_that_servers_are_asked_again()
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # else a traceback before that of the error
     try:
         _prepare(_tracking_uri())
         client = MlflowClient()
-        with _impatient():
+        with impatient():
             client.search_experiments(max_results=1)
     except InputError:
         raise
@@ -143,34 +137,3 @@ def _refuse_unwritable(folder: Path) -> None:
     if fault := unwritable(there):
         accepted = "a folder that can be written to; MLFLOW_TRACKING_URI chooses another store"
         raise refusal("the store's artifacts", f"{there}, which {fault}", accepted)
-
-
-@contextmanager
-def _impatient() -> Iterator[None]:
-    """Let requests fail soon while it is not known whether there is a server; what the user has set stays."""
-    own = {name for name, value in _REQUESTS.items() if os.environ.get(name, value) == value}
-    os.environ.update({name: _FIRST_REQUEST[name] for name in own})
-    try:
-        yield
-    finally:
-        os.environ.update({name: _REQUESTS[name] for name in own})
-
-
-class _AskedAgain(logging.Handler):
-    """Says in a line that a server does not answer and is asked again, which MLflow does in silence or at length."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Print the line in the place of urllib3's own."""
-        if not record.msg.startswith("Retry"):
-            return
-        retries = record.args[0] if isinstance(record.args, tuple) else None
-        left = f", {retries.total} more times at most" if hasattr(retries, "total") else ""
-        print(f"lr-pipeline: the server of the tracking store does not answer: asked again{left}", file=sys.stderr)
-
-
-def _say_that_servers_are_asked_again() -> None:
-    logger = logging.getLogger("urllib3.connectionpool")
-    if not any(isinstance(handler, _AskedAgain) for handler in logger.handlers):
-        logger.addHandler(_AskedAgain())
-        logger.setLevel(logging.DEBUG)  # on which urllib3 tells of errors that a server answers with
-        logger.propagate = False

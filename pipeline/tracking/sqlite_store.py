@@ -4,14 +4,12 @@ MLflow migrates a new file in place, step by step. Killed meanwhile, or done by 
 file which no later command can open. So it is made aside, under a lock, and put in place by renaming.
 """
 
-import fcntl
 import os
 import shutil
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -22,6 +20,7 @@ from sqlalchemy import Engine, event
 
 from pipeline import interruption
 from pipeline.errors import refusal
+from pipeline.tracking.locks import locked
 
 _PATIENCE = 25.0
 """Seconds to wait for another process that sets the store up, or writes to it."""
@@ -46,7 +45,9 @@ def ensure_store(path: Path, artifacts: str) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if not _is_whole(path):
-        with _locked(path.parent):
+        with locked(path.parent, _PATIENCE) as held:
+            if not held:
+                raise refusal("the tracking store is being set up", "no end of it", "the same command again, later")
             if not _is_whole(path):
                 _set_abandoned_aside(path)
             if not _is_whole(path):
@@ -173,27 +174,3 @@ def _make(path: Path, artifacts: str) -> None:
 def _hurry(connection: sqlite3.Connection, record: object) -> None:
     """Do not wait for the disk at each of a hundred steps: the file is worth something only when it is whole."""
     connection.execute("PRAGMA synchronous = OFF")
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the lock on a folder, which goes with the process that holds it and leaves no file."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        deadline = time.monotonic() + _PATIENCE
-        while not _try_lock(descriptor):
-            interruption.check()
-            if time.monotonic() > deadline:
-                raise refusal("the tracking store is being set up", "no end of it", "the same command again, later")
-            time.sleep(_LOOK_EVERY)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
