@@ -11,6 +11,7 @@ from pipeline.stages.context import PAGE, REPORTS, Context, Upstream
 from pipeline.stages.publishing import place_of, publish
 from pipeline.stages.table import STAGES, Need, Runs, Stage
 from pipeline.tracking import Finished, StageRun, Store
+from pipeline.tracking.delivery import store_in_order
 from pipeline.tracking.integrity import write_text
 from pipeline.tracking.projects import Handover, launch, take_handover
 from pipeline.tracking.store import RESULT
@@ -28,8 +29,7 @@ def run_main(options: config.MainOptions, tell: Tell) -> None:
             itself, does not keep them from the user. If the chain is interrupted, it is given the best answer so far.
 
     """
-    main, store = STAGES["main"], Store(options.experiment_name)
-    store.end_dead_runs()
+    main, store = STAGES["main"], store_in_order(options.experiment_name)
     with store.stage_run("main", main.titled(options), _params(options)) as run:
         runs: dict[str, Finished] = {}
         try:
@@ -65,8 +65,7 @@ def _tell_so_far(
 
 def run_stage(name: str, options: PrepareOptions) -> None:
     """Run one stage in this process, and first any stage it depends on that has no finished run."""
-    stage, store = STAGES[name], Store(options.experiment_name)
-    store.end_dead_runs()
+    stage, store = STAGES[name], store_in_order(options.experiment_name)
     with store.stage_run(name, stage.titled(options), _params(options)) as run:
         handover = _handover(store)
         runs, key = handover or (_obtain_all(stage, options, store, run, {}), "")

@@ -122,4 +122,4 @@ def _waits_for_server(frame: FrameType | None) -> bool:
 
 def _hurry_requests() -> None:
     """Let what is still to be said to an MLflow server be said once and soon, or not at all."""
-    os.environ.update(MLFLOW_HTTP_REQUEST_MAX_RETRIES="0", MLFLOW_HTTP_REQUEST_TIMEOUT="2")
+    os.environ.update(MLFLOW_HTTP_REQUEST_MAX_RETRIES="0", MLFLOW_HTTP_REQUEST_TIMEOUT="1")

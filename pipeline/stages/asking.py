@@ -1,7 +1,7 @@
 """How stages obtain trainings: recalled from the store or trained in this process, recorded, and shown as progress."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -23,6 +23,8 @@ RECOMPUTED = (
     "the trainings are too short for BatchNormalization's moving averages:"
     " its statistics are recomputed on training batches before validations (batch_norm=keras: never)"
 )
+
+SHARED = "another command trains the same at this time: each training is made once, for both"
 
 Describe = Callable[[Evaluation], Label]
 """Returns the name and tags for the run of a training."""
@@ -51,7 +53,31 @@ class Asking:
     _said: set[str] = field(default_factory=set)
 
     def ask(self, evaluations: Sequence[Evaluation]) -> Iterator[tuple[Evaluation, Training]]:
-        """Yield each evaluation with its training as it becomes known, recalled ones first."""
+        """Yield each evaluation with its training as it becomes known, recalled ones first.
+
+        What another command trains at this time comes last: it is waited for, and recalled.
+        """
+        unknown = yield from self._recalled(evaluations)
+        while unknown:
+            elsewhere: list[Evaluation] = []
+            for evaluation, training in self.executor.ask(self._claimed(unknown, elsewhere), self._begin):
+                self.log.log(evaluation, training, self.describe(evaluation))
+                self._advance(training)
+                yield evaluation, training
+            if elsewhere:
+                self._note_once(SHARED)
+                self._begin(elsewhere[0])
+                self.log.await_other(elsewhere[0])
+            unknown = yield from self._recalled(elsewhere)
+
+    def finish(self, answer: str) -> None:
+        """See that all trainings are in the store, before the stage writes its `answer` there."""
+        self.log.finish(answer)
+
+    def _recalled(
+        self, evaluations: Sequence[Evaluation]
+    ) -> Generator[tuple[Evaluation, Training], None, list[Evaluation]]:
+        """Yield the evaluations that are known, and return the others."""
         unknown = []
         for evaluation in evaluations:
             training = self.log.recall(evaluation)
@@ -60,20 +86,30 @@ class Asking:
                 continue
             self._advance(training)
             yield evaluation, training
-        for evaluation, training in self.executor.ask(unknown, self._begin):
-            self.log.log(evaluation, training, self.describe(evaluation))
-            self._advance(training)
-            yield evaluation, training
+        return unknown
+
+    def _claimed(self, unknown: Sequence[Evaluation], elsewhere: list[Evaluation]) -> Iterator[Evaluation]:
+        """Yield what is to be trained here; what another command has claimed goes to `elsewhere`."""
+        for evaluation in unknown:
+            if self.log.claim(evaluation):
+                yield evaluation
+            else:
+                elsewhere.append(evaluation)
 
     def _advance(self, training: Training) -> None:
         """Show that a training is done, and say once where its statistics were recomputed."""
         self.status.advance(self.cost)
-        if training.recomputed and RECOMPUTED not in self._said:
-            self._said.add(RECOMPUTED)
-            self.status.note(RECOMPUTED)
+        if training.recomputed:
+            self._note_once(RECOMPUTED)
+
+    def _note_once(self, line: str) -> None:
+        if line not in self._said:
+            self._said.add(line)
+            self.status.note(line)
 
     def _begin(self, evaluation: Evaluation) -> None:
-        self.status.begin(self.describe(evaluation).name)
+        waiting = f" ({self.log.waiting} wait to be logged)" if self.log.waiting else ""
+        self.status.begin(f"{self.describe(evaluation).name}{waiting}")
 
 
 def asking(context: Context[Trained], describe: Describe) -> Asking:
@@ -105,7 +141,7 @@ def training_log(
     context: Context[Options], run: StageRun, executor: InProcess, digests: Mapping[str, str]
 ) -> TrainingLog:
     """Return the log of an executor's trainings below a run; `digests` are those of data and of the user's model."""
-    log = TrainingLog(context.store, run, training_key(digests, executor.conditions()), lr_curve)
+    log = TrainingLog(context.store, run, training_key(digests, executor.conditions()), lr_curve, context.status.note)
     if not context.options.fresh:
         log.look_up()
     return log

@@ -103,8 +103,10 @@ class Laboratory:
             experiment.name, context.run, tags, {**candidate_params(candidate), **shown}
         ) as run:
             asked = _evaluations(experiment, candidate, settings)
-            trainings = answers(self._asking(experiment, settings, run).ask, asked)
+            asking = self._asking(experiment, settings, run)
+            trainings = answers(asking.ask, asked)
             scores = tuple(_score(*one) for one in zip(asked, trainings, strict=True))
+            asking.finish(f"{experiment.name}: {_in_words(scores)}")
             result = ExperimentResult(id=experiment.id, candidate=candidate, epochs=settings.epochs, scores=scores)
             history = _history(asked, trainings)
             self._write(run, result, history)

@@ -29,6 +29,7 @@ def run(context: Context[RangeTestOptions]) -> RangeTestResult:
     context.status.expect(1 + (0 if options.refine == REFINE_OFF else _USUAL_TRAININGS))
     asked = asking(context, _label)
     done = conduct(planned(options, context.upstream.prepare.steps_per_epoch), asked.ask)
+    asked.finish(summary(done.result))
     _write(context, done)
     return done.result
 

@@ -53,6 +53,7 @@ def run(context: Context[SearchOptions]) -> SearchResult:
         raise
     result = _compared(with_range_tests(result, tests, prepared, plan.epochs), asked.executor, context)
     context.status.note(spent(result))
+    asked.finish(summary(result))
     _write_tables(context, result, done)
     _draw(context, result, done)
     return result

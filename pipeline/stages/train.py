@@ -24,8 +24,11 @@ from pipeline.tracking.models import Scores, log_model, register
 
 def summary(result: TrainResult) -> str:
     """Return the result in one line."""
-    accuracy = "" if result.test_accuracy is None else f"test accuracy {result.test_accuracy:.2%}, "
-    return f"{accuracy}test loss {result.test_loss:.4f} over {len(result.seeds)} seeds"
+    return _in_words(result.test_accuracy, result.test_loss, len(result.seeds))
+
+
+def _in_words(accuracy: float | None, loss: float, seeds: int) -> str:
+    return f"{'' if accuracy is None else f'test accuracy {accuracy:.2%}, '}test loss {loss:.4f} over {seeds} seeds"
 
 
 def run(context: Context[TrainOptions]) -> TrainResult:
@@ -43,6 +46,7 @@ def run(context: Context[TrainOptions]) -> TrainResult:
     best = min(comparable, key=lambda at: trainings[at].loss_by(options.judged_by))
     means = _mean_scores(scores)
     accuracies = [score.test_accuracy for score in scores if score.test_accuracy is not None]
+    trainer.finish(_in_words(means.get("test_accuracy"), means["test_loss"], len(asked)))
     trainer.log.log_onto(context.run, asked[best], trainings[best], means)
     _write_schedule(context, winner, trainings[best])
     context.status.begin("saving the model")

@@ -14,6 +14,10 @@ from pipeline.redaction import redacted
 
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
+_AWAY = (requests.ConnectionError, requests.Timeout, requests.exceptions.RetryError)
+_PASSING = {401, 403, 429, 502, 503, 504}
+"""Answers of a server that say nothing against what was sent."""
+
 _AGAIN = "run the same command again to continue"
 
 _SQLITE = {
@@ -45,6 +49,21 @@ def explained(error: BaseException, opening: bool = False) -> str:
     return ""
 
 
+def is_away(error: BaseException) -> bool:
+    """Return whether an error means that the server of the tracking store does not answer."""
+    return any(isinstance(cause, _AWAY) for cause in _chain(error))
+
+
+def may_pass(error: BaseException) -> bool:
+    """Return whether the store may take later what it does not take now: it is away, busy, full or not permitted."""
+    return any(
+        isinstance(cause, OSError | sqlite3.OperationalError | sqlalchemy.exc.OperationalError)
+        or (isinstance(cause, MlflowException) and cause.get_http_status_code() in _PASSING)
+        or _is_bare(cause)
+        for cause in _chain(error)
+    )
+
+
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
@@ -54,7 +73,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 def _explain(error: BaseException) -> str:
     if isinstance(error, sqlite3.Error | sqlalchemy.exc.DBAPIError):
         return _database(str(error))
-    if isinstance(error, requests.ConnectionError | requests.Timeout | requests.exceptions.RetryError):
+    if isinstance(error, _AWAY):
         return f"{_store()} does not answer: start it or correct MLFLOW_TRACKING_URI; then {_AGAIN}"
     if isinstance(error, OSError) and error.errno in _DISK:
         return f"no space left for {error.filename or 'files'}: free some, then {_AGAIN}"
@@ -72,9 +91,14 @@ def _database(message: str) -> str:
 
 def _server(error: BaseException) -> str:
     """Return what a refused request means; what is not in MLflow's format is told by the message alone."""
-    if isinstance(error, RestException) or (isinstance(error, MlflowException) and "API request to" in str(error)):
+    if isinstance(error, RestException) or _is_bare(error):
         return f"{_store()} refuses: {describe(error)}; look at its log, and at what MLFLOW_TRACKING_URI names"
     return ""
+
+
+def _is_bare(error: BaseException) -> bool:
+    """Return whether an answer is not in MLflow's format, as that of a proxy before the server."""
+    return isinstance(error, MlflowException) and "API request to" in str(error)
 
 
 def _store() -> str:

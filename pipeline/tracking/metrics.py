@@ -16,6 +16,9 @@ _POINTS = 150
 """Points per metric in MLflow, whose charts sample longer series anyway; the whole curve is in the file."""
 
 
+Point = tuple[str, float, int]
+"""Name, value and step of a metric."""
+
 _UNSTORABLE = re.compile(r"[^\w .:/-]", re.ASCII)
 """Characters that MLflow refuses in the name of a metric."""
 
@@ -26,14 +29,15 @@ _OURS = ("lr", "epoch")
 """Series that every training logs, whatever metrics the network has."""
 
 
-def training_metrics(training: Training, extra: Mapping[str, float]) -> list[Metric]:
+def training_metrics(training: Training, extra: Mapping[str, float], ended: float) -> list[Metric]:
     """Return the metrics of a training's run: its curve, its validations, the best and last of them, and `extra`.
 
-    Names that MLflow refuses are changed; no two metrics get the same one.
+    Names that MLflow refuses are changed; no two metrics get the same one. All have the time when the training `ended`,
+    in seconds since the epoch, so that those that are logged twice are stored once.
     """
     found = [*_curve_points(training), *_epoch_points(training), *_final_points(training, extra)]
-    names = storable(dict.fromkeys(metric.key for metric in found))
-    return [Metric(names[metric.key], metric.value, metric.timestamp, metric.step) for metric in found]
+    names, at = storable(dict.fromkeys(name for name, _, _ in found)), int(ended * 1000)
+    return [Metric(names[name], value, at, step) for name, value, step in found]
 
 
 def storable(names: Iterable[str]) -> dict[str, str]:
@@ -81,27 +85,25 @@ def _thinned(length: int) -> Sequence[int]:
     return [int(i) for i in np.unique(np.linspace(0, length - 1, min(length, _POINTS)).round())] if length else []
 
 
-def _curve_points(training: Training) -> Iterator[Metric]:
-    now = _now()
+def _curve_points(training: Training) -> Iterator[Point]:
     for step in _thinned(len(training.rates)):
-        yield Metric("lr", float(training.rates[step]), now, step)
-        yield Metric("loss", float(training.losses[step]), now, step)
-        yield Metric("epoch", step / training.steps_per_epoch, now, step)
+        yield "lr", float(training.rates[step]), step
+        yield "loss", float(training.losses[step]), step
+        yield "epoch", step / training.steps_per_epoch, step
 
 
-def _epoch_points(training: Training) -> Iterator[Metric]:
+def _epoch_points(training: Training) -> Iterator[Point]:
     """Yield the metrics of each validation, at the last update before it."""
-    now = _now()
     for name, values in training.history.items():
         if name == "loss":  # Keras' running mean; the metric `loss` is that of each batch
             continue
         shown = f"{name}_metric" if name in _OURS else name
         for i, value in enumerate(values):
-            yield Metric(shown, float(value), now, min((i + 1) * training.validation_steps, len(training.rates)) - 1)
+            yield shown, float(value), min((i + 1) * training.validation_steps, len(training.rates)) - 1
 
 
-def _final_points(training: Training, extra: Mapping[str, float]) -> Iterator[Metric]:
-    now, step = _now(), max(len(training.rates) - 1, 0)
+def _final_points(training: Training, extra: Mapping[str, float]) -> Iterator[Point]:
+    step = max(len(training.rates) - 1, 0)
     found = {f"best_{name}": training.best(name) for name in training.history if name.startswith("val_")}
     timing = {
         "train_seconds": training.seconds,
@@ -109,4 +111,4 @@ def _final_points(training: Training, extra: Mapping[str, float]) -> Iterator[Me
     }
     for name, value in {**found, **timing, **extra}.items():
         if value is not None:
-            yield Metric(name, float(value), now, step)
+            yield name, float(value), step

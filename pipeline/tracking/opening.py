@@ -16,7 +16,7 @@ from mlflow.tracking import MlflowClient
 from pipeline.checkup import nearest, unwritable
 from pipeline.errors import InputError, refusal
 from pipeline.tracking.failures import explained
-from pipeline.tracking.patience import impatient, say_that_servers_are_asked_again
+from pipeline.tracking.patience import be_patient, first_request, say_that_servers_are_asked_again
 from pipeline.tracking.processes import PROJECT
 from pipeline.tracking.sqlite_store import ensure_store, sqlite_uri
 
@@ -31,11 +31,12 @@ def open_store() -> MlflowClient:
 
     """
     say_that_servers_are_asked_again()
+    be_patient()
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # else a traceback before that of the error
     try:
         _prepare(_tracking_uri())
         client = MlflowClient()
-        with impatient():
+        with first_request():
             client.search_experiments(max_results=1)
     except InputError:
         raise

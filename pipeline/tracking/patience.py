@@ -3,25 +3,55 @@
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-_REQUESTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "7", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
-"""A server that restarts is waited for: about four minutes, and eight where it takes connections but is mute."""
+from pipeline import interruption
 
-_FIRST_REQUEST = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+_RETRIES, _TIMEOUT = "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT"
+
+USUAL = {_RETRIES: "3", _TIMEOUT: "8"}
+"""A server that restarts is waited for, some fifteen seconds. Trainings go on without it."""
+
+_FIRST = {_RETRIES: "2", _TIMEOUT: "5"}
 """A server that is there at all answers the first request soon."""
 
 
+LAST_WORD = 2
+"""Seconds in which a server must answer a command that ends in failure."""
+
+
+def be_patient() -> None:
+    """Repeat requests as usual from now on, unless the user has set something else."""
+    for name, value in USUAL.items():
+        os.environ.setdefault(name, value)
+
+
 @contextmanager
-def impatient() -> Iterator[None]:
+def first_request() -> Iterator[None]:
     """Let requests fail soon while it is not known whether there is a server; what the user has set stays."""
-    own = {name for name, value in _REQUESTS.items() if os.environ.get(name, value) == value}
-    os.environ.update({name: _FIRST_REQUEST[name] for name in own})
+    with _set({name: value for name, value in _FIRST.items() if os.environ.get(name) == USUAL[name]}):
+        yield
+
+
+@contextmanager
+def one_attempt(seconds: int) -> Iterator[None]:
+    """Let requests fail at the first attempt, and after so many seconds without an answer."""
+    with _set({_RETRIES: "0", _TIMEOUT: str(seconds)}):
+        yield
+
+
+@contextmanager
+def _set(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    if interruption.received() is None:  # else requests are to end sooner still
+        os.environ.update(values)
     try:
         yield
     finally:
-        os.environ.update({name: _REQUESTS[name] for name in own})
+        if interruption.received() is None:
+            for name, value in before.items():
+                os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 class _AskedAgain(logging.Handler):

@@ -22,6 +22,7 @@ from mlflow.projects.utils import (
 )
 
 from pipeline import interruption
+from pipeline.tracking.patience import LAST_WORD, one_attempt
 from pipeline.tracking.processes import PROJECT
 
 _HANDOVER = "LR_PIPELINE_HANDOVER"
@@ -123,7 +124,8 @@ def _told(stage: str, code: int) -> tuple[int, str]:
 
 def _end_run(run_id: str, status: str) -> None:
     """End the run of a process that is gone, unless it has done so itself."""
-    with suppress(Exception):  # what has ended the process is what the user must know; the next command ends the run
+    # What has ended the process is what the user must know; the next command ends the run.
+    with suppress(Exception), one_attempt(LAST_WORD):
         client = mlflow.MlflowClient()
         if client.get_run(run_id).info.status in ("RUNNING", "FAILED"):
             client.set_terminated(run_id, status)

@@ -24,8 +24,11 @@ from pipeline.errors import InputError
 from pipeline.redaction import redacted
 from pipeline.results import RangeTestResult
 from pipeline.tracking import integrity
+from pipeline.tracking.failures import is_away
+from pipeline.tracking.journal import journal_of_store
 from pipeline.tracking.metrics import score_metrics
 from pipeline.tracking.opening import enter_experiment, open_store
+from pipeline.tracking.patience import LAST_WORD, one_attempt
 from pipeline.tracking.processes import is_alive, never_started, this_process
 
 RESULT = "result.json"
@@ -74,6 +77,7 @@ class Store:
 
     def __init__(self, experiment_name: str) -> None:
         self.client = open_store()
+        self.journal = journal_of_store()
         self._experiment_name = experiment_name
 
     @contextmanager
@@ -119,26 +123,31 @@ class Store:
         self.client.log_artifacts(run.run_id, str(run.folder))
 
     @contextmanager
-    def ending(self, run_id: str) -> Iterator[None]:
-        """End a run with what is done for it: FINISHED, KILLED when interrupted, FAILED on any other error."""
+    def ending(self, run_id: str, ended: float | None = None) -> Iterator[None]:
+        """End a run with what is done for it: FINISHED, KILLED when interrupted, FAILED on any other error.
+
+        `ended` is when the work on it ended, in seconds since the epoch, if it is not now.
+        """
         try:
             yield
         except BaseException as error:
-            with suppress(
-                Exception
-            ):  # where the store is what fails, its error goes on, and the next command ends the run
-                if isinstance(error, InputError):
-                    self.client.set_tag(run_id, _NOTE, redacted(str(error)))
-                self._end(run_id, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+            if not is_away(error):
+                self._end_in_failure(run_id, error)
             raise
-        self._end(run_id, "FINISHED")
+        self._end(run_id, "FINISHED", ended)
 
-    def _end(self, run_id: str, status: str) -> None:
+    def _end_in_failure(self, run_id: str, error: BaseException) -> None:
+        with suppress(Exception), one_attempt(LAST_WORD):  # where that fails too, the next command ends the run
+            if isinstance(error, InputError):
+                self.client.set_tag(run_id, _NOTE, redacted(str(error)))
+            self._end(run_id, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+
+    def _end(self, run_id: str, status: str, ended: float | None = None) -> None:
         active = mlflow.active_run()
         if active is not None and active.info.run_id == run_id:
             mlflow.end_run(status)
         else:
-            self.client.set_terminated(run_id, status)
+            self.client.set_terminated(run_id, status, None if ended is None else int(ended * 1000))
 
     def find(self, stage: str, fingerprint: str) -> Finished | None:
         """Return the newest finished run of a stage with this fingerprint and intact artifacts, if there is one."""
@@ -153,7 +162,7 @@ class Store:
 
     def find_child(self, parent: StageRun, stage: str, status: str = "FINISHED") -> Finished | None:
         """Return the newest run of a stage below this one with this status and intact artifacts, or what it reused."""
-        for run in self._pages(f"{_below(parent.run_id, stage)} and attributes.status = '{status}'"):
+        for run in self.pages(f"{_below(parent.run_id, stage)} and attributes.status = '{status}'"):
             source = run.data.tags.get(_CACHED)
             return self._verified(self.client.get_run(source) if source else run)
         return None
@@ -223,7 +232,7 @@ class Store:
 
     def running(self) -> list[Run]:
         """Return the runs that have not ended."""
-        return self._pages("attributes.status = 'RUNNING'")
+        return self.pages("attributes.status = 'RUNNING'")
 
     def is_dead(self, run: Run) -> bool:
         """Return whether the process of a run that has not ended was one of this machine, and is gone."""
@@ -239,20 +248,20 @@ class Store:
 
     def finished(self, stage: str = "%") -> list[Run]:
         """Return the finished runs of a stage, or of all, that have artifacts of their own, newest first."""
-        runs = self._pages(f"tags.`pipeline.stage` LIKE '{stage}' and {_FINISHED}")
+        runs = self.pages(f"tags.`pipeline.stage` LIKE '{stage}' and {_FINISHED}")
         return [run for run in runs if _CACHED not in run.data.tags]
 
-    def trainings(self, context: str) -> dict[str, list[Run]]:
-        """Return the finished trainings whose fingerprints begin with `context`, newest first, by fingerprint."""
+    def trainings(self, pattern: str) -> dict[str, list[Run]]:
+        """Return the finished trainings whose fingerprints match an SQL pattern, newest first, by fingerprint."""
         found: dict[str, list[Run]] = {}
-        for run in self._pages(f"tags.`pipeline.fingerprint` LIKE '{context}-%' and {_FINISHED}"):
+        for run in self.pages(f"tags.`pipeline.fingerprint` LIKE '{pattern}' and {_FINISHED}"):
             if _CACHED not in run.data.tags:
                 found.setdefault(run.data.tags["pipeline.fingerprint"], []).append(run)
         return found
 
     def children(self, run_id: str, stage: str) -> list[Run]:
         """Return the finished child runs of a stage, oldest first."""
-        finished = self._pages(f"{_below(run_id, stage)} and {_FINISHED}")
+        finished = self.pages(f"{_below(run_id, stage)} and {_FINISHED}")
         return sorted(finished, key=lambda run: int(run.info.start_time))
 
     def create_child(self, name: str, parent: StageRun, tags: Mapping[str, str], start: float | None = None) -> str:
@@ -267,9 +276,9 @@ class Store:
 
     def _search(self, stage: str, fingerprint: str, condition: str) -> list[Run]:
         tags = f"tags.`pipeline.stage` = '{stage}' and tags.`pipeline.fingerprint` = '{fingerprint}'"
-        return self._pages(f"{tags} and {condition}")
+        return self.pages(f"{tags} and {condition}")
 
-    def _pages(self, query: str) -> list[Run]:
+    def pages(self, query: str) -> list[Run]:
         """Return the matching runs of all experiments, newest first."""
         experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
         found: list[Run] = []
@@ -293,7 +302,10 @@ def log_dataset(name: str, part: str, x: Any, y: NDArray[np.generic], digest: st
     else:
         schema = Schema([TensorSpec(x.dtype, (-1, *x.shape[1:]), "inputs"), TensorSpec(y.dtype, (-1,), "labels")])
         dataset = MetaDataset(CodeDatasetSource({}), titled, digest[:8], schema)
-    mlflow.log_input(dataset, context=part)
+    try:
+        mlflow.log_input(dataset, context=part)
+    except MlflowException:  # another command has just logged the same data for the first time
+        mlflow.log_input(dataset, context=part)
 
 
 def _below(run_id: str, stage: str) -> str:

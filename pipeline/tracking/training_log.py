@@ -1,28 +1,24 @@
-"""Training runs: one child run for each training, written when it has ended, and read back to reuse it."""
+"""Training runs: one child run for each training, on disk before it is logged, and read back to reuse it."""
 
 import shutil
-import tempfile
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlflow.entities import Run, RunTag
 from mlflow.exceptions import MlflowException
 
+from pipeline import interruption
 from pipeline.evaluation import Evaluation, Training
 from pipeline.tracking import integrity
+from pipeline.tracking.delivery import Delivery
+from pipeline.tracking.failures import is_away
+from pipeline.tracking.journal import Claim, Record
 from pipeline.tracking.metrics import training_metrics
 from pipeline.tracking.store import StageRun, Store
-from pipeline.tracking.trainings import (
-    CURVE,
-    candidate_tags,
-    curve_frame,
-    read_training,
-    training_params,
-    write_training,
-)
+from pipeline.tracking.trainings import CURVE, candidate_tags, curve_frame, read_training, write_training
 
 if TYPE_CHECKING:  # takes half a second, so only stages that draw import it
     from matplotlib.figure import Figure
@@ -30,6 +26,7 @@ if TYPE_CHECKING:  # takes half a second, so only stages that draw import it
 Draw = Callable[[Evaluation, Training], "Figure"]
 
 _COPIED_TAGS = ("pipeline.stage", "pipeline.role")
+_LOOK_EVERY = 0.1  # seconds
 
 
 @dataclass(frozen=True)
@@ -42,19 +39,43 @@ class Label:
 
 
 class TrainingLog:
-    """Logs trainings as children of a stage's run, and finds those that were done before."""
+    """Logs trainings as children of a stage's run, and finds those that were done before, by any command."""
 
-    def __init__(self, store: Store, parent: StageRun, context: str, draw: Draw) -> None:
-        """Start a log below `parent`; `context` is the key of all that the evaluations share: data, network, code."""
+    def __init__(
+        self, store: Store, parent: StageRun, context: str, draw: Draw, note: Callable[[str], object] = print
+    ) -> None:
+        """Start a log below `parent`.
+
+        Args:
+            store: where the trainings go, by way of its journal.
+            parent: the run of the stage.
+            context: the key of all that the evaluations share: data, network, code.
+            draw: draws the curve of a training.
+            note: tells the user what happens to trainings.
+
+        """
         self._store = store
+        self._journal = store.journal
+        self._delivery = Delivery(store, note)
         self._parent = parent
         self._context = context
         self._draw = draw
+        self._note = note
         self._known: dict[str, list[Run]] = {}
+        self._looked: float | None = None
+        self._looked_again: dict[str, float] = {}
+        self._claims: dict[str, Claim] = {}
 
     def look_up(self) -> None:
         """Find the finished trainings with this context, whichever run they belong to."""
-        self._known = self._store.trainings(self._context)
+        self._journal.tidy()
+        self._looked = time.time()
+        self._known = self._store.trainings(f"{self._context}-%")
+
+    @property
+    def waiting(self) -> int:
+        """How many trainings wait for a store that is away."""
+        return self._delivery.waiting
 
     def recall(self, evaluation: Evaluation) -> Training | None:
         """Return the known training for an evaluation, if any, and show it below this stage's run as well.
@@ -62,75 +83,125 @@ class TrainingLog:
         A training of another run stays there, and a child tagged `pipeline.cached` stands for it. A training whose
         artifacts are damaged, or that holds less than is asked for, does not count.
         """
-        for run in self._known.get(self._key(evaluation), ()):
-            folder = self._artifacts(run)
-            if folder is None:
+        if self._looked is None:
+            return None
+        damaged = False
+        for copy in self._copies(self._key(evaluation)):
+            if copy is None:
+                damaged = True
                 continue
-            training = read_training(folder)
-            if not training.answers(evaluation):
+            record, folder = copy
+            try:
+                training = read_training(folder)
+            except FileNotFoundError:  # logged meanwhile by another command, so that the store has it
                 continue
-            if run.data.tags["mlflow.parentRunId"] != self._parent.run_id:
-                self._stand_in(run, evaluation, training, folder)
-            return training
+            if training.answers(evaluation):
+                if record.parent != self._parent.run_id:
+                    self._stand_in(record, folder)
+                return training
+        if damaged:
+            self._note(f"training {evaluation.name} is damaged: made again")
         return None
 
-    def log(self, evaluation: Evaluation, training: Training, label: Label) -> str:
-        """Write one finished training and return the id of its run."""
+    def claim(self, evaluation: Evaluation) -> bool:
+        """Keep other commands from making a training that is unknown, until it is logged.
+
+        False if another one is at work on it, or has made it since it was recalled: `await_other`, then recall again.
+        """
+        if self._looked is None:
+            return True
+        claim = self._journal.claim(key := self._key(evaluation))
+        if claim is None:
+            return False
+        if claim.made > self._last_look(key):
+            claim.release()
+            return False
+        self._claims[key] = claim
+        return True
+
+    def await_other(self, evaluation: Evaluation) -> None:
+        """Wait until no other command is at work on a training."""
+        while (claim := self._journal.claim(self._key(evaluation))) is None:
+            interruption.check()
+            time.sleep(_LOOK_EVERY)
+        claim.release()
+
+    def log(self, evaluation: Evaluation, training: Training, label: Label) -> None:
+        """Put a finished training on disk and, if the store is there, in the store."""
+        key = self._key(evaluation)
         tags = {"pipeline.stage": label.stage, "pipeline.role": label.role}
+        own = self._parent
+        record = Record(label.name, key, own.run_id, own.experiment_id, tags, ended=time.time())
 
         def write(folder: Path) -> None:
             write_training(folder, evaluation, training)
             self._draw_curve(folder, evaluation, training)
-            integrity.write_manifest(folder)
 
-        return self._log_run(label.name, evaluation, training, tags, write)
+        self._delivery.add(record, write)
+        if claim := self._claims.pop(key, None):
+            claim.release(made=True)
+        self._delivery.attempt(own.run_id)
+
+    def finish(self, answer: str) -> None:
+        """See that all trainings are logged before the stage goes on to write its `answer`; see `Delivery.finish`."""
+        self._delivery.finish(self._parent.run_id, answer)
 
     def log_onto(self, run: StageRun, evaluation: Evaluation, training: Training, scores: Mapping[str, float]) -> None:
         """Also log a training on its stage's own run: the training whose model the stage keeps."""
         tags = [RunTag(key, value) for key, value in candidate_tags(evaluation.candidate).items()]
-        self._store.client.log_batch(run.run_id, training_metrics(training, scores), tags=tags)
+        self._store.client.log_batch(run.run_id, training_metrics(training, scores, time.time()), tags=tags)
         curve_frame(training).to_csv(run.folder / CURVE, index=False)
         self._draw_curve(run.folder, evaluation, training)
+
+    def _copies(self, key: str) -> Iterator[tuple[Record, Path] | None]:
+        """Yield where a training is, in the journal and then in the store; None for what is damaged."""
+        for entry in reversed(self._journal.entries(key)):
+            if (waiting := entry.read()) is not None:
+                yield waiting, entry.artifacts
+            elif entry.folder.exists():  # else another command has just logged it
+                self._journal.remove(entry)
+                yield None
+        if self._journal.made(key) > self._last_look(key):
+            self._looked_again[key] = time.time()
+            self._known |= self._store.trainings(key)
+        for run in self._known.get(key, ()):
+            folder, tags = self._artifacts(run), run.data.tags
+            kept = {name: value for name, value in tags.items() if name in _COPIED_TAGS}
+            record = Record(str(run.info.run_name), key, tags["mlflow.parentRunId"], "", kept, 0.0, run.info.run_id)
+            yield None if folder is None else (record, folder)
 
     def _artifacts(self, run: Run) -> Path | None:
         """Return a folder with the artifacts of a training; None if any are missing or changed."""
         try:
             folder = self._store.folder(run.info.run_id)
-        except (MlflowException, OSError):
+        except (MlflowException, OSError) as error:
+            if is_away(error):
+                raise
             return None
         return folder if integrity.is_intact(folder) else None
 
-    def _stand_in(self, run: Run, evaluation: Evaluation, training: Training, folder: Path) -> None:
-        kept = {key: value for key, value in run.data.tags.items() if key in _COPIED_TAGS}
-        tags = {**kept, "pipeline.cached": run.info.run_id}
-        self._log_run(
-            str(run.info.run_name), evaluation, training, tags,
+    def _stand_in(self, original: Record, folder: Path) -> None:
+        own = self._parent
+        self._delivery.add(
+            replace(
+                original,
+                parent=own.run_id,
+                experiment=own.experiment_id,
+                ended=time.time(),
+                cached=original.cached or "",
+            ),
             lambda copy: shutil.copytree(folder, copy, dirs_exist_ok=True),
-        )  # fmt: skip
-
-    def _log_run(
-        self,
-        name: str,
-        evaluation: Evaluation,
-        training: Training,
-        tags: Mapping[str, str],
-        write: Callable[[Path], object],
-    ) -> str:
-        described = {"pipeline.fingerprint": self._key(evaluation), **candidate_tags(evaluation.candidate), **tags}
-        if training.diverged:
-            described["pipeline.diverged"] = training.diverged
-        started = time.time() - training.seconds
-        run_id = self._store.create_child(name, self._parent, described, start=started)
-        with self._store.ending(run_id), tempfile.TemporaryDirectory() as folder:
-            scores = {f"test_{key}": value for key, value in (training.test or {}).items()}
-            self._store.client.log_batch(run_id, training_metrics(training, scores), training_params(evaluation))
-            write(Path(folder))
-            self._store.client.log_artifacts(run_id, folder)
-        return run_id
+        )
+        self._delivery.attempt(own.run_id)
 
     def _draw_curve(self, folder: Path, evaluation: Evaluation, training: Training) -> None:
         # Minimal compression: every training waits for this file, and it is small anyway.
         self._draw(evaluation, training).savefig(folder / "lr_curve.png", pil_kwargs={"compress_level": 1})
+
+    def _last_look(self, key: str) -> float:
+        """Return when the store was last asked for a training."""
+        assert self._looked is not None
+        return self._looked_again.get(key, self._looked)
 
     def _key(self, evaluation: Evaluation) -> str:
         return f"{self._context}-{evaluation.digest}"

@@ -62,7 +62,9 @@ def candidate_params(candidate: Candidate) -> dict[str, str]:
 
 def training_params(evaluation: Evaluation) -> list[Param]:
     """Return the parameters of a training's run."""
-    own = {name: str(getattr(evaluation, name)) for name in ("epochs", "seed", "split")}
+    epochs = evaluation.epochs
+    own = {name: str(getattr(evaluation, name)) for name in ("seed", "split")}
+    own["epochs"] = str(int(epochs) if epochs == int(epochs) else epochs)
     return [Param(key, value) for key, value in {**candidate_params(evaluation.candidate), **own}.items()]
 
 

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -48,9 +48,12 @@ class InProcess:
         self._engines: dict[tuple[str, int], Trainer] = {}
 
     def ask(
-        self, evaluations: Sequence[Evaluation], started: Callable[[Evaluation], object] = lambda evaluation: None
+        self, evaluations: Iterable[Evaluation], started: Callable[[Evaluation], object] = lambda evaluation: None
     ) -> Iterator[tuple[Evaluation, Training]]:
-        """Yield each evaluation with its training as it finishes; `started` is called when its training begins."""
+        """Yield each evaluation with its training as it finishes; `started` is called when its training begins.
+
+        An evaluation is taken only when its training can begin.
+        """
         for evaluation in evaluations:
             started(evaluation)
             yield evaluation, self._train(evaluation)

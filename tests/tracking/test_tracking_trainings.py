@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from mlflow.entities import Run
 
 from pipeline.evaluation import Evaluation, Training
 from pipeline.tracking import Label, StageRun, Store, TrainingLog
@@ -26,6 +27,19 @@ def parent(store: Store) -> Iterator[StageRun]:
     """Return the run of a search at work."""
     with store.stage_run("search", "search", {}) as run:
         yield run
+
+
+def logged(store: Store, log: TrainingLog, training: Training, label: Label = TRIAL) -> str:
+    """Log a training and return the id of its run."""
+    before = {run.info.run_id for run in finished(store)}
+    log.log(QUESTION, training, label)
+    (new,) = {run.info.run_id for run in finished(store)} - before
+    return str(new)
+
+
+def finished(store: Store) -> list[Run]:
+    """Return all finished trainings."""
+    return [run for runs in store.trainings("%").values() for run in runs]
 
 
 def assert_same(left: Training, right: Training) -> None:
@@ -45,7 +59,7 @@ def test_training_is_logged_as_the_contract_says(store: Store, parent: StageRun,
     """It has its name, tags, parameters and metrics, and nothing else of ours."""
     training = make_training()
     log = make_log(store, parent, fingerprint)
-    run = store.client.get_run(log.log(QUESTION, replace(training, test={"loss": 0.5}), TRIAL))
+    run = store.client.get_run(logged(store, log, replace(training, test={"loss": 0.5})))
     assert run.info.status == "FINISHED"
     assert run.info.run_name == "step lr=0.03 drop_rate=0.5,drops=2 seed=10000"
     ours = {key: value for key, value in run.data.tags.items() if key.startswith("pipeline.")}
@@ -90,7 +104,7 @@ def test_metrics_keep_apart_whatever_they_are_called(store: Store, parent: Stage
     history = {name: [float(at)] for at, name in enumerate(names)}
     training = replace(make_training(), history=history, test={"top@2": 100.0})
     log = make_log(store, parent, fingerprint)
-    kept = store.client.get_run(log.log(QUESTION, training, TRIAL)).data.metrics
+    kept = store.client.get_run(logged(store, log, training)).data.metrics
     assert {kept[name] for name in ("top_2", "top_2_", "top_2__")} == {0.0, 1.0, 2.0}
     assert (kept["top_2"], kept["test_top_2"], kept["lr_metric"]) == (1.0, 100.0, 6.0)
     assert kept["lr"] == float(training.rates[-1])
@@ -103,7 +117,7 @@ def test_metrics_are_thinned_but_the_file_is_whole(
 ) -> None:
     """At most 150 points include the first and last update; validations are at the update before them."""
     training = make_training(updates)
-    run_id = make_log(store, parent, fingerprint).log(QUESTION, training, TRIAL)
+    run_id = logged(store, make_log(store, parent, fingerprint), training)
     for metric, values in (("lr", training.rates), ("loss", training.losses)):
         points = store.client.get_metric_history(run_id, metric)
         steps = [point.step for point in points]
@@ -122,7 +136,7 @@ def test_metrics_are_thinned_but_the_file_is_whole(
 def test_training_is_read_back_to_the_last_bit(store: Store, parent: StageRun, fingerprint: str) -> None:
     """Any float32, from smallest to largest, survives the text file, and so does the question."""
     training = make_training()
-    folder = store.folder(make_log(store, parent, fingerprint).log(QUESTION, training, TRIAL))
+    folder = store.folder(logged(store, make_log(store, parent, fingerprint), training))
     assert_same(read_training(folder), training)
     assert read_evaluation(folder) == QUESTION
     assert read_evaluation(folder).digest == QUESTION.digest
@@ -132,7 +146,7 @@ def test_training_is_read_back_to_the_last_bit(store: Store, parent: StageRun, f
 def test_diverged_training_is_logged_and_read_back(store: Store, parent: StageRun, fingerprint: str) -> None:
     """NaN losses survive, the reason is a tag, and Python can read the result."""
     training = make_training(30, diverged="loss is nan at update 29")
-    run_id = make_log(store, parent, fingerprint).log(QUESTION, training, TRIAL)
+    run_id = logged(store, make_log(store, parent, fingerprint), training)
     run = store.client.get_run(run_id)
     assert run.info.status == "FINISHED"
     assert run.data.tags["pipeline.diverged"] == "loss is nan at update 29"
@@ -161,20 +175,20 @@ def test_points_are_sent_in_few_calls(
     assert sent == [3 * 150 + 3 * 3 + 4]  # with the parameters and tags
 
 
-def test_interrupted_writing_leaves_no_run_running(store: Store, parent: StageRun, fingerprint: str) -> None:
-    """The training's run is KILLED, or FAILED on an error, and not taken for a finished one."""
-    for error, status in ((KeyboardInterrupt, "KILLED"), (RuntimeError, "FAILED")):
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_interrupted_writing_leaves_nothing(
+    error: type[BaseException], store: Store, parent: StageRun, fingerprint: str
+) -> None:
+    """There is neither a run, nor a training in the journal that is not whole."""
 
-        def fail(evaluation: Evaluation, training: Training, error: type[BaseException] = error) -> Figure:
-            raise error
+    def fail(evaluation: Evaluation, training: Training) -> Figure:
+        raise error
 
-        log = TrainingLog(store, parent, fingerprint, fail)
-        with pytest.raises(error):
-            log.log(QUESTION, make_training(3), TRIAL)
-        below = f"tags.`mlflow.parentRunId` = '{parent.run_id}'"
-        (newest,) = store.client.search_runs([parent.experiment_id], below, max_results=1)
-        assert newest.info.status == status
-    assert store.children(parent.run_id, "trial") == []
+    with pytest.raises(error):
+        TrainingLog(store, parent, fingerprint, fail).log(QUESTION, make_training(3), TRIAL)
+    below = f"tags.`mlflow.parentRunId` = '{parent.run_id}'"
+    assert store.client.search_runs([parent.experiment_id], below) == []
+    assert list(store.journal.waiting.iterdir()) == []
 
 
 def recalled(log: TrainingLog, evaluation: Evaluation) -> Training:
@@ -196,7 +210,7 @@ def test_a_stand_in_is_shown_for_a_training_of_another_run(
     try:
         with store.stage_run("search", "first", {}) as first:
             label = Label("trial", "first", "trial")
-            original = make_log(store, first, fingerprint).log(QUESTION, training, label)
+            original = logged(store, make_log(store, first, fingerprint), training, label)
             if error is not None:
                 raise error
     except (KeyboardInterrupt, RuntimeError):
@@ -247,7 +261,7 @@ def test_training_that_lost_artifacts_is_not_known(damage: str, store: Store, fi
     training = replace(make_training(30), weights=[np.ones(3, np.float32)])
     with store.stage_run("search", "first", {}) as first:
         log = make_log(store, first, fingerprint)
-        runs = [log.log(QUESTION, training, TRIAL) for _ in range(2)]
+        runs = [logged(store, log, training) for _ in range(2)]
     left = [True, False]
     with store.stage_run("search", "search", {}) as parent:
         for run_id, whole in zip(reversed(runs), left, strict=True):
