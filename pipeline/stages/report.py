@@ -81,7 +81,10 @@ def _trainings(context: Context[ReportOptions]) -> Iterator[NamedTraining]:
     for child in context.store.children(runs[source].run_id, stage):
         if search and child.data.tags.get("pipeline.role") not in _AT_FULL_BUDGET:
             continue
-        folder = context.store.folder(child.info.run_id)
+        folder = context.store.intact(child.info.run_id)
+        if folder is None:
+            context.status.note(f"training {child.info.run_name} is damaged: left out of the figures")
+            continue
         evaluation = read_evaluation(folder)
         if evaluation.epochs == context.options.epochs:
             yield named(evaluation, read_training(folder), search)

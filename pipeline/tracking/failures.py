@@ -15,6 +15,7 @@ from pipeline.redaction import redacted
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
 _AWAY = (requests.ConnectionError, requests.Timeout, requests.exceptions.RetryError)
+_BUSY = (sqlite3.OperationalError, sqlalchemy.exc.OperationalError)
 _PASSING = {401, 403, 429, 502, 503, 504}
 """Answers of a server that say nothing against what was sent."""
 
@@ -50,14 +51,14 @@ def explained(error: BaseException, opening: bool = False) -> str:
 
 
 def is_away(error: BaseException) -> bool:
-    """Return whether an error means that the server of the tracking store does not answer."""
-    return any(isinstance(cause, _AWAY) for cause in _chain(error))
+    """Return whether an error means that the tracking store cannot be asked at this time."""
+    return any(isinstance(cause, (*_AWAY, *_BUSY)) for cause in _chain(error))
 
 
 def may_pass(error: BaseException) -> bool:
     """Return whether the store may take later what it does not take now: it is away, busy, full or not permitted."""
     return any(
-        isinstance(cause, OSError | sqlite3.OperationalError | sqlalchemy.exc.OperationalError)
+        isinstance(cause, (OSError, *_BUSY))
         or (isinstance(cause, MlflowException) and cause.get_http_status_code() in _PASSING)
         or _is_bare(cause)
         for cause in _chain(error)

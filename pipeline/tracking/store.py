@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import mlflow
 import mlflow.data
@@ -35,6 +36,7 @@ RESULT = "result.json"
 _PROCESS = "pipeline.process"
 _NOTE = "mlflow.note.content"
 _CACHED = "pipeline.cached"
+_ROLE = "pipeline.role"
 _IDENTIFYING = (
     "pipeline.stage",
     "pipeline.fingerprint",
@@ -131,16 +133,12 @@ class Store:
         try:
             yield
         except BaseException as error:
-            if not is_away(error):
-                self._end_in_failure(run_id, error)
+            with suppress(Exception), one_attempt(LAST_WORD):  # where that fails too, the next command ends the run
+                self._end(run_id, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+                if isinstance(error, InputError):
+                    self.client.set_tag(run_id, _NOTE, redacted(str(error)))
             raise
         self._end(run_id, "FINISHED", ended)
-
-    def _end_in_failure(self, run_id: str, error: BaseException) -> None:
-        with suppress(Exception), one_attempt(LAST_WORD):  # where that fails too, the next command ends the run
-            if isinstance(error, InputError):
-                self.client.set_tag(run_id, _NOTE, redacted(str(error)))
-            self._end(run_id, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
 
     def _end(self, run_id: str, status: str, ended: float | None = None) -> None:
         active = mlflow.active_run()
@@ -152,7 +150,7 @@ class Store:
     def find(self, stage: str, fingerprint: str) -> Finished | None:
         """Return the newest finished run of a stage with this fingerprint and intact artifacts, if there is one."""
         for run in self._search(stage, fingerprint, _FINISHED):
-            if _CACHED not in run.data.tags and (finished := self._verified(run)):
+            if _CACHED not in run.data.tags and (finished := self._verified(run)) and self._has_its_trainings(run):
                 return finished
         return None
 
@@ -168,18 +166,29 @@ class Store:
         return None
 
     def _verified(self, run: Run) -> Finished | None:
-        try:
-            folder = self.folder(run.info.run_id)
-        except (MlflowException, OSError):  # the artifacts were deleted
-            return None
-        tags = run.data.tags
-        if not integrity.is_intact(folder):
-            return None
-        return Finished(run.info.run_id, folder, tags["pipeline.fingerprint"], tags.get(_NOTE, ""))
+        folder, tags = self.intact(run.info.run_id), run.data.tags
+        return folder and Finished(run.info.run_id, folder, tags["pipeline.fingerprint"], tags.get(_NOTE, ""))
+
+    def _has_its_trainings(self, run: Run) -> bool:
+        """Return whether the trainings below a run are intact; those on a server are checked when they are read."""
+        if urlsplit(run.info.artifact_uri).scheme not in ("", "file"):
+            return True
+        below = self.pages(f"tags.`mlflow.parentRunId` = '{run.info.run_id}' and {_FINISHED}")
+        return all(self.intact(child.info.run_id) for child in below if _ROLE in child.data.tags)
 
     def folder(self, run_id: str) -> Path:
         """Return a local folder with the artifacts of a run: the store's own folder if the store is local."""
         return Path(mlflow.artifacts.download_artifacts(run_id=run_id))
+
+    def intact(self, run_id: str) -> Path | None:
+        """Return a local folder with the artifacts of a run; None if any are missing or changed."""
+        try:
+            folder = self.folder(run_id)
+        except (MlflowException, OSError) as error:
+            if is_away(error):
+                raise
+            return None  # they were deleted
+        return folder if integrity.is_intact(folder) else None
 
     def set_fingerprint(self, run: StageRun, fingerprint: str) -> None:
         """Tag a run with the fingerprint by which it can be found."""

@@ -8,13 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlflow.entities import Run, RunTag
-from mlflow.exceptions import MlflowException
 
 from pipeline import interruption
 from pipeline.evaluation import Evaluation, Training
-from pipeline.tracking import integrity
 from pipeline.tracking.delivery import Delivery
-from pipeline.tracking.failures import is_away
 from pipeline.tracking.journal import Claim, Record
 from pipeline.tracking.metrics import training_metrics
 from pipeline.tracking.store import StageRun, Store
@@ -165,20 +162,10 @@ class TrainingLog:
             self._looked_again[key] = time.time()
             self._known |= self._store.trainings(key)
         for run in self._known.get(key, ()):
-            folder, tags = self._artifacts(run), run.data.tags
+            folder, tags = self._store.intact(run.info.run_id), run.data.tags
             kept = {name: value for name, value in tags.items() if name in _COPIED_TAGS}
             record = Record(str(run.info.run_name), key, tags["mlflow.parentRunId"], "", kept, 0.0, run.info.run_id)
             yield None if folder is None else (record, folder)
-
-    def _artifacts(self, run: Run) -> Path | None:
-        """Return a folder with the artifacts of a training; None if any are missing or changed."""
-        try:
-            folder = self._store.folder(run.info.run_id)
-        except (MlflowException, OSError) as error:
-            if is_away(error):
-                raise
-            return None
-        return folder if integrity.is_intact(folder) else None
 
     def _stand_in(self, original: Record, folder: Path) -> None:
         own = self._parent
