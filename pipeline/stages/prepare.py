@@ -7,7 +7,7 @@ from pipeline.config import PrepareOptions
 from pipeline.datasets import PrepareResult
 from pipeline.errors import listed
 from pipeline.stages.context import SPLITS, Context
-from pipeline.tracking.store import log_dataset
+from pipeline.tracking.data_sets import log_dataset
 
 
 def summary(result: PrepareResult) -> str:

@@ -7,20 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import mlflow
-import mlflow.data
-import numpy as np
-from mlflow.data.code_dataset_source import CodeDatasetSource
-from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.types import Schema, TensorSpec
-from numpy.typing import NDArray
 
-from pipeline.datasets import named
 from pipeline.errors import InputError
 from pipeline.redaction import redacted
 from pipeline.results import RangeTestResult
@@ -167,7 +159,9 @@ class Store:
 
     def _verified(self, run: Run) -> Finished | None:
         folder, tags = self.intact(run.info.run_id), run.data.tags
-        return folder and Finished(run.info.run_id, folder, tags["pipeline.fingerprint"], tags.get(_NOTE, ""))
+        if folder is None:
+            return None
+        return Finished(run.info.run_id, folder, tags["pipeline.fingerprint"], tags.get(_NOTE, ""))
 
     def _has_its_trainings(self, run: Run) -> bool:
         """Return whether the trainings below a run are intact; those on a server are checked when they are read."""
@@ -298,23 +292,6 @@ class Store:
             token = page.token
             if not token:
                 return found
-
-
-def log_dataset(name: str, part: str, x: Any, y: NDArray[np.generic], digest: str) -> None:
-    """Log one split of the data as an input of the active run, with its shape, types and digest.
-
-    Inputs that are not held in memory are only described, with their known digest.
-    """
-    titled = f"{name} {part}"[-500:]  # as much as MLflow takes: of a longer path, its end says most
-    if isinstance(x, np.ndarray):
-        dataset = mlflow.data.from_numpy(named(x), targets=y, name=titled)
-    else:
-        schema = Schema([TensorSpec(x.dtype, (-1, *x.shape[1:]), "inputs"), TensorSpec(y.dtype, (-1,), "labels")])
-        dataset = MetaDataset(CodeDatasetSource({}), titled, digest[:8], schema)
-    try:
-        mlflow.log_input(dataset, context=part)
-    except MlflowException:  # another command has just logged the same data for the first time
-        mlflow.log_input(dataset, context=part)
 
 
 def _below(run_id: str, stage: str) -> str:
