@@ -17,8 +17,11 @@ _FIRST = {_RETRIES: "2", _TIMEOUT: "5"}
 """A server that is there at all answers the first request soon."""
 
 
-LAST_WORD = 2
+_LAST_WORD = 2
 """Seconds in which a server must answer a command that ends in failure."""
+
+_NEVER = "0"
+"""The timeout with which a request fails before it is made."""
 
 
 def be_patient() -> None:
@@ -42,9 +45,19 @@ def one_attempt(seconds: int) -> Iterator[None]:
 
 
 @contextmanager
+def last_word() -> Iterator[None]:
+    """Tell the store how work has ended, which it need not hear: if it does not answer, it is told nothing more."""
+    try:
+        with one_attempt(_LAST_WORD):
+            yield
+    except Exception:  # what has ended the work is what the user must know; the next command ends the run
+        os.environ[_TIMEOUT] = _NEVER
+
+
+@contextmanager
 def _set(values: Mapping[str, str]) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in values}
-    if interruption.received() is None:  # else requests are to end sooner still
+    if interruption.received() is None and os.environ.get(_TIMEOUT) != _NEVER:  # else they are to end sooner still
         os.environ.update(values)
     try:
         yield

@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from mlflow.projects.utils import (
 )
 
 from pipeline import interruption
-from pipeline.tracking.patience import LAST_WORD, one_attempt
+from pipeline.tracking.patience import last_word
 from pipeline.tracking.processes import PROJECT
 
 _HANDOVER = "LR_PIPELINE_HANDOVER"
@@ -124,8 +123,7 @@ def _told(stage: str, code: int) -> tuple[int, str]:
 
 def _end_run(run_id: str, status: str) -> None:
     """End the run of a process that is gone, unless it has done so itself."""
-    # What has ended the process is what the user must know; the next command ends the run.
-    with suppress(Exception), one_attempt(LAST_WORD):
+    with last_word():
         client = mlflow.MlflowClient()
         if client.get_run(run_id).info.status in ("RUNNING", "FAILED"):
             client.set_terminated(run_id, status)

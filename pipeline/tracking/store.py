@@ -4,7 +4,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,7 +21,7 @@ from pipeline.tracking.failures import is_away
 from pipeline.tracking.journal import journal_of_store
 from pipeline.tracking.metrics import score_metrics
 from pipeline.tracking.opening import enter_experiment, open_store
-from pipeline.tracking.patience import LAST_WORD, one_attempt
+from pipeline.tracking.patience import last_word
 from pipeline.tracking.processes import is_alive, never_started, this_process
 
 RESULT = "result.json"
@@ -125,7 +125,7 @@ class Store:
         try:
             yield
         except BaseException as error:
-            with suppress(Exception), one_attempt(LAST_WORD):  # where that fails too, the next command ends the run
+            with last_word():
                 self._end(run_id, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
                 if isinstance(error, InputError):
                     self.client.set_tag(run_id, _NOTE, redacted(str(error)))
