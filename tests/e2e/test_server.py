@@ -1,27 +1,23 @@
 """A tracking server: its password stays secret, and it may go away."""
 
-import os
 import signal
-import socket
 import subprocess
-import sys
 import time
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-import psutil
 import pytest
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
 
-from tests.e2e.project import PATIENCE, Project
+from tests.e2e.project import PATIENCE, Project, command
+from tests.e2e.server import Server
 
 pytestmark = pytest.mark.slow
 
 SECRETS = tuple(f"opensesame-{number}" for number in range(1, 7))
 TRAIN = ("python", "-m", "pipeline", "train", "--data", "digits", "--model", "mlp", "--scheme", "constant")
 BRIEF = ("--initial-lr", "0.01", "--epochs", "1", "--seeds", "1")
-MAIN = ("python", "-m", "pipeline", "main", "--data", "digits", "--model", "mlp", "--epochs", "20")
 
 TELLING = """
 import os
@@ -32,66 +28,23 @@ def load():
 """Data whose error holds secrets."""
 
 
-@dataclass(frozen=True)
-class Server:
-    """A real MLflow server, its address and the folder of all that it keeps."""
-
-    process: subprocess.Popen[bytes]
-    address: str
-    folder: Path
-
-    @property
-    def variables(self) -> dict[str, str]:
-        """What a user sets who has a password for it, and other secrets."""
-        return {
-            "MLFLOW_TRACKING_URI": self.address.replace("://", f"://ada:{SECRETS[0]}@"),
-            "MY_API_TOKEN": SECRETS[1],
-            "AWS_SECRET_ACCESS_KEY": SECRETS[3],
-            "MLFLOW_TRACKING_TOKEN": SECRETS[4],
-        }
-
-    def kill(self) -> None:
-        """Take it away with all its workers."""
-        tree = [*psutil.Process(self.process.pid).children(recursive=True), psutil.Process(self.process.pid)]
-        for one in tree:
-            one.kill()
-        psutil.wait_procs(tree, timeout=PATIENCE)
+def as_ada(server: Server) -> Mapping[str, str]:
+    """Return what a user sets who has a password for a server, and other secrets."""
+    return {
+        "MLFLOW_TRACKING_URI": server.address.replace("://", f"://ada:{SECRETS[0]}@"),
+        "MY_API_TOKEN": SECRETS[1],
+        "AWS_SECRET_ACCESS_KEY": SECRETS[3],
+        "MLFLOW_TRACKING_TOKEN": SECRETS[4],
+    }
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Give a server on loopback that has answered."""
-    folder = tmp_path_factory.mktemp("server")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = ("mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    kept |= {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    kept["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
-    with (folder / "server.log").open("wb") as log:
-        server = Server(
-            subprocess.Popen(command, cwd=folder, env=kept, stdout=log, stderr=log), f"http://127.0.0.1:{port}", folder
-        )
-        try:
-            deadline = time.monotonic() + PATIENCE
-            while not _answers(server.address):
-                assert server.process.poll() is None
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
-            yield server
-        finally:
-            if server.process.poll() is None:
-                server.kill()
-            server.process.wait()
-
-
-def _answers(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{address}/health", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
+    """Give a server that answers."""
+    server = Server(tmp_path_factory.mktemp("server"))
+    server.start()
+    yield server
+    server.kill()
 
 
 @pytest.fixture(scope="module")
@@ -99,23 +52,23 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Give a project whose git remote has a password too."""
     project = Project.copied_to(tmp_path_factory.mktemp("project"))
     remote = f"https://ada:{SECRETS[2]}@example.org/lr.git"
-    for command in (
+    for git in (
         ("init", "-q"),
         ("add", "MLproject"),
         ("-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "-qm", "a"),
         ("remote", "add", "origin", remote),
     ):
-        subprocess.run(("git", *command), cwd=project.folder, check=True)
+        subprocess.run(("git", *git), cwd=project.folder, check=True)
     return project
 
 
 def test_secrets_appear_nowhere(server: Server, project: Project) -> None:
     """Neither on the screen, nor in anything that the server or the project keeps."""
-    ended = project.run(*TRAIN, *BRIEF, variables=server.variables)
+    ended = project.run(*TRAIN, *BRIEF, variables=as_ada(server))
     seen = ended.stdout + ended.stderr
     (project.folder / "telling.py").write_text(TELLING)
     for data in (f"s3://ada:{SECRETS[0]}@bucket", f"https://host/x.csv?token={SECRETS[5]}", "telling:load"):
-        refused = project.run("python", "-m", "pipeline", "prepare", "--data", data, code=2, variables=server.variables)
+        refused = project.run("python", "-m", "pipeline", "prepare", "--data", data, code=2, variables=as_ada(server))
         seen += refused.stdout + refused.stderr
     assert "test accuracy" in seen
     kept = [path for folder in (server.folder, project.folder) for path in folder.rglob("*")]
@@ -126,19 +79,120 @@ def test_secrets_appear_nowhere(server: Server, project: Project) -> None:
         assert [path for path in files if secret.encode() in path.read_bytes()] == []
 
 
-def test_server_that_is_gone_for_good_does_not_hold_a_command(server: Server, project: Project) -> None:
-    """That it is asked again is seen, and SIGTERM ends the command with its stages. The server is gone afterwards."""
-    process = project.start(*MAIN, variables=server.variables)
-    assert process.stdout is not None
-    assert process.stderr is not None
-    assert "prepare" in process.stdout.readline()
-    time.sleep(3)  # the range test is at work, in a process of its own
+def trainings(server: Server) -> list[Run]:
+    """Return the finished trainings that the server has, and the runs that stand for them, as they ended."""
+    client = MlflowClient(server.address)
+    runs = client.search_runs([one.experiment_id for one in client.search_experiments()], max_results=1_000)
+    found = [run for run in runs if "pipeline.role" in run.data.tags and run.info.status == "FINISHED"]
+    return sorted(found, key=lambda run: int(run.info.end_time))
+
+
+def waiting(project: Project) -> int:
+    """Return how many trainings wait in the journal."""
+    return len(list(project.folder.glob(".lr-pipeline/*/waiting/[0-9]*")))
+
+
+def wait_until(there: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Wait for what a command is to do."""
+    deadline = time.monotonic() + PATIENCE
+    while not there():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@dataclass(frozen=True)
+class Outage:
+    """A search whose server fell silent for a while and then went away, and the same command once it was back.
+
+    Attributes:
+        out: what the search printed.
+        err: what it printed as errors.
+        code: its exit code.
+        waited: how many trainings were in the journal at its end.
+        seconds: how long it went on after its last training.
+        again: the second command.
+
+    """
+
+    out: str
+    err: str
+    code: int
+    waited: int
+    seconds: float
+    again: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def outage(server: Server, project: Project) -> Outage:
+    """Search on a server that fails, then on one that does not."""
+    asked = command("search", refine="off", epochs=10, trials=8)
+    uri = {"MLFLOW_TRACKING_URI": server.address}
+    before = len(trainings(server))
+    process = project.start(*asked, variables=uri)
+    wait_until(lambda: len(trainings(server)) > before + 1, process)  # the sweep and the first trial
+    server.silence(True)
+    wait_until(lambda: waiting(project) >= 2, process)
+    server.silence(False)
+    wait_until(lambda: waiting(project) == 0, process)
     server.kill()
-    assert "asked again" in process.stderr.readline()
-    begun = time.monotonic()
-    process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=PATIENCE)
-    assert time.monotonic() - begun < 5
+    out, err = process.communicate(timeout=PATIENCE)
+    made = (path.stat().st_mtime for path in project.folder.glob(".lr-pipeline/*/claims/*"))
+    seconds, waited = time.time() - max(made), waiting(project)
+    server.start()
+    return Outage(out, err, process.returncode, waited, seconds, project.run(*asked, variables=uri))
+
+
+def test_training_goes_on_without_a_server(outage: Outage) -> None:
+    """That it is away and that it is back is said."""
+    lines = [line.strip() for line in outage.out.splitlines()]
+    said = [line for line in lines if "tracking store" in line]
+    assert "does not answer: trainings go on" in said[0]
+    assert said[1].startswith("the tracking store is back: trainings that waited are logged")
+    assert "does not answer: trainings go on" in said[2]
+    assert len(said) == 3
+
+
+def test_search_whose_server_is_gone_ends_soon_with_its_answer(outage: Outage, project: Project) -> None:
+    """And with what waits where."""
+    assert outage.code == 2
+    assert outage.seconds < 30
+    assert "lr=" in outage.out.splitlines()[-1]
+    (line,) = outage.err.splitlines()
+    assert f"trainings wait in {project.folder / '.lr-pipeline'}" in line
+    assert f"to be logged ({outage.waited})" in line
+    assert "run the same command again" in line
+
+
+def test_next_command_logs_what_waited_and_repeats_no_training(
+    outage: Outage, server: Server, project: Project
+) -> None:
+    """Each training is in the store once, in the order in which they were made."""
+    assert (
+        f"trainings that waited in the journal are logged ({outage.waited} of {outage.waited})" in outage.again.stderr
+    )
+    assert waiting(project) == 0
+    made = [run for run in trainings(server) if "pipeline.cached" not in run.data.tags]
+    keys = [run.data.tags["pipeline.fingerprint"] for run in made]
+    assert len(keys) == len(set(keys))
+    searched = [run.data.tags["pipeline.role"] for run in made if run.data.tags["pipeline.stage"] == "trial"]
+    assert searched == ["sweep", *["trial"] * 8, *["confirmation"] * 6]
+
+
+def test_signal_ends_a_command_whose_server_is_silent(server: Server, project: Project) -> None:
+    """With its stages, soon."""
+    before = len(trainings(server))
+    process = project.start(*command("main", refine="off", epochs=10, seed=1), variables=as_ada(server))
+    wait_until(lambda: len(trainings(server)) > before + 1, process)
+    server.silence(True)
+    try:
+        time.sleep(1)
+        begun = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=PATIENCE)
+        assert time.monotonic() - begun < 5
+    finally:
+        server.silence(False)
     assert process.returncode == 128 + signal.SIGTERM
     assert err.splitlines()[-1] == "lr-pipeline: interrupted; run the same command again to continue"
     assert "Traceback" not in err
