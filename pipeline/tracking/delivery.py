@@ -124,6 +124,7 @@ class Delivery:
                         f"training {record.name} cannot be logged ({describe(error)}): it stays in {entry.folder}"
                     )
                 return
+            self._journal.mark(record.key)
         self._journal.remove(entry)
 
     def _log(self, entry: Entry, record: Record) -> None:

@@ -2,13 +2,14 @@
 
     waiting/TIME-KEY/record.json    what the run of a training is to show
     waiting/TIME-KEY/artifacts      its artifacts, with their manifest
-    claims/KEY                      locked while a process trains; holds when the training was last made
+    claims/KEY                      locked while a process trains; holds when the training last got somewhere
 
 Every command in the project's folder that uses the same store shares it.
 """
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import time
@@ -84,18 +85,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to make a training, which ends with its process; `made` is when it was last made, 0 for never."""
+    """The right to make a training, which ends with its process; `made` is that of the journal."""
 
-    file: IO[str]
-    made: float
+    file: IO[bytes]
+    made: int
 
-    def release(self, made: bool = False) -> None:
-        """Let others have it; `made` says that they will find the training."""
-        with self.file:
-            if made:
-                self.file.seek(0)
-                self.file.truncate()
-                self.file.write(repr(time.time()))
+    def release(self) -> None:
+        """Let others have it."""
+        self.file.close()
 
 
 class Journal:
@@ -138,18 +135,27 @@ class Journal:
     def claim(self, key: str) -> Claim | None:
         """Return the right to make a training, or None if another process has it."""
         self._claims.mkdir(parents=True, exist_ok=True)
-        file = (self._claims / _hashed(key)).open("a+", encoding="utf-8")
+        file = (self._claims / _hashed(key)).open("ab")
         if not try_lock(file.fileno()):
             file.close()
             return None
         return Claim(file, self.made(key))
 
-    def made(self, key: str) -> float:
-        """Return when a training was last made here, in seconds since the epoch; 0 for never."""
+    def mark(self, key: str) -> None:
+        """Say that a training has got into the journal, or from there into the store: look for it again."""
+        self._claims.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self._claims / _hashed(key), os.O_WRONLY | os.O_CREAT, 0o666)
         try:
-            return float((self._claims / _hashed(key)).read_text(encoding="utf-8"))
+            os.pwrite(descriptor, f"{time.time_ns():020d}".encode(), 0)  # at once, so that nobody reads half of it
+        finally:
+            os.close(descriptor)
+
+    def made(self, key: str) -> int:
+        """Return when a training was last marked, in nanoseconds since the epoch; 0 for never."""
+        try:
+            return int((self._claims / _hashed(key)).read_bytes())
         except (OSError, ValueError):
-            return 0.0
+            return 0
 
     def tidy(self) -> None:
         """Remove what is of no use to any command at work."""

@@ -59,14 +59,14 @@ class TrainingLog:
         self._draw = draw
         self._note = note
         self._known: dict[str, list[Run]] = {}
-        self._looked: float | None = None
-        self._looked_again: dict[str, float] = {}
+        self._looked: int | None = None
+        self._looked_again: dict[str, int] = {}
         self._claims: dict[str, Claim] = {}
 
     def look_up(self) -> None:
         """Find the finished trainings with this context, whichever run they belong to."""
         self._journal.tidy()
-        self._looked = time.time()
+        self._looked = time.time_ns()
         self._known = self._store.trainings(f"{self._context}-%")
 
     @property
@@ -135,8 +135,9 @@ class TrainingLog:
             self._draw_curve(folder, evaluation, training)
 
         self._delivery.add(record, write)
+        self._journal.mark(key)
         if claim := self._claims.pop(key, None):
-            claim.release(made=True)
+            claim.release()
         self._delivery.attempt(own.run_id)
 
     def finish(self, answer: str) -> None:
@@ -152,14 +153,16 @@ class TrainingLog:
 
     def _copies(self, key: str) -> Iterator[tuple[Record, Path] | None]:
         """Yield where a training is, in the journal and then in the store; None for what is damaged."""
+        # The mark is read first: a training that got further meanwhile is found at its next place, or marked again.
+        if marked := self._journal.made(key) > self._last_look(key):
+            self._looked_again[key] = time.time_ns()
         for entry in reversed(self._journal.entries(key)):
             if (waiting := entry.read()) is not None:
                 yield waiting, entry.artifacts
             elif entry.folder.exists():  # else another command has just logged it
                 self._journal.remove(entry)
                 yield None
-        if self._journal.made(key) > self._last_look(key):
-            self._looked_again[key] = time.time()
+        if marked:
             self._known |= self._store.trainings(key)
         for run in self._known.get(key, ()):
             folder, tags = self._store.intact(run.info.run_id), run.data.tags
@@ -185,8 +188,8 @@ class TrainingLog:
         # Minimal compression: every training waits for this file, and it is small anyway.
         self._draw(evaluation, training).savefig(folder / "lr_curve.png", pil_kwargs={"compress_level": 1})
 
-    def _last_look(self, key: str) -> float:
-        """Return when the store was last asked for a training."""
+    def _last_look(self, key: str) -> int:
+        """Return when a training was last looked for, in nanoseconds since the epoch."""
         assert self._looked is not None
         return self._looked_again.get(key, self._looked)
 

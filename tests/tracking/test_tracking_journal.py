@@ -14,7 +14,7 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from pipeline.errors import InputError
-from pipeline.tracking import Label, StageRun, Store, TrainingLog, delivery
+from pipeline.tracking import Label, StageRun, Store, TrainingLog, delivery, journal
 from pipeline.tracking.delivery import Delivery, store_in_order
 from pipeline.tracking.journal import Journal
 from pipeline.tracking.patience import USUAL
@@ -167,17 +167,17 @@ time.sleep(600)
 
 def test_claim_ends_with_its_process(tmp_path: Path) -> None:
     """Even if that is killed."""
-    journal = Journal(tmp_path)
+    own = Journal(tmp_path)
     process = subprocess.Popen(
         [sys.executable, "-c", CLAIM, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "claimed\n"
-    assert journal.claim("key") is None
-    assert journal.claim("another key") is not None
+    assert own.claim("key") is None
+    assert own.claim("another key") is not None
     process.kill()
     process.communicate()
-    claim = journal.claim("key")
+    claim = own.claim("key")
     assert claim is not None
     assert claim.made == 0
 
@@ -198,6 +198,25 @@ def test_training_is_made_by_one_of_two_commands(store: Store, fingerprint: str)
         assert two.recall(QUESTION) is not None
         (there,), (here,) = (store.children(run_id, "trial") for run_id in ids)
         assert here.data.tags["pipeline.cached"] == there.info.run_id
+        for run_id in ids:
+            store.client.set_terminated(run_id)
+
+
+def test_training_that_is_logged_late_is_found_by_who_has_looked_before(
+    store: Store, fingerprint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was neither in the store when that was searched, nor in the journal afterwards."""
+    monkeypatch.setattr(journal, "_PATIENCE", 0.0)
+    with store.stage_run("main", "main", {}) as main:
+        ids = [store.create_child(name, main, {"pipeline.stage": "search"}) for name in ("one", "two")]
+        first, second = (StageRun(run_id, main.experiment_id, main.folder) for run_id in ids)
+        with store.journal.being_logged():
+            make_log(store, first, fingerprint).log(QUESTION, make_training(30), label("late"))
+        log = make_log(store, second, fingerprint)
+        log.look_up()
+        Delivery(store, print).attempt()
+        assert not log.claim(QUESTION)
+        assert log.recall(QUESTION) is not None
         for run_id in ids:
             store.client.set_terminated(run_id)
 

@@ -1,0 +1,32 @@
+"""Two whole chains at once on one store: each is right, and nothing is trained twice."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.project import PATIENCE, Project, command
+
+pytestmark = pytest.mark.slow
+
+
+def test_two_chains_at_once_share_their_trainings(tmp_path: Path) -> None:
+    """Both come to the same answer, and show the same trainings, each of which was made once."""
+    project = Project.copied_to(tmp_path)
+    both = [project.start(*command("main", refine="off")) for _ in range(2)]
+    for process in both:
+        out, err = process.communicate(timeout=PATIENCE)
+        assert (process.returncode, err) == (0, "")
+        assert "another command trains the same" in out
+    searches, trials = project.runs("search"), project.runs("trial", status="FINISHED")
+    made = Counter(run.data.tags["pipeline.fingerprint"] for run in trials if "pipeline.cached" not in run.data.tags)
+    assert set(made.values()) == {1}
+    shown = [
+        {run.data.tags["pipeline.fingerprint"] for run in project.runs("trial", search.info.run_id)}
+        for search in searches
+    ]
+    results = [json.loads((project.artifacts(search) / "result.json").read_text("utf-8")) for search in searches]
+    assert shown[0] == shown[1] <= set(made)
+    assert results[0]["leaderboard"] == results[1]["leaderboard"]
+    assert project.statuses() == {"FINISHED"}
