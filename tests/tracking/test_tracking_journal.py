@@ -16,7 +16,7 @@ from mlflow.tracking import MlflowClient
 from pipeline.errors import InputError
 from pipeline.tracking import Label, StageRun, Store, TrainingLog, delivery, journal
 from pipeline.tracking.delivery import Delivery, store_in_order
-from pipeline.tracking.journal import Journal
+from pipeline.tracking.journal import Journal, Record
 from pipeline.tracking.patience import USUAL
 from tests.tracking.conftest import QUESTION, draw, make_log, make_training
 
@@ -151,6 +151,32 @@ def test_damaged_training_in_the_store_is_made_again(store: Store, fingerprint: 
         log.look_up()
         assert log.recall(QUESTION) is None
     assert said == [f"training {QUESTION.name} is damaged: made again"]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Return a folder on a disk of 256 kB."""
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", tmp_path], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("disks cannot be mounted here")
+    yield tmp_path
+    subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_disk_that_fills_up_loses_nothing_that_was_finished(small_disk: Path) -> None:
+    """What no longer fits is not there at all, and fits once there is space."""
+    own = Journal(small_disk)
+    record = Record("training", "key", "parent", "0", {}, 0.0)
+    added = []
+    with pytest.raises(OSError, match="No space left"):  # noqa: PT012
+        while True:
+            added.append(own.add(record, lambda folder: (folder / "result.json").write_bytes(bytes(20_000))))
+    assert len(added) > 2
+    assert own.entries() == added
+    assert [entry.read() for entry in added] == [record] * len(added)
+    assert sorted(own.waiting.iterdir()) == [entry.folder for entry in added]
+    own.remove(added[0])
+    own.add(record, lambda folder: (folder / "result.json").write_bytes(bytes(20_000)))
 
 
 ROOT = Path(__file__).resolve().parents[2]
