@@ -99,6 +99,7 @@ CHECKS: dict[str, Check] = {
     "file store": lambda subject: checks.file_store(),
     "store": _store,
     "runs": _of_store(checks.unfinished_runs),
+    "journal": _of_store(checks.waiting_trainings),
     "artifacts": _of_store(checks.artifacts),
     "memory": _memory,
     "device": _device,

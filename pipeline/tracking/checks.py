@@ -18,6 +18,7 @@ from mlflow.utils.virtualenv import _get_mlflow_virtualenv_root, _get_virtualenv
 from pipeline.checkup import Finding, note
 from pipeline.errors import InputError, listed
 from pipeline.tracking import integrity
+from pipeline.tracking.delivery import Delivery
 from pipeline.tracking.failures import explained
 from pipeline.tracking.opening import open_store, sqlite_file
 from pipeline.tracking.processes import (
@@ -120,6 +121,19 @@ def _whereabouts(process: str) -> str:
     if is_of_this_host(process):
         return f"process {process} is at work"
     return f"process {process} is one of another host, and may be at work"
+
+
+def waiting_trainings(store: Store) -> Iterator[Finding]:
+    """Find finished trainings that were not logged, since the store was away."""
+    if waiting := len(store.journal.entries()):
+
+        def log() -> None:
+            Delivery(store, print).attempt()
+            if left := len(store.journal.entries()):
+                raise RuntimeError(f"{left} of {waiting} still wait")
+
+        text = f"{waiting} finished trainings wait in {store.journal.waiting} to be logged"
+        yield Finding(text, "log them, as the next command does", log)
 
 
 def artifacts(store: Store) -> Iterator[Finding]:

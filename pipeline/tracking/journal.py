@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import IO
 
 import mlflow
-import sqlalchemy
 from pydantic import TypeAdapter
 
 from pipeline.redaction import redacted
 from pipeline.tracking import integrity
 from pipeline.tracking.locks import locked, try_lock
+from pipeline.tracking.opening import sqlite_file
 from pipeline.tracking.processes import PROJECT
 
 NAME = ".lr-pipeline"
@@ -167,11 +167,9 @@ class Journal:
 
 def journal_of_store() -> Journal:
     """Return the journal of the tracking store in use: beside its file or, for a server, in the project's folder."""
-    uri = str(mlflow.get_tracking_uri())
-    if uri.startswith("sqlite:"):
-        file = Path(sqlalchemy.make_url(uri).database or "").absolute()
+    if file := sqlite_file():
         return Journal(file.parent / NAME / file.name)
-    return Journal(PROJECT / NAME / re.sub(r"[^\w.-]+", "-", redacted(uri)).strip("-"))
+    return Journal(PROJECT / NAME / re.sub(r"[^\w.-]+", "-", redacted(mlflow.get_tracking_uri())).strip("-"))
 
 
 def _hashed(key: str) -> str:

@@ -9,9 +9,10 @@ import mlflow
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from mlflow.entities import Run
 
 from pipeline.evaluation import Candidate, Evaluation, Training
-from pipeline.tracking import StageRun, Store, TrainingLog
+from pipeline.tracking import Label, StageRun, Store, TrainingLog
 from pipeline.tracking.integrity import write_text
 from pipeline.tracking.store import RESULT
 
@@ -92,3 +93,19 @@ def make_training(updates: int = 1_200, diverged: str = "") -> Training:
 def artifacts(store: Store, run_id: str) -> Path:
     """Return the folder with the artifacts of a run."""
     return store.folder(run_id)
+
+
+TRIAL = Label("trial", QUESTION.name, "trial")
+
+
+def logged(store: Store, log: TrainingLog, training: Training, label: Label = TRIAL) -> str:
+    """Log a training and return the id of its run."""
+    before = {run.info.run_id for run in finished(store)}
+    log.log(QUESTION, training, label)
+    (new,) = {run.info.run_id for run in finished(store)} - before
+    return str(new)
+
+
+def finished(store: Store) -> list[Run]:
+    """Return all finished trainings."""
+    return [run for runs in store.trainings("%").values() for run in runs]

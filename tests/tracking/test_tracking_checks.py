@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from pipeline.checkup import Finding
-from pipeline.tracking import Label, Store, checks
+from pipeline.tracking import Store, checks
 from pipeline.tracking.models import ALIAS, Scores, log_model, register
 from pipeline.tracking.processes import PROJECT
-from tests.tracking.conftest import QUESTION, Finish, make_log, make_training
+from tests.tracking.conftest import Finish, logged, make_log, make_training
 
 HOUR = 3600.0
 PROCESS = "pipeline.process"
@@ -109,7 +109,7 @@ def test_runs_with_damaged_artifacts(store: Store, finish: Finish, fingerprint: 
     """Of stages and of trainings: deleted, so that they are made again, and restored by MLflow if need be."""
     stage, whole = (finish("prepare", fingerprint).run_id for _ in range(2))
     with store.stage_run("search", "search", {}) as parent:
-        training = make_log(store, parent, fingerprint).log(QUESTION, make_training(), Label("trial", "a", "trial"))
+        training = logged(store, make_log(store, parent, fingerprint), make_training())
     assert all(run_id not in finding.text for run_id in (stage, training, whole) for finding in checks.artifacts(store))
     (store.folder(stage) / "deep" / "more.txt").unlink()
     with (store.folder(training) / "lr_curve.csv").open("a", encoding="utf-8") as file:

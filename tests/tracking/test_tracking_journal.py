@@ -14,7 +14,7 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from pipeline.errors import InputError
-from pipeline.tracking import Label, StageRun, Store, TrainingLog, delivery, journal
+from pipeline.tracking import Label, StageRun, Store, TrainingLog, checks, delivery, journal
 from pipeline.tracking.delivery import Delivery, store_in_order
 from pipeline.tracking.journal import Journal, Record
 from pipeline.tracking.patience import USUAL
@@ -85,7 +85,10 @@ def test_stage_whose_store_stays_away_says_its_answer_and_where_its_trainings_ar
         log.finish("cosine lr=0.1")
     assert said[-1] == "cosine lr=0.1"
     away.undo()
+    (found,) = checks.waiting_trainings(store)
+    assert found.text.startswith("1 finished trainings wait in ")
     store_in_order("lr-pipeline")
+    assert list(checks.waiting_trainings(store)) == []
     assert capsys.readouterr().err == "lr-pipeline: trainings that waited in the journal are logged (1 of 1)\n"
     assert [run.info.run_name for run in shown(store, parent)] == ["late"]
     log.look_up()

@@ -11,14 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
-from mlflow.entities import Run
 
 from pipeline.evaluation import Evaluation, Training
 from pipeline.tracking import Label, StageRun, Store, TrainingLog
 from pipeline.tracking.trainings import read_evaluation, read_training
-from tests.tracking.conftest import QUESTION, make_log, make_training
+from tests.tracking.conftest import QUESTION, TRIAL, logged, make_log, make_training
 
-TRIAL = Label("trial", QUESTION.name, "trial")
 OTHER = QUESTION.trying(initial_lr=0.04)
 
 
@@ -27,19 +25,6 @@ def parent(store: Store) -> Iterator[StageRun]:
     """Return the run of a search at work."""
     with store.stage_run("search", "search", {}) as run:
         yield run
-
-
-def logged(store: Store, log: TrainingLog, training: Training, label: Label = TRIAL) -> str:
-    """Log a training and return the id of its run."""
-    before = {run.info.run_id for run in finished(store)}
-    log.log(QUESTION, training, label)
-    (new,) = {run.info.run_id for run in finished(store)} - before
-    return str(new)
-
-
-def finished(store: Store) -> list[Run]:
-    """Return all finished trainings."""
-    return [run for runs in store.trainings("%").values() for run in runs]
 
 
 def assert_same(left: Training, right: Training) -> None:
