@@ -23,6 +23,7 @@ import tensorflow as tf
 
 from benchmarks.performance_forms import description, network
 from pipeline import datasets
+from pipeline.keras_settings import DETERMINISTIC
 from pipeline.training import Trainer, examples, feed
 from pipeline.training.engine import shared_engine
 from pipeline.training.examples import Examples
@@ -60,6 +61,7 @@ threads = tf.config.threading
 SETTINGS: dict[str, Callable[[], Any]] = {
     "as it is": lambda: None,
     "TF_ENABLE_ONEDNN_OPTS=0": lambda: None,  # set before TensorFlow is loaded
+    "deterministic=true": lambda: None,  # likewise
     "intra-op threads 1": partial(threads.set_intra_op_parallelism_threads, 1),
     "inter-op threads 1": partial(threads.set_inter_op_parallelism_threads, 1),
     "without XLA": partial(_set, feed, "FUSED_FROM", 10**9),
@@ -97,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _child(name: str, updates: Sequence[int]) -> dict[str, float]:
-    given = dict([name.split("=")]) if name.startswith("TF_") else {}
+    given = DETERMINISTIC if name == "deterministic=true" else dict([name.split("=")]) if name.startswith("TF_") else {}
     command = [sys.executable, "-m", "benchmarks.performance_settings", "--child", name]
     command += ["--updates", *map(str, updates)]
     run = subprocess.run(command, env={**os.environ, **given}, stdout=subprocess.PIPE, text=True, check=True)

@@ -107,7 +107,7 @@ def _dispatch(command: str, options: CommandOptions) -> int:
     if isinstance(options, DoctorOptions):
         return _examine(options)
     assert isinstance(options, PrepareOptions)
-    settle()
+    settle(options.deterministic)
     with quick_imports():  # here, so that --help and wrong input do not wait for MLflow
         from pipeline import chain
         from pipeline.tracking.processes import own_temporary_folder

@@ -71,6 +71,7 @@ class PrepareOptions(CommandOptions):
     in_memory_mb: int = Field(1024, ge=0, le=2**30, description="data larger than this many MiB are not held in memory")
     scale: str = Field(AUTO, description="scaling of inputs: auto, none or standard; of several inputs name=way,...")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="first seed; fixes splits, initial weights and data order")
+    deterministic: bool = Field(False, description="the same bits whatever the number of threads: trains on one")
 
     @field_validator("scale")
     @classmethod

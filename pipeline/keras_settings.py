@@ -1,4 +1,4 @@
-"""What a user's environment and `keras.json` ask of Keras, looked at before Keras is loaded."""
+"""What options, the environment and `keras.json` ask of Keras and TensorFlow, settled before they are loaded."""
 
 import json
 import os
@@ -12,9 +12,20 @@ _FILE = "keras.json"
 _BACKEND = "tensorflow"
 _NEEDED = {"floatx": "float32", "image_data_format": "channels_last"}
 
+DETERMINISTIC = {"TF_DETERMINISTIC_OPS": "1", "TF_NUM_INTRAOP_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""With several threads, TensorFlow and SciPy's BLAS split sums into as many parts, which are rounded differently."""
 
-def settle() -> None:
+_ARITHMETIC = ("TF_DETERMINISTIC_OPS", "TF_NUM_INTRAOP_THREADS", "TF_ENABLE_ONEDNN_OPTS",
+               "ONEDNN_DEFAULT_FPMATH_MODE", "XLA_FLAGS", "TF_XLA_FLAGS")  # fmt: skip
+"""Variables of TensorFlow's that change the last bits of a training, or more."""
+
+
+def settle(deterministic: bool = False) -> None:
     """Make Keras run on TensorFlow, with a line where something else was asked for.
+
+    Args:
+        deterministic: whether trainings must give the same bits however many threads there are, in this process and in
+            those that it starts.
 
     Raises:
         InputError: where `keras.json` asks for what no training here can do, and Keras would obey it at import.
@@ -24,6 +35,8 @@ def settle() -> None:
     os.environ["KERAS_BACKEND"] = _BACKEND  # the processes started from here ask for it themselves, and say no more
     if asked:
         print(f"lr-pipeline: trainings run on TensorFlow: the Keras backend {asked!r} is not used", file=sys.stderr)
+    if deterministic:
+        os.environ.update(DETERMINISTIC)
     for fault in unusable():
         raise fault
 
@@ -40,6 +53,11 @@ def unusable() -> Iterator[InputError]:
         if (given := _settings().get(name, needed)) != needed:
             path = home() / _FILE
             yield refusal(f"{name} in {path}", repr(given), f"{needed!r}; KERAS_HOME names another folder")
+
+
+def arithmetic() -> str:
+    """Return the settings in the environment that change the numbers of trainings; "" if there are none."""
+    return " ".join(f"{name}={os.environ[name]}" for name in _ARITHMETIC if os.environ.get(name))
 
 
 def home() -> Path:

@@ -26,6 +26,7 @@ CHAIN = (PrepareOptions, RangeTestOptions, SearchOptions, TrainOptions, ReportOp
 DEFAULTS = {
     "experiment_name": "lr-pipeline",
     "fresh": False,
+    "deterministic": False,
     "data": "mnist-5k",
     "target": "target",
     "in_memory_mb": 1024,
@@ -65,6 +66,7 @@ DEFAULTS = {
 ACCEPTED: list[tuple[str, str, object]] = [
     ("fresh", "true", True),
     ("fresh", "false", False),
+    ("deterministic", "true", True),
     ("in_memory_mb", "0", 0),
     ("scale", "none", "none"),
     ("scale", "tokens=none,image=auto", "tokens=none,image=auto"),

@@ -150,7 +150,7 @@ def test_every_option_changes_it(name: str) -> None:
         **{"data": "digits", "model": "mlp", "optimizer": "adam", "precision": "float32", "schemes": "cosine"},
         **{"sampler": "random", "spacing": "linear", "refine": "cosine", "objective": "val_accuracy"},
         **{"torch_schedule": True, "transfer": True, "target": "label", "momentum": 0.5, "scale": "none"},
-        **{"batch_norm": "keras", "tolerance": 0.01, "scale_labels": True},
+        **{"batch_norm": "keras", "tolerance": 0.01, "scale_labels": True, "deterministic": True},
         **{"scheme": "cosine", "initial_lr": 0.2, "scheme_params": "warmup=0.1"},
     }
     given = {"scheme": "linear", "initial_lr": 0.1}

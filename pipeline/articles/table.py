@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.articles.experiment import PUBLISHED_EXAMPLES, Check, Experiment, Figures
-from pipeline.config import ReproduceOptions, SearchOptions
+from pipeline.config import RUN_CONTROL, PrepareOptions, ReproduceOptions, SearchOptions
 from pipeline.schedules import ARTICLE_FORMS
 
 LAST_PRINTED = 0.031885575503110886
@@ -280,11 +280,7 @@ def searches(options: ReproduceOptions) -> dict[str, SearchOptions]:
 
 def _search(answer: Experiment, options: ReproduceOptions) -> SearchOptions:
     return SearchOptions(
-        data=options.data,
-        target=options.target,
-        in_memory_mb=options.in_memory_mb,
-        scale=options.scale,
-        seed=options.seed,
+        **options.model_dump(include=set(PrepareOptions.model_fields) - RUN_CONTROL),
         model=answer.model,
         optimizer=answer.optimizer,
         momentum=answer.momentum,

@@ -138,6 +138,7 @@ class Laboratory:
             precision="float32",  # as the articles had it
             epochs=epochs,
             scale=self._context.options.scale,
+            deterministic=self._context.options.deterministic,
             seed=self._context.options.seed,
             seeds=seeds,
         )

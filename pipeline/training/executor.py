@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 from pipeline.datasets import Scaling, Scalings, Splits, Stream
 from pipeline.errors import describe
 from pipeline.evaluation import Candidate, Evaluation, Training
+from pipeline.keras_settings import arithmetic
 from pipeline.models import Builder
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.schedules import rewriter
@@ -64,6 +65,7 @@ class InProcess:
         return {
             "precision": self._network.policy,
             "device": device_kind(),
+            "arithmetic": arithmetic(),
             "momentum": repr(self._problem.momentum),
             "scaling": TypeAdapter(Scalings).dump_json(self.scaling).decode(),
             "labels": "scaled" if self._problem.splits.label_scaling else "as they are",
