@@ -24,7 +24,7 @@ BatchNorm = Literal["auto", "keras"]
 LARGEST_BATCH = 65_536
 MODELS = ("cnn", "mlp")
 REFINE_OFF = "off"
-RUN_CONTROL = frozenset({"experiment_name", "fresh"})
+RUN_CONTROL = frozenset({"experiment_name", "fresh", "checkpoint"})
 """Options that affect where and whether a stage runs, but not its result."""
 
 Options = TypeVar("Options", bound="CommandOptions")
@@ -66,6 +66,7 @@ class PrepareOptions(CommandOptions):
 
     experiment_name: str = Field("lr-pipeline", min_length=1, max_length=500, description="MLflow experiment to log to")
     fresh: bool = Field(False, description="run again even where a finished run could be reused")
+    checkpoint: float = Field(1.0, ge=0, le=1e6, description="minutes between checkpoints of a training; 0 writes none")
     data: str = Field("mnist-5k", min_length=1, description="a data set's name, a path, or module:function")
     target: str = Field("target", min_length=1, description="label column of .csv and .parquet")
     in_memory_mb: int = Field(1024, ge=0, le=2**30, description="data larger than this many MiB are not held in memory")

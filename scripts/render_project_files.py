@@ -10,7 +10,6 @@ import yaml
 from pydantic import BaseModel
 
 from pipeline.cli import COMMANDS
-from pipeline.config import RUN_CONTROL
 
 ROOT = Path(__file__).resolve().parents[1]
 _TYPES = {int: "int", float: "float"}
@@ -36,7 +35,7 @@ def conda_yaml() -> str:
 
 
 def _entry_point(name: str, model: type[BaseModel]) -> dict[str, object]:
-    options = [option for option in model.model_fields if option not in RUN_CONTROL - {"fresh"}]
+    options = [option for option in model.model_fields if option != "experiment_name"]
     flags = " ".join(f"--{option.replace('_', '-')} {{{option}}}" for option in options)
     return {
         "parameters": {option: _parameter(model, option) for option in options},

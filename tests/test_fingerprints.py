@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import fingerprints
-from pipeline.config import MainOptions, PrepareOptions, TrainOptions
+from pipeline.config import RUN_CONTROL, MainOptions, PrepareOptions, TrainOptions
 from pipeline.fingerprints import fingerprint, training_key
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -143,7 +143,7 @@ def test_stages_that_train_depend_on_the_kind_of_machine(monkeypatch: pytest.Mon
     assert fingerprint("train", TrainOptions(), INPUTS) != before["train"]
 
 
-@pytest.mark.parametrize("name", sorted(set(MainOptions.model_fields) - {"experiment_name", "fresh"}))
+@pytest.mark.parametrize("name", sorted(set(MainOptions.model_fields) - RUN_CONTROL))
 def test_every_option_changes_it(name: str) -> None:
     """Two runs that differ in an option are never taken for each other."""
     values = {
@@ -160,8 +160,8 @@ def test_every_option_changes_it(name: str) -> None:
 
 
 def test_where_and_whether_a_stage_runs_does_not_change_it() -> None:
-    """The experiment's name and `fresh` leave a result as it is."""
-    other = PrepareOptions(experiment_name="other", fresh=True)
+    """The experiment's name, `fresh` and `checkpoint` leave a result as it is."""
+    other = PrepareOptions(experiment_name="other", fresh=True, checkpoint=0)
     assert fingerprint("prepare", other, INPUTS) == fingerprint("prepare", PrepareOptions(), INPUTS)
 
 

@@ -29,7 +29,7 @@ LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 MLFLOW_TYPES = dict.fromkeys(("seed", "seeds", "splits", "epochs", "in_memory_mb"), "int") | dict.fromkeys(
-    ("momentum", "budget", "tolerance"), "float"
+    ("momentum", "budget", "tolerance", "checkpoint"), "float"
 )
 """Options with a number as default; all others are strings to MLflow, which has no better type."""
 

@@ -15,7 +15,8 @@ from pipeline.models import Builder, builder
 from pipeline.reporting.training_figures import lr_curve
 from pipeline.stages.context import Context, Options, inputs
 from pipeline.tracking import Label, StageRun, TrainingLog
-from pipeline.training import InProcess, Problem
+from pipeline.tracking.processes import PROJECT
+from pipeline.training import Checkpoints, InProcess, Problem
 
 Trained = TypeVar("Trained", bound=RangeTestOptions)
 
@@ -25,6 +26,11 @@ RECOMPUTED = (
 )
 
 SHARED = "another command trains the same at this time: each training is made once, for both"
+
+STREAMED = "trainings on data in streams have no checkpoints: read again, they may come in another order"
+
+CHECKPOINTS = PROJECT / ".lr-pipeline" / "checkpoints"
+"""The folder for the states of trainings at work."""
 
 Describe = Callable[[Evaluation], Label]
 """Returns the name and tags for the run of a training."""
@@ -41,6 +47,7 @@ class Asking:
         status: shows progress.
         cost: the steps of progress for which one training counts.
         unsavable: why the network cannot be saved as a model; "" if it can.
+        checkpoints: where trainings keep their state until they have been recorded, if they do.
 
     """
 
@@ -50,6 +57,7 @@ class Asking:
     status: Status
     cost: int = 1
     unsavable: str = ""
+    checkpoints: Checkpoints | None = None
     _said: set[str] = field(default_factory=set)
 
     def ask(self, evaluations: Sequence[Evaluation]) -> Iterator[tuple[Evaluation, Training]]:
@@ -60,8 +68,11 @@ class Asking:
         unknown = yield from self._recalled(evaluations)
         while unknown:
             elsewhere: list[Evaluation] = []
-            for evaluation, training in self.executor.ask(self._claimed(unknown, elsewhere), self._begin):
+            claimed = self._claimed(unknown, elsewhere)
+            for evaluation, training in self.executor.ask(claimed, self._begin, self.checkpoints):
                 self.log.log(evaluation, training, self.describe(evaluation))
+                if self.checkpoints is not None:
+                    self.checkpoints.of(evaluation).remove()
                 self._advance(training)
                 yield evaluation, training
             if elsewhere:
@@ -97,10 +108,12 @@ class Asking:
                 elsewhere.append(evaluation)
 
     def _advance(self, training: Training) -> None:
-        """Show that a training is done, and say once where its statistics were recomputed."""
+        """Show that a training is done, and say once where its statistics were recomputed, or checkpoints were due."""
         self.status.advance(self.cost)
         if training.recomputed:
             self._note_once(RECOMPUTED)
+        if self.executor.streamed and self.checkpoints is not None and training.seconds > self.checkpoints.seconds:
+            self._note_once(STREAMED)
 
     def _note_once(self, line: str) -> None:
         if line not in self._said:
@@ -124,8 +137,16 @@ def asking(context: Context[Trained], describe: Describe) -> Asking:
     unsavable = executor.unsavable(user_code.definitions(modules)) if modules else ""
     if unsavable:
         context.status.note(f"the network cannot be saved as a model, so only its weights will be: {unsavable}")
-    log = training_log(context, context.run, executor, inputs(options, upstream.runs))
-    return Asking(executor, log, describe, context.status, unsavable=unsavable)
+    digests = inputs(options, upstream.runs)
+    log = training_log(context, context.run, executor, digests)
+    return Asking(
+        executor,
+        log,
+        describe,
+        context.status,
+        unsavable=unsavable,
+        checkpoints=checkpoints(context, executor, digests),
+    )
 
 
 def executor_for(options: RangeTestOptions, splits: Splits, build: Builder | None = None) -> InProcess:
@@ -145,6 +166,12 @@ def training_log(
     if not context.options.fresh:
         log.look_up()
     return log
+
+
+def checkpoints(context: Context[Options], executor: InProcess, digests: Mapping[str, str]) -> Checkpoints | None:
+    """Return where an executor's trainings keep their state, as the options ask; None if nowhere."""
+    minutes, key = context.options.checkpoint, training_key(digests, executor.conditions())
+    return Checkpoints(CHECKPOINTS, key, 60 * minutes, context.status.note) if minutes else None
 
 
 def _is_no_false_alarm(record: logging.LogRecord) -> bool:

@@ -14,7 +14,7 @@ from pipeline.datasets import Raw, Splits
 from pipeline.evaluation import Candidate, Evaluation, Training, answers
 from pipeline.fingerprints import fingerprint, model_digest
 from pipeline.results import SeedScore
-from pipeline.stages.asking import Asking, executor_for, training_log
+from pipeline.stages.asking import Asking, checkpoints, executor_for, training_log
 from pipeline.stages.context import Context
 from pipeline.tracking import Label, StageRun
 from pipeline.tracking.integrity import write_text
@@ -120,9 +120,15 @@ class Laboratory:
         if same not in self._executors:
             self._executors[same] = executor_for(settings, self.splits(experiment.article))
         executor = self._executors[same]
-        log = training_log(self._context, run, executor, self._digests(experiment))
-        cost = experiment.cost * settings.epochs
-        return Asking(executor, log, lambda one: Label("reproduce", one.name, "experiment"), self._context.status, cost)
+        context, digests = self._context, self._digests(experiment)
+        return Asking(
+            executor,
+            training_log(context, run, executor, digests),
+            lambda one: Label("reproduce", one.name, "experiment"),
+            context.status,
+            experiment.cost * settings.epochs,
+            checkpoints=checkpoints(context, executor, digests),
+        )
 
     def _digests(self, experiment: Experiment) -> dict[str, str]:
         """Return the digests of the data and of the network of an experiment."""

@@ -65,7 +65,7 @@ def _gather(context: Context[ReportOptions], *, interrupted: bool = False) -> Re
         sweep=read_sweep(upstream.folder(own)) if own else None,
         trials=pd.read_csv(upstream.folder("search") / "trials.csv") if search else None,
         trainings=tuple(_trainings(context)),
-        options=options.model_dump(exclude={"fresh"}),
+        options=options.model_dump(exclude={"fresh", "checkpoint"}),
         environment=environment(),
         costs=costs(upstream.prepare, tuple(range_tests.values()), search, train, options.epochs),
         generated=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -8,7 +8,8 @@ if keras.config.backend() != "tensorflow":
         "accepted: KERAS_BACKEND=tensorflow in the environment before Keras is imported"
     )
 
+from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.engine import Trainer, engine
 from pipeline.training.executor import InProcess, Problem
 
-__all__ = ["InProcess", "Problem", "Trainer", "engine"]
+__all__ = ["Checkpoints", "InProcess", "Problem", "Trainer", "engine"]

@@ -184,6 +184,11 @@ class Program:
         self.curve.assign(rates.astype(np.float32))
         self.losses.assign(np.full(len(rates), np.nan, np.float32))
 
+    @property
+    def variables(self) -> list[Any]:
+        """All that a training changes besides the model: the optimizer's variables, rates, losses and step."""
+        return [*self._optimizer.variables, self.curve, self.losses, self.step]
+
     def rates(self, count: int) -> Any:
         """Return the rates of the next `count` updates, float32 (count,); past the end the last one is repeated."""
         following = tf.minimum(self.step + tf.range(count), tf.size(self.curve) - 1)

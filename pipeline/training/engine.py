@@ -19,6 +19,7 @@ from pipeline.models import Builder
 from pipeline.training import keras_internals
 from pipeline.training.batch_statistics import BatchStatistics, Recompute
 from pipeline.training.callbacks import Reorder, Rewrite, Rewriter, Validate, Watch
+from pipeline.training.checkpoints import Checkpoint, Resume
 from pipeline.training.compilation import Compile, Program, check_callbacks, compiled_for
 from pipeline.training.examples import Examples, input_errors_unwrapped, weighted
 from pipeline.training.feed import UPDATES_PER_CALL, BatchOrder, Feed
@@ -89,8 +90,9 @@ class Trainer:
         test: bool = False,
         weights: bool = False,
         callbacks: Sequence[keras.callbacks.Callback] = (),
+        checkpoint: Checkpoint | None = None,
     ) -> Training:
-        """Train once from the seed's initial state.
+        """Train once from the seed's initial state, or go on from a checkpoint of the same training.
 
         Args:
             curve: one rate per update.
@@ -106,6 +108,7 @@ class Trainer:
             test: include scores on the test set.
             weights: include the final weights.
             callbacks: Keras callbacks; batch-level hooks run once per call of the program.
+            checkpoint: where the training's state is kept; states of `callbacks` are not.
 
         Raises:
             ValueError: if `validations` does not divide the curve, or is 0 with `rewrite`, `patience` or `keep_best`.
@@ -139,12 +142,18 @@ class Trainer:
             own.append(measured)
         recomputed = Recompute(self._statistics, program.step)
         # The last one, since the user's may put other weights in place for the validation.
-        last = [recomputed] if self._recompute else []
-        self._feed.arrange(seed, 0, part)
+        last: list[keras.callbacks.Callback] = [recomputed] if self._recompute else []
+        first, before = 0, 0.0
+        if checkpoint is not None:
+            state = [*self.model.variables, *program.variables, self._unseeded_draws.state]
+            last.append(resume := Resume(checkpoint, parts, state, [*own, recomputed]))
+            first, before = resume.first, resume.seconds
+        self._feed.arrange(seed, first * part, (first + 1) * part)
         started = time.perf_counter()
         history = self.model.fit(
             self._feed.dataset(part),
             epochs=parts,
+            initial_epoch=first,
             shuffle=False,
             verbose=0,
             validation_data=self._source.validation if validations else None,
@@ -152,7 +161,7 @@ class Trainer:
         )
         if recomputed.applied and self._program.averages_weights:  # Keras has just replaced the weights
             self._statistics.recompute()
-        seconds = time.perf_counter() - started
+        seconds = before + time.perf_counter() - started
         updates = watch.updates
         seen = {**history.history, **({"val_loss": measured.losses} if measured.losses else {})}
         return Training(

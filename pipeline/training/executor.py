@@ -21,6 +21,7 @@ from pipeline.keras_settings import arithmetic
 from pipeline.models import Builder
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.schedules import rewriter
+from pipeline.training.checkpoints import Checkpoint, Checkpoints
 from pipeline.training.engine import Trainer, shared_engine
 from pipeline.training.examples import Examples
 from pipeline.training.network import Network, device_kind
@@ -49,19 +50,25 @@ class InProcess:
         self._engines: dict[tuple[str, int], Trainer] = {}
 
     def ask(
-        self, evaluations: Iterable[Evaluation], started: Callable[[Evaluation], object] = lambda evaluation: None
+        self,
+        evaluations: Iterable[Evaluation],
+        started: Callable[[Evaluation], object] = lambda evaluation: None,
+        checkpoints: Checkpoints | None = None,
     ) -> Iterator[tuple[Evaluation, Training]]:
-        """Yield each evaluation with its training as it finishes; `started` is called when its training begins.
+        """Yield each evaluation with its training as it finishes.
 
-        An evaluation is taken only when its training can begin.
+        Args:
+            evaluations: what to train; each is taken only when its training can begin.
+            started: called when a training begins.
+            checkpoints: where trainings keep their state; data in streams have none, as their order may change.
+
         """
         for evaluation in evaluations:
             started(evaluation)
-            yield evaluation, self._train(evaluation)
+            yield evaluation, self._train(evaluation, checkpoints)
 
     def conditions(self) -> dict[str, str]:
         """Return the settings that affect the numbers, besides evaluation, data, the user's model and the code."""
-        streamed = isinstance(self._problem.splits.x_train, Stream)
         return {
             "precision": self._network.policy,
             "device": device_kind(),
@@ -70,8 +77,13 @@ class InProcess:
             "scaling": TypeAdapter(Scalings).dump_json(self.scaling).decode(),
             "labels": "scaled" if self._problem.splits.label_scaling else "as they are",
             "batch_norm": "recomputed" if self._problem.recompute else "averaged",
-            "order": "shuffled within windows" if streamed else "shuffled",
+            "order": "shuffled within windows" if self.streamed else "shuffled",
         }
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the training set is read in passes, in an order that may not come again."""
+        return isinstance(self._problem.splits.x_train, Stream)
 
     @property
     def remark(self) -> str:
@@ -168,12 +180,13 @@ class InProcess:
             )
         return self._engines[key]
 
-    def _train(self, evaluation: Evaluation) -> Training:
+    def _train(self, evaluation: Evaluation, checkpoints: Checkpoints | None) -> Training:
         if evaluation.split and not self._examples.resplits:
             self._examples = Examples(self._examples.splits, resplits=True)
             self._engines.clear()
         self._examples.use(evaluation.split)
-        training = train(self._engine(evaluation.candidate), evaluation)
+        checkpoint = None if checkpoints is None or self.streamed else checkpoints.of(evaluation)
+        training = train(self._engine(evaluation.candidate), evaluation, checkpoint=checkpoint)
         scaling = self._problem.splits.label_scaling
         return training if scaling is None else in_units_of_labels(training, scaling.scale[0])
 
@@ -190,11 +203,15 @@ def in_units_of_labels(training: Training, scale: float) -> Training:
 
 
 def train(
-    engine: Trainer, evaluation: Evaluation, curve: NDArray[np.float64] | None = None, validate_every: int = 0
+    engine: Trainer,
+    evaluation: Evaluation,
+    curve: NDArray[np.float64] | None = None,
+    validate_every: int = 0,
+    checkpoint: Checkpoint | None = None,
 ) -> Training:
     """Train as an evaluation specifies, on an engine with its optimizer and batch size.
 
-    `curve` replaces the evaluation's rates, and `validate_every` adds measurements; see `Trainer.train`.
+    `curve` replaces the evaluation's rates; for `validate_every` and `checkpoint` see `Trainer.train`.
     """
     candidate, steps_per_epoch = evaluation.candidate, engine.steps_per_epoch
     parts = evaluation.parts(steps_per_epoch)
@@ -209,4 +226,5 @@ def train(
         diverged_at=evaluation.diverged_at,
         test=evaluation.test,
         weights=evaluation.weights,
+        checkpoint=checkpoint,
     )

@@ -164,18 +164,20 @@ class TestConditions:
     """What decides the numbers besides evaluation, data, model and code."""
 
     def test_they_are_known_before_anything_is_trained(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The precision that `auto` chose, the momentum as given, the kind of device."""
+        """The precision that `auto` chose, the momentum as given, the kind of device, TensorFlow's settings."""
         for native, expected in ((True, "mixed_bfloat16"), (False, "float32")):
             monkeypatch.setattr("pipeline.training.network.native_bfloat16", lambda native=native: native)
             made = InProcess(Problem(image_cnn, digits(), momentum=0.9, precision="auto"))
             assert made.conditions()["precision"] == expected
             assert not made._engines
         monkeypatch.setattr(executor, "device_kind", lambda: "TPU")
+        monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
         scaling = made.conditions().pop("scaling")
         assert Scaling.model_validate_json(scaling) == digits().scaling
         others = {
             "precision": "float32",
             "device": "TPU",
+            "arithmetic": "TF_ENABLE_ONEDNN_OPTS=0",
             "momentum": "0.9",
             "order": "shuffled",
             "batch_norm": "recomputed",
