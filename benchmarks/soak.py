@@ -3,8 +3,9 @@
     python -m benchmarks.soak [--trainings 500] [--every 50] [--server]
 
 Trains `mlp` on digits, each time at another rate and from another seed, and logs each training, on a SQLite store or on
-an MLflow server on loopback. A row of the table has what the process holds, and medians since the row before: processor
-time of a training and of its logging, and wall time to open the store as each command does, and to find all trainings.
+an MLflow server on loopback. A row of the table has what the process holds, and processor time, the server's included:
+medians since the row before of a training and of its logging, then opening the store as each command does, and finding
+all trainings.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -61,31 +62,31 @@ def soak(trainings: int, every: int) -> None:
             rate = 0.01 + 0.04 * count / trainings
             cosine = Candidate(scheme="cosine", initial_lr=rate, optimizer="sgd", batch_size=BATCH, params={})
             asked = Evaluation(cosine, EPOCHS, count)
-            started = time.process_time()
+            started = _busy()
             (training,) = answers(executor.ask, [asked])
-            trained = time.process_time()
+            trained = _busy()
             log.log(asked, training, Label("trial", asked.name, "trial"))
-            seconds.append((trained - started, time.process_time() - trained))
+            seconds.append((trained - started, _busy() - trained))
             if count % every == 0:
                 process = psutil.Process()
-                opened = min(_opening() for _ in range(5))
-                found = min(_finding(store) for _ in range(5))
-                medians = [*(median(part) for part in zip(*seconds, strict=True)), opened, found]
+                taken = [median(part) for part in zip(*seconds, strict=True)]
+                taken += [_each(lambda: Store(CONTEXT).end_dead_runs()), _each(lambda: store.trainings(CONTEXT))]
                 held = f"{process.memory_info().rss / 2**20:.0f} | {process.num_fds()}"
-                print(f"| {count} | {held} | {' | '.join(f'{1e3 * one:.0f}' for one in medians)} |", flush=True)
+                print(f"| {count} | {held} | {' | '.join(f'{1e3 * one:.0f}' for one in taken)} |", flush=True)
                 seconds.clear()
 
 
-def _opening() -> float:
-    started = time.perf_counter()
-    Store(CONTEXT).end_dead_runs()
-    return time.perf_counter() - started
+def _each(work: Callable[[], object], times: int = 10) -> float:
+    started = _busy()
+    for _ in range(times):
+        work()
+    return (_busy() - started) / times
 
 
-def _finding(store: Store) -> float:
-    started = time.perf_counter()
-    store.trainings(CONTEXT)
-    return time.perf_counter() - started
+def _busy() -> float:
+    """Return the processor time of this process and of those it has started, which other work does not lengthen."""
+    others = [one.cpu_times() for one in psutil.Process().children(recursive=True)]
+    return time.process_time() + float(sum(one.user + one.system for one in others))
 
 
 @contextmanager
