@@ -22,7 +22,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from pipeline import datasets, optimizers, range_test, schedules, search
+from pipeline import datasets, keras_settings, optimizers, range_test, schedules, search
 from pipeline.config import SearchOptions, validated
 from pipeline.console import Status
 from pipeline.datasets import Splits
@@ -43,8 +43,8 @@ from pipeline.training import InProcess
 from pipeline.training.copies import compile_like, copying
 from pipeline.training.own_model import fresh, random_states_kept
 
-GIVEN = frozenset({"experiment_name", "fresh", "data", "target", "in_memory_mb", "model"})
-"""Options of `search` that say where data, network and runs are, which `find` is given itself."""
+GIVEN = frozenset({"experiment_name", "fresh", "checkpoint", "data", "target", "in_memory_mb", "model"})
+"""Options of `search` about data, network and runs: the first two are given to `find` itself, and it keeps no runs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,6 +173,9 @@ def find(
             raise refusal(
                 "splits", f"{chosen.splits} with validation_data", "1, or data from which it can be drawn anew"
             )
+        if chosen.deterministic and not keras_settings.is_deterministic():
+            needed = " ".join(f"{name}={value}" for name, value in keras_settings.DETERMINISTIC.items())
+            raise refusal("deterministic", "True", f"it with {needed} in the environment before Python starts")
         return _Finding(chosen, splits, executor_for(chosen, splits, build)).run(Status("find", quiet=not progress))
 
 

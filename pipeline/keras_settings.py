@@ -55,6 +55,11 @@ def unusable() -> Iterator[InputError]:
             yield refusal(f"{name} in {path}", repr(given), f"{needed!r}; KERAS_HOME names another folder")
 
 
+def is_deterministic() -> bool:
+    """Return whether the environment has what `deterministic` needs; TensorFlow reads it only as it starts."""
+    return os.environ.items() >= DETERMINISTIC.items()
+
+
 def arithmetic() -> str:
     """Return the settings in the environment that change the numbers of trainings; "" if there are none."""
     return " ".join(f"{name}={os.environ[name]}" for name in _ARITHMETIC if os.environ.get(name))
