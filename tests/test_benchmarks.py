@@ -102,11 +102,10 @@ class TestOverhead:
         assert found is not None
         assert float(found[1]) > float(found[2])
 
-    @pytest.mark.parametrize("store", [[], pytest.param(["--server"], marks=pytest.mark.slow)])
-    def test_of_many_trainings(self, store: list[str], capsys: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_of_many_trainings(self, capsys: Printed) -> None:
         """Each row has all its measurements; the store is created outside the project and removed again."""
         before = Path.cwd()
-        soak.main(["--trainings", "2", "--every", "1", *store])
+        soak.main(["--trainings", "2", "--every", "1"])
         found = rows(capsys.readouterr().out)
         assert [cells[0] for cells in found] == ["1", "2"]
         assert all(float(cell) > 0 for cells in found for cell in cells)
