@@ -98,12 +98,8 @@ class RangeTestOptions(PrepareOptions):
         25.0, gt=1, le=1e6, description="most full trainings that range test, search and confirmation cost together"
     )
     precision: Precision = Field("auto", description="number format of the network's arithmetic")
-    batch_norm: BatchNorm = Field(
-        "auto", description="recompute BatchNormalization's statistics where its averages lag, or never (keras)"
-    )
-    scale_labels: bool = Field(
-        False, description="train a regression on standardised labels; results stay in the labels' own units"
-    )
+    batch_norm: BatchNorm = Field("auto", description="recompute BatchNormalization's lagging averages, or not (keras)")
+    scale_labels: bool = Field(False, description="train a regression on standardised labels; results keep their units")
     seeds: int = Field(3, ge=1, le=1_000, description="number of seeds, starting at `seed`")
     lr_min: OptionalRate = Field(None, description="lowest rate of the first sweep; default: by optimizer")
     lr_max: OptionalRate = Field(None, description="highest rate of the first sweep; default: by optimizer")
