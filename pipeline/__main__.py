@@ -1,7 +1,12 @@
 """`python -m pipeline STAGE --option value`."""
 
 import os
+import signal
 import sys
+
+# While this is being loaded, Ctrl-C ends it without a traceback; in a background job it stays ignored.
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 # Set before TensorFlow and MLflow are first imported, here and in every process started from here: their
 # notices, which are normal on a CPU, would bury the command's own output.

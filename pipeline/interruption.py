@@ -20,6 +20,14 @@ _SAME_SIGNAL = 1.0
 _LOOK_EVERY = 0.1  # seconds
 
 
+class Signalled(KeyboardInterrupt):
+    """A signal has arrived.
+
+    A type of its own: where KeyboardInterrupt itself passes through code that a compiled library executes, Python ends
+    by SIGINT later, whatever exit code the command returns.
+    """
+
+
 class _State:
     """The first signal received, and whether signals raise at once."""
 
@@ -52,9 +60,9 @@ def take() -> int | None:
 
 
 def check() -> None:
-    """Raise KeyboardInterrupt if a signal has arrived. Called wherever it is safe to stop."""
+    """Raise Signalled if a signal has arrived. Called wherever it is safe to stop."""
     if _state.number is not None:
-        raise KeyboardInterrupt
+        raise Signalled
 
 
 @contextmanager
@@ -108,7 +116,7 @@ def _receive(number: int, frame: FrameType | None) -> None:
             return
     elif now - _state.since < _SAME_SIGNAL:
         return
-    raise KeyboardInterrupt
+    raise Signalled
 
 
 def _waits_for_server(frame: FrameType | None) -> bool:

@@ -6,12 +6,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
 
 from pipeline import interruption
 
+ROOT = Path(__file__).resolve().parents[1]
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -99,3 +101,19 @@ def test_a_background_job_ignores_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     interruption.watch_signals()
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+def test_the_exit_code_is_kept_where_a_compiled_library_executes_code(tmp_path: Path) -> None:
+    """Python would end by SIGINT instead, if KeyboardInterrupt itself had passed through there."""
+    code = """
+import ctypes, sys
+from pipeline import interruption
+interruption.watch_signals()
+with interruption.at_once():
+    ctypes.pythonapi.PyRun_SimpleString(b"import os; os.kill(os.getpid(), 15)")
+sys.exit(143)
+"""
+    (tmp_path / "interrupted.py").write_text(code, encoding="utf-8")
+    path = f"{tmp_path}{os.pathsep}{ROOT}"
+    ended = subprocess.run([sys.executable, "-m", "interrupted"], env={**os.environ, "PYTHONPATH": path}, check=False)
+    assert ended.returncode == 143
