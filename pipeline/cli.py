@@ -5,6 +5,7 @@ import io
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ from pipeline.config import (
     TrainOptions,
     validated,
 )
-from pipeline.errors import InputError, refusal
+from pipeline.errors import InputError, describe, refusal
 from pipeline.interruption import received, take, watch_signals
 from pipeline.keras_settings import settle
 from pipeline.loading import quick_imports
@@ -93,13 +94,21 @@ def _interrupted() -> int:
 
 
 def _failed(error: Exception) -> int:
-    """Say in a line what failed outside this project; anything else is a fault of it, and needs the traceback."""
+    """Say in a line what failed outside this project; anything else is a fault of it, whose traceback is kept."""
     from pipeline.tracking.failures import explained  # loads MLflow
 
     if line := explained(error):
         _say(line)
         return WRONG_INPUT
-    print(redacted("".join(format_exception(error))), file=sys.stderr)
+    trace = redacted("".join(format_exception(error)))
+    try:
+        descriptor, path = tempfile.mkstemp(prefix="lr-pipeline-traceback-", suffix=".txt")  # for its owner only
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
+            file.write(trace)
+    except OSError:
+        print(trace, file=sys.stderr)
+        path = "the lines above"
+    _say(f"{describe(error)}: a fault of lr-pipeline, please report it; the traceback is in {path}")
     return FAILED
 
 

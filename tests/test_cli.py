@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,6 +126,27 @@ def test_signal_ends_a_command_with_its_code(
     finally:
         signal.signal(signal.SIGINT, before)
     assert capsys.readouterr().err == "lr-pipeline: interrupted; run the same command again to continue\n"
+
+
+def test_fault_of_our_own_is_one_line_that_names_the_file_with_the_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only its owner can read the file, and neither holds a password."""
+
+    def failing(command: str, options: MainOptions) -> int:
+        raise RuntimeError("at http://ada:opensesame@host\nand more")
+
+    monkeypatch.setattr(cli, "_dispatch", failing)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert cli.main(["main"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    (file,) = tmp_path.iterdir()
+    assert line.startswith("lr-pipeline: RuntimeError: at http://***@host and more: ")
+    assert line.endswith(str(file))
+    assert file.stat().st_mode & 0o777 == 0o600
+    trace = file.read_text(encoding="utf-8")
+    assert "Traceback" in trace
+    assert "opensesame" not in trace + line
 
 
 STARTED_BY_MLFLOW = '''

@@ -18,6 +18,8 @@ _AWAY = (requests.ConnectionError, requests.Timeout, requests.exceptions.RetryEr
 _BUSY = (sqlite3.OperationalError, sqlalchemy.exc.OperationalError)
 _PASSING = {401, 403, 429, 502, 503, 504}
 """Answers of a server that say nothing against what was sent."""
+_TENSORFLOW_MEMORY = "ResourceExhaustedError"
+"""Known by its name: TensorFlow is not imported here."""
 
 _AGAIN = "run the same command again to continue"
 
@@ -80,7 +82,7 @@ def _explain(error: BaseException) -> str:
         return f"no space left for {error.filename or 'files'}: free some, then {_AGAIN}"
     if isinstance(error, OSError) and error.errno in _DENIED:
         return f"cannot write {error.filename or 'a file'} ({error.strerror}): permit that, then {_AGAIN}"
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or type(error).__name__ == _TENSORFLOW_MEMORY:
         return "memory ran out: smaller data, a smaller network or a smaller batch_size need less"
     return ""
 
