@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import mlflow
@@ -22,7 +22,7 @@ from mlflow.projects.utils import (
 
 from pipeline import interruption
 from pipeline.tracking.patience import last_word
-from pipeline.tracking.processes import PROJECT
+from pipeline.tracking.processes import PROJECT, is_alive, this_process
 
 _HANDOVER = "LR_PIPELINE_HANDOVER"
 _BY_SIGNAL = 128
@@ -47,17 +47,29 @@ class Handover:
     Attributes:
         runs: the ids of the runs that the stage depends on, under its own keys for them.
         key: the fingerprint of the stage.
+        waiting: the process that waits for the stage.
 
     """
 
     runs: Mapping[str, str]
     key: str
+    waiting: str = field(default_factory=this_process)
 
 
 def take_handover() -> Handover | None:
-    """Return and remove the handover from the process that started this one; None if a user started it."""
+    """Return and remove the handover from the process that started this one; None if a user started it.
+
+    Raises:
+        Signalled: if that process was gone before this one could watch it.
+
+    """
     text = os.environ.pop(_HANDOVER, None)
-    return None if text is None else Handover(**json.loads(text))
+    if text is None:
+        return None
+    handover = Handover(**json.loads(text))
+    if not is_alive(handover.waiting):
+        raise interruption.Signalled
+    return handover
 
 
 def launch(stage: str, parameters: Mapping[str, object], experiment_id: str, known: Handover) -> None:
