@@ -25,7 +25,7 @@ from pipeline.config import (
     validated,
 )
 from pipeline.errors import InputError, describe, refusal
-from pipeline.interruption import received, take, watch_signals
+from pipeline.interruption import HANDOVER, received, take, watch_signals
 from pipeline.keras_settings import settle
 from pipeline.loading import quick_imports
 from pipeline.redaction import redacted, take_credentials_out_of_uri
@@ -59,6 +59,7 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code."""
     watch_signals()
+    waited_for = HANDOVER in os.environ
     _print_whatever_the_encoding()
     take_credentials_out_of_uri()
     try:
@@ -72,9 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(str(error))
         return WRONG_INPUT
     except KeyboardInterrupt:
-        return _interrupted()
+        return _interrupted(waited_for)
     except Exception as error:
-        return _interrupted() if received() else _failed(error)
+        return _interrupted(waited_for) if received() else _failed(error)
 
 
 def _print_whatever_the_encoding() -> None:
@@ -88,8 +89,9 @@ def _say(message: str) -> None:
     print(f"lr-pipeline: {redacted(' '.join(message.split()))}", file=sys.stderr)
 
 
-def _interrupted() -> int:
-    _say("interrupted; run the same command again to continue")
+def _interrupted(waited_for: bool) -> int:
+    if not waited_for:  # else the command that waits says it
+        _say("interrupted; run the same command again to continue")
     return _BY_SIGNAL + (take() or signal.SIGINT)
 
 

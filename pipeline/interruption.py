@@ -14,6 +14,9 @@ from types import FrameType
 
 import psutil
 
+HANDOVER = "LR_PIPELINE_HANDOVER"
+"""The environment variable of a stage whose command waits for it, and says how it has ended."""
+
 _SAME_SIGNAL = 1.0
 """Seconds within which signals count as one: a terminal and a parent process may both send theirs."""
 

@@ -24,10 +24,9 @@ from pipeline import interruption
 from pipeline.tracking.patience import last_word
 from pipeline.tracking.processes import PROJECT, is_alive, this_process
 
-_HANDOVER = "LR_PIPELINE_HANDOVER"
 _BY_SIGNAL = 128
 _UNTOLD = {signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE}
-"""Signals that end a process before it can say so."""
+"""Signals that nobody sends to a command on purpose to end it."""
 
 
 class StageFailedError(RuntimeError):
@@ -63,7 +62,7 @@ def take_handover() -> Handover | None:
         Signalled: if that process was gone before this one could watch it.
 
     """
-    text = os.environ.pop(_HANDOVER, None)
+    text = os.environ.pop(interruption.HANDOVER, None)
     if text is None:
         return None
     handover = Handover(**json.loads(text))
@@ -98,7 +97,7 @@ def launch(stage: str, parameters: Mapping[str, object], experiment_id: str, kno
 
 def _start(stage: str, parameters: Mapping[str, object], experiment_id: str, known: Handover) -> LocalSubmittedRun:
     """Begin a project run by MLflow's backend itself: `mlflow.projects.run` would keep the exit code to itself."""
-    os.environ[_HANDOVER] = json.dumps(asdict(known))
+    os.environ[interruption.HANDOVER] = json.dumps(asdict(known))
     # The entry points call `python`, which must be this interpreter, however this process was started.
     binaries = str(Path(sys.executable).parent)
     if not os.environ["PATH"].startswith(binaries):
@@ -117,20 +116,18 @@ def _start(stage: str, parameters: Mapping[str, object], experiment_id: str, kno
             experiment_id,
         )
     finally:
-        os.environ.pop(_HANDOVER, None)
+        os.environ.pop(interruption.HANDOVER, None)
 
 
 def _told(stage: str, code: int) -> tuple[int, str]:
     """Return the exit code to end with, and what is left to say about a process that ended with `code`."""
     killed = -code if code < 0 else code - _BY_SIGNAL
-    if killed not in _UNTOLD:
+    if killed not in set(signal.Signals):
         return code if code > 0 else _BY_SIGNAL - code, ""
-    name = signal.Signals(killed).name
     memory = ", as the system does where memory runs out" if killed == signal.SIGKILL else ""
-    return (
-        1,
-        f"{stage}: its process was ended by {name}{memory}; run the same command again to continue",
-    )
+    name = signal.Signals(killed).name
+    reason = f"{stage}: its process was ended by {name}{memory}; run the same command again to continue"
+    return (1 if killed in _UNTOLD else _BY_SIGNAL + killed), reason
 
 
 def _end_run(run_id: str, status: str) -> None:
