@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
 # Options passed to the command: make run ARGS="--data digits --epochs 3"
 ARGS ?=
 
-.PHONY: help setup run test lint audit bench ui report reproduce doctor clean lock
+.PHONY: help setup run test faults lint audit bench ui report reproduce doctor clean lock
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,9 @@ ui: $(READY) ## Open the runs in the MLflow UI, on this machine only
 # Two files at a time: many tests only wait for processes that they start, and the tests of a file share their set-up.
 test: $(READY) ## Run every test
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+faults: $(READY) ## Kill real commands, break what is around them, and write reports/reliability.md (an hour)
+	$(BIN)/python -m tests.faults.matrix $(ARGS)
 
 lint: $(READY) ## Check style, types and layers
 	$(BIN)/ruff check .
