@@ -18,6 +18,16 @@ _AWAY = (requests.ConnectionError, requests.Timeout, requests.exceptions.RetryEr
 _BUSY = (sqlite3.OperationalError, sqlalchemy.exc.OperationalError)
 _PASSING = {401, 403, 429, 502, 503, 504}
 """Answers of a server that say nothing against what was sent."""
+_LESS_MEMORY = "smaller data, a smaller network or a smaller batch_size need less"
+_LIMITS = {
+    errno.ENOMEM: _LESS_MEMORY,
+    errno.EMFILE: "raise the limit (ulimit -n), then",
+    errno.ENFILE: "let other programs close some, then",
+    errno.EAGAIN: "raise the limit on processes (ulimit -u), or end some, then",
+    errno.EIO: "the disk failed: look after it, then",
+}
+"""What there is to do about errors of the system that concern no permission and no space."""
+
 _TENSORFLOW_MEMORY = "ResourceExhaustedError"
 """Known by its name: TensorFlow is not imported here."""
 
@@ -82,8 +92,10 @@ def _explain(error: BaseException) -> str:
         return f"no space left for {error.filename or 'files'}: free some, then {_AGAIN}"
     if isinstance(error, OSError) and error.errno in _DENIED:
         return f"cannot write {error.filename or 'a file'} ({error.strerror}): permit that, then {_AGAIN}"
+    if isinstance(error, OSError) and error.errno in _LIMITS:
+        return f"{error.strerror}{f' at {error.filename}' if error.filename else ''}: {_LIMITS[error.errno]}; {_AGAIN}"
     if isinstance(error, MemoryError) or type(error).__name__ == _TENSORFLOW_MEMORY:
-        return "memory ran out: smaller data, a smaller network or a smaller batch_size need less"
+        return f"memory ran out: {_LESS_MEMORY}"
     return ""
 
 
