@@ -16,7 +16,7 @@ from random import Random
 from mlflow.tracking import MlflowClient
 
 from tests.e2e.project import PATIENCE, Project
-from tests.e2e.server import Server, free_port
+from tests.e2e.server import Server
 from tests.faults.disturbed import (
     PREPARE,
     STAGES,
@@ -45,24 +45,24 @@ def _wait_for(process: subprocess.Popen[str], stage: str, seconds: float = 0.0) 
 
 
 @contextmanager
-def _server(bench: Bench) -> Iterator[list[Server]]:
-    """Give a list whose last server is the one that is running; all of them are killed at the end."""
-    servers = [Server.started(Path(tempfile.mkdtemp(dir=bench.folder)))]
+def _server(bench: Bench) -> Iterator[Server]:
+    """Start a server, and kill it at the end."""
+    server = Server(Path(tempfile.mkdtemp(dir=bench.folder)))
     try:
-        yield servers
+        server.start()
+        yield server
     finally:
-        for server in servers:
-            server.kill()
+        server.kill()
 
 
 def no_server(bench: Bench, chance: Random) -> Outcome:
     """Start the chain before its server, then again with it."""
-    project, port = bench.fresh(), free_port()
-    address = {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}"}
+    project, server = bench.fresh(), Server(Path(tempfile.mkdtemp(dir=bench.folder)))
+    address = {"MLFLOW_TRACKING_URI": server.address}
     line, seconds = ended(project.start(*bench.command, variables=address), 2, time.monotonic())
     assert "does not answer: start it" in line, line
-    server = Server.started(Path(tempfile.mkdtemp(dir=bench.folder)), port)
     try:
+        server.start()
         project.run(*bench.command, variables=address)
         expect_same_answer(bench, MlflowClient(server.address))
     finally:
@@ -72,30 +72,30 @@ def no_server(bench: Bench, chance: Random) -> Outcome:
 
 def server_gone(bench: Bench, chance: Random) -> Outcome:
     """Kill the server in mid-search, for good; then run the command again with a server on what it has kept."""
-    with _server(bench) as servers:
-        project, address = bench.fresh(), {"MLFLOW_TRACKING_URI": servers[0].address}
+    with _server(bench) as server:
+        project, address = bench.fresh(), {"MLFLOW_TRACKING_URI": server.address}
         process = project.start(*bench.command, variables=address)
         _wait_for(process, "search", chance.random() * bench.seconds["search"])
-        servers[0].kill()
+        server.kill()
         _, seconds = ended(process, (0, 2), time.monotonic())
-        servers.append(Server.started(servers[0].folder, servers[0].port))
+        server.start()
         project.run(*bench.command, variables=address)
-        client = MlflowClient(servers[0].address)
+        client = MlflowClient(server.address)
         expect_same_answer(bench, client)
         return Outcome(repeated=repeated(client), seconds=seconds)
 
 
 def server_restarted(bench: Bench, chance: Random) -> Outcome:
     """Kill the server in mid-search and start it again after some seconds: the command itself goes on."""
-    with _server(bench) as servers:
-        project, address = bench.fresh(), {"MLFLOW_TRACKING_URI": servers[0].address}
+    with _server(bench) as server:
+        project, address = bench.fresh(), {"MLFLOW_TRACKING_URI": server.address}
         process = project.start(*bench.command, variables=address)
         _wait_for(process, "search", chance.random() * bench.seconds["search"])
-        servers[0].kill()
+        server.kill()
         time.sleep(3)
-        servers.append(Server.started(servers[0].folder, servers[0].port))
+        server.start()
         ended(process, 0, time.monotonic())
-        client = MlflowClient(servers[0].address)
+        client = MlflowClient(server.address)
         expect_same_answer(bench, client)
         return Outcome(repeated=repeated(client))
 
@@ -124,10 +124,10 @@ def signal_while_mute(number: int) -> Callable[[Bench, Random], Outcome]:
 
 def signal_while_gone(bench: Bench, chance: Random) -> Outcome:
     """Kill the server in mid-search, then end the command by SIGTERM while it waits for the server."""
-    with _server(bench) as servers:
-        process = bench.fresh().start(*bench.command, variables={"MLFLOW_TRACKING_URI": servers[0].address})
+    with _server(bench) as server:
+        process = bench.fresh().start(*bench.command, variables={"MLFLOW_TRACKING_URI": server.address})
         _wait_for(process, "search", chance.random() * bench.seconds["search"])
-        servers[0].kill()
+        server.kill()
         time.sleep(2)
         struck = time.monotonic()
         process.send_signal(signal.SIGTERM)
@@ -331,18 +331,18 @@ def two_at_once(bench: Bench, chance: Random) -> Outcome:
 
 def password(bench: Bench, chance: Random) -> Outcome:
     """Look for the password in a server's address in everything printed and kept, where it works and where it fails."""
-    with _server(bench) as servers:
+    with _server(bench) as server:
         project, kept = bench.fresh(), Path(tempfile.mkdtemp(dir=bench.folder))
-        secret = {"MLFLOW_TRACKING_URI": servers[0].address.replace("://", f"://ada:{SECRET}@"), "TMPDIR": str(kept)}
+        secret = {"MLFLOW_TRACKING_URI": server.address.replace("://", f"://ada:{SECRET}@"), "TMPDIR": str(kept)}
         process = project.start(*PREPARE, variables=secret)
         seen = "".join(process.communicate(timeout=PATIENCE))
         assert process.returncode == 0, seen
         process = project.start(*bench.command, variables=secret)
         _wait_for(process, "range_test", 2)
-        servers[0].kill()
+        server.kill()
         seen += "".join(process.communicate(timeout=PATIENCE))
         seen += "".join(project.start(*PREPARE, variables=secret).communicate(timeout=PATIENCE))
-        files = [path for folder in (servers[0].folder, project.folder, kept) for path in folder.rglob("*")]
+        files = [path for folder in (server.folder, project.folder, kept) for path in folder.rglob("*")]
     assert SECRET not in seen, "it was printed"
     holding = [path.name for path in files if path.is_file() and SECRET.encode() in path.read_bytes()]
     assert not holding, f"it was written to {holding}"
