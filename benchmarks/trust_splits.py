@@ -50,7 +50,7 @@ def measured(name: str, folder: Path, count: int, seeds: int) -> Losses:
             ]
             rows.append([training.val_loss for _, training in network.ask(asked)])
         np.save(path, np.array(rows).reshape(count, len(CANDIDATES), seeds).swapaxes(0, 1))
-    return np.asarray(np.load(path))
+    return np.asarray(np.load(path, allow_pickle=False))
 
 
 def _candidate(scheme: str, rate: float, batch_size: int) -> Candidate:

@@ -90,12 +90,13 @@ class TrainingLog:
             record, folder = copy
             try:
                 training = read_training(folder)
-            except FileNotFoundError:  # logged meanwhile by another command, so that the store has it
-                continue
-            if training.answers(evaluation):
+                if not training.answers(evaluation):
+                    continue
                 if record.parent != self._parent.run_id:
                     self._stand_in(record, folder)
-                return training
+            except (FileNotFoundError, shutil.Error):  # logged meanwhile by another command, so that the store has it
+                continue
+            return training
         if damaged:
             self._note(f"training {evaluation.name} is damaged: made again")
         return None

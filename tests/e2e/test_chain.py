@@ -386,7 +386,7 @@ def test_several_batch_sizes_and_other_budgets(project: Project) -> None:
     assert {"50"} == {t.data.tags["pipeline.batch_size"] for t in trained if "pipeline.cached" in t.data.tags}
     moved = [training for training in trained if training.data.tags["pipeline.role"] == "transfer"]
     assert {(t.data.params["epochs"], t.data.params["seed"]) for t in moved} == {
-        *((epochs, seed) for epochs in ("1.0", "4.0") for seed in ("20000", "20001"))
+        *((epochs, seed) for epochs in ("1", "4") for seed in ("20000", "20001"))
     }
 
 
