@@ -1,5 +1,7 @@
 """An interrupted search answers with what its finished trainings show, and says that it was interrupted."""
 
+from functools import cache
+
 import pytest
 
 from pipeline.search import Interrupted, Plan, conduct
@@ -16,6 +18,7 @@ def interrupted_at(number: int, plan: Plan = PLAN) -> tuple[Interrupted, Surface
     return caught.value, surface
 
 
+@cache
 def in_parts() -> tuple[int, int, int]:
     """Return how many trainings the whole search makes: trials, then with confirmation, then with transfer."""
     surface = Surface(noise=0.05)
