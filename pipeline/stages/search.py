@@ -80,13 +80,13 @@ def _compared(result: SearchResult, executor: InProcess, context: Context[Search
 def announced(
     plan: Plan, budget: float, tests: Sequence[RangeTestResult], steps_per_epoch: Callable[[int], int]
 ) -> str:
-    """Say what the budget is spent on, and about how long that takes, judging by the updates of the range tests."""
+    """Say what the budget is spent on, and how long that takes at most: an update of a range test includes its start."""
     each = [test.seconds / max(test.updates, 1) * steps_per_epoch(test.batch_size) for test in tests]
     seconds = float(np.mean(each)) * plan.epochs * min(plan.sizes.trainings, plan.trainings)
     rows = f"{plan.top_k} finalists{' and 2 baselines' if plan.baselines else ''}"
     compared = f"{rows} on up to {plan.confirm_seeds} seeds" if plan.confirm_seeds else "nothing compared"
     tested = f"{budget - plan.trainings:.1f} went into the range test"
-    about = f"about {wording.seconds(min(seconds, plan.seconds))}"
+    about = f"less than about {wording.seconds(min(seconds, plan.seconds))}"
     return f"budget {budget:g}: {tested}; up to {plan.trials} trials, then {compared}; {about}"
 
 
