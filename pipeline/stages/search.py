@@ -80,7 +80,7 @@ def _compared(result: SearchResult, executor: InProcess, context: Context[Search
 def announced(
     plan: Plan, budget: float, tests: Sequence[RangeTestResult], steps_per_epoch: Callable[[int], int]
 ) -> str:
-    """Say what the budget is spent on, and how long that takes at most: an update of a range test includes its start."""
+    """Say what the budget is spent on, and how long that takes at most: updates of a range test include its start."""
     each = [test.seconds / max(test.updates, 1) * steps_per_epoch(test.batch_size) for test in tests]
     seconds = float(np.mean(each)) * plan.epochs * min(plan.sizes.trainings, plan.trainings)
     rows = f"{plan.top_k} finalists{' and 2 baselines' if plan.baselines else ''}"
