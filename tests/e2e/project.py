@@ -39,9 +39,13 @@ PATIENCE = 600.0
 
 @dataclass(frozen=True)
 class Project:
-    """The commands of a copied project, and their results in its tracking store."""
+    """The commands of a copied project, and their results in its tracking store.
+
+    `generation` counts how often the folder was put back: MLflow would go on reading the file that was there before.
+    """
 
     folder: Path
+    generation: int = 0
 
     @classmethod
     def copied_to(cls, folder: Path) -> "Project":
@@ -54,7 +58,8 @@ class Project:
     @property
     def client(self) -> MlflowClient:
         """Return an MLflow client of the default store in the folder."""
-        return MlflowClient(f"sqlite:///{self.folder}/mlflow.db")
+        again = f"?timeout={60 + self.generation}" if self.generation else ""
+        return MlflowClient(f"sqlite:///{self.folder}/mlflow.db{again}")
 
     def start(self, *command: str, variables: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         """Start a command as in a user's shell with the environment activated, and these variables set."""

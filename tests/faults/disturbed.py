@@ -94,7 +94,7 @@ class Bench:
         """Return the undisturbed project as it was at its end; where it lies is part of its store."""
         shutil.rmtree(self._reference)
         shutil.copytree(self._kept, self._reference)
-        return Project(self._reference)
+        return Project(self._reference, 1 + next(self._numbers))
 
 
 def stage_process(process: subprocess.Popen[str], stages: Sequence[str]) -> psutil.Process | None:
