@@ -166,9 +166,7 @@ def find(
     with random_states_kept():
         if wrong := sorted(GIVEN & options.keys()):
             raise refusal(f"option {wrong[0]}", repr(options[wrong[0]]), "data and model as the first two arguments")
-        splits = _split(data, validation_data, scale, int(options.get("seed", 0)))
-        build = _builder(model, splits)
-        chosen = validated(SearchOptions, {"optimizer": _own_optimizer(build()), **options})
+        chosen = validated(SearchOptions, options)
         if chosen.splits > 1 and validation_data is not None:
             raise refusal(
                 "splits", f"{chosen.splits} with validation_data", "1, or data from which it can be drawn anew"
@@ -176,6 +174,10 @@ def find(
         if chosen.deterministic and not keras_settings.is_deterministic():
             needed = " ".join(f"{name}={value}" for name, value in keras_settings.DETERMINISTIC.items())
             raise refusal("deterministic", "True", f"it with {needed} in the environment before Python starts")
+        splits = _split(data, validation_data, scale, chosen.seed)
+        build = _builder(model, splits)
+        if "optimizer" not in options:
+            chosen = chosen.model_copy(update={"optimizer": _own_optimizer(build())})
         return _Finding(chosen, splits, executor_for(chosen, splits, build)).run(Status("find", quiet=not progress))
 
 

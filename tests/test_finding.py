@@ -165,6 +165,7 @@ def test_ctrl_c_gives_the_best_answer_so_far() -> None:
     ("options", "said"),
     [
         ({"epoch": 3}, "epoch: received 3, expected one of "),
+        ({"seed": "first"}, "seed: received 'first', expected a valid integer"),
         ({"epochs": 0}, "epochs: received 0, expected greater than or equal to 1"),
         ({"target": "y"}, "option target: received 'y'; accepted: data and model as the first two arguments"),
         ({"checkpoint": 5}, "option checkpoint: received 5"),
