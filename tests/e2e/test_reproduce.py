@@ -132,7 +132,7 @@ def test_answers_come_from_searches(reproduced: Project) -> None:
 
     Shortened, S2 and S3 are identical: they share a search, but each is an experiment of its own.
     """
-    reproduced.run("python", "-m", "pipeline", "reproduce", "--article", "b", *SMALL, "--trials", "1")
+    reproduced.run("python", "-m", "pipeline", "reproduce", "--article", "b", *SMALL, "--trials", "1", "--budget", "8")
     stage = stage_runs(reproduced)[-1]
     searched = {run.info.run_name: run for run in reproduced.runs("search", stage.info.run_id)}
     assert {name.split()[0]: "pipeline.cached" in run.data.tags for name, run in searched.items()} == {
