@@ -6,13 +6,13 @@ from contextlib import suppress
 from pipeline import config
 from pipeline.config import PrepareOptions
 from pipeline.console import Status
+from pipeline.files import write_text
 from pipeline.results import ReportResult
 from pipeline.stages.context import PAGE, REPORTS, Context, Upstream
 from pipeline.stages.publishing import place_of, publish
 from pipeline.stages.table import STAGES, Need, Runs, Stage
 from pipeline.tracking import Finished, StageRun, Store
 from pipeline.tracking.delivery import store_in_order
-from pipeline.tracking.integrity import write_text
 from pipeline.tracking.projects import Handover, launch, take_handover
 from pipeline.tracking.store import RESULT
 

@@ -36,9 +36,8 @@ from pipeline.reporting.report_inputs import Report, Sweep
 from pipeline.results import RangeTestResult, SearchResult
 from pipeline.stages.asking import executor_for
 from pipeline.stages.context import environment
-from pipeline.stages.guessing import compared
 from pipeline.stages.report import costs, named
-from pipeline.stages.search import announced, leaderboard_frame, spent, trials_frame, with_range_tests
+from pipeline.stages.search import announced, concluded, leaderboard_frame, trials_frame
 from pipeline.training import InProcess
 from pipeline.training.copies import compile_like, copying
 from pipeline.training.own_model import fresh, random_states_kept
@@ -241,9 +240,7 @@ class _Finding:
                 result, trials = search.conduct(plan, ask, status.note)
             except search.Interrupted as stopped:
                 result, trials, interrupted = stopped.result, stopped.trials, True
-            result = with_range_tests(result, tests, prepared, plan.epochs)
-            result = compared(result, self.executor, self.splits, options)
-            status.note(spent(result))
+            result = concluded(result, tests, prepared, self.executor, self.splits, options, status.note)
         own = next((one for one in tested if search.same_setting(one.result, result.winner)), tested[0])
         report = Report(
             prepare=prepared,

@@ -28,7 +28,7 @@ _STAGE_PACKAGES = (
 
 _WITHOUT_EFFECT = tuple(
     f"pipeline.{name}"
-    for name in ("config", "console", "fingerprints", "interruption", "loading", "stages.context", "tracking")
+    for name in ("config", "console", "files", "fingerprints", "interruption", "loading", "stages.context", "tracking")
 )
 """Modules that do not affect results. The values of options are part of the keys themselves."""
 

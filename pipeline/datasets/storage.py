@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +26,7 @@ from pipeline.datasets.sources import read
 from pipeline.datasets.splits import assemble
 from pipeline.datasets.streams import Reader, Stream
 from pipeline.errors import reading, refusal
+from pipeline.files import whole_file
 
 _ARRAYS = ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test")
 _SCALINGS: TypeAdapter[Scalings] = TypeAdapter(Scalings)
@@ -41,23 +40,14 @@ def save(splits: Splits, path: str | Path, data: str = "", target: str = "") -> 
     equal bytes: NumPy dates every entry of the archive 1980. Inputs that are not held in memory are not written:
     the file holds row numbers and all labels instead, with which `load_splits` opens `data` again.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     if splits.index is None:
         arrays, meta = _held(splits), _meta(splits)
     else:
         arrays = {name: values for name, values in vars(splits.index).items() if values is not None}
         x = splits.x_train
         meta = {**_meta(splits), "data": data, "target": target, "shape": x.shape[1:], "dtype": x.dtype.str}
-    try:
-        with temporary.open("xb") as file:
-            np.savez(file, allow_pickle=False, meta=np.array(json.dumps(meta, sort_keys=True)), **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(Path(path)) as file:
+        np.savez(file, allow_pickle=False, meta=np.array(json.dumps(meta, sort_keys=True)), **arrays)
 
 
 def load_splits(path: str | Path) -> Splits:

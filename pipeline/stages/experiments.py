@@ -12,12 +12,12 @@ from pipeline.articles.experiment import Article, Experiment, ExperimentResult, 
 from pipeline.config import RangeTestOptions, ReproduceOptions
 from pipeline.datasets import Raw, Splits
 from pipeline.evaluation import Candidate, Evaluation, Training, answers
+from pipeline.files import write_text
 from pipeline.fingerprints import fingerprint, model_digest
 from pipeline.results import SeedScore
 from pipeline.stages.asking import Asking, checkpoints, executor_for, training_log
 from pipeline.stages.context import Context
 from pipeline.tracking import Label, StageRun
-from pipeline.tracking.integrity import write_text
 from pipeline.tracking.store import RESULT
 from pipeline.tracking.trainings import candidate_params, candidate_tags
 from pipeline.training import InProcess

@@ -13,6 +13,7 @@ from pipeline.articles.judging import Judgement, judge, loss_difference
 from pipeline.articles.table import chosen, epochs_of, printed_rates, seeds_of
 from pipeline.config import ReproduceOptions
 from pipeline.datasets import Raw
+from pipeline.files import write_text
 from pipeline.reporting import articles_page
 from pipeline.reporting.articles_page import Panel
 from pipeline.reporting.report_inputs import Sweep, read_sweep
@@ -22,7 +23,6 @@ from pipeline.schedules import Array, curve
 from pipeline.stages.context import Context, command, environment
 from pipeline.stages.experiments import Conducted, Laboratory
 from pipeline.statistics import mean_interval
-from pipeline.tracking.integrity import write_text
 
 _ANSWER_ON_B = "S2"
 

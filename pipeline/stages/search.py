@@ -10,8 +10,9 @@ import pandas as pd
 
 from pipeline import search
 from pipeline.config import SearchOptions
-from pipeline.datasets import PrepareResult
+from pipeline.datasets import PrepareResult, Splits
 from pipeline.evaluation import Candidate, Evaluation, setting_prefix
+from pipeline.files import write_text
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.reporting import search_figures, wording
 from pipeline.results import Cost, LeaderboardRow, RangeTestResult, SearchResult
@@ -21,7 +22,6 @@ from pipeline.stages.asking import asking
 from pipeline.stages.context import Context
 from pipeline.stages.guessing import compared
 from pipeline.tracking import Label
-from pipeline.tracking.integrity import write_text
 from pipeline.tracking.store import RESULT
 from pipeline.training import InProcess
 
@@ -51,8 +51,7 @@ def run(context: Context[SearchOptions]) -> SearchResult:
     except search.Interrupted as interrupted:
         _keep(context, interrupted)
         raise
-    result = _compared(with_range_tests(result, tests, prepared, plan.epochs), asked.executor, context)
-    context.status.note(spent(result))
+    result = concluded(result, tests, prepared, asked.executor, upstream.splits, context.options, context.status.note)
     asked.finish(summary(result))
     _write_tables(context, result, done)
     _draw(context, result, done)
@@ -69,28 +68,36 @@ def _keep(context: Context[SearchOptions], interrupted: search.Interrupted) -> N
     context.store.keep(context.run)
 
 
-def _compared(result: SearchResult, executor: InProcess, context: Context[SearchOptions]) -> SearchResult:
-    """Add how the winner compares with guessing, and say so where it is no better."""
-    result = compared(result, executor, context.upstream.splits, context.options)
-    for line in wording.no_better(result):
-        context.status.note(line)
+def concluded(
+    result: SearchResult,
+    tests: Sequence[RangeTestResult],
+    prepared: PrepareResult,
+    executor: InProcess,
+    splits: Splits,
+    options: SearchOptions,
+    note: Callable[[str], object],
+) -> SearchResult:
+    """Add the cost of the range tests and a comparison with guessing, and note both."""
+    result = compared(with_range_tests(result, tests, prepared, options.epochs), executor, splits, options)
+    for line in [*wording.no_better(result), _spent(result)]:
+        note(line)
     return result
 
 
 def announced(
     plan: Plan, budget: float, tests: Sequence[RangeTestResult], steps_per_epoch: Callable[[int], int]
 ) -> str:
-    """Say what the budget is spent on, and how long that takes at most: updates of a range test include its start."""
+    """Say what the budget is spent on, and how long that would take at the speed of the range tests, start included."""
     each = [test.seconds / max(test.updates, 1) * steps_per_epoch(test.batch_size) for test in tests]
     seconds = float(np.mean(each)) * plan.epochs * min(plan.sizes.trainings, plan.trainings)
     rows = f"{plan.top_k} finalists{' and 2 baselines' if plan.baselines else ''}"
     compared = f"{rows} on up to {plan.confirm_seeds} seeds" if plan.confirm_seeds else "nothing compared"
     tested = f"{budget - plan.trainings:.1f} went into the range test"
-    about = f"less than about {wording.seconds(min(seconds, plan.seconds))}"
+    about = f"{wording.seconds(min(seconds, plan.seconds))} at the speed of the range test"
     return f"budget {budget:g}: {tested}; up to {plan.trials} trials, then {compared}; {about}"
 
 
-def spent(result: SearchResult) -> str:
+def _spent(result: SearchResult) -> str:
     """Say what it has cost, in full trainings."""
     ledger = result.audits.ledger if result.audits else {}
     parts = [f"{name} {cost.trainings:.1f}" for name, cost in ledger.items() if name in _PARTS]

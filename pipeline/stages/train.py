@@ -10,6 +10,7 @@ from pipeline.config import TrainOptions
 from pipeline.datasets import head, named
 from pipeline.errors import InputError, describe
 from pipeline.evaluation import Candidate, Evaluation, Training, answers
+from pipeline.files import write_text
 from pipeline.reporting import wording
 from pipeline.results import SeedScore, TrainResult
 from pipeline.schedules import keras_source, parse_params, torch_source
@@ -18,7 +19,6 @@ from pipeline.stages.context import Context
 from pipeline.stages.guessing import Answered, against_guessing
 from pipeline.statistics import accuracy_interval
 from pipeline.tracking import Label
-from pipeline.tracking.integrity import write_text
 from pipeline.tracking.models import Scores, log_model, register
 
 

@@ -22,6 +22,7 @@ from typing import IO
 import mlflow
 from pydantic import TypeAdapter
 
+from pipeline.files import whole_folder
 from pipeline.redaction import redacted
 from pipeline.tracking import integrity
 from pipeline.tracking.locks import locked, try_lock
@@ -105,7 +106,7 @@ class Journal:
     def add(self, record: Record, write: Callable[[Path], object]) -> Entry:
         """Put a training on disk, whole; `write` writes its artifacts to a folder, without the manifest."""
         entry = Entry(self.waiting / f"{time.time_ns()}-{_hashed(record.key)}")
-        with integrity.whole_folder(entry.folder) as folder:
+        with whole_folder(entry.folder) as folder:
             artifacts = Entry(folder).artifacts
             artifacts.mkdir()
             write(artifacts)

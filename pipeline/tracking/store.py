@@ -14,6 +14,7 @@ from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 
 from pipeline.errors import InputError
+from pipeline.files import write_text
 from pipeline.redaction import redacted
 from pipeline.results import RangeTestResult
 from pipeline.tracking import integrity
@@ -212,7 +213,7 @@ class Store:
     def mark_reused(self, run: StageRun, source: Finished) -> None:
         """Make the run of the stage at work stand for another run, with its result and a tag that names it."""
         self._refer(run.run_id, source)
-        integrity.write_text(run.folder / RESULT, source.result)
+        write_text(run.folder / RESULT, source.result)
 
     def log_reuse(self, name: str, source: Finished, parent: StageRun) -> None:
         """Write a child run that stands for another run, with the tags that identify it."""

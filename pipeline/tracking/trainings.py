@@ -10,7 +10,7 @@ from mlflow.entities import Param
 from pydantic import TypeAdapter
 
 from pipeline.evaluation import Candidate, Evaluation, Training
-from pipeline.tracking import integrity
+from pipeline.files import write_text
 from pipeline.tracking.store import RESULT
 
 CURVE = "lr_curve.csv"
@@ -29,7 +29,7 @@ def write_training(folder: Path, evaluation: Evaluation, training: Training) -> 
         "evaluation": _EVALUATION.dump_python(evaluation, mode="json"),
         **{name: getattr(training, name) for name in _SCALARS},
     }
-    integrity.write_text(folder / RESULT, json.dumps(described, indent=2, default=dict))
+    write_text(folder / RESULT, json.dumps(described, indent=2, default=dict))
 
 
 def read_training(folder: Path) -> Training:

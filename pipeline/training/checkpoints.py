@@ -3,10 +3,8 @@
 import hashlib
 import io
 import json
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import describe
 from pipeline.evaluation import Evaluation
+from pipeline.files import whole_file
 from pipeline.training.batch_statistics import Recompute
 from pipeline.training.callbacks import Rewriter, Watch
 from pipeline.training.network import assign
@@ -98,18 +97,11 @@ class Checkpoint:
         text = json.dumps(state, default=kept)
         payload = io.BytesIO()
         np.savez(payload, allow_pickle=False, state=np.frombuffer(text.encode(), np.uint8), **arrays)
-        temporary = self.path.with_name(f"{self.path.name}.{os.getpid()}")
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
+            with whole_file(self.path) as file:
                 file.write(hashlib.sha256(payload.getbuffer()).digest())
                 file.write(payload.getbuffer())
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self.path)
         except OSError as error:
-            with suppress(OSError):
-                temporary.unlink()
             self.tell(f"no checkpoint could be written ({describe(error)}); it trains on")
 
     def remove(self) -> None:
@@ -117,7 +109,7 @@ class Checkpoint:
         if not self.path.parent.is_dir():
             return
         for file in self.path.parent.iterdir():
-            if file.name.startswith(self.path.name) or file.stat().st_mtime < time.time() - _FORGOTTEN:
+            if file.name.lstrip(".").startswith(self.path.name) or file.stat().st_mtime < time.time() - _FORGOTTEN:
                 file.unlink(missing_ok=True)
 
 

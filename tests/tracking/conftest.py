@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from mlflow.entities import Run
 
 from pipeline.evaluation import Candidate, Evaluation, Training
+from pipeline.files import write_text
 from pipeline.tracking import Label, StageRun, Store, TrainingLog
-from pipeline.tracking.integrity import write_text
 from pipeline.tracking.store import RESULT
 
 _fingerprints = (f"{number:064x}" for number in count())

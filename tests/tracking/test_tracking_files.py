@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.tracking.integrity import MANIFEST, is_intact, write_manifest, write_text
+from pipeline.files import write_text
+from pipeline.tracking.integrity import MANIFEST, is_intact, write_manifest
 
 
 def test_written_text_replaces_the_old_one(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ import psutil
 import pytest
 
 from pipeline.errors import InputError
+from pipeline.files import write_text
 from pipeline.tracking import Store
-from pipeline.tracking.integrity import is_intact, write_text
+from pipeline.tracking.integrity import is_intact
 from pipeline.tracking.store import RESULT
 from tests.tracking.conftest import Finish
 
