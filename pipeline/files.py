@@ -17,9 +17,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     Parent folders are made.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(
-        f".{path.name}.{uuid.uuid4().hex}"
-    )  # of `tempfile` only the owner could read it
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")  # of `tempfile` only the owner could read it
     try:
         with temporary.open("xb") as file:
             yield file

@@ -109,6 +109,16 @@ def stage_process(process: subprocess.Popen[str], stages: Sequence[str]) -> psut
     return None
 
 
+def wait_for(process: subprocess.Popen[str], stage: str, seconds: float = 0.0) -> None:
+    """Wait until a command has begun a stage, or a later one, and for so many seconds more."""
+    deadline = time.monotonic() + PATIENCE
+    while stage_process(process, STAGES[STAGES.index(stage) :]) is None:
+        assert process.poll() is None, f"ended before {stage}: {process.communicate()}"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    time.sleep(seconds)
+
+
 def _lifetimes(process: subprocess.Popen[str]) -> dict[str, float]:
     """Return how long a command was at work before its first stage, and how long each stage's process was there."""
     begun, seen = time.monotonic(), dict[str, tuple[float, float]]()

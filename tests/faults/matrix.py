@@ -17,7 +17,7 @@ from statistics import median
 from threading import Lock
 
 from tests.e2e.project import ROOT
-from tests.faults import failures, kills
+from tests.faults import damage, kills, limits, servers
 from tests.faults.disturbed import Bench, Outcome
 
 REPORT = ROOT / "reports" / "reliability.md"
@@ -58,27 +58,28 @@ KILLED = [
 """Commands that are ended."""
 
 FAILED = [
-    Fault("SIGTERM while a server does not answer", 2, failures.signal_while_mute(15)),
-    Fault("SIGINT while a server does not answer", 2, failures.signal_while_mute(2)),
-    Fault("SIGTERM while the server is gone", 1, failures.signal_while_gone),
-    Fault("server not there from the start", 1, failures.no_server),
-    Fault("server gone for good in mid-search", 1, failures.server_gone),
-    Fault("server restarted in mid-search", 1, failures.server_restarted),
-    *(Fault(f"disk full during {stage}", 1, failures.disk_full(stage)) for stage in ("range_test", "search", "train")),
-    Fault("temporary folder full", 1, failures.temporary_disk_full),
-    Fault("limit on the size of files", 1, failures.file_limit),
-    *(Fault(f"`{name}` read-only", 1, failures.read_only(name)) for name in ("mlflow.db", "mlruns")),
-    Fault("project's folder read-only", 1, failures.read_only(".")),
-    Fault("`reports/` read-only", 1, failures.reports_read_only),
-    Fault("artifacts deleted, database kept", 1, failures.artifacts_deleted),
-    *(Fault(f"`result.json` of {stage} cut", 1, failures.result_cut(stage)) for stage in ("range_test", "search")),
-    Fault("`lr_curve.csv` of a training gone", 1, failures.damaged("search", "trial", "lr_curve.csv", None)),
-    Fault("`result.json` of a training cut", 1, failures.damaged("search", "confirmation", "result.json", 100)),
-    Fault("`weights.npz` of a training cut", 1, failures.damaged("train", "final", "weights.npz", 1_000)),
-    Fault("champion's files gone", 1, failures.champion_gone),
-    Fault("same command twice at once", 2, failures.two_at_once),
-    Fault("password in the server's address", 1, failures.password),
-    Fault("memory limited", 2, failures.out_of_memory),
+    Fault("SIGTERM while a server does not answer", 2, servers.signal_while_mute(15)),
+    Fault("SIGINT while a server does not answer", 2, servers.signal_while_mute(2)),
+    Fault("SIGTERM while the server is gone", 1, servers.signal_while_gone),
+    Fault("server not there from the start", 1, servers.no_server),
+    Fault("server gone for good in mid-search", 1, servers.server_gone),
+    Fault("server restarted in mid-search", 1, servers.server_restarted),
+    *(Fault(f"disk full during {stage}", 1, limits.disk_full(stage)) for stage in ("range_test", "search", "train")),
+    Fault("temporary folder full", 1, limits.temporary_disk_full),
+    Fault("limit on the size of files", 1, limits.file_limit),
+    *(Fault(f"`{name}` read-only", 1, limits.read_only(name)) for name in ("mlflow.db", "mlruns")),
+    Fault("project's folder read-only", 1, limits.read_only(".")),
+    Fault("`reports/` read-only", 1, limits.reports_read_only),
+    Fault("artifacts deleted, database kept", 1, damage.artifacts_deleted),
+    *(Fault(f"`result.json` of {stage} cut", 1, damage.result_cut(stage)) for stage in ("range_test", "search")),
+    Fault("`lr_curve.csv` of a training gone", 1, damage.damaged("search", "trial", "lr_curve.csv", None)),
+    Fault("`result.json` of a training cut", 1, damage.damaged("search", "confirmation", "result.json", 100)),
+    Fault("`weights.npz` of a training cut", 1, damage.damaged("train", "final", "weights.npz", 1_000)),
+    Fault("champion's files gone", 1, damage.champion_gone),
+    Fault("same command twice at once", 2, servers.two_at_once),
+    Fault("same command twice at once on a server", 2, servers.two_at_once_on_server),
+    Fault("password in the server's address", 1, servers.password),
+    Fault("memory limited", 2, limits.out_of_memory),
 ]
 """Commands around which something fails."""
 
