@@ -46,7 +46,8 @@ def _journeys(table: dict[str, kills.Kill], points: Sequence[str]) -> list[Fault
 
 
 def _set_up(name: str, times: int, kill: kills.Kill) -> Fault:
-    return Fault(f"{name} while the store is set up", times, partial(kills.while_set_up, kill))
+    mended = ", then `doctor --fix`" if kill.mlflow else ""
+    return Fault(f"{name} while the store is set up{mended}", times, partial(kills.while_set_up, kill))
 
 
 KILLED = [
