@@ -59,8 +59,8 @@ def _folders(subject: Subject) -> Iterable[Finding]:
     kept = [file.parent] if file else []
     try:
         temporary = gettempdir()
-    except FileNotFoundError:  # where it can write to none
-        temporary = os.environ.get("TMPDIR", "/tmp")
+    except FileNotFoundError:  # where it can write to none; this one is only looked at
+        temporary = os.environ.get("TMPDIR", "/tmp")  # nosec B108
     return checkup.folders([*kept, Path("mlruns"), REPORTS, Path(temporary)])
 
 
