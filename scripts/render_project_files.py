@@ -19,7 +19,7 @@ def mlproject() -> str:
     """Return the text of MLproject: one entry point per command, each option a typed parameter with its default."""
     entry_points = {name: _entry_point(name, model) for name, (model, _) in COMMANDS.items()}
     project = {"name": "lr-pipeline", "conda_env": "conda.yaml", "entry_points": entry_points}
-    return "# Made by `make lock` from pipeline/config.py.\n" + _dump(project)
+    return "# Made by `make lock` from pipeline/config.\n" + _dump(project)
 
 
 def conda_yaml() -> str:

@@ -42,6 +42,7 @@ EDITS: dict[str, tuple[set[str], bool]] = {
     "pipeline/articles/table.py": ({"reproduce"}, False),
     "pipeline/stages/train.py": ({"train"}, False),
     "pipeline/stages/asking.py": (TRAINING, False),
+    "pipeline/config/search.py": (set(), False),
     "pipeline/tracking/store.py": (set(), False),
     "pipeline/console.py": (set(), False),
     "pipeline/chain.py": (set(), False),

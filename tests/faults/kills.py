@@ -178,7 +178,7 @@ def _told(project: Project, process: subprocess.Popen[str], kill: Kill, struck: 
 def while_set_up(kill: Kill, bench: Bench, chance: Random) -> Outcome:
     """Strike a command in a fresh folder while it sets up the store, and run it again.
 
-    `mlflow run` sets it up in MLflow's own code, which does not go on from a store that is half made: `doctor` mends it.
+    `mlflow run` sets it up in code of MLflow, which does not go on from a half-made store: `doctor` mends that.
     """
     project = bench.fresh()
     process = project.start(*kill.prepare)

@@ -1,0 +1,59 @@
+"""What all options share: how they are read, and what is refused."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+
+from pipeline.errors import InputError, shortened
+
+RUN_CONTROL = frozenset({"experiment_name", "fresh", "checkpoint"})
+"""Options that affect where and whether a stage runs, but not its result."""
+
+Options = TypeVar("Options", bound="CommandOptions")
+
+_TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{,4096}")
+"""What MLflow can store: no control characters, no bytes that are not UTF-8, and no more than a path may have."""
+
+
+def none_if_empty(value: object) -> object:
+    """Read an empty value as "not given": parameters of MLproject cannot be absent."""
+    return None if value == "" else value
+
+
+OptionalRate = Annotated[float | None, Field(gt=0, le=1e6, allow_inf_nan=False), BeforeValidator(none_if_empty)]
+OptionalCount = Annotated[int | None, BeforeValidator(none_if_empty)]
+OptionalName = Annotated[str | None, BeforeValidator(none_if_empty)]
+
+
+class CommandOptions(BaseModel):
+    """Options of any command."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _plain_text(cls, value: object) -> object:
+        if isinstance(value, str) and not _TEXT.fullmatch(value):
+            raise ValueError("expected at most 4096 characters in UTF-8, without control characters")
+        return value
+
+
+def validated(model: type[Options], values: Mapping[str, object]) -> Options:
+    """Build `model` from `values`, or raise InputError with one line that names each fault."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise InputError("; ".join(_fault(model, dict(fault)) for fault in error.errors())) from None
+
+
+def _fault(model: type[CommandOptions], fault: dict[str, object]) -> str:
+    location = fault["loc"]
+    name = ".".join(str(part) for part in location) if isinstance(location, tuple) else ""
+    message = re.sub(r"^(Value error, |Input should be |String should have )", "", str(fault["msg"]))
+    if not name:
+        return message
+    if fault["type"] == "extra_forbidden":
+        message = f"one of {', '.join(model.model_fields)}"
+    return f"{name}: received {shortened(repr(fault['input']))}, expected {message.removeprefix('expected ')}"

@@ -1,0 +1,128 @@
+"""Options of the stages that prepare the data and test ranges of rates: what is trained, and how."""
+
+import re
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Literal, Self, get_args
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from pipeline.config.common import CommandOptions, OptionalRate
+from pipeline.scale import AUTO, parse_scale
+from pipeline.schedules import SCHEMES, Spacing
+from pipeline.user_code import is_function
+
+OptimizerName = Literal["sgd", "adam", "adamw", "adadelta", "adamax", "rmsprop", "nadam", "adagrad", "lion"]
+Precision = Literal["auto", "float32", "mixed_bfloat16"]
+BatchNorm = Literal["auto", "keras"]
+
+LARGEST_BATCH = 65_536
+MODELS = ("cnn", "mlp")
+REFINE_OFF = "off"
+
+_WHOLE = re.compile(r"[0-9]{1,9}")
+
+
+def _text(value: object) -> object:
+    """Convert a single number to text: a list of one."""
+    return str(value) if isinstance(value, int) else value
+
+
+class PrepareOptions(CommandOptions):
+    """Options of `prepare`."""
+
+    experiment_name: str = Field("lr-pipeline", min_length=1, max_length=500, description="MLflow experiment to log to")
+    fresh: bool = Field(False, description="run again even where a finished run could be reused")
+    checkpoint: float = Field(1.0, ge=0, le=1e6, description="minutes between checkpoints of a training; 0 writes none")
+    data: str = Field("mnist-5k", min_length=1, description="a data set's name, a path, or module:function")
+    target: str = Field("target", min_length=1, description="label column of .csv and .parquet")
+    in_memory_mb: int = Field(1024, ge=0, le=2**30, description="data larger than this many MiB are not held in memory")
+    scale: str = Field(AUTO, description="scaling of inputs: auto, none or standard; of several inputs name=way,...")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="first seed; fixes splits, initial weights and data order")
+    deterministic: bool = Field(False, description="the same bits whatever the number of threads: trains on one")
+
+    @field_validator("scale")
+    @classmethod
+    def _readable_scale(cls, value: str) -> str:
+        parse_scale(value)
+        return value
+
+
+class RangeTestOptions(PrepareOptions):
+    """Options of `range_test`: the network, its optimizer and how it is trained."""
+
+    takes_several: ClassVar[bool] = False
+    """Whether several optimizers and batch sizes may be given."""
+
+    model: str = Field("cnn", description="cnn, mlp, or module:function returning a Keras model")
+    optimizer: str = Field("sgd", description="Keras optimizer; the search takes several, comma-separated")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd; the others ignore it")
+    batch_size: Annotated[str, BeforeValidator(_text)] = Field(
+        "50", description="examples per optimizer update; the search takes several, comma-separated"
+    )
+    epochs: int = Field(5, ge=1, le=10_000, description="length of a full training, in passes over the training set")
+    budget: float = Field(
+        25.0, gt=1, le=1e6, description="most full trainings that range test, search and confirmation cost together"
+    )
+    precision: Precision = Field("auto", description="number format of the network's arithmetic")
+    batch_norm: BatchNorm = Field("auto", description="recompute BatchNormalization's lagging averages, or not (keras)")
+    scale_labels: bool = Field(False, description="train a regression on standardised labels; results keep their units")
+    seeds: int = Field(3, ge=1, le=1_000, description="number of seeds, starting at `seed`")
+    lr_min: OptionalRate = Field(None, description="lowest rate of the first sweep; default: by optimizer")
+    lr_max: OptionalRate = Field(None, description="highest rate of the first sweep; default: by optimizer")
+    spacing: Spacing = Field("exponential", description="a sweep's steps: equal in log rate, or in rate (linear)")
+    refine: str = Field(REFINE_OFF, description="scheme of the trainings that refine the range test's rate, or off")
+
+    @classmethod
+    def _refuse_several(cls, given: Sequence[object]) -> None:
+        if len(given) > 1 and not cls.takes_several:
+            raise ValueError("expected one; only the search takes several")
+
+    @field_validator("optimizer")
+    @classmethod
+    def _known_optimizers(cls, value: str) -> str:
+        known, given = get_args(OptimizerName), value.split(",")
+        cls._refuse_several(given)
+        if len(set(given)) < len(given) or not set(given) <= set(known):
+            raise ValueError(f"expected one of {', '.join(known)}, or several, comma-separated, each once")
+        return value
+
+    @field_validator("batch_size")
+    @classmethod
+    def _possible_batch_sizes(cls, value: str) -> str:
+        given = [int(size) if _WHOLE.fullmatch(size) else 0 for size in value.split(",")]
+        cls._refuse_several(given)
+        if len(set(given)) < len(given) or not all(1 <= size <= LARGEST_BATCH for size in given):
+            raise ValueError(f"expected a number from 1 to {LARGEST_BATCH}, or several, comma-separated, each once")
+        return ",".join(map(str, given))
+
+    @property
+    def optimizers(self) -> tuple[str, ...]:
+        """The optimizers, in the order in which they were given."""
+        return tuple(self.optimizer.split(","))
+
+    @property
+    def batch_sizes(self) -> tuple[int, ...]:
+        """The batch sizes, in the order in which they were given."""
+        return tuple(int(size) for size in self.batch_size.split(","))
+
+    @field_validator("model")
+    @classmethod
+    def _known_model(cls, value: str) -> str:
+        if value in MODELS or is_function(value):
+            return value
+        raise ValueError(f"expected one of {', '.join(MODELS)}, or module:function")
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> Self:
+        if self.lr_min is None or self.lr_max is None or self.lr_min < self.lr_max:
+            return self
+        received = f"{self.lr_min:g} and {self.lr_max:g}"
+        raise ValueError(f"lr_min and lr_max: received {received}, expected lr_min below lr_max")
+
+    @field_validator("refine")
+    @classmethod
+    def _known_refinement(cls, value: str) -> str:
+        trainable = [name for name, scheme in SCHEMES.items() if not scheme.reactive]
+        if value in (REFINE_OFF, *trainable):
+            return value
+        raise ValueError(f"expected {REFINE_OFF}, or one of {', '.join(trainable)}")
