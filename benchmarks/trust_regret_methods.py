@@ -21,7 +21,7 @@ import optuna
 from numpy.typing import NDArray
 
 from benchmarks.search_tools import HIGH, LOW, SCHEMES, WITHOUT_END, find, sweeps
-from benchmarks.trust_regret_network import Network, Trained, Weights
+from benchmarks.trust_regret_network import Trainable, Trained, Weights
 from pipeline import range_test, schedules
 from pipeline.config import SearchOptions
 from pipeline.evaluation import Evaluation, Training
@@ -53,7 +53,7 @@ Answers = dict[int, Answer]
 class Setting:
     """A problem's network, optimizer, batch size and full length in epochs, and the number of the repeat."""
 
-    network: Network
+    network: Trainable
     optimizer: str
     batch_size: int
     epochs: int

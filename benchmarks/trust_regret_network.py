@@ -1,11 +1,13 @@
-"""Article A's network trained in NumPy, some fifty times as fast as in a framework, for so small a network.
+"""The networks on which searches are compared.
 
-Initial weights, batches and updates are those of the training engine, so the losses agree with the engine's up to
-rounding (`benchmarks.trust_regret` prints the difference). The comparison is between searches, not engines, and needs
-thousands of trainings.
+Article A's network is trained in NumPy, some fifty times as fast as in a framework, for so small a network. Initial
+weights, batches and updates are those of the training engine, so the losses agree with the engine's up to rounding
+(`benchmarks.trust_regret` prints the difference). The comparison is between searches, not engines, and needs thousands
+of trainings. Other networks are trained by the engine.
 """
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +19,8 @@ from numpy.typing import NDArray
 from pipeline import datasets
 from pipeline.datasets import Splits
 from pipeline.evaluation import DIVERGED_AT, Evaluation, Training
-from pipeline.models import builder
+from pipeline.models import Builder, builder
+from pipeline.training import Trainer, engine
 
 Floats = NDArray[np.float32]
 Weights = list[Floats]
@@ -42,8 +45,8 @@ class Trained:
         return np.inf if self.diverged or not np.isfinite(self.val_losses[-1]) else self.val_losses[-1]
 
 
-class Network:
-    """Flatten, Dense 128 relu, Dense out: softmax with cross-entropy, or linear with the squared error.
+class Trainable(ABC):
+    """A network on one split of its data, trained any number of times.
 
     Attributes:
         training_examples: the size of the training set.
@@ -52,25 +55,22 @@ class Network:
 
     """
 
-    def __init__(self, splits: Splits, batch_size: int, momentum: float = 0.9) -> None:
-        offset, scale = (np.asarray(part, np.float32) for part in (splits.scaling.offset, splits.scaling.scale))
-        self._x, self._x_val = (
-            ((x - offset) / scale).reshape(len(x), -1).astype(np.float32) for x in (splits.x_train, splits.x_val)
-        )
-        self._classes = splits.task == "classification"
-        self._y, self._y_val = (self._targets(y, splits.num_outputs) for y in (splits.y_train, splits.y_val))
-        self._splits, self._others = splits, dict[int, Network]()
-        self._build = builder("mlp", splits.x_train.shape[1:], splits.num_outputs, splits.task)
-        self._initial: dict[int, Weights] = {}
-        self._batch_size, self._momentum = batch_size, momentum
-        self.training_examples = len(self._x)
-        self.steps_per_epoch = -(-len(self._x) // batch_size)
+    def __init__(self, splits: Splits, batch_size: int) -> None:
+        """Count what a pass takes."""
+        self._splits, self._others = splits, dict[int, Trainable]()
+        self._batch_size = batch_size
+        self.training_examples = len(splits.x_train)
+        self.steps_per_epoch = -(-self.training_examples // batch_size)
         self.examples = 0
 
-    def _on(self, split: int) -> "Network":
+    @abstractmethod
+    def on(self, splits: Splits) -> "Trainable":
+        """Return the same network on another split of its data."""
+
+    def _on(self, split: int) -> "Trainable":
         """Return the network on another split of the examples; 0 is its own."""
         if split and split not in self._others:
-            self._others[split] = Network(datasets.resplit(self._splits, split), self._batch_size, self._momentum)
+            self._others[split] = self.on(datasets.resplit(self._splits, split))
         return self._others[split] if split else self
 
     def ask(self, evaluations: Sequence[Evaluation]) -> Iterator[tuple[Evaluation, Training]]:
@@ -103,6 +103,7 @@ class Network:
                 ),
             )
 
+    @abstractmethod
     def train(
         self,
         rates: NDArray[np.float64],
@@ -111,7 +112,7 @@ class Network:
         validations: int = 1,
         optimizer: str = "sgd",
         start: Weights | None = None,
-        stop: Callable[[int, float], bool] = lambda done, val_loss: False,
+        stop: Callable[[int, float], bool] | None = None,
     ) -> Trained:
         """Train once from the initial weights of a seed.
 
@@ -124,6 +125,38 @@ class Network:
             stop: called after each validation with their number and the loss; the training ends if it returns True.
 
         """
+
+
+class Network(Trainable):
+    """Flatten, Dense 128 relu, Dense out: softmax with cross-entropy, or linear with the squared error."""
+
+    def __init__(self, splits: Splits, batch_size: int, momentum: float = 0.9) -> None:
+        super().__init__(splits, batch_size)
+        offset, scale = (np.asarray(part, np.float32) for part in (splits.scaling.offset, splits.scaling.scale))
+        self._x, self._x_val = (
+            ((x - offset) / scale).reshape(len(x), -1).astype(np.float32) for x in (splits.x_train, splits.x_val)
+        )
+        self._classes = splits.task == "classification"
+        self._y, self._y_val = (self._targets(y, splits.num_outputs) for y in (splits.y_train, splits.y_val))
+        self._build = builder("mlp", splits.x_train.shape[1:], splits.num_outputs, splits.task)
+        self._initial: dict[int, Weights] = {}
+        self._momentum = momentum
+
+    def on(self, splits: Splits) -> "Network":
+        """Return the same network on another split of its data."""
+        return Network(splits, self._batch_size, self._momentum)
+
+    def train(
+        self,
+        rates: NDArray[np.float64],
+        seed: int,
+        *,
+        validations: int = 1,
+        optimizer: str = "sgd",
+        start: Weights | None = None,
+        stop: Callable[[int, float], bool] | None = None,
+    ) -> Trained:
+        """Train as `Trainable.train` says."""
         weights = [part.copy() for part in start or self._initialised(seed)]
         update = _UPDATES[optimizer](weights, self._momentum)
         trained, per_part = Trained(), len(rates) // max(validations, 1)
@@ -141,12 +174,12 @@ class Network:
         self.examples += trained.examples
         return trained
 
-    def _validate(self, weights: Weights, trained: Trained, stop: Callable[[int, float], bool]) -> bool:
+    def _validate(self, weights: Weights, trained: Trained, stop: Callable[[int, float], bool] | None) -> bool:
         val_loss = self._gradients(weights, self._x_val, self._y_val, only_loss=True)[0]
         if not trained.val_losses or val_loss < min(trained.val_losses):
             trained.best = [part.copy() for part in weights]
         trained.val_losses.append(val_loss)
-        return stop(len(trained.val_losses), val_loss)
+        return stop is not None and stop(len(trained.val_losses), val_loss)
 
     def _has_diverged(self, trained: Trained, step: int, per_part: int) -> bool:
         first = step - step % per_part % _CALL
@@ -192,6 +225,61 @@ class Network:
             return loss, []
         back = (error @ last.T) * (hidden > 0)
         return loss, [x.T @ back, back.sum(axis=0), hidden.T @ error, error.sum(axis=0)]
+
+
+class OfEngine(Trainable):
+    """Any network, trained by the engine."""
+
+    def __init__(self, build: Callable[[Splits], Builder], splits: Splits, batch_size: int) -> None:
+        """Store what an engine is made of for each optimizer."""
+        super().__init__(splits, batch_size)
+        self._build = build
+        self._engines: dict[str, Trainer] = {}
+
+    def on(self, splits: Splits) -> "OfEngine":
+        """Return the same network on another split of its data."""
+        return OfEngine(self._build, splits, self._batch_size)
+
+    def train(
+        self,
+        rates: NDArray[np.float64],
+        seed: int,
+        *,
+        validations: int = 1,
+        optimizer: str = "sgd",
+        start: Weights | None = None,
+        stop: Callable[[int, float], bool] | None = None,
+    ) -> Trained:
+        """Train as `Trainable.train` says, but only from the weights of a seed."""
+        if start is not None:
+            raise ValueError("start: received weights, expected none")
+        if optimizer not in self._engines:
+            self._engines[optimizer] = engine(
+                self._build(self._splits),
+                self._splits,
+                optimizer=optimizer,
+                momentum=0.9,
+                batch_size=self._batch_size,
+                precision="float32",
+            )
+        callbacks = () if stop is None else (_Stop(stop),)
+        found = self._engines[optimizer].train(rates, seed, validations=validations, callbacks=callbacks)
+        self.examples += found.examples
+        return Trained(
+            losses=found.losses.tolist(),
+            val_losses=list(found.history.get("val_loss", ())),
+            diverged=bool(found.diverged),
+            examples=found.examples,
+        )
+
+
+class _Stop(keras.callbacks.Callback):  # type: ignore[misc]
+    def __init__(self, stop: Callable[[int, float], bool]) -> None:
+        super().__init__()
+        self._stop = stop
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.model.stop_training = self._stop(epoch + 1, (logs or {})["val_loss"])
 
 
 class _Momentum:
