@@ -30,7 +30,7 @@ class SearchOptions(RangeTestOptions):
         None, ge=2, le=1_000, description="most fresh seeds on which the finalists are compared; default: by budget"
     )
     top_k: OptionalCount = Field(None, ge=1, le=100, description="finalists that are confirmed; default: by budget")
-    transfer: bool = Field(False, description="also compare the finalists at half and at double the epochs")
+    transfer: bool = Field(False, description="also compare finalists at half and double the epochs, beyond the budget")
     splits: int = Field(1, ge=1, le=1_000, description="train/validation splits for confirmation and final training")
     objective: str = Field(
         VAL_LOSS.metric,

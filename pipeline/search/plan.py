@@ -188,6 +188,12 @@ class Plan:
         return Sizes(self.trials, self.top_k, self.confirm_seeds, self.baselines)
 
     @property
+    def transferred(self) -> int:
+        """The most trainings at each other budget: of the finalists, or of a single one and the baselines."""
+        candidates = self.top_k if self.top_k > 1 else 1 + self.baselines * _BASELINES
+        return self.transfer * candidates * self.confirm_seeds
+
+    @property
     def step(self) -> float:
         """The step in which the objective moves; 0 if it is continuous."""
         return self.resolution if self.objective.is_accuracy else 0.0

@@ -41,8 +41,7 @@ def run(context: Context[SearchOptions]) -> SearchResult:
     prepared, tests = upstream.prepare, tuple(upstream.range_tests.values())
     plan = search.planned(context.options, tests, prepared.steps_per_epoch, prepared.validation_examples)
     context.status.note(announced(plan, context.options.budget, tests, prepared.steps_per_epoch))
-    transferred = plan.transfer * len(search.FACTORS) * plan.top_k * plan.confirm_seeds
-    context.status.expect(plan.sizes.trainings + transferred)
+    context.status.expect(plan.sizes.trainings + len(search.FACTORS) * plan.transferred)
     asked = asking(context, partial(_label, plan))
     first = candidate(plan.spaces[0], "constant", plan.spaces[0].suggested_lr)
     asked.executor.require_metric(plan.objective, Evaluation(first, plan.epochs, plan.trial_seed))
@@ -94,7 +93,9 @@ def announced(
     compared = f"{rows} on up to {plan.confirm_seeds} seeds" if plan.confirm_seeds else "nothing compared"
     tested = f"{budget - plan.trainings:.1f} went into the range test"
     about = f"{wording.seconds(min(seconds, plan.seconds))} at the speed of the range test"
-    return f"budget {budget:g}: {tested}; up to {plan.trials} trials, then {compared}; {about}"
+    most = sum(search.FACTORS) * plan.transferred
+    beyond = f"; beyond the budget, transfer costs up to {most:g}" if most else ""
+    return f"budget {budget:g}: {tested}; up to {plan.trials} trials, then {compared}; {about}{beyond}"
 
 
 def _spent(result: SearchResult) -> str:
