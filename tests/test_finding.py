@@ -208,3 +208,33 @@ def test_models_that_cannot_be_used_are_refused(model: Any, said: str) -> None:
     with pytest.raises(InputError) as error:
         find(model, (X, Y), **SMALL)
     assert said in str(error.value)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Margin(keras.metrics.Mean):  # type: ignore[misc]
+    """By how much the output of the right class exceeds the largest other."""
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Add a batch."""
+        right = keras.ops.one_hot(keras.ops.cast(keras.ops.reshape(y_true, (-1,)), "int32"), y_pred.shape[-1])
+        others = keras.ops.max(y_pred - 2 * right, axis=-1)
+        return super().update_state(keras.ops.sum(y_pred * right, axis=-1) - others, sample_weight)
+
+
+def test_a_search_for_the_highest_of_a_users_metric() -> None:
+    """Results name the metric, in its own sign, best first; a metric that the model lacks gives one line."""
+    judged = keras.Sequential([keras.Input((64,)), layers.Dense(10, activation="softmax")])
+    judged.compile("sgd", loss="sparse_categorical_crossentropy", metrics=["accuracy", Margin(name="margin")])
+    expected = r"^objective: received 'val_margni', expected a metric of the model: val_accuracy.* val_margin$"
+    with pytest.raises(InputError, match=expected):
+        find(judged, (X, Y), objective="max:val_margni", **SMALL)
+
+    found = find(judged, (X, Y), objective="max:val_margin", **SMALL)
+    assert found.search.model_dump(mode="json")["objective"] == {"metric": "val_margin", "direction": "max"}
+    assert "validation margin" in found.search.reason
+    means = [row.objective.mean for row in found.search.leaderboard]
+    assert means == sorted(means, reverse=True)
+    board = found.leaderboard
+    assert board["val_margin"].tolist() == pytest.approx(means)
+    assert (board["val_margin_low"] < board["val_margin"]).all()
+    assert {"val_loss", "val_accuracy"} <= set(board)

@@ -349,6 +349,15 @@ def test_given_scheme_needs_no_search(project: Project) -> None:
     assert [for_torch["rate"](step) for step in range(len(rates))] == pytest.approx(rates.tolist(), rel=1e-6)
 
 
+def test_models_of_different_objectives_compete_by_validation_loss(project: Project) -> None:
+    """Losses of champion and challenger are paired by seed, whatever each was judged by."""
+    project.pipeline("train", scheme="constant", initial_lr=0.05, objective="val_accuracy")
+    (train,) = (run for run in project.runs("train") if run.data.params.get("objective") == "val_accuracy")
+    champion = str(result(project, train)["champion"])
+    assert "version " in champion
+    assert champion.endswith(("on 2 paired seeds", "on 2 paired seeds, which does not exclude zero"))
+
+
 def test_networks_do_not_share_trainings(project: Project) -> None:
     """All else being equal, another function of the same module is another network, and is trained."""
     lines = ("import keras", "from keras import layers", *(NETWORK.format(*net) for net in (("a", 4), ("b", 8))))
@@ -368,7 +377,8 @@ def test_networks_do_not_share_trainings(project: Project) -> None:
 
 def test_several_batch_sizes_and_other_budgets(project: Project) -> None:
     """The new batch size gets a range test, trainings of the old one are reused, and names show the size."""
-    project.pipeline("search", batch_size="50,25", trials=2, transfer="true")
+    said = project.pipeline("search", batch_size="50,25", trials=2, transfer="true").stdout
+    assert "; beyond the budget, transfer costs up to 15\n" in said  # at 0.5 and 2, 3 candidates on 2 seeds
     run = project.runs("search")[-1]
     (added,) = project.runs("range_test", run.info.run_id)
     assert added.data.tags["pipeline.batch_size"] == "25"
@@ -378,6 +388,7 @@ def test_several_batch_sizes_and_other_budgets(project: Project) -> None:
     assert found["untried"] == ["batch=50 constant", "batch=25 constant"]
     assert [row["epochs"] for row in found["transfer"]] == [1, 4]  # type: ignore[attr-defined]
     trained = project.runs("trial", run.info.run_id)
+    assert sum(training.data.tags["pipeline.role"] == "transfer" for training in trained) <= 2 * 3 * 2
     for training in trained:
         size = training.data.tags["pipeline.batch_size"]
         assert training.data.params["batch_size"] == size

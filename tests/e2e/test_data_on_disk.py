@@ -47,18 +47,29 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
-def trained(project: Project, data: str, in_memory_mb: int) -> tuple[dict[str, Any], Path]:
+def trained(project: Project, data: str, in_memory_mb: int, **variables: str) -> tuple[dict[str, Any], Path]:
     """Prepare and train; return the result and the file that prepare wrote."""
-    project.pipeline("train", data=data, in_memory_mb=in_memory_mb, **SCHEME)
+    asked = command("train", data=data, in_memory_mb=in_memory_mb, **SCHEME)
+    project.run(*asked, variables=variables)
     train = [run for run in project.runs("train") if "mlflow.parentRunId" not in run.data.tags][-1]
     prepare = project.runs("prepare", train.info.run_id)[0]
     result = json.loads((project.artifacts(train) / "result.json").read_text(encoding="utf-8"))
     return result, project.artifacts(prepare) / "data.npz"
 
 
-def test_a_mapped_file_trains_as_in_memory(folder: Project) -> None:
-    """Losses are equal to the last digit; the file that prepare writes holds no inputs."""
-    held, whole = trained(folder, "digits.npz", 1024)
+def test_a_mapped_file_trains_as_in_memory_where_it_is_loaded_once(folder: Project, tmp_path: Path) -> None:
+    """Losses are equal to the last digit; the file that prepare writes holds no inputs.
+
+    The command digests the file and `prepare` loads it; training reads the prepared data.
+    """
+    (tmp_path / "sitecustomize.py").write_text(AUDIT)
+    opened = tmp_path / "opened.txt"
+    held, whole = trained(folder, "digits.npz", 1024, PYTHONPATH=str(tmp_path), OPENED=str(opened))
+    digesting, loading = sorted(Counter(opened.read_text().split()).values())
+    assert digesting == 1
+    variables = {"PYTHONPATH": str(tmp_path), "OPENED": str(opened)}
+    folder.run(*command("prepare", data="digits.npz"), variables=variables)  # reused: only digests
+    assert Counter(opened.read_text().split()).total() == digesting + loading + digesting
     mapped, rows = trained(folder, "digits.npz", 0)
     for name in ("val_loss", "test_loss", "test_accuracy"):
         assert mapped[name] == held[name]
@@ -74,16 +85,3 @@ def test_a_function_s_data_sets_are_read_in_passes(folder: Project) -> None:
     assert result["test_accuracy"] > 0.7
     with np.load(rows) as left:
         assert set(left.files) == {"meta", "labels", "train", "val", "labels_test"}
-
-
-def test_the_source_is_digested_once_and_loaded_once(folder: Project, tmp_path: Path) -> None:
-    """The command digests it and `prepare` loads it; training reads the prepared data."""
-    (tmp_path / "sitecustomize.py").write_text(AUDIT)
-    opened = tmp_path / "opened.txt"
-    variables = {"PYTHONPATH": str(tmp_path), "OPENED": str(opened)}
-    folder.run(*command("train", data="digits.npz", **SCHEME, seed=7), variables=variables)
-    by_process = Counter(opened.read_text().split())
-    digesting, loading = sorted(by_process.values())
-    folder.run(*command("prepare", data="digits.npz", seed=7), variables=variables)  # reused: only digests
-    assert Counter(opened.read_text().split()).total() == digesting + loading + digesting
-    assert digesting == 1
