@@ -10,12 +10,11 @@ import importlib.machinery
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.machinery import ModuleSpec
-from inspect import isclass, isfunction
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -74,16 +73,6 @@ def local_modules(reference: str) -> list[ModuleType]:
     own = __name__.partition(".")[0]
     names = [source.name for source in sources if source.name.partition(".")[0] != own]
     return [sys.modules[name] for name in names if name in sys.modules]
-
-
-def definitions(modules: Iterable[ModuleType]) -> dict[str, Any]:
-    """Return the classes and functions that modules define, by the names that Keras looks for."""
-    return {
-        name: value
-        for module in modules
-        for name, value in vars(module).items()
-        if (isclass(value) or isfunction(value)) and value.__module__ == module.__name__
-    }
 
 
 def load(reference: str, accepted: str) -> Callable[..., Any]:

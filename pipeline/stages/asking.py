@@ -11,6 +11,7 @@ from pipeline.console import Status
 from pipeline.datasets import Splits, described, input_shape, with_scaled_labels
 from pipeline.evaluation import Evaluation, Training
 from pipeline.fingerprints import training_key
+from pipeline.lr_pipeline_model import definitions
 from pipeline.models import Builder, builder
 from pipeline.reporting.training_figures import lr_curve
 from pipeline.stages.context import Context, Options, inputs
@@ -134,7 +135,7 @@ def asking(context: Context[Trained], describe: Describe) -> Asking:
     if executor.remark:
         context.status.note(executor.remark)
     modules = user_code.local_modules(options.model)
-    unsavable = executor.unsavable(user_code.definitions(modules)) if modules else ""
+    unsavable = executor.unsavable(definitions(modules)) if modules else ""
     if unsavable:
         context.status.note(f"the network cannot be saved as a model, so only its weights will be: {unsavable}")
     digests = inputs(options, upstream.runs)

@@ -11,6 +11,7 @@ from pipeline.datasets import head, named
 from pipeline.errors import InputError, describe
 from pipeline.evaluation import Candidate, Evaluation, Training, answers
 from pipeline.files import write_text
+from pipeline.lr_pipeline_model import VALUES, Outputs
 from pipeline.reporting import wording
 from pipeline.results import SeedScore, TrainResult
 from pipeline.schedules import keras_source, parse_params, torch_source
@@ -20,6 +21,7 @@ from pipeline.stages.guessing import Answered, against_guessing
 from pipeline.statistics import accuracy_interval
 from pipeline.tracking import Label
 from pipeline.tracking.models import Scores, log_model, register
+from pipeline.training import to_probabilities
 
 
 def summary(result: TrainResult) -> str:
@@ -85,7 +87,10 @@ def _keep(context: Context[TrainOptions], serving: Any, unsavable: str, scores: 
         try:
             serving.save(folder / "model.keras")
             example, modules = named(head(upstream.splits.x_train, 5)), user_code.local_modules(context.options.model)
-            registered, champion = register(log_model(serving, example, modules), upstream.prepare.data, scores)
+            classes = upstream.splits.classes
+            outputs = Outputs(classes, to_probabilities(serving, example)) if classes else VALUES
+            model_uri = log_model(serving, example, outputs, modules)
+            registered, champion = register(model_uri, upstream.prepare.data, scores)
         except Exception as error:  # of the user's layers, of Keras, or of the store
             unsavable = describe(error)
         else:

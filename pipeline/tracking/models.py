@@ -11,24 +11,31 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from io import StringIO
 from pathlib import Path
-from types import ModuleType
+from tempfile import TemporaryDirectory
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import mlflow
-import mlflow.tensorflow
+import mlflow.pyfunc
 from mlflow.entities.model_registry import ModelVersion
+from mlflow.environment_variables import MLFLOW_ALLOW_PICKLE_DESERIALIZATION
 from mlflow.exceptions import MlflowException
-from mlflow.models import get_model_info, infer_signature
+from mlflow.models import Model, get_model_info, infer_signature
 from mlflow.tracking import MlflowClient
+from mlflow.utils.logging_utils import suppress_logs
 
-from pipeline import user_code
+from pipeline import lr_pipeline_model
 from pipeline.containment import contained
 from pipeline.errors import describe
+from pipeline.lr_pipeline_model import VALUES, Outputs
 from pipeline.statistics import paired_difference
 
 ALIAS = "champion"
 _PREFIX = "lr-pipeline-"
 _LOSSES, _COMPARABLE, _REASON = "pipeline.losses", "pipeline.comparable", "pipeline.champion"
+
+_PROGRESS = re.compile("Validating input example")
+"""What MLflow says while it logs a model."""
 
 
 @dataclass(frozen=True)
@@ -54,31 +61,59 @@ class Scores:
         return {_COMPARABLE: hashlib.sha256(text.encode()).hexdigest(), _LOSSES: json.dumps(losses)}
 
 
-def log_model(model: Any, example: Any, modules: Sequence[ModuleType] = ()) -> str:
-    """Log a Keras model of raw inputs on the active run, with signature and input example.
+def log_model(
+    network: Any,
+    example: Any,
+    outputs: Outputs = VALUES,
+    modules: Sequence[ModuleType] = (),
+    columns: Path | None = None,
+) -> str:
+    """Log a Keras model on the active run, with signature and input example.
 
     Args:
-        model: uncompiled.
+        network: uncompiled.
         example: a few raw inputs.
+        outputs: what its outputs are.
         modules: the user's modules, stored with the model so that it can be loaded where they are not installed.
+        columns: as of `lr_pipeline_model.save`; the example is then a DataFrame as the transformer takes it.
 
     Returns:
         the URI of the logged model.
 
     """
-    signature = infer_signature(example, model.predict(example, verbose=0))
-    with warnings.catch_warnings(), redirect_stdout(StringIO()):  # Keras draws a progress bar for each prediction
+    needed = ("keras", "tensorflow", "numpy", "pandas", *(("scikit-learn", "skops") if columns else ()))
+    with warnings.catch_warnings(), suppress_logs("mlflow.pyfunc", _PROGRESS), TemporaryDirectory() as temporary:
         warnings.simplefilter("ignore")  # MLflow warns about integer columns, which are right for images
-        info = mlflow.tensorflow.log_model(
-            model,
+        (folder := Path(temporary, "model")).mkdir()
+        lr_pipeline_model.save(folder, network, outputs, [module.__name__ for module in modules], columns)
+        info = Model.log(
             name="model",
-            signature=signature,
+            artifact_path=None,
+            flavor=SimpleNamespace(save_model=_save),
+            flavor_name="tensorflow",
+            data_path=str(folder),
+            signature=infer_signature(example, lr_pipeline_model.load(folder).predict(example)),
             input_example=example,
-            code_paths=_code_paths(modules) or None,
-            custom_objects=user_code.definitions(modules) or None,  # by reference, to the code that goes with the model
-            pip_requirements=[f"{name}=={version(name)}" for name in ("keras", "tensorflow", "numpy")],
+            code_paths=[lr_pipeline_model.__file__, *_code_paths(modules)],
+            pip_requirements=[f"{name}=={version(name)}" for name in needed],
         )
     return str(info.model_uri)
+
+
+def _save(path: str, mlflow_model: Model, data_path: str, **options: Any) -> None:
+    """Save a model as `mlflow.pyfunc` does, but so that `mlflow.tensorflow` can load its network too.
+
+    `mlflow.tensorflow.save_model` would pickle the user's layers, and takes no tables.
+    """
+    layout = {"data": f"data/{Path(data_path).name}", "model_type": "keras", "save_format": "tf"}
+    mlflow_model.add_flavor("tensorflow", code="code", **layout)
+    mlflow.pyfunc.save_model(
+        path,
+        loader_module=lr_pipeline_model.__name__.rpartition(".")[2],
+        data_path=data_path,
+        mlflow_model=mlflow_model,
+        **options,
+    )
 
 
 def register(model_uri: str, data: str, scores: Scores) -> tuple[str, str]:
@@ -120,10 +155,11 @@ def champions(client: MlflowClient) -> list[ModelVersion]:
 
 
 def why_unloadable(registered: ModelVersion) -> str:
-    """Return why a registered model cannot be loaded; "" if it can. The user's code in it is run."""
+    """Return why a registered model cannot be loaded; "" if it can. The user's code in it is run, but no pickle."""
+    MLFLOW_ALLOW_PICKLE_DESERIALIZATION.set(False)  # of models that earlier versions have logged
     try:
         with contained(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-            mlflow.tensorflow.load_model(f"models:/{registered.name}/{registered.version}")
+            mlflow.pyfunc.load_model(f"models:/{registered.name}/{registered.version}", suppress_warnings=True)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # whatever MLflow, Keras and the user's layers raise, SystemExit included

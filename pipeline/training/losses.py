@@ -46,12 +46,23 @@ def fitting(model: keras.Model, splits: Splits, inputs: Any) -> Fitting:
 
     """
     width = int(model(inputs, training=False).shape[-1])
-    kind = keras_internals.output_activation(model) or _seen(model, inputs)
+    kind = _kind(model, inputs)
     # Given by name, metrics would get their variables while tracing, and TensorFlow would trace a second time.
     if splits.task == "regression":
         _check_range(kind, splits)
         return "mean_squared_error", keras.metrics.MeanAbsoluteError(name="mae")
     return _for_classes(kind, single=width == 1)
+
+
+def to_probabilities(model: keras.Model, inputs: Any) -> str:
+    """Return the activation that turns the outputs of a classification into probabilities; "" if none needs to."""
+    if _kind(model, inputs) not in _LOGITS:
+        return ""
+    return "sigmoid" if model(inputs, training=False).shape[-1] == 1 else "softmax"
+
+
+def _kind(model: keras.Model, inputs: Any) -> str:
+    return keras_internals.output_activation(model) or _seen(model, inputs)
 
 
 def _for_classes(kind: str, *, single: bool) -> Fitting:

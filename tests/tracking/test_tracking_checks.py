@@ -147,7 +147,7 @@ def test_champion_that_cannot_be_loaded(store: Store) -> None:
     found = about(checks.champions(store), name)
     assert not found.wrong
     (file,) = Path(mlflow.artifacts.download_artifacts(uri)).rglob("*.keras")
-    root = file.parents[4]
+    root = file.parents[5]
     shutil.move(root, root.with_name("away"))
     try:
         found = about(checks.champions(store), name)

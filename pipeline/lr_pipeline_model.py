@@ -1,0 +1,119 @@
+"""How a trained model is stored and loaded, without pickle.
+
+This file goes with every model that is logged, and MLflow loads the model by it wherever it is used. So it imports
+nothing else of this project.
+"""
+
+import importlib
+import json
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from inspect import isclass, isfunction
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+_NETWORK, _DESCRIPTION, _COLUMNS = "model.keras", "model.json", "columns.skops"
+
+TRUSTED = ("numpy.dtype",)
+"""Types that may occur in `columns.skops` beside those of scikit-learn and NumPy that skops trusts."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What the outputs of a network are.
+
+    Attributes:
+        names: the class that each stands for; empty where outputs are predicted values.
+        activation: the function of `keras.activations` that turns them into probabilities; "" if they are what is
+            answered.
+
+    """
+
+    names: tuple[str, ...] = ()
+    activation: str = ""
+
+
+VALUES = Outputs()
+
+
+class ServedModel:
+    """A network of raw inputs that answers as users read it: a table with a probability for each class, or values."""
+
+    def __init__(self, network: Any, outputs: Outputs, columns: Any = None) -> None:
+        """Store the network, what its outputs are, and what turns a table as it was given into the network's inputs."""
+        self._network, self._outputs, self._columns = network, outputs, columns
+
+    def predict(self, data: Any) -> Any:
+        """Return a DataFrame with a column for each class, or an array of values where there are none."""
+        import keras
+        import numpy as np
+        import pandas as pd
+
+        index = data.index if isinstance(data, pd.DataFrame) else None
+        if self._columns is not None:
+            data = np.asarray(self._columns.transform(data), np.float32)
+        values = self._network.predict(data, verbose=0)
+        names = self._outputs.names
+        if not names:
+            return values
+        if self._outputs.activation:
+            values = np.asarray(getattr(keras.activations, self._outputs.activation)(values))
+        if len(names) == 2 and values.shape[1] == 1:  # one unit gives the probability of the second class
+            values = np.concatenate([1 - values, values], axis=1)
+        return pd.DataFrame(values, index, list(names))
+
+    def get_raw_model(self) -> Any:
+        """Return the Keras model, as MLflow's `get_raw_model` does."""
+        return self._network
+
+
+def definitions(modules: Iterable[ModuleType]) -> dict[str, Any]:
+    """Return the classes and functions that modules define, by the names that Keras looks for."""
+    return {
+        name: value
+        for module in modules
+        for name, value in vars(module).items()
+        if (isclass(value) or isfunction(value)) and value.__module__ == module.__name__
+    }
+
+
+def save(
+    folder: Path, network: Any, outputs: Outputs, modules: Iterable[str] = (), columns: Path | None = None
+) -> None:
+    """Write a Keras model.
+
+    Args:
+        folder: where.
+        network: takes raw inputs, or those that `columns` makes of them.
+        outputs: what its outputs are.
+        modules: the names of those whose classes and functions it needs.
+        columns: a file with a fitted scikit-learn transformer that turns a table as it was given into inputs, by skops.
+
+    """
+    network.save(folder / _NETWORK)
+    described = {**asdict(outputs), "modules": list(modules)}
+    (folder / _DESCRIPTION).write_text(json.dumps(described, indent=2), encoding="utf-8")
+    if columns is not None:
+        shutil.copyfile(columns, folder / _COLUMNS)
+
+
+def load(folder: Path) -> ServedModel:
+    """Load a model. The user's modules are imported, and no pickle is opened."""
+    import keras
+
+    described = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
+    own = definitions(importlib.import_module(name) for name in described["modules"])
+    network = keras.saving.load_model(folder / _NETWORK, custom_objects=own, compile=False, safe_mode=True)
+    columns = None
+    if (file := folder / _COLUMNS).is_file():
+        import skops.io
+
+        columns = skops.io.load(file, trusted=list(TRUSTED))
+    return ServedModel(network, Outputs(tuple(described["names"]), described["activation"]), columns)
+
+
+def _load_pyfunc(path: str) -> ServedModel:
+    """Load a model, as MLflow asks for it."""
+    return load(Path(path))
