@@ -1,0 +1,96 @@
+"""The registered model, as it is used elsewhere."""
+
+import json
+import shutil
+import socket
+import time
+import urllib.request
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from tests.e2e.project import PATIENCE, Project
+
+pytestmark = pytest.mark.slow
+
+FLOWERS = """
+import keras
+from keras import layers
+from sklearn.datasets import load_iris
+
+
+class Shifted(layers.Layer):
+    def call(self, inputs):
+        return inputs + 0.5
+
+
+def data():
+    iris = load_iris()
+    return iris.data, iris.target_names[iris.target]
+
+
+def network(shape, outputs):
+    return keras.Sequential([keras.Input(shape), Shifted(), layers.Dense(16, "relu"), layers.Dense(outputs)])
+"""
+MODEL = "models:/lr-pipeline-flowers-data@champion"
+RAW = [[5.1, 3.5, 1.4, 0.2], [6.0, 2.7, 4.2, 1.3], [6.7, 3.0, 5.8, 2.3]]
+LINES = f"""
+import mlflow, numpy
+model = mlflow.pyfunc.load_model("{MODEL}")
+print(model.predict(numpy.array({RAW}, "float32")).to_json(orient="records"))
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Train a network with a layer of its own and logits on text labels, then leave only the store and its files."""
+    project = Project.copied_to(tmp_path_factory.mktemp("flowers"))
+    (project.folder / "flowers.py").write_text(FLOWERS, encoding="utf-8")
+    flowers = {"data": "flowers:data", "model": "flowers:network", "batch_size": 10}
+    project.pipeline("train", **flowers, scheme="cosine", initial_lr=0.1, epochs=10, seeds=1)
+    shutil.rmtree(project.folder / "pipeline")
+    (project.folder / "flowers.py").unlink()
+    return project
+
+
+@pytest.fixture
+def address(trained: Project) -> Iterator[str]:
+    """Serve the champion on loopback, and return its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    options = ("--env-manager", "local", "--host", "127.0.0.1", "--port", port)
+    process = trained.start("mlflow", "models", "serve", "-m", MODEL, *options)
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=5).close()
+            break
+        except OSError:
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+    yield f"http://127.0.0.1:{port}/invocations"
+    for one in (*psutil.Process(process.pid).children(recursive=True), process):
+        one.kill()
+    process.communicate()
+
+
+def check(answers: list[dict[str, float]]) -> None:
+    """Check that each of the raw flowers has a probability for each name, and is what it is."""
+    assert [max(answer, key=answer.__getitem__) for answer in answers] == ["setosa", "versicolor", "virginica"]
+    assert all(sum(answer.values()) == pytest.approx(1, abs=1e-5) for answer in answers)
+
+
+def test_three_lines_load_it(trained: Project) -> None:
+    """Without this project and without the user's module beside them."""
+    check(json.loads(trained.run("python", "-c", LINES).stdout.splitlines()[-1]))
+
+
+def test_mlflow_serves_it(address: str) -> None:
+    """Raw inputs are answered with the names of the classes."""
+    body = json.dumps({"inputs": RAW}).encode()
+    request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+        check(json.load(answer)["predictions"])
