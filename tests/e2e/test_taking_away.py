@@ -1,4 +1,4 @@
-"""The registered model, as it is used elsewhere."""
+"""What users take away: the registered model and the schedule, without this project."""
 
 import json
 import shutil
@@ -41,14 +41,43 @@ model = mlflow.pyfunc.load_model("{MODEL}")
 print(model.predict(numpy.array({RAW}, "float32")).to_json(orient="records"))
 """
 
+SCRIPT = (
+    FLOWERS
+    + """
+import json, sys
+import numpy as np
+from schedule import Schedule
+
+split, prepared = np.load(sys.argv[1]), json.load(open(sys.argv[2]))
+scale, offset = (np.array(prepared["scaling"][name]) for name in ("scale", "offset"))
+x, x_val = (((split[name] - offset) / scale).astype("float32") for name in ("x_train", "x_val"))
+y, y_val = split["y_train"], split["y_val"]
+
+
+def val_loss(seed):
+    keras.utils.set_random_seed(seed)
+    model = network((4,), 3)
+    optimizer = keras.optimizers.SGD(Schedule(), momentum=0.9)
+    model.compile(optimizer, loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    for epoch in range(10):
+        rows = np.random.default_rng((seed, epoch)).permutation(len(x))
+        model.fit(x[rows], y[rows], batch_size=10, shuffle=False, verbose=0)
+    return model.evaluate(x_val, y_val, verbose=0)
+
+
+print(json.dumps([val_loss(seed) for seed in (0, 1)]))
+"""
+)
+
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Train a network with a layer of its own and logits on text labels, then leave only the store and its files."""
+    """Train a network with a layer of its own and logits on text labels; leave only the store and `schedule.py`."""
     project = Project.copied_to(tmp_path_factory.mktemp("flowers"))
     (project.folder / "flowers.py").write_text(FLOWERS, encoding="utf-8")
     flowers = {"data": "flowers:data", "model": "flowers:network", "batch_size": 10}
-    project.pipeline("train", **flowers, scheme="cosine", initial_lr=0.1, epochs=10, seeds=1)
+    project.pipeline("train", **flowers, scheme="cosine", initial_lr=0.1, epochs=10, seeds=2)
+    shutil.copy(project.artifacts(project.runs("train")[0]) / "schedule.py", project.folder)
     shutil.rmtree(project.folder / "pipeline")
     (project.folder / "flowers.py").unlink()
     return project
@@ -94,3 +123,12 @@ def test_mlflow_serves_it(address: str) -> None:
     request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
         check(json.load(answer)["predictions"])
+
+
+def test_a_plain_keras_script_repeats_the_training(trained: Project) -> None:
+    """With `schedule.py` it ends at the same loss for each seed, given the order of the examples."""
+    (trained.folder / "plain.py").write_text(SCRIPT, encoding="utf-8")
+    prepare, train = (trained.artifacts(trained.runs(stage)[0]) for stage in ("prepare", "train"))
+    out = trained.run("python", "plain.py", str(prepare / "data.npz"), str(prepare / "result.json")).stdout
+    result = json.loads((train / "result.json").read_text(encoding="utf-8"))
+    assert json.loads(out.splitlines()[-1]) == pytest.approx([one["val_loss"] for one in result["seeds"]], rel=1e-4)
