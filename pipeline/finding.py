@@ -9,7 +9,6 @@ model.fit(x, y, epochs=10, batch_size=answer.winner.batch_size)
 """
 
 import html
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -42,7 +41,7 @@ from pipeline.training import InProcess
 from pipeline.training.copies import compile_like, copying
 from pipeline.training.own_model import fresh, random_states_kept
 
-GIVEN = frozenset({"experiment_name", "fresh", "checkpoint", "data", "target", "in_memory_mb", "model"})
+GIVEN = frozenset({"experiment_name", "fresh", "checkpoint", "data", "target", "in_memory_mb", "model", "model_args"})
 """Options of `search` about data, network and runs: the first two are given to `find` itself, and it keeps no runs."""
 
 
@@ -198,11 +197,8 @@ def _builder(model: Any, splits: Splits) -> Builder:
         function = model
     else:
         raise refusal("model", type(model).__name__, "a Keras model, or a function that returns a new one")
-    takes_shape = len(inspect.signature(function).parameters) > 0
     name, shape = getattr(model, "__name__", "your model"), datasets.input_shape(splits.x_train)
-    return built_by(
-        function if takes_shape else lambda *shapes: function(), name, shape, splits.num_outputs, splits.task
-    )
+    return built_by(function, name, shape, splits.num_outputs, splits.task)
 
 
 def _own_optimizer(model: keras.Model) -> str:

@@ -91,15 +91,16 @@ def code_files(module: str) -> list[Path]:
     return sorted({file for name in modules | packages for file in _files(name)})
 
 
-def model_digest(model: str) -> str:
-    """Return what identifies a network: its name and, for a user's, the digest of its source.
+def model_digest(model: str, arguments: str = "") -> str:
+    """Return what identifies a network: its name and, for a user's, the arguments and the digest of its source.
 
     A model whose source cannot be read gets a new digest every time, so nothing that depends on it is reused.
     """
     if not user_code.is_function(model):
         return model
     # The digest covers a whole module, in which several functions may each return another network.
-    return f"{model} {user_code.digest(model) or f'unknown {uuid.uuid4()}'}"
+    named = f"{model} {arguments}".strip()
+    return f"{named} {user_code.digest(model) or f'unknown {uuid.uuid4()}'}"
 
 
 @cache

@@ -1,8 +1,11 @@
 """The networks: those of the two articles, adapted to the data's shape, and the user's own."""
 
+import inspect
 import re
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -11,10 +14,12 @@ from keras import layers
 from pipeline import user_code
 from pipeline.containment import contained
 from pipeline.datasets import InputShape, Task
-from pipeline.errors import InputError
+from pipeline.errors import InputError, listed, refusal
 
 Builder = Callable[[], keras.Model]
 
+_EXPECTED = "a function of (input_shape, num_outputs) that returns a Keras model"
+_NONE: Mapping[str, Any] = MappingProxyType({})
 _TWO_CLASSES = 2
 
 _BOLD = re.compile(r"\x1b\[\d+m")
@@ -82,7 +87,9 @@ def keras_example(input_shape: tuple[int, ...], num_outputs: int) -> keras.Model
 BUILT_IN: dict[str, Callable[[tuple[int, ...], int, str], keras.Model]] = {"cnn": cnn, "mlp": mlp}
 
 
-def builder(model: str, input_shape: InputShape, num_outputs: int, task: Task) -> Builder:
+def builder(
+    model: str, input_shape: InputShape, num_outputs: int, task: Task, arguments: Mapping[str, Any] = _NONE
+) -> Builder:
     """Return a function that builds a new network at each call, and raises InputError if it does not fit the data.
 
     Args:
@@ -91,9 +98,11 @@ def builder(model: str, input_shape: InputShape, num_outputs: int, task: Task) -
         input_shape: that of one example, without the batch axis; a dictionary by name if there are several inputs.
         num_outputs: the width of the last layer.
         task: decides the activation of the last layer of built-in networks.
+        arguments: keyword arguments of the function.
 
     Raises:
-        InputError: if there is no such model, or a built-in one cannot take several inputs.
+        InputError: if there is no such model, it does not take these arguments, or a built-in one cannot take several
+            inputs.
 
     """
     if model in BUILT_IN:
@@ -102,23 +111,33 @@ def builder(model: str, input_shape: InputShape, num_outputs: int, task: Task) -
             received = f"{model!r} for inputs named {', '.join(input_shape)}"
             raise InputError(f"model: received {received}, expected one input, or a module:function that takes several")
         return lambda: BUILT_IN[model](input_shape, num_outputs, activation)
-    return built_by(_load(model), model, input_shape, num_outputs, task)
+    return built_by(_load(model), model, input_shape, num_outputs, task, arguments)
 
 
 def built_by(
-    function: Callable[..., object], name: str, input_shape: InputShape, num_outputs: int, task: Task
+    function: Callable[..., object],
+    name: str,
+    input_shape: InputShape,
+    num_outputs: int,
+    task: Task,
+    arguments: Mapping[str, Any] = _NONE,
 ) -> Builder:
-    """Return a function that builds a network by `function`, as `builder` does; `name` is its name in messages."""
+    """Return a function that builds a network by `function`, as `builder` does; `name` is its name in messages.
+
+    It may also take nothing but `arguments`.
+    """
+    given = _positional(function, name, (input_shape, num_outputs), arguments)
+    call = f"{name}({', '.join([*map(str, given), *(f'{key}={value!r}' for key, value in arguments.items())])})"
     returned: weakref.WeakSet[keras.Model] = weakref.WeakSet()
 
     def build() -> keras.Model:
         try:
             with contained():
-                made = function(input_shape, num_outputs)
+                made = function(*given, **arguments)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # SystemExit too, which would end the command without a word
-            raise InputError(f"model: {name}({input_shape}, {num_outputs}) failed with {_in_a_line(error)}") from error
+            raise InputError(f"model: {call} failed with {_in_a_line(error)}") from error
         if made in returned:
             raise InputError(f"model: {name} returned the same model again, expected a new one at every call")
         checked = _checked(name, made, input_shape, _widths(num_outputs, task))
@@ -132,9 +151,28 @@ def _load(model: str) -> Callable[..., object]:
     if not user_code.is_function(model):
         raise InputError(f"model: received {model!r}, expected {', '.join(BUILT_IN)}, or module:function")
     try:
-        return user_code.load(model, "a function of (input_shape, num_outputs) that returns a Keras model")
+        return user_code.load(model, _EXPECTED)
     except InputError as error:
         raise InputError(f"model: {error}; or model={' or '.join(BUILT_IN)}") from error
+
+
+def _positional(
+    function: Callable[..., object], name: str, shapes: tuple[Any, ...], arguments: Mapping[str, Any]
+) -> tuple[Any, ...]:
+    """Return the positional arguments that a function takes beside `arguments`: the shapes, or none."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # as of some built-in functions
+        return shapes
+    for given in (shapes, ()):
+        with suppress(TypeError):
+            signature.bind(*given, **arguments)
+            return given
+    known = list(signature.parameters)[len(shapes) :]
+    if unknown := [key for key in arguments if key not in known]:
+        accepted = f"{listed(known) or 'none'} of {name}{signature}{user_code.nearest(unknown[0], known)}"
+        raise refusal("model_args", repr(unknown[0]), accepted)
+    raise refusal("model", f"{name}{signature}", f"{_EXPECTED}; model_args=name=value gives it others")
 
 
 def _widths(num_outputs: int, task: Task) -> tuple[int, ...]:

@@ -96,12 +96,12 @@ def load(reference: str, accepted: str) -> Callable[..., Any]:
             if not f"{name}.".startswith(f"{error.name}."):
                 raise
     if module is None:
-        raise refusal("no such module", reference, f"{_PLACE}{_nearest(name, _neighbours())}")
+        raise refusal("no such module", reference, f"{accepted}, in {_PLACE}{nearest(name, _neighbours())}")
     function = getattr(module, attribute, None)
     if not callable(function):
         public = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        known = f"a function of {name}, which has {listed(public) or 'none'}{_nearest(attribute, public)}"
-        raise refusal("no such function", reference, known)
+        known = f"{name} has {listed(public) or 'none'}{nearest(attribute, public)}"
+        raise refusal("no such function", reference, f"{accepted}; {known}")
     return function  # type: ignore[no-any-return]
 
 
@@ -221,7 +221,7 @@ def _neighbours() -> list[str]:
     return [file.stem for file in Path.cwd().glob("*.py")]
 
 
-def _nearest(name: str, known: list[str]) -> str:
+def nearest(name: str, known: list[str]) -> str:
     """Return a hint that suggests the nearest known name, or ""."""
     close = get_close_matches(name, known, n=1)
     return f"; did you mean {close[0]!r}?" if close else ""

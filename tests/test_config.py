@@ -34,6 +34,7 @@ DEFAULTS = {
     "scale": "auto",
     "seed": 0,
     "model": "cnn",
+    "model_args": "",
     "optimizer": "sgd",
     "momentum": 0.9,
     "batch_size": "50",
@@ -119,6 +120,7 @@ ACCEPTED: list[tuple[str, str, object]] = [
     ("scheme", "", None),
     ("initial_lr", "", None),
     ("scheme_params", "", ""),
+    ("model_args", "", ""),
 ]
 
 
@@ -194,6 +196,12 @@ def test_lists_are_read_in_their_order() -> None:
     assert validated(SearchOptions, {"batch_size": "128,32"}).batch_sizes == (128, 32)
     assert validated(SearchOptions, {"batch_size": 128}).batch_sizes == (128,)
     assert validated(SearchOptions, {"optimizer": "sgd,adam"}).optimizers == ("sgd", "adam")
+
+
+def test_arguments_of_a_model_are_read_one_way() -> None:
+    """Spaces and the case of true make no other network."""
+    own = {"model": "own:network", "model_args": "width=64, deep=True"}
+    assert validated(RangeTestOptions, own).model_args == "width=64,deep=true"
 
 
 def test_given_scheme_with_parameters_is_accepted() -> None:

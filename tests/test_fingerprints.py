@@ -152,9 +152,9 @@ def test_every_option_changes_it(name: str) -> None:
         **{"sampler": "random", "spacing": "linear", "refine": "cosine", "objective": "val_accuracy"},
         **{"torch_schedule": True, "transfer": True, "target": "label", "momentum": 0.5, "scale": "none"},
         **{"batch_norm": "keras", "tolerance": 0.01, "scale_labels": True, "deterministic": True},
-        **{"scheme": "cosine", "initial_lr": 0.2, "scheme_params": "warmup=0.1"},
+        **{"scheme": "cosine", "initial_lr": 0.2, "scheme_params": "warmup=0.1", "model_args": "width=8"},
     }
-    given = {"scheme": "linear", "initial_lr": 0.1}
+    given = {"scheme": "linear", "initial_lr": 0.1, "model": "own_networks:build"}
     default = TrainOptions.model_validate(given)
     other = TrainOptions.model_validate({**given, name: values.get(name, 7)})
     assert fingerprint("train", default, {}) != fingerprint("train", other, {})

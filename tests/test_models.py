@@ -101,6 +101,14 @@ def no_arguments():
     return good((8, 8, 1), 10)
 
 
+def one_argument(shape):
+    return good(shape, 10)
+
+
+def wide(shape, outputs, *, width=4, act="relu"):
+    return keras.Sequential([good(shape, width), layers.Dense(width, act), layers.Dense(outputs)])
+
+
 number = 3
 """
 
@@ -212,7 +220,7 @@ class TestAdaptation:
 
 
 class TestUsersOwn:
-    @pytest.mark.parametrize("name", ["good", "subclassed", "without_input"])
+    @pytest.mark.parametrize("name", ["good", "subclassed", "without_input", "no_arguments"])
     def test_any_way_of_writing_a_model_is_built(self, users_modules: Path, name: str) -> None:
         """Functional, subclassed without `build` or without an input: all weights exist before training."""
         model = builder(f"users_networks:{name}", (8, 8, 1), 10, "classification")()
@@ -235,6 +243,22 @@ class TestUsersOwn:
         model = builder("users_networks:compiled", (8, 8, 1), 10, "classification")()
         assert (model.compiled, model.loss) == (True, "mse")
 
+    def test_keyword_arguments_are_passed_on(self, users_modules: Path) -> None:
+        """As they are typed; a name that the function does not have is refused with those that it has."""
+        given = {"width": 6, "act": "tanh"}
+        model = builder("users_networks:wide", (8, 8, 1), 10, "classification", given)()
+        assert model.layers[1].get_config()["units"] == 6
+        assert model.layers[1].activation.__name__ == "tanh"
+        with pytest.raises(InputError) as caught:
+            builder("users_networks:wide", (8, 8, 1), 10, "classification", {"widht": 6})
+        assert str(caught.value) == (
+            "model_args: received 'widht'; accepted: 'width', 'act' of users_networks:wide"
+            "(shape, outputs, *, width=4, act='relu'); did you mean 'width'?"
+        )
+        build = builder("users_networks:wide", (8, 8, 1), 10, "classification", {"width": "x"})
+        with pytest.raises(InputError, match=r"users_networks:wide\(\(8, 8, 1\), 10, width='x'\) failed with"):
+            build()
+
     def test_the_same_model_again_is_refused(self, users_modules: Path) -> None:
         """It would continue from where the last training ended."""
         build = builder("users_networks:same", (8, 8, 1), 10, "classification")
@@ -255,8 +279,8 @@ class TestUsersOwn:
             ("raises", ["((8, 8, 1), 10) failed with KeyError: 'depth'", "(users_networks.py, line"]),
             ("exits", ["failed with SystemExit: 0 (users_networks.py, line"]),
             ("bare", ["failed with BaseException: stop (users_networks.py, line"]),
-            ("no_arguments", ["((8, 8, 1), 10) failed with TypeError", "takes 0 positional arguments"]),
-            ("number", ["no such function: received users_networks:number", "a function of users_networks, which has"]),
+            ("one_argument", ["one_argument(shape); accepted: a function of (input_shape, num_outputs) that returns"]),
+            ("number", ["no such function: received users_networks:number", "num_outputs)", "users_networks has"]),
         ],
     )
     def test_an_unusable_one_is_refused(self, users_modules: Path, name: str, parts: list[str]) -> None:

@@ -143,6 +143,7 @@ def test_networks_differ_by_name_and_source() -> None:
     assert (model_digest("cnn"), model_digest("mlp")) == ("cnn", "mlp")
     assert model_digest("pipeline.models:keras_example") == model_digest("pipeline.models:keras_example")
     assert len({model_digest(f"pipeline.models:{name}") for name in ("keras_example", "mlp", "cnn")}) == 3
+    assert model_digest("pipeline.models:mlp", "width=8") != model_digest("pipeline.models:mlp")
 
 
 @pytest.mark.parametrize(
@@ -151,11 +152,11 @@ def test_networks_differ_by_name_and_source() -> None:
         ("own_netwroks:build", "no such module: received own_netwroks:build; .* did you mean 'own_networks'?"),
         (
             "own_networks:biuld",
-            "no such function: received own_networks:biuld; .* which has .*'build'; did you mean 'build'?",
+            "no such function: received own_networks:biuld; .* own_networks has .*'build'; did you mean 'build'?",
         ),
         (
             "own_unrelated:A",
-            "no such function: received own_unrelated:A; accepted: a function of own_unrelated, which has none",
+            "no such function: received own_unrelated:A; accepted: a function; own_unrelated has none",
         ),
     ],
 )

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from pipeline.config.common import CommandOptions, OptionalRate
 from pipeline.scale import AUTO, parse_scale
-from pipeline.schedules import SCHEMES, Spacing
+from pipeline.schedules import SCHEMES, Spacing, format_params, parse_params
 from pipeline.user_code import is_function
 
 OptimizerName = Literal["sgd", "adam", "adamw", "adadelta", "adamax", "rmsprop", "nadam", "adagrad", "lion"]
@@ -54,6 +54,7 @@ class RangeTestOptions(PrepareOptions):
     """Whether several optimizers and batch sizes may be given."""
 
     model: str = Field("cnn", description="cnn, mlp, or module:function returning a Keras model")
+    model_args: str = Field("", description="keyword arguments of the model function, as name=value,name=value")
     optimizer: str = Field("sgd", description="Keras optimizer; the search takes several, comma-separated")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd; the others ignore it")
     batch_size: Annotated[str, BeforeValidator(_text)] = Field(
@@ -110,7 +111,23 @@ class RangeTestOptions(PrepareOptions):
     def _known_model(cls, value: str) -> str:
         if value in MODELS or is_function(value):
             return value
-        raise ValueError(f"expected one of {', '.join(MODELS)}, or module:function")
+        form = "module:function, a function of (input_shape, num_outputs) that returns a Keras model"
+        raise ValueError(f"expected one of {', '.join(MODELS)}, or {form}")
+
+    @field_validator("model_args")
+    @classmethod
+    def _readable_arguments(cls, value: str) -> str:
+        try:
+            return format_params(parse_params(value))
+        except ValueError:
+            raise ValueError("expected name=value,name=value, each name once") from None
+
+    @model_validator(mode="after")
+    def _built_in_models_take_none(self) -> Self:
+        if self.model_args and self.model in MODELS:
+            received = f"{self.model_args!r} with model={self.model}"
+            raise ValueError(f"model_args: received {received}, expected none, or a module:function that takes them")
+        return self
 
     @model_validator(mode="after")
     def _bounds_in_order(self) -> Self:

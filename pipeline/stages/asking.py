@@ -14,6 +14,7 @@ from pipeline.fingerprints import training_key
 from pipeline.lr_pipeline_model import definitions
 from pipeline.models import Builder, builder
 from pipeline.reporting.training_figures import lr_curve
+from pipeline.schedules import parse_params
 from pipeline.stages.context import Context, Options, inputs
 from pipeline.tracking import Label, StageRun, TrainingLog
 from pipeline.tracking.processes import PROJECT
@@ -155,7 +156,9 @@ def executor_for(options: RangeTestOptions, splits: Splits, build: Builder | Non
     logging.getLogger("tensorflow").addFilter(_is_no_false_alarm)
     if options.scale_labels:
         splits = with_scaled_labels(splits)
-    build = build or builder(options.model, input_shape(splits.x_train), splits.num_outputs, splits.task)
+    if build is None:
+        shape, arguments = input_shape(splits.x_train), parse_params(options.model_args)
+        build = builder(options.model, shape, splits.num_outputs, splits.task, arguments)
     return InProcess(Problem(build, splits, options.momentum, options.precision, options.batch_norm == "auto"))
 
 

@@ -94,7 +94,7 @@ class Context(Generic[Options]):
 def inputs(options: PrepareOptions, runs: Mapping[str, Finished]) -> dict[str, str]:
     """Return the digests of the prepared data and of the user's model, where there are any."""
     data = PrepareResult.model_validate_json(runs["prepare"].result).digests if "prepare" in runs else {}
-    return {**data, "model": model_digest(getattr(options, "model", ""))}
+    return {**data, "model": model_digest(getattr(options, "model", ""), getattr(options, "model_args", ""))}
 
 
 _PACKAGES = ("tensorflow", "keras", "optuna", "mlflow", "scikit-learn", "numpy", "pandas")
