@@ -225,6 +225,8 @@ class _Finding:
         options, prepared = self.options, datasets.prepared("your data", self.splits, {}, {})
         steps_per_epoch, interrupted = prepared.steps_per_epoch, False
         with status:
+            for line in self.executor.remarks:
+                status.note(line)
             ask = partial(self._ask, status)
             tested = [range_test.conduct(range_test.planned(one, steps_per_epoch), ask) for one in self._settings()]
             tests = tuple(one.result for one in tested)

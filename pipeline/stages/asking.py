@@ -133,8 +133,9 @@ def asking(context: Context[Trained], describe: Describe) -> Asking:
     executor = executor_for(options, upstream.splits)
     if executor.scaling != upstream.splits.scaling:
         context.status.note(f"inputs {', '.join(described(executor.scaling))}")
-    if executor.remark:
-        context.status.note(executor.remark)
+    if user_code.is_function(options.model):
+        for line in executor.remarks:
+            context.status.note(line)
     modules = user_code.local_modules(options.model)
     unsavable = executor.unsavable(definitions(modules)) if modules else ""
     if unsavable:

@@ -70,6 +70,20 @@ def compiled_for(examples: Examples, optimizer: str, momentum: float) -> Compile
     return compile_
 
 
+def in_words(model: keras.Model, examples: Examples) -> str:
+    """Return with which loss and metric an uncompiled network is trained; "" if the user compiled it.
+
+    Raises:
+        InputError: where no loss fits.
+
+    """
+    if model.compiled:
+        return ""
+    loss, metric = fitting(model, examples.splits, examples.first(_SEEN)[0])
+    named = loss if isinstance(loss, str) else f"{loss.name} (from logits)"
+    return f"the loss {named} and the metric {metric.name}"
+
+
 def take_over(
     model: keras.Model, optimizer: keras.optimizers.Optimizer, steps_per_execution: int, first: tuple[Any, ...]
 ) -> keras.optimizers.Optimizer:

@@ -22,6 +22,7 @@ from pipeline.models import Builder
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.schedules import rewriter
 from pipeline.training.checkpoints import Checkpoint, Checkpoints
+from pipeline.training.compilation import in_words
 from pipeline.training.engine import Trainer, shared_engine
 from pipeline.training.examples import Examples
 from pipeline.training.network import Network, device_kind
@@ -86,11 +87,16 @@ class InProcess:
         return isinstance(self._problem.splits.x_train, Stream)
 
     @property
-    def remark(self) -> str:
-        """What to tell users about their network before it trains; "" if there is nothing."""
+    def remarks(self) -> list[str]:
+        """What to tell users about their own network before it trains."""
+        said = []
         if self._network.same_start:
-            return "every seed starts from the same weights: seeds differ only in the order of the examples and dropout"
-        return ""
+            said.append(
+                "every seed starts from the same weights: seeds differ only in the order of the examples and dropout"
+            )
+        if fitted := in_words(self._network.sample(), self._examples):
+            said.append(f"the model is not compiled: it is trained with {fitted}")
+        return said
 
     def require_metric(self, objective: Objective, evaluation: Evaluation) -> None:
         """Check, with a single update, that the network has the objective's metric.

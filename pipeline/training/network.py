@@ -64,6 +64,10 @@ class Network:
         model, self._unused = self._unused or self.fresh(seed=0), None
         return model
 
+    def sample(self) -> keras.Model:
+        """Return the network to look at; nobody may change it."""
+        return self._unused or self.fresh(seed=0)
+
     def fresh(self, seed: int) -> keras.Model:
         """Build the network anew with this seed."""
         with _dtype_policy(self.policy), _random_states_kept():
@@ -81,7 +85,7 @@ class Network:
             InputError: where these codes cannot be looked up.
 
         """
-        return dataclasses.replace(splits, scaling=scaling_for(self._unused or self.fresh(seed=0), splits))
+        return dataclasses.replace(splits, scaling=scaling_for(self.sample(), splits))
 
     def initial_state(self, seed: int) -> list[NDArray[Any]]:
         """Return the values of the network's variables when it is built with this seed."""
