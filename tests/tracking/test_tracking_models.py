@@ -85,7 +85,12 @@ class Scaled(keras.layers.Layer):
 @keras.saving.register_keras_serializable("own")
 class Registered(Scaled):
     pass
+
+class Doubled(keras.Model):
+    def call(self, inputs):
+        return 2 * inputs
 """
+OWN = ("Scaled", "Registered", "Doubled")
 LOAD = """
 import sys, mlflow, numpy as np
 model = mlflow.pyfunc.load_model(sys.argv[1])
@@ -104,7 +109,7 @@ def test_a_users_own_layers_are_found_wherever_the_model_is_loaded(
     (code / "scales.py").write_text("FACTOR = 3.0\n", encoding="utf-8")
     monkeypatch.syspath_prepend(str(code))
     modules = [importlib.import_module(name) for name in ("own_layers", "scales")]
-    model = keras.Sequential([keras.Input((2,)), modules[0].Scaled(), modules[0].Registered()])
+    model = keras.Sequential([keras.Input((2,)), *(getattr(modules[0], name)() for name in OWN)])
     with store.stage_run("train", "train", {}):
         uri = log_model(model, np.ones((1, 2), np.float32), modules=modules)
     stored = [file for file in Path(mlflow.artifacts.download_artifacts(uri)).rglob("*") if file.is_file()]
@@ -124,4 +129,4 @@ def test_a_users_own_layers_are_found_wherever_the_model_is_loaded(
         timeout=300,
         check=True,
     )
-    assert json.loads(ended.stdout.splitlines()[-1]) == [[9.0, 18.0]]
+    assert json.loads(ended.stdout.splitlines()[-1]) == [[18.0, 36.0]]
