@@ -14,7 +14,7 @@ from pipeline.errors import InputError, describe, refusal
 from pipeline.training import keras_internals
 from pipeline.training.examples import Examples
 from pipeline.training.feed import Feed, Step
-from pipeline.training.losses import fitting, refuse_unfit
+from pipeline.training.losses import doubt, fitting, refuse_unfit
 from pipeline.training.network import assign
 
 _SEEN = 50
@@ -70,18 +70,19 @@ def compiled_for(examples: Examples, optimizer: str, momentum: float) -> Compile
     return compile_
 
 
-def in_words(model: keras.Model, examples: Examples) -> str:
-    """Return with which loss and metric an uncompiled network is trained; "" if the user compiled it.
+def remark(model: keras.Model, examples: Examples) -> str:
+    """Return what the user should know about the loss: what an uncompiled network gets, or what is odd about theirs.
 
     Raises:
         InputError: where no loss fits.
 
     """
+    inputs = examples.first(_SEEN)[0]
     if model.compiled:
-        return ""
-    loss, metric = fitting(model, examples.splits, examples.first(_SEEN)[0])
+        return doubt(model, inputs)
+    loss, metric = fitting(model, examples.splits, inputs)
     named = loss if isinstance(loss, str) else f"{loss.name} (from logits)"
-    return f"the loss {named} and the metric {metric.name}"
+    return f"the model is not compiled: it is trained with the loss {named} and the metric {metric.name}"
 
 
 def take_over(

@@ -22,7 +22,7 @@ from pipeline.models import Builder
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.schedules import rewriter
 from pipeline.training.checkpoints import Checkpoint, Checkpoints
-from pipeline.training.compilation import in_words
+from pipeline.training.compilation import remark
 from pipeline.training.engine import Trainer, shared_engine
 from pipeline.training.examples import Examples
 from pipeline.training.network import Network, device_kind
@@ -94,8 +94,8 @@ class InProcess:
             said.append(
                 "every seed starts from the same weights: seeds differ only in the order of the examples and dropout"
             )
-        if fitted := in_words(self._network.sample(), self._examples):
-            said.append(f"the model is not compiled: it is trained with {fitted}")
+        if about_loss := remark(self._network.sample(), self._examples):
+            said.append(about_loss)
         return said
 
     def require_metric(self, objective: Objective, evaluation: Evaluation) -> None:

@@ -111,6 +111,16 @@ def _outputs(model: keras.Model, weights: list[NDArray[Any]], inputs: Any) -> ND
     return values[np.isfinite(values).all(axis=1)]
 
 
+def doubt(model: keras.Model, inputs: Any) -> str:
+    """Return a line where a compiled cross-entropy takes logits for probabilities; "" if it does not."""
+    name = model.loss if isinstance(model.loss, str) else getattr(model.loss, "name", "")
+    if "crossentropy" not in str(name) or getattr(model.loss, "from_logits", False):
+        return ""
+    if _kind(model, inputs) not in _LOGITS:
+        return ""
+    return f"the model's outputs are logits, which its loss {name} takes for probabilities: give it from_logits=True"
+
+
 def refuse_unfit(model: keras.Model, inputs: Any) -> None:
     """Check that a compiled network with one output has no loss that compares classes with each other.
 

@@ -1,5 +1,6 @@
 """Networks as people write them: transfer learning, augmentation, subclasses, one sigmoid unit."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -103,8 +104,23 @@ def test_one_sigmoid_unit_takes_any_two_classes(labels: Any) -> None:
     assert made.remarks == []
 
 
-def test_what_is_compiled_to_fit_is_said() -> None:
-    """In one line, and nothing for what the user compiled."""
-    made = InProcess(Problem(normalised, split(Raw(ROWS, SIGNS), seed=0), momentum=0.9, precision="float32"))
-    said = "the model is not compiled: it is trained with the loss binary_crossentropy and the metric accuracy"
-    assert made.remarks == [said]
+def confused() -> keras.Model:
+    """Return a network with logits, compiled for probabilities."""
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(2)])
+    model.compile("adam", loss="sparse_categorical_crossentropy")
+    return model
+
+
+@pytest.mark.parametrize(
+    ("build", "said"),
+    [
+        (normalised, "is not compiled: it is trained with the loss binary_crossentropy and the metric accuracy"),
+        (augmented, "is not compiled: .* the loss sparse_categorical_crossentropy \\(from logits\\) and the metric"),
+        (confused, "outputs are logits, .* sparse_categorical_crossentropy takes for probabilities: give it from_log"),
+    ],
+)
+def test_a_line_says_what_the_loss_is_or_what_is_odd_about_it(build: Callable[[], keras.Model], said: str) -> None:
+    """Before anything is trained."""
+    splits = split(Raw(IMAGES if build is augmented else ROWS, np.arange(80 if build is augmented else 69) % 2), seed=0)
+    (line,) = InProcess(Problem(build, splits, momentum=0.9, precision="float32")).remarks
+    assert re.search(said, line)
