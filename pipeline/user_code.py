@@ -10,11 +10,12 @@ import importlib.machinery
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.machinery import ModuleSpec
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -73,6 +74,14 @@ def local_modules(reference: str) -> list[ModuleType]:
     own = __name__.partition(".")[0]
     names = [source.name for source in sources if source.name.partition(".")[0] != own]
     return [sys.modules[name] for name in names if name in sys.modules]
+
+
+def distributions(modules: Iterable[ModuleType]) -> set[str]:
+    """Return the names of the installed distributions that modules import."""
+    sources = (_Source(one.__name__, Path(one.__file__), hasattr(one, "__path__")) for one in modules if one.__file__)
+    imported = {name.partition(".")[0] for source in sources for name in _imported(source)}
+    known = packages_distributions()
+    return {distribution for name in imported for distribution in known.get(name, ())}
 
 
 def load(reference: str, accepted: str) -> Callable[..., Any]:

@@ -5,8 +5,8 @@ import json
 import re
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib.metadata import version
 from io import StringIO
@@ -24,7 +24,7 @@ from mlflow.models import Model, get_model_info, infer_signature
 from mlflow.tracking import MlflowClient
 from mlflow.utils.logging_utils import suppress_logs
 
-from pipeline import lr_pipeline_model
+from pipeline import lr_pipeline_model, user_code
 from pipeline.containment import contained
 from pipeline.errors import describe
 from pipeline.lr_pipeline_model import VALUES, Outputs
@@ -81,7 +81,8 @@ def log_model(
         the URI of the logged model.
 
     """
-    needed = ("keras", "tensorflow", "numpy", "pandas", *(("scikit-learn", "skops") if columns else ()))
+    needed = {"keras", "tensorflow", "numpy", "pandas"} | user_code.distributions(modules)
+    needed |= {"scikit-learn", "skops"} if columns else set()
     with warnings.catch_warnings(), suppress_logs("mlflow.pyfunc", _PROGRESS), TemporaryDirectory() as temporary:
         warnings.simplefilter("ignore")  # MLflow warns about integer columns, which are right for images
         (folder := Path(temporary, "model")).mkdir()
@@ -95,7 +96,7 @@ def log_model(
             signature=infer_signature(example, lr_pipeline_model.load(folder).predict(example)),
             input_example=example,
             code_paths=[lr_pipeline_model.__file__, *_code_paths(modules)],
-            pip_requirements=[f"{name}=={version(name)}" for name in needed],
+            pip_requirements=[f"{name}=={version(name)}" for name in sorted(needed)],
         )
     return str(info.model_uri)
 
@@ -158,7 +159,7 @@ def why_unloadable(registered: ModelVersion) -> str:
     """Return why a registered model cannot be loaded; "" if it can. The user's code in it is run, but no pickle."""
     MLFLOW_ALLOW_PICKLE_DESERIALIZATION.set(False)  # of models that earlier versions have logged
     try:
-        with contained(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        with contained(), _forgotten(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             mlflow.pyfunc.load_model(f"models:/{registered.name}/{registered.version}", suppress_warnings=True)
     except KeyboardInterrupt:
         raise
@@ -167,14 +168,24 @@ def why_unloadable(registered: ModelVersion) -> str:
     return ""
 
 
+@contextmanager
+def _forgotten() -> Iterator[None]:
+    """Forget on exit the code that came with a model: another one's modules may have the same names."""
+    before = list(sys.path)
+    try:
+        yield
+    finally:
+        added = tuple(path for path in sys.path if path not in before)
+        sys.path[:] = before
+        for name, module in list(sys.modules.items()):
+            if added and (getattr(module, "__file__", None) or "").startswith(added):
+                del sys.modules[name]
+
+
 def _code_paths(modules: Sequence[ModuleType]) -> list[str]:
     """Return the files of modules, and the folders of whole packages."""
-    found = set()
-    for module in modules:
-        top = sys.modules[module.__name__.partition(".")[0]]
-        assert top.__file__ is not None
-        found.add(str(Path(top.__file__).parent if hasattr(top, "__path__") else top.__file__))
-    return sorted(found)
+    tops = [sys.modules[name] for name in {module.__name__.partition(".")[0] for module in modules}]
+    return sorted(str(top.__path__[0] if hasattr(top, "__path__") else top.__file__) for top in tops)
 
 
 def _judge(champion: ModelVersion | None, scores: Scores) -> tuple[bool, str]:

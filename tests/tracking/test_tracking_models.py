@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from pipeline.tracking import Store
-from pipeline.tracking.models import ALIAS, Scores, log_model, register
+from pipeline.tracking.models import ALIAS, Scores, champions, log_model, register, why_unloadable
 
 COMPARABLE = {"x_val": "1" * 64, "loss": "crossentropy"}
 NAME = "lr-pipeline-a-folder-data-csv"
@@ -76,6 +76,7 @@ def test_a_champion_that_cannot_be_loaded_is_replaced(store: Store) -> None:
 
 LAYERS = """
 import keras
+import yaml
 from scales import FACTOR
 
 class Scaled(keras.layers.Layer):
@@ -114,6 +115,8 @@ def test_a_users_own_layers_are_found_wherever_the_model_is_loaded(
         uri = log_model(model, np.ones((1, 2), np.float32), modules=modules)
     stored = [file for file in Path(mlflow.artifacts.download_artifacts(uri)).rglob("*") if file.is_file()]
     assert {file.name for file in stored} >= {"model.keras", "model.json", "lr_pipeline_model.py", "own_layers.py"}
+    (requirements,) = (file.read_text(encoding="utf-8") for file in stored if file.name == "requirements.txt")
+    assert {line.partition("==")[0] for line in requirements.split()} >= {"mlflow", "tensorflow", "PyYAML"}
     assert [file for file in stored if "pickle" in file.name or file.suffix in (".pkl", ".pyc")] == []
     ended = subprocess.run(
         [sys.executable, "-P", "-c", LOAD, uri],
@@ -130,3 +133,25 @@ def test_a_users_own_layers_are_found_wherever_the_model_is_loaded(
         check=True,
     )
     assert json.loads(ended.stdout.splitlines()[-1]) == [[18.0, 36.0]]
+
+
+def test_models_are_loaded_each_with_its_own_code(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where two have modules of the same name, here in a folder without `__init__.py`."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "own_nets").mkdir()
+    for layer in ("First", "Second"):
+        text = f"import keras\n\nclass {layer}(keras.layers.Dropout):\n    pass\n"
+        (tmp_path / "own_nets" / "layers.py").write_text(text, encoding="utf-8")
+        importlib.invalidate_caches()
+        module = importlib.import_module("own_nets.layers")
+        model = keras.Sequential([keras.Input((2,)), getattr(module, layer)(0.5)])
+        with store.stage_run("train", "train", {}):
+            register(log_model(model, np.ones((1, 2), np.float32), modules=[module]), layer, Scores({}, {0: 0.1}))
+        for name in ("own_nets", "own_nets.layers"):
+            del sys.modules[name]
+    shutil.rmtree(tmp_path / "own_nets")
+    found = {one.name: why_unloadable(one) for one in champions(store.client)}
+    assert [found[f"lr-pipeline-{layer}"] for layer in ("First", "Second")] == ["", ""]
+    assert "own_nets.layers" not in sys.modules
