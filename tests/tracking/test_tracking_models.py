@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import keras
 import mlflow
@@ -155,3 +156,22 @@ def test_models_are_loaded_each_with_its_own_code(
     found = {one.name: why_unloadable(one) for one in champions(store.client)}
     assert [found[f"lr-pipeline-{layer}"] for layer in ("First", "Second")] == ["", ""]
     assert "own_nets.layers" not in sys.modules
+
+
+class Pickled(keras.layers.Layer):  # type: ignore[misc]
+    """A layer of a model that an earlier version logged."""
+
+    def call(self, inputs: Any) -> Any:
+        return inputs
+
+
+def test_no_pickle_is_opened(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As earlier versions logged them with own layers: that is why such a champion cannot be loaded."""
+    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "true")  # which is put back at the end
+    model = keras.Sequential([keras.Input((2,)), Pickled()])
+    with store.stage_run("train", "train", {}):
+        own = {"Pickled": Pickled}
+        logged = mlflow.tensorflow.log_model(model, name="model", custom_objects=own, pip_requirements=["keras"])
+    register(logged.model_uri, "pickled", Scores({}, {0: 0.1}))
+    (champion,) = (one for one in champions(store.client) if one.name == "lr-pipeline-pickled")
+    assert "cloudpickle is disallowed" in why_unloadable(champion)
