@@ -236,7 +236,7 @@ class TestTrust:
     @pytest.mark.parametrize(
         "methods",
         [
-            ["ours", "Optuna TPE", "random search", "one epoch for all", "range test, linear", "linear, five rates"],
+            ["ours", "Optuna TPE", "one epoch for all", "range test, linear", "linear, five rates"],
             ["KerasTuner Hyperband"],
         ],
         ids=["ours and others", "Hyperband"],
