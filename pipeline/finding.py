@@ -10,7 +10,7 @@ model.fit(x, y, epochs=10, batch_size=answer.winner.batch_size)
 
 import html
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import product
@@ -148,10 +148,10 @@ def find(
     Args:
         model: a built Keras model, whose weights every training starts from, or a function that returns a new one, of
             `(input_shape, num_outputs)` or of nothing. If compiled, its losses, metrics and optimizer settings count.
-        data: what a data function may return: `(x, y)` or `(x, y, weights)`, a pair of these for training and test, or
-            a pair of `tf.data.Dataset`. Of several inputs x is a dictionary. A fifth of data without a test set is set
-            aside for your own test, as in `main`.
-        validation_data: `(x, y)` or with weights, in place of a share of the training data; arrays only.
+        data: what a data function may return: `(x, y)` or `(x, y, weights)`, a `tf.data.Dataset` or `PyDataset`, or a
+            pair of these for training and test. Of several inputs x is a dictionary. A fifth of data without a test set
+            is set aside for your own test, as in `main`.
+        validation_data: one more of these, in place of a share of the training data, all of which is then trained on.
         scale: what is done to the inputs: nothing, so that rates hold for your data as they are, or auto, as in `main`.
         progress: whether to show what is being done.
         options: those of `search`, such as epochs, budget (in full trainings), minutes, tolerance, batch_size,
@@ -183,8 +183,9 @@ def _split(data: Any, validation_data: Any, scale: str, seed: int) -> Splits:
     raw = datasets.read_returned(data, "data", datasets.IN_MEMORY)
     if validation_data is None:
         return datasets.split(raw, seed, scale=scale)
-    validation = datasets.read_returned(validation_data, "validation_data", datasets.IN_MEMORY)
-    return datasets.split_given(raw, validation, scale)
+    given = datasets.read_returned(validation_data, "validation_data", datasets.IN_MEMORY)
+    raw = replace(raw, x_val=given.x_train, y_val=given.y_train, w_val=given.w_train)
+    return datasets.split(raw, seed, test_fraction=0, scale=scale)  # what is given is trained on whole
 
 
 def _builder(model: Any, splits: Splits) -> Builder:

@@ -1,6 +1,5 @@
 """`find`: the search from Python, on a network and data of one's own."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -133,13 +132,32 @@ def network_for(input_shape: tuple[int, ...], num_outputs: int) -> keras.Model:
     return network()
 
 
-@pytest.mark.parametrize("build", [network, network_for])
-def test_a_function_builds_new_networks(build: Callable[..., keras.Model]) -> None:
-    """Seeds then differ in their initial weights too; an uncompiled one gets the loss that fits it."""
-    answer = find(build, (X, Y), optimizer="sgd", validation_data=(X[:300], Y[:300]), **SMALL)
+class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+    """The digits, 100 a batch."""
+
+    def __init__(self, first: int, last: int) -> None:
+        super().__init__()
+        self._x, self._y = X[first:last], Y[first:last]
+
+    def __len__(self) -> int:
+        return -(-len(self._x) // 100)
+
+    def __getitem__(self, batch: int) -> tuple[Any, Any]:
+        return self._x[batch * 100 : (batch + 1) * 100], self._y[batch * 100 : (batch + 1) * 100]
+
+
+def test_a_function_builds_new_networks() -> None:
+    """Seeds then differ in their initial weights too; an uncompiled one gets the loss that fits it.
+
+    All data beside those for validation are trained on, and give the same answer wherever they come from.
+    """
+    options: dict[str, Any] = {"optimizer": "sgd", **SMALL}
+    answer = find(network, (X, Y), validation_data=(X[:300], Y[:300]), **options)
     assert answer.winner.optimizer == "sgd"
     assert answer._report.prepare.train_examples == len(X)
     assert answer._report.prepare.validation_examples == 300
+    other = find(network_for, Batches(0, len(X)), validation_data=Batches(0, 300), **options)
+    assert other.search.leaderboard == answer.search.leaderboard
     fresh = network()
     answer.compile(fresh)
     assert fresh.evaluate(X, Y, verbose=0)[0] > 0
@@ -172,7 +190,7 @@ def test_ctrl_c_gives_the_best_answer_so_far() -> None:
         ({"deterministic": True}, "deterministic: received True; accepted: it with TF_DETERMINISTIC_OPS=1"),
         ({"optimizer": "ada"}, "optimizer: received 'ada'"),
         ({"budget": 1.2}, "budget: received 1.2"),
-        ({"validation_data": (X[:5, :60], Y[:5])}, "validation_data, as test set: x_test is not like x_train"),
+        ({"validation_data": (X[:5, :60], Y[:5])}, "x_val is not like x_train: received examples of shape (60,)"),
         (
             {"validation_data": (X[:300], Y[:300]), "splits": 2},
             "splits: received 2 with validation_data; accepted: 1, or",

@@ -21,7 +21,7 @@ from pipeline.datasets.arrays import (
 from pipeline.datasets.large import Rows, blocks, head
 from pipeline.datasets.scaling import described, far_labels, keeping_codes, with_scaled_labels
 from pipeline.datasets.sources import IN_MEMORY, held_bytes, load, read_returned, source_digest
-from pipeline.datasets.splits import resplit, resplit_rows, split, split_given
+from pipeline.datasets.splits import resplit, resplit_rows, split
 from pipeline.datasets.storage import digests, load_splits, prepared, save
 from pipeline.datasets.streams import Stream
 
@@ -56,6 +56,5 @@ __all__ = [
     "save",
     "source_digest",
     "split",
-    "split_given",
     "with_scaled_labels",
 ]

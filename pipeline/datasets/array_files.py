@@ -19,10 +19,10 @@ from pipeline.errors import reading, refusal
 _LOCAL_HEADER = 30
 """Bytes of a zip member's local header. The last four are the lengths of the name and the extra field that follow."""
 
-NAMES = ("x_train", "y_train", "x_test", "y_test", "w_train", "w_test")
-"""The names of arrays in files; the first two are required."""
+NAMES = tuple(f"{letter}_{part}" for part in ("train", "val", "test") for letter in "xyw")
+"""The names of arrays in files; only x_train and y_train are required."""
 
-_FOLDER = "a folder with x_train.npy, y_train.npy and, optionally, x_test.npy, y_test.npy"
+_FOLDER = "a folder with x_train.npy, y_train.npy and, optionally, x_val.npy, y_val.npy, x_test.npy, y_test.npy"
 
 
 def file_digest(path: str | Path) -> str:
@@ -38,15 +38,16 @@ def file_digest(path: str | Path) -> str:
 
 
 def read_npz(path: Path, limit: int) -> Raw:
-    """Read an `.npz` with arrays x_train, y_train and, optionally, x_test and y_test. Pickles are refused.
+    """Read an `.npz` with arrays x_train, y_train and, optionally, those of `NAMES`. Pickles are refused.
 
-    Weights of the examples may be included as w_train and w_test. Beyond `limit` bytes in all, the inputs are mapped.
+    These are a validation set, a test set, and weights of the examples. Beyond `limit` bytes in all, the inputs are
+    mapped.
 
     Raises:
         InputError: if it is missing, damaged, not an `.npz`, holds pickles, or lacks x_train or y_train.
 
     """
-    accepted = "an .npz without pickles, with arrays x_train, y_train and, optionally, x_test, y_test"
+    accepted = "an .npz without pickles, with arrays x_train, y_train and, optionally, x_val, y_val, x_test, y_test"
     with reading(path, accepted), open_npz(path, accepted) as archive:
         missing = [name for name in ("x_train", "y_train") if name not in archive.files]
         if missing:

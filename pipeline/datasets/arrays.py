@@ -50,6 +50,7 @@ class PrepareResult(BaseModel):
     """The data after splitting.
 
     `digests` maps each artifact to its SHA-256, and `columns` each column of a table to what became of it.
+    `validation_given` says whether the validation set is the source's own, which cannot be drawn anew.
     """
 
     model_config = _STRICT
@@ -65,6 +66,7 @@ class PrepareResult(BaseModel):
     scaling: Scalings
     digests: dict[str, str]
     columns: dict[str, str] = {}
+    validation_given: bool = False
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Return the updates in a pass over the training set."""
@@ -78,9 +80,9 @@ class Raw:
 
     `x_*` are images, uint8 or float32 [n, height, width, channels], or tables, float32 [n, features]. `y_*` are labels
     [n]: integers, booleans or text for classification, floats for regression. `w_*` are the examples' weights in the
-    loss, float32 [n], or None. `x_test` and `y_test` are an official test set, or both None. `feature_names` names the
-    columns of a table, where known, and `columns` says what became of each column of the source. Several inputs per
-    example are the fields of a structured array [n].
+    loss, float32 [n], or None. `x_test` and `y_test` are an official test set, `x_val` and `y_val` a validation set, or
+    None. `feature_names` names the columns of a table, where known, and `columns` says what became of each column of
+    the source. Several inputs per example are the fields of a structured array [n].
 
     Until `conform` has read it, a data set that is read in passes is a `Reader`, in place of both x and y.
     """
@@ -93,21 +95,26 @@ class Raw:
     w_train: Array | None = None
     w_test: Array | None = None
     columns: Mapping[str, str] | None = None
+    x_val: Inputs | None = None
+    y_val: Array | None = None
+    w_val: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Index:
     """The row numbers of splits whose inputs stay on disk, and the labels that show whether the source has changed.
 
-    `train`, `val` and `test` are row numbers; `test` is None with an official test set. `labels`, `weights` and those
-    of the official test set cover the whole source, in its order.
+    `train`, `val` and `test` are row numbers; None for a validation or test set that the source gives. `labels`,
+    `weights` and those of the given sets cover the whole source, in its order.
     """
 
     train: RowNumbers
-    val: RowNumbers
+    val: RowNumbers | None
     test: RowNumbers | None
     labels: Array
     weights: Array | None = None
+    labels_val: Array | None = None
+    weights_val: Array | None = None
     labels_test: Array | None = None
     weights_test: Array | None = None
 

@@ -22,6 +22,7 @@ from pipeline.datasets.streams import Reader, Stream
 from pipeline.errors import listed, refusal
 
 _Examples = tuple[Inputs, Array, Array | None]
+_Given = tuple[Inputs | None, Array | None, Array | None]
 
 
 def conform(raw: Raw) -> Raw:
@@ -36,22 +37,31 @@ def conform(raw: Raw) -> Raw:
 
     """
     names = raw.feature_names
-    x_train, y_train, w_train = _examples(raw.x_train, raw.y_train, raw.w_train, "train", names)
-    if raw.x_test is None and raw.y_test is None:
-        if raw.w_test is not None:
-            raise refusal("test set is incomplete", "only weights", "x_test and y_test as well, or no w_test")
-        return Raw(x_train, y_train, None, None, names, w_train, columns=raw.columns)
-    if raw.x_test is None or raw.y_test is None:
-        lacking = "x_test" if raw.x_test is None else "y_test"
-        raise refusal("test set is incomplete", f"no {lacking}", "both x_test and y_test, or neither")
-    x_test, y_test, w_test = _examples(raw.x_test, raw.y_test, raw.w_test, "test", names)
-    if x_train.shape[1:] != x_test.shape[1:]:
-        raise refusal("x_test is not like x_train", f"examples of shape {x_test.shape[1:]}", str(x_train.shape[1:]))
-    if x_train.dtype != x_test.dtype:
-        raise refusal("x_test is not like x_train", f"values that need {x_test.dtype}", f"{x_train.dtype}, as x_train")
-    if label_kind(y_train) != label_kind(y_test):
-        raise refusal("y_test is not like y_train", label_kind(y_test), f"{label_kind(y_train)}, as y_train")
-    return Raw(x_train, y_train, x_test, y_test, names, w_train, w_test, raw.columns)
+    x, y, w = _examples(raw.x_train, raw.y_train, raw.w_train, "train", names)
+    x_val, y_val, w_val = _given((raw.x_val, raw.y_val, raw.w_val), "val", x, y, names)
+    x_test, y_test, w_test = _given((raw.x_test, raw.y_test, raw.w_test), "test", x, y, names)
+    return Raw(x, y, x_test, y_test, names, w, w_test, raw.columns, x_val, y_val, w_val)
+
+
+def _given(given: _Given, part: str, x_train: Inputs, y_train: Array, names: tuple[str, ...] | None) -> _Given:
+    """Check a validation or test set that the source gives, if it does, also against the training set."""
+    x, y, w = given
+    if x is None and y is None:
+        if w is not None:
+            accepted = f"x_{part} and y_{part} as well, or no w_{part}"
+            raise refusal(f"{part} set is incomplete", "only weights", accepted)
+        return given
+    if x is None or y is None:
+        lacking = f"x_{part}" if x is None else f"y_{part}"
+        raise refusal(f"{part} set is incomplete", f"no {lacking}", f"both x_{part} and y_{part}, or neither")
+    x, y, w = _examples(x, y, w, part, names)
+    if x_train.shape[1:] != x.shape[1:]:
+        raise refusal(f"x_{part} is not like x_train", f"examples of shape {x.shape[1:]}", str(x_train.shape[1:]))
+    if x_train.dtype != x.dtype:
+        raise refusal(f"x_{part} is not like x_train", f"values that need {x.dtype}", f"{x_train.dtype}, as x_train")
+    if label_kind(y_train) != label_kind(y):
+        raise refusal(f"y_{part} is not like y_train", label_kind(y), f"{label_kind(y_train)}, as y_train")
+    return x, y, w
 
 
 def _examples(x: Inputs, y: Array, w: Array | None, part: str, names: tuple[str, ...] | None) -> _Examples:

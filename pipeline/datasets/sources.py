@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,7 +26,7 @@ from pipeline.datasets.arrays import Raw
 from pipeline.datasets.conform import conform
 from pipeline.datasets.downloads import DOWNLOADS, download
 from pipeline.datasets.images import image_files, read_image_folder
-from pipeline.datasets.streams import raw_of, read_datasets, read_records, record_files
+from pipeline.datasets.streams import is_dataset, raw_of, read_datasets, read_records, record_files
 from pipeline.datasets.tables import read_csv, read_parquet
 from pipeline.errors import describe, refusal
 from pipeline.user_code import blaming, is_function
@@ -169,11 +168,10 @@ def _existing_path(data: str) -> Path | None:
 
 
 _RETURNED = (
-    "(x, y), ((x_train, y_train), (x_test, y_test)), each with weights as a third array if wanted,"
-    " or two tf.data.Dataset (train, test) of (x, y)"
+    "(x, y), or pairs (train, test) or (train, validation, test) of these, each with weights as a third array if"
+    " wanted; or as many tf.data.Dataset or keras.utils.PyDataset of (x, y)"
 )
-_LENGTHS = (2, 3)  # (x, y) or (x, y, weights)
-_PARTS = 2  # training and test set
+_LENGTHS = (2, 3)  # (x, y) or (x, y, weights); (train, test) or (train, validation, test)
 
 
 def read_function(data: str, limit: int) -> Raw:
@@ -195,25 +193,28 @@ def read_function(data: str, limit: int) -> Raw:
 def read_returned(returned: Any, data: str, limit: int) -> Raw:
     """Take what the function `data` returned, as `read_function` does."""
     parts = _parts(returned, data)
-    if all(_is_dataset(part) for part in parts) and len(parts) == _PARTS:
+    if is_dataset(parts[0]):
         return read_datasets(parts, data, limit, partial(_users_code, data))
     mapped = sum(values.nbytes for part in parts for values in part if isinstance(values, np.memmap)) > limit
     return raw_of([tuple(_as_array(values, data, mapped=mapped) for values in part) for part in parts])
 
 
 def _parts(returned: Any, data: str) -> tuple[Any, ...]:
-    """Return the training set and, if there is one, the test set."""
+    """Return the training set and, if they are given, a test set, or a validation and a test set."""
+    if is_dataset(returned):
+        return (returned,)
     if isinstance(returned, (tuple, list)) and len(returned) in _LENGTHS:
-        if len(returned) == _PARTS and (all(_is_part(part) or _is_dataset(part) for part in returned)):
+        if all(map(is_dataset, returned)) or all(_is_part(part, len(returned)) for part in returned):
             return tuple(returned)
-        return (tuple(returned),)
+        if not any(map(is_dataset, returned)):
+            return (tuple(returned),)
     size = f" of {len(returned)}" if isinstance(returned, (tuple, list)) else ""
     raise refusal(f"unusable result of data function {data}", type(returned).__name__ + size, _RETURNED)
 
 
-def _is_part(value: Any) -> bool:
-    """Return whether a value is `(x, y)` or `(x, y, weights)`; a list of three is taken for an array of examples."""
-    return len(value) in _LENGTHS if isinstance(value, tuple) else isinstance(value, list) and len(value) == _PARTS
+def _is_part(value: Any, of: int) -> bool:
+    """Return whether one of two or three values is `(x, y)` or `(x, y, weights)`; other lists are arrays."""
+    return len(value) in _LENGTHS if isinstance(value, tuple) else isinstance(value, list) and len(value) == of == 2
 
 
 @contextmanager
@@ -232,9 +233,3 @@ def _as_array(values: Any, data: str, *, mapped: bool) -> Any:
         return np.asarray(values)
     except Exception as error:  # ragged lists and foreign array types raise what they like
         raise refusal(f"unusable result of data function {data}", describe(error), _RETURNED) from error
-
-
-def _is_dataset(value: Any) -> bool:
-    # Whoever made a data set has imported TensorFlow, so this module need not.
-    tensorflow = sys.modules.get("tensorflow")
-    return tensorflow is not None and isinstance(value, tensorflow.data.Dataset)

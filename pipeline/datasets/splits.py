@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from pipeline.datasets.conform import conform
 from pipeline.datasets.large import take
 from pipeline.datasets.scaling import scalings
 from pipeline.datasets.streams import Stream
-from pipeline.errors import InputError, listed, refusal
+from pipeline.errors import listed, refusal
 from pipeline.scale import AUTO
 
 
@@ -19,14 +20,15 @@ def split(
 ) -> Splits:
     """Split `raw` at random by `seed`, stratified by class except for regression.
 
-    An official test set is kept as it is, and `validation_fraction` applies to the training data. Without one, both
-    fractions apply to all data. Scaling comes from the training split alone.
+    A validation or test set of the source's own is kept as it is. The fractions of the others apply to all training
+    data. Scaling comes from the training split alone.
 
     Args:
         raw: the data, which are checked, since they need not come from `load`.
         seed: from 0 to 2**32 - 1; the same data and seed give the same splits.
-        validation_fraction: above 0 and below 1.
-        test_fraction: above 0 and below 1, unused with an official test set. The fractions used sum to less than 1.
+        validation_fraction: above 0 and below 1, unused if the source has a validation set.
+        test_fraction: below 1, unused if the source has a test set; 0 leaves the test set empty. The fractions used
+            sum to less than 1.
         scale: how inputs are scaled, as the option of that name.
 
     Raises:
@@ -34,74 +36,45 @@ def split(
 
     """
     raw = conform(raw)
-    official = raw.x_test is not None
-    test_share = 0.0 if official else test_fraction
-    _check_fractions(validation_fraction, test_fraction, test_share)
+    own_validation, own_test = raw.x_val is not None, raw.x_test is not None
+    val_share, test_share = 0.0 if own_validation else validation_fraction, 0.0 if own_test else test_fraction
+    _check_fractions(validation_fraction, test_fraction, val_share + test_share)
     classes = _classes(raw.y_train)
-    shares = [1 - validation_fraction - test_share, validation_fraction, test_share]
+    shares = [1 - val_share - test_share, val_share, test_share]
     _check_counts(raw.y_train, classes, [share for share in shares if share])
-    y = _encode(raw.y_train, classes)
-    rows = _indices(y, seed, validation_fraction, test_share, stratify=classes is not None)
+    y = _encode(raw.y_train, classes, "y_train")
+    rows = _indices(y, seed, val_share, test_share, stratify=classes is not None)
     train, val, test = (np.sort(part) for part in rows) if isinstance(raw.x_train, Stream) else rows
-    return assemble(raw, train, val, None if official else test, scale)
-
-
-def split_given(raw: Raw, validation: Raw, scale: str = AUTO) -> Splits:
-    """Keep a training and a validation set as they are given, and the test set of `raw`, which may have none.
-
-    Raises:
-        InputError: for data that cannot be used or do not fit together, or are not held in memory.
-
-    """
-    given = Raw(raw.x_train, raw.y_train, validation.x_train, validation.y_train, None, raw.w_train, validation.w_train)
-    own = conform(raw)
-    try:
-        checked = conform(given)
-    except InputError as error:
-        raise InputError(f"validation_data, as test set: {error}") from None
-    if not isinstance(checked.x_train, np.ndarray):
-        raise refusal("validation_data for data that are not held in memory", type(checked.x_train).__name__, "arrays")
-    w_train, w_val = (
-        np.ones(len(y), np.float32) if w is None else w
-        for y, w in ((checked.y_train, checked.w_train), (validation.y_train, checked.w_test))
-    )
-    weighted = checked.w_train is not None or checked.w_test is not None
-    pool = replace(
-        own,
-        x_train=np.concatenate([checked.x_train, np.asarray(checked.x_test)]),
-        y_train=np.concatenate([checked.y_train, np.asarray(checked.y_test)]),
-        w_train=np.concatenate([w_train, w_val]) if weighted else None,
-    )
-    train, val = np.split(np.arange(len(pool.y_train)), [len(checked.y_train)])
-    return assemble(pool, train, val, np.arange(0) if own.x_test is None else None, scale)
+    return assemble(raw, train, None if own_validation else val, None if own_test else test, scale)
 
 
 def assemble(
-    raw: Raw, train: RowNumbers, val: RowNumbers, test: RowNumbers | None, scaling: Scalings | str = AUTO
+    raw: Raw, train: RowNumbers, val: RowNumbers | None, test: RowNumbers | None, scaling: Scalings | str = AUTO
 ) -> Splits:
-    """Cut conforming data into the splits whose row numbers are given; `test` is None with an official test set.
+    """Cut conforming data into the splits whose row numbers are given; None stands for a set that the source gives.
 
     `scaling` is known already, or how to find it, as the option `scale` says.
     """
     classes = _classes(raw.y_train)
-    y = _encode(raw.y_train, classes)
-    x_train, w = take(raw.x_train, train), raw.w_train
-    index = Index(train, val, test, raw.y_train, raw.w_train, raw.y_test, raw.w_test)
+    y = _encode(raw.y_train, classes, "y_train")
+
+    def cut(part: str, rows: RowNumbers | None) -> dict[str, Any]:
+        if rows is None:
+            x, labels, w = (getattr(raw, f"{letter}_{part}") for letter in "xyw")
+            labels = _encode(labels, classes, f"y_{part}")
+        else:
+            x, labels, w = take(raw.x_train, rows), y[rows], None if raw.w_train is None else raw.w_train[rows]
+        return {f"x_{part}": x, f"y_{part}": labels, f"w_{part}": w}
+
+    sets = {**cut("train", train), **cut("val", val), **cut("test", test)}
+    held, given = isinstance(sets["x_train"], np.ndarray), (raw.y_val, raw.w_val, raw.y_test, raw.w_test)
     return Splits(
-        x_train=x_train,
-        y_train=y[train],
-        x_val=take(raw.x_train, val),
-        y_val=y[val],
-        x_test=raw.x_test if test is None else take(raw.x_train, test),
-        y_test=y[test] if raw.y_test is None else _encode(raw.y_test, classes),
+        **sets,
         task="regression" if classes is None else "classification",
         classes=() if classes is None else tuple(str(name) for name in classes),
         num_outputs=1 if classes is None else len(classes),
-        scaling=scalings(x_train, scaling) if isinstance(scaling, str) else scaling,
-        w_train=None if w is None else w[train],
-        w_val=None if w is None else w[val],
-        w_test=raw.w_test if test is None or w is None else w[test],
-        index=None if isinstance(x_train, np.ndarray) else index,
+        scaling=scalings(sets["x_train"], scaling) if isinstance(scaling, str) else scaling,
+        index=None if held else Index(train, val, test, raw.y_train, raw.w_train, *given),
     )
 
 
@@ -114,6 +87,8 @@ def resplit(splits: Splits, number: int) -> Splits:
     if not number:
         return splits
     index, streamed = splits.index, isinstance(splits.x_train, Stream)
+    if index is not None and index.val is None:
+        raise ValueError("resplit: received a validation set of the source's own, expected one that was drawn")
     y = np.concatenate([splits.y_train, splits.y_val])
     w = None if splits.w_train is None else np.concatenate([splits.w_train, splits.w_val])
     if index is None:
@@ -145,12 +120,13 @@ def resplit_rows(splits: Splits, number: int) -> tuple[RowNumbers, RowNumbers]:
     return _hold_out(np.arange(len(y)), len(splits.y_val), y, number, stratify=splits.task == "classification")
 
 
-def _check_fractions(validation_fraction: float, test_fraction: float, test_share: float) -> None:
-    for name, value in (("validation_fraction", validation_fraction), ("test_fraction", test_fraction)):
-        if not 0 < value < 1:
-            raise refusal(f"{name} is out of range", value, "above 0 and below 1")
-    if validation_fraction + test_share >= 1:
-        received = f"validation_fraction={validation_fraction} and test_fraction={test_share}"
+def _check_fractions(validation_fraction: float, test_fraction: float, held_out: float) -> None:
+    if not 0 < validation_fraction < 1:
+        raise refusal("validation_fraction is out of range", validation_fraction, "above 0 and below 1")
+    if not 0 <= test_fraction < 1:
+        raise refusal("test_fraction is out of range", test_fraction, "0 or above, and below 1")
+    if held_out >= 1:
+        received = f"validation_fraction={validation_fraction} and test_fraction={test_fraction}"
         raise refusal("nothing would be left for training", received, "a sum below 1")
 
 
@@ -179,12 +155,12 @@ def _check_counts(y: Array, classes: Array | None, fractions: list[float]) -> No
         raise refusal("too few examples of a class to split", received, accepted)
 
 
-def _encode(y: Array, classes: Array | None) -> Array:
+def _encode(y: Array, classes: Array | None, name: str) -> Array:
     if classes is None:
         return y.astype(np.float32)
     unseen = np.setdiff1d(y, classes)
     if unseen.size:
-        raise refusal("y_test has labels that y_train lacks", listed(unseen), listed(classes))
+        raise refusal(f"{name} has labels that y_train lacks", listed(unseen), listed(classes))
     return np.searchsorted(classes, y).astype(np.int32)
 
 
@@ -194,7 +170,9 @@ def _indices(
     rest, test = np.arange(len(y)), np.arange(0)
     if test_share:
         rest, test = _hold_out(rest, round(test_share * len(y)), y, seed, stratify=stratify)
-    train, val = _hold_out(rest, round(validation_fraction * len(y)), y, seed, stratify=stratify)
+    train, val = rest, rest[:0]
+    if validation_fraction:
+        train, val = _hold_out(rest, round(validation_fraction * len(y)), y, seed, stratify=stratify)
     return train, val, test
 
 

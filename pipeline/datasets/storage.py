@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,19 +34,21 @@ _SCALINGS: TypeAdapter[Scalings] = TypeAdapter(Scalings)
 _WEIGHTS = ("w_train", "w_val", "w_test")
 
 
-def save(splits: Splits, path: str | Path, data: str = "", target: str = "") -> None:
+def save(splits: Splits, path: str | Path, data: str = "", target: str = "", **options: Any) -> None:
     """Write `splits` to `path` as one uncompressed `.npz` without pickles, atomically; parent folders are made.
 
     Besides the arrays it holds `meta`, a JSON text with task, classes, num_outputs and scaling. Equal splits give
     equal bytes: NumPy dates every entry of the archive 1980. Inputs that are not held in memory are not written:
-    the file holds row numbers and all labels instead, with which `load_splits` opens `data` again.
+    the file holds row numbers and all labels instead, with which `load_splits` opens `data` again, as `read` takes it
+    with `target` and further options.
     """
     if splits.index is None:
         arrays, meta = _held(splits), _meta(splits)
     else:
         arrays = {name: values for name, values in vars(splits.index).items() if values is not None}
         x = splits.x_train
-        meta = {**_meta(splits), "data": data, "target": target, "shape": x.shape[1:], "dtype": x.dtype.str}
+        source = {"data": data, "target": target, **options}
+        meta = {**_meta(splits), "source": source, "shape": x.shape[1:], "dtype": x.dtype.str}
     with whole_file(Path(path)) as file:
         np.savez(file, allow_pickle=False, meta=np.array(json.dumps(meta, sort_keys=True)), **arrays)
 
@@ -62,7 +65,7 @@ def load_splits(path: str | Path) -> Splits:
         meta: dict[str, Any] = json.loads(archive["meta"].item())
         arrays: dict[str, Any] = {name: archive[name] for name in archive.files if name != "meta"}
         scaling = _SCALINGS.validate_python(meta["scaling"])
-        if "data" not in meta:
+        if "source" not in meta:
             return Splits(
                 **arrays,
                 task=meta["task"],
@@ -70,28 +73,35 @@ def load_splits(path: str | Path) -> Splits:
                 num_outputs=meta["num_outputs"],
                 scaling=scaling,
             )
-        index = Index(test=arrays.pop("test", None), **arrays)
+        index = Index(val=arrays.pop("val", None), test=arrays.pop("test", None), **arrays)
     return assemble(_reopened(meta, index), index.train, index.val, index.test, scaling)
 
 
 def _reopened(meta: dict[str, Any], index: Index) -> Raw:
     """Open the source again. Its inputs are not read through: their shape and type are in `meta`."""
-    raw = read(meta["data"], meta["target"], 0)
+    source = meta["source"]
+    raw = read(**source, limit=0)
 
-    def verified(x: Inputs, y: Array, labels: Array, name: str) -> Inputs:
+    def verified(x: Inputs, y: Any, labels: Array, name: str) -> Inputs:
         shape, dtype = tuple(meta["shape"]), meta["dtype"]
         if isinstance(x, Reader):
             return Stream(x, labels, shape, dtype)  # compares the labels as it reads them
-        same = len(x) == len(labels) and with_channels(x.shape[1:]) == shape
-        if not same or not np.array_equal(plain_labels(y, name), labels):
-            raise refusal(f"{meta['data']} has changed since it was prepared", f"other {name}", "the same data")
+        known = x is not None and y is not None and len(x) == len(labels) and with_channels(x.shape[1:]) == shape
+        if not known or not np.array_equal(plain_labels(y, name), labels):
+            raise refusal(f"{source['data']} has changed since it was prepared", f"other {name}", "the same data")
+        if isinstance(x, Rows):
+            return x
         return Rows(x, dtype) if isinstance(x, np.memmap) else as_inputs(x, shape, dtype)
 
     x_train = verified(raw.x_train, raw.y_train, index.labels, "labels")
-    if index.labels_test is None or raw.y_test is None:
-        return Raw(x_train, index.labels, w_train=index.weights)
-    x_test = verified(raw.x_test, raw.y_test, index.labels_test, "labels of the test set")
-    return Raw(x_train, index.labels, x_test, index.labels_test, None, index.weights, index.weights_test)
+    known = Raw(x_train, index.labels, w_train=index.weights)
+    if index.labels_val is not None:
+        x_val = verified(raw.x_val, raw.y_val, index.labels_val, "labels of the validation set")
+        known = replace(known, x_val=x_val, y_val=index.labels_val, w_val=index.weights_val)
+    if index.labels_test is not None:
+        x_test = verified(raw.x_test, raw.y_test, index.labels_test, "labels of the test set")
+        known = replace(known, x_test=x_test, y_test=index.labels_test, w_test=index.weights_test)
+    return known
 
 
 def _held(splits: Splits) -> dict[str, Array]:
@@ -121,7 +131,14 @@ def _meta(splits: Splits) -> dict[str, Any]:
     }
 
 
-def prepared(data: str, splits: Splits, digests: Mapping[str, str], columns: Mapping[str, str]) -> PrepareResult:
+def prepared(
+    data: str,
+    splits: Splits,
+    digests: Mapping[str, str],
+    columns: Mapping[str, str],
+    *,
+    validation_given: bool = False,
+) -> PrepareResult:
     """Return what is known of a source's data after splitting."""
     return PrepareResult(
         data=data,
@@ -135,4 +152,5 @@ def prepared(data: str, splits: Splits, digests: Mapping[str, str], columns: Map
         scaling=splits.scaling,
         digests=dict(digests),
         columns=dict(columns),
+        validation_given=validation_given,
     )

@@ -1,5 +1,6 @@
-"""Data that can only be read from start to end: a `tf.data.Dataset`, and TFRecord files, which are read as one."""
+"""Data that are read from start to end: a `tf.data.Dataset`, TFRecord files as one, and Keras' `PyDataset`."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,10 +20,11 @@ _ENDLESS = -1  # tf.data.INFINITE_CARDINALITY, without importing TensorFlow
 _MOST_AT_ONCE = 1_000  # single examples that are read as one batch
 _EXAMINED = 8  # elements examined to find out whether they are batches
 _ELEMENTS = "elements (x, y) or (x, y, weight)"
+_SETS = {1: ("train",), 2: ("train", "test"), 3: ("train", "val", "test")}
 
 
 class Reader:
-    """Passes over a `tf.data.Dataset` that keep nothing in memory. `guard` reports errors of user code."""
+    """Passes over a data set that keep nothing in memory. `guard` reports errors of user code."""
 
     def __init__(self, dataset: Any, data: str, guard: Callable[[], Any], *, batched: bool) -> None:
         self.data, self.batched = data, batched
@@ -32,10 +34,11 @@ class Reader:
         with self._guard():
             dataset = self._dataset
             if not self.batched:
-                first = next(dataset.as_numpy_iterator())
+                first = next(_elements(dataset))
                 length = block_length(np.shape(first[0]), np.asarray(first[0]).dtype)
                 dataset = dataset.batch(min(length, _MOST_AT_ONCE))
-            yield from dataset.as_numpy_iterator()
+            for element in _elements(dataset):
+                yield tuple(map(np.asarray, element))
 
 
 class Stream:
@@ -97,8 +100,26 @@ class Stream:
         return refusal(f"data set of {self.reader.data} differs between passes", received, accepted)
 
 
+def is_dataset(value: Any) -> bool:
+    """Return whether a value is a `tf.data.Dataset` or a `PyDataset`."""
+    tensorflow = sys.modules.get("tensorflow")  # whoever made one has imported its library, so this module need not
+    return (tensorflow is not None and isinstance(value, tensorflow.data.Dataset)) or _is_indexed(value)
+
+
+def _is_indexed(dataset: Any) -> bool:
+    keras = sys.modules.get("keras")
+    return keras is not None and isinstance(dataset, keras.utils.PyDataset)
+
+
+def _elements(dataset: Any) -> Iterator[Any]:
+    """Yield all elements, which are batches of a `PyDataset`. Its `on_epoch_end` is not called: it may shuffle."""
+    if _is_indexed(dataset):
+        return (dataset[batch] for batch in range(dataset.num_batches))
+    return iter(dataset.as_numpy_iterator())
+
+
 def read_datasets(datasets: Sequence[Any], data: str, limit: int, guard: Callable[[], Any]) -> Raw:
-    """Read a training set and, if given, a test set: both into arrays, or neither if one exceeds `limit` bytes."""
+    """Read one to three sets, as `raw_of` takes them: all into arrays, or none if one exceeds `limit` bytes."""
     read = [read_dataset(dataset, data, limit, guard) for dataset in datasets]
     if any(isinstance(part, Reader) for part in read):
         read = [read_dataset(dataset, data, 0, guard) for dataset in datasets]
@@ -106,17 +127,22 @@ def read_datasets(datasets: Sequence[Any], data: str, limit: int, guard: Callabl
 
 
 def raw_of(sets: Sequence[Batch | Reader]) -> Raw:
-    """Combine one or two sets: `(x, y)` or `(x, y, weights)`, or readers of them."""
-    parts = [(part, part) if isinstance(part, Reader) else part for part in sets]
-    (x, y, w), (x_test, y_test, w_test) = ((*part, None)[:3] for part in (*parts, (None, None))[:2])
-    return Raw(x, y, x_test, y_test, w_train=w, w_test=w_test)
+    """Combine a training set, then a test set or a validation and a test set if given.
+
+    Each is `(x, y)` or `(x, y, weights)`, or a reader of them.
+    """
+    arrays: dict[str, Any] = {}
+    for name, part in zip(_SETS[len(sets)], sets, strict=True):
+        given = (part, part) if isinstance(part, Reader) else part
+        arrays.update(zip((f"x_{name}", f"y_{name}", f"w_{name}"), given, strict=False))
+    return Raw(**arrays)
 
 
 def read_dataset(dataset: Any, data: str, limit: int, guard: Callable[[], Any]) -> Batch | Reader:
     """Read a data set into arrays, or only open it if its examples take more than `limit` bytes.
 
     Args:
-        dataset: a `tf.data.Dataset`, batched or not.
+        dataset: a `tf.data.Dataset`, batched or not, or a `PyDataset`.
         data: how the user named it.
         limit: bytes.
         guard: returns the context in which user code runs.
@@ -126,23 +152,24 @@ def read_dataset(dataset: Any, data: str, limit: int, guard: Callable[[], Any]) 
 
     """
     unusable = f"unusable data set of {data}"
-    if int(dataset.cardinality()) == _ENDLESS:
-        raise refusal(unusable, "an endless one", "a data set without repeat()")
     elements: list[Any] = []
-    held = 0
+    held, batched = 0, (lambda _: True) if _is_indexed(dataset) else _is_batched
     with guard():
-        for element in dataset.as_numpy_iterator():
-            if not isinstance(element, tuple) or len(element) not in (2, 3):
-                raise refusal(unusable, f"elements {dataset.element_spec}", _ELEMENTS)
+        if (dataset.num_batches is None) if _is_indexed(dataset) else (int(dataset.cardinality()) == _ENDLESS):
+            raise refusal(unusable, "an endless one", "a data set that ends, without repeat()")
+        for element in _elements(dataset):
+            if not isinstance(element, tuple | list) or len(element) not in (2, 3):
+                kind = getattr(dataset, "element_spec", type(element).__name__)
+                raise refusal(unusable, f"elements {kind}", _ELEMENTS)
             if isinstance(element[0], Mapping):
                 raise refusal(unusable, f"inputs {listed(element[0])}", "one input, or arrays: ({name: array, ...}, y)")
             elements.append(tuple(_as_array(part, unusable) for part in element))
             held += sum(part.nbytes for part in elements[-1])
             if held > limit and len(elements) >= _EXAMINED:
-                return Reader(dataset, data, guard, batched=_is_batched(elements))
+                return Reader(dataset, data, guard, batched=batched(elements))
     if not elements:
         raise refusal(unusable, "an empty one", "at least one (x, y)")
-    join = np.concatenate if _is_batched(elements) else np.stack
+    join = np.concatenate if batched(elements) else np.stack
     try:
         return tuple(join(parts) for parts in zip(*elements, strict=True))
     except ValueError as error:

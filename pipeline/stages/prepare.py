@@ -35,7 +35,8 @@ def run(context: Context[PrepareOptions]) -> PrepareResult:
     for name, part in (("train", "training"), ("val", "validation"), ("test", "test")):
         x, y = (getattr(splits, f"{letter}_{name}") for letter in "xy")
         log_dataset(options.data, part, x, y, digests[f"x_{name}"])
-    return datasets.prepared(options.data, splits, digests, raw.columns or {})
+    given = raw.x_val is not None
+    return datasets.prepared(options.data, splits, digests, raw.columns or {}, validation_given=given)
 
 
 def _grouped(columns: Mapping[str, str]) -> list[str]:

@@ -14,6 +14,7 @@ from pipeline.articles.table import searches
 from pipeline.config import PrepareOptions, ReproduceOptions, SearchOptions, TrainOptions
 from pipeline.console import native_messages_hidden
 from pipeline.datasets import PrepareResult
+from pipeline.errors import refusal
 from pipeline.fingerprints import fingerprint
 from pipeline.loading import quick_imports
 from pipeline.stages.context import ARTICLES, REPORTS, inputs
@@ -89,7 +90,13 @@ class Stage:
 
 
 def _prepared(options: PrepareOptions) -> Iterator[Need]:
-    yield Need("prepare", "prepare", options)
+    def check(prepared: Finished) -> None:
+        splits = getattr(options, "splits", 1)
+        if splits > 1 and PrepareResult.model_validate_json(prepared.result).validation_given:
+            received = f"{splits} for data with a validation set of their own"
+            raise refusal("splits", received, "1, or data from which it can be drawn anew")
+
+    yield Need("prepare", "prepare", options, check=check)
 
 
 def _range_tested(options: SearchOptions) -> Iterator[Need]:

@@ -68,7 +68,7 @@ class Examples:
     @cached_property
     def validation(self) -> tf.data.Dataset:
         """The validation set, in its own order."""
-        if self.resplits and isinstance(self.splits.x_val, np.ndarray):
+        if self.resplits and isinstance(self.splits.x_train, np.ndarray):
             given = tf.nest.map_structure(lambda part: tf.gather(part, self._rows[1]), self._tensors)
             return self._evaluated(self.splits.x_val, given)
         chosen = self._chosen
