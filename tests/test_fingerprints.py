@@ -153,6 +153,7 @@ def test_every_option_changes_it(name: str) -> None:
         **{"torch_schedule": True, "transfer": True, "target": "label", "momentum": 0.5, "scale": "none"},
         **{"batch_norm": "keras", "tolerance": 0.01, "scale_labels": True, "deterministic": True},
         **{"scheme": "cosine", "initial_lr": 0.2, "scheme_params": "warmup=0.1", "model_args": "width=8"},
+        **{"image_size": "64", "color_mode": "rgb"},
     }
     given = {"scheme": "linear", "initial_lr": 0.1, "model": "own_networks:build"}
     default = TrainOptions.model_validate(given)

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from pipeline.config.common import CommandOptions, OptionalRate
+from pipeline.config.common import CommandOptions, OptionalName, OptionalRate
 from pipeline.scale import AUTO, parse_scale
 from pipeline.schedules import SCHEMES, Spacing, format_params, parse_params
 from pipeline.user_code import is_function
@@ -14,12 +14,14 @@ from pipeline.user_code import is_function
 OptimizerName = Literal["sgd", "adam", "adamw", "adadelta", "adamax", "rmsprop", "nadam", "adagrad", "lion"]
 Precision = Literal["auto", "float32", "mixed_bfloat16"]
 BatchNorm = Literal["auto", "keras"]
+ColorMode = Literal["auto", "grayscale", "rgb", "rgba"]
 
 LARGEST_BATCH = 65_536
 MODELS = ("cnn", "mlp")
 REFINE_OFF = "off"
 
 _WHOLE = re.compile(r"[0-9]{1,9}")
+_IMAGE_SIZE = re.compile(r"[1-9][0-9]{0,4}(x[1-9][0-9]{0,4})?")
 
 
 def _text(value: object) -> object:
@@ -35,6 +37,8 @@ class PrepareOptions(CommandOptions):
     checkpoint: float = Field(1.0, ge=0, le=1e6, description="minutes between checkpoints of a training; 0 writes none")
     data: str = Field("mnist-5k", min_length=1, description="a data set's name, a path, or module:function")
     target: str = Field("target", min_length=1, description="label column of .csv and .parquet")
+    image_size: OptionalName = Field(None, description="of a folder: 64, or height x width as 64x48; default: medians")
+    color_mode: ColorMode = Field("auto", description="colours of a folder's images; auto: grey if all are, else RGB")
     in_memory_mb: int = Field(1024, ge=0, le=2**30, description="data larger than this many MiB are not held in memory")
     scale: str = Field(AUTO, description="scaling of inputs: auto, none or standard; of several inputs name=way,...")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="first seed; fixes splits, initial weights and data order")
@@ -45,6 +49,20 @@ class PrepareOptions(CommandOptions):
     def _readable_scale(cls, value: str) -> str:
         parse_scale(value)
         return value
+
+    @field_validator("image_size")
+    @classmethod
+    def _readable_image_size(cls, value: str | None) -> str | None:
+        if value is None or _IMAGE_SIZE.fullmatch(value):
+            return value
+        raise ValueError("expected a number of pixels, as 64, or height and width, as 64x48")
+
+    @property
+    def source(self) -> dict[str, Any]:
+        """What data are read, and how: the arguments of `datasets.load`, except for `limit`."""
+        height, _, width = (self.image_size or "").partition("x")
+        shape = (int(height), int(width or height)) if height else None
+        return {"data": self.data, "target": self.target, "image_shape": shape, "color_mode": self.color_mode}
 
 
 class RangeTestOptions(PrepareOptions):

@@ -1,4 +1,4 @@
-"""Inputs that stay on disk: rows of a memory-mapped array, read on demand."""
+"""Inputs that stay on disk: rows of a memory-mapped array or of images in files, read on demand."""
 
 import mmap
 from collections.abc import Iterator
@@ -19,7 +19,8 @@ _PIECE = 32
 class Rows:
     """Rows of an array on disk, in any order, in the shape and type of the inputs they represent."""
 
-    def __init__(self, array: Array, dtype: npt.DTypeLike, rows: RowNumbers | None = None) -> None:
+    def __init__(self, array: Any, dtype: npt.DTypeLike, rows: RowNumbers | None = None) -> None:
+        """Choose rows of an array, or of what has a shape, a type and a length and gives an array for row numbers."""
         self._array = array
         self._rows = np.arange(len(array)) if rows is None else rows
         self.dtype: np.dtype[Any] = np.dtype(dtype)
@@ -89,9 +90,9 @@ def as_inputs(values: Array, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Ar
     return values.reshape(len(values), *shape).astype(dtype, copy=False)
 
 
-def _release(array: Array) -> None:
+def _release(array: Any) -> None:
     """Release the pages that were read; otherwise a pass would end with the whole file resident."""
-    base: Any = array
+    base = array
     while isinstance(base, np.ndarray):
         base = base.base
     if isinstance(base, mmap.mmap) and hasattr(base, "madvise"):

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from pipeline.datasets.images import image_files, read_image_folder
 from pipeline.datasets.streams import is_dataset, raw_of, read_datasets, read_records, record_files
 from pipeline.datasets.tables import read_csv, read_parquet
 from pipeline.errors import describe, refusal
+from pipeline.scale import AUTO
 from pipeline.user_code import blaming, is_function
 from pipeline.user_code import load as load_function
 
@@ -67,7 +68,13 @@ _FOLDER = "a folder of four IDX files, of .npy files, of .tfrecord files, or of 
 _ACCEPTED = f"{', '.join(NAMED)}, a path to {', '.join(FORMATS)}, {_FOLDER}, or module:function"
 
 
-def load(data: str, target: str = "target", limit: int = IN_MEMORY) -> Raw:
+def load(
+    data: str,
+    target: str = "target",
+    limit: int = IN_MEMORY,
+    image_shape: Sequence[int] | None = None,
+    color_mode: str = AUTO,
+) -> Raw:
     """Load the source `data`, checked and in the shapes and types that `Raw` promises.
 
     Args:
@@ -75,12 +82,14 @@ def load(data: str, target: str = "target", limit: int = IN_MEMORY) -> Raw:
             `module:function`.
         target: the label column of `.csv` and `.parquet`; other sources ignore it.
         limit: bytes; inputs of larger sources stay on disk if they can be mapped or read in passes.
+        image_shape: height and width to which a folder's images are resized.
+        color_mode: `auto`, or what a folder's images are converted to: `grayscale`, `rgb` or `rgba`.
 
     Raises:
         InputError: if there is no such source, it cannot be read, or its data cannot be used.
 
     """
-    return conform(read(data, target, limit))
+    return conform(read(data, target, limit, image_shape, color_mode))
 
 
 def source_digest(data: str) -> str | None:
@@ -125,24 +134,31 @@ def held_bytes(data: str) -> int:
         size = sum(file.stat().st_size for file in (_folder_files(path).values() if path.is_dir() else (path,)))
     mapped = path.suffix.lower() in (".npz", ".tfrecord")
     if path.is_dir():
-        mapped = is_npy_folder(path) or bool(record_files(path))
+        mapped = is_npy_folder(path) or bool(record_files(path)) or _has_images(path)
     return 0 if mapped and size > IN_MEMORY else size
 
 
-def read(data: str, target: str, limit: int) -> Raw:
+def read(data: str, target: str, limit: int, image_shape: Sequence[int] | None = None, color_mode: str = AUTO) -> Raw:
     """Load the source without checking it; `conform` does that."""
+    path = None if data in NAMED else _existing_path(data)
+    if path is not None and _has_images(path):
+        return read_image_folder(path, limit, image_shape, color_mode)
+    if image_shape or color_mode != AUTO:
+        raise refusal("image_size or color_mode", f"them for {data}", "them for a folder of images only")
     if data in NAMED:
         return NAMED[data]()
-    path = _existing_path(data)
     if path is None:
         return read_function(data, limit)
     if not path.is_dir():
         return FORMATS[path.suffix.lower()](path, target, limit)
     if is_npy_folder(path):
         return read_npy_folder(path, limit)
-    if record_files(path):
-        return read_records(path, limit)
-    return read_image_folder(path, limit) if image_files(path) else read_idx_folder(path)
+    return read_records(path, limit) if record_files(path) else read_idx_folder(path)
+
+
+def _has_images(path: Path) -> bool:
+    """Return whether a path is a folder of images, and of no other files that are read."""
+    return path.is_dir() and not is_npy_folder(path) and not record_files(path) and bool(image_files(path))
 
 
 def _folder_files(folder: Path) -> dict[str, Path]:

@@ -23,14 +23,14 @@ def run(context: Context[PrepareOptions]) -> PrepareResult:
     options = context.options
     context.status.begin(f"loading {options.data}")
     with interruption.at_once():  # reading may take minutes
-        raw = datasets.load(options.data, options.target, options.in_memory_mb * 2**20)
+        raw = datasets.load(**options.source, limit=options.in_memory_mb * 2**20)
         for columns in _grouped(raw.columns or {}):
             context.status.note(columns)
         splits = datasets.split(raw, options.seed, scale=options.scale)
     if far := datasets.far_labels(splits):
         context.status.note(far)
     context.status.begin("writing the splits")
-    datasets.save(splits, context.run.folder / SPLITS, options.data, options.target)
+    datasets.save(splits, context.run.folder / SPLITS, **options.source)
     digests = datasets.digests(splits)
     for name, part in (("train", "training"), ("val", "validation"), ("test", "test")):
         x, y = (getattr(splits, f"{letter}_{name}") for letter in "xy")

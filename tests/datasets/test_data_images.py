@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.datasets import load, source_digest, split
+from pipeline.datasets import Rows, digests, load, load_splits, save, source_digest, split
 from pipeline.errors import InputError
 
 
@@ -77,7 +77,77 @@ def test_another_image_is_other_data(tmp_path: Path) -> None:
     assert len({before, source_digest(str(tmp_path))}) == 2
 
 
-def test_images_too_large_for_memory_are_refused(tmp_path: Path) -> None:
-    """With the ways out."""
-    with pytest.raises(InputError, match="too large for memory: received 2,880 bytes; accepted: a larger in_memory_mb"):
-        load(str(pets(tmp_path)), limit=1000)
+@pytest.mark.parametrize("name", ["val", "valid", "validation"])
+def test_a_validation_set_is_kept(tmp_path: Path, name: str) -> None:
+    """In a folder beside train, with or without one called test."""
+    pets(tmp_path / "train")
+    pets(tmp_path / name)
+    splits = split(load(str(tmp_path)), seed=0)
+    assert [len(splits.x_train), len(splits.x_val), len(splits.x_test)] == [16, 20, 4]
+    pets(tmp_path / "test")
+    splits = split(load(str(tmp_path)), seed=0)
+    assert [len(splits.x_train), len(splits.x_val), len(splits.x_test)] == [20, 20, 20]
+
+
+def test_classes_may_be_called_train_and_test(tmp_path: Path) -> None:
+    """Where no folders are in them."""
+    for name in ("train", "test"):
+        write(tmp_path / name / "1.png")
+    assert load(str(tmp_path)).y_train.tolist() == ["test", "train"]
+
+
+@pytest.mark.parametrize(
+    ("color_mode", "channels", "said"), [("auto", 3, "RGB"), ("grayscale", 1, "grey"), ("rgba", 4, "RGBA")]
+)
+def test_size_and_colours_can_be_chosen(tmp_path: Path, color_mode: str, channels: int, said: str) -> None:
+    """Whatever the images have."""
+    raw = load(str(pets(tmp_path)), image_shape=(4, 5), color_mode=color_mode)
+    assert raw.x_train.shape == (20, 4, 5, channels)
+    assert raw.x_train[0, 0, 0].tolist() == [50, 50, 50, 255][:channels]
+    assert raw.columns == {"images": f"resized to 4x5 from 1 size, {said}"}
+
+
+@pytest.mark.parametrize("options", [{"image_shape": (8, 8)}, {"color_mode": "rgb"}])
+def test_choices_without_effect_are_refused(options: dict[str, Any]) -> None:
+    """The digits are no folder."""
+    with pytest.raises(InputError, match="image_size or color_mode: received them for digits"):
+        load("digits", **options)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_images_too_large_for_memory_are_decoded_as_they_are_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: bool
+) -> None:
+    """They give what they give in memory, from their files once and then from a temporary one, if the disk has room."""
+    for part in ("train", "val", "test"):
+        pets(tmp_path / part)
+    rng = np.random.default_rng(0)
+    for path in tmp_path.rglob("*.png"):
+        Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)).save(path)
+    options: dict[str, Any] = {"image_shape": (5, 8), "color_mode": "rgb"}
+    raw = load(str(tmp_path), limit=1000, **options)
+    assert isinstance(raw.x_train, Rows)
+    assert raw.columns == {"images": "resized to 5x8 from 1 size, RGB, decoded as they are used"}
+    if full:
+        device = Path("/dev/full")
+        monkeypatch.setattr("pipeline.datasets.images.TemporaryFile", lambda **how: device.open("r+b", **how))
+    held = split(load(str(tmp_path), **options), seed=0)
+    splits = split(raw, seed=0)
+    assert digests(splits) == digests(held)
+    assert splits.scaling == held.scaling
+    save(splits, tmp_path / "splits.npz", str(tmp_path), "target", **options)
+    again = load_splits(tmp_path / "splits.npz")
+    assert digests(again) == digests(held)
+    if not full:
+        for path in (tmp_path / "train").rglob("*.png"):
+            path.unlink()
+    np.testing.assert_array_equal(again.x_train[np.array([3, 0, 3])], held.x_train[[3, 0, 3]])
+
+
+def test_a_folder_that_changed_is_refused(tmp_path: Path) -> None:
+    """If its images are read again."""
+    splits = split(load(str(pets(tmp_path / "pets")), limit=0), seed=0)
+    save(splits, tmp_path / "splits.npz", str(tmp_path / "pets"))
+    (tmp_path / "pets" / "cat" / "3.png").unlink()
+    with pytest.raises(InputError, match="has changed since it was prepared"):
+        load_splits(tmp_path / "splits.npz")
