@@ -199,7 +199,8 @@ def _builder(model: Any, splits: Splits) -> Builder:
     else:
         raise refusal("model", type(model).__name__, "a Keras model, or a function that returns a new one")
     name, shape = getattr(model, "__name__", "your model"), datasets.input_shape(splits.x_train)
-    return built_by(function, name, shape, splits.num_outputs, splits.task)
+    texts = datasets.text_inputs(splits.x_train)
+    return built_by(function, name, shape, splits.num_outputs, splits.task, texts=texts)
 
 
 def _own_optimizer(model: keras.Model) -> str:

@@ -7,7 +7,7 @@ nothing else of this project.
 import importlib
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from inspect import isclass, isfunction
 from pathlib import Path
@@ -54,7 +54,7 @@ class ServedModel:
         index = data.index if isinstance(data, pd.DataFrame) else None
         if self._columns is not None:
             data = np.asarray(self._columns.transform(data), np.float32)
-        values = self._network.predict(data, verbose=0)
+        values = self._network.predict(tensors(data), verbose=0)
         names = self._outputs.names
         if not names:
             return values
@@ -67,6 +67,17 @@ class ServedModel:
     def get_raw_model(self) -> Any:
         """Return the Keras model, as MLflow's `get_raw_model` does."""
         return self._network
+
+
+def tensors(data: Any) -> Any:
+    """Return texts as tensors, the only form in which Keras takes them, and all other inputs as they are."""
+    import numpy as np
+    import tensorflow as tf
+
+    if isinstance(data, Mapping):
+        return {name: tensors(values) for name, values in data.items()}
+    texts = isinstance(data, np.ndarray) and data.dtype.kind in "OSU"
+    return tf.constant(data.astype(object)) if texts else data
 
 
 def definitions(modules: Iterable[ModuleType]) -> dict[str, Any]:

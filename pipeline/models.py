@@ -3,7 +3,7 @@
 import inspect
 import re
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
@@ -88,7 +88,12 @@ BUILT_IN: dict[str, Callable[[tuple[int, ...], int, str], keras.Model]] = {"cnn"
 
 
 def builder(
-    model: str, input_shape: InputShape, num_outputs: int, task: Task, arguments: Mapping[str, Any] = _NONE
+    model: str,
+    input_shape: InputShape,
+    num_outputs: int,
+    task: Task,
+    arguments: Mapping[str, Any] = _NONE,
+    texts: Collection[str] = (),
 ) -> Builder:
     """Return a function that builds a new network at each call, and raises InputError if it does not fit the data.
 
@@ -99,9 +104,10 @@ def builder(
         num_outputs: the width of the last layer.
         task: decides the activation of the last layer of built-in networks.
         arguments: keyword arguments of the function.
+        texts: the names of inputs that are texts; "" is the name of a single one.
 
     Raises:
-        InputError: if there is no such model, it does not take these arguments, or a built-in one cannot take several
+        InputError: if there is no such model, it does not take these arguments, or a built-in one cannot take these
             inputs.
 
     """
@@ -110,8 +116,10 @@ def builder(
         if isinstance(input_shape, dict):
             received = f"{model!r} for inputs named {', '.join(input_shape)}"
             raise InputError(f"model: received {received}, expected one input, or a module:function that takes several")
+        if texts:
+            raise InputError(f"model: received {model!r} for texts, expected a module:function that takes them")
         return lambda: BUILT_IN[model](input_shape, num_outputs, activation)
-    return built_by(_load(model), model, input_shape, num_outputs, task, arguments)
+    return built_by(_load(model), model, input_shape, num_outputs, task, arguments, texts)
 
 
 def built_by(
@@ -121,6 +129,7 @@ def built_by(
     num_outputs: int,
     task: Task,
     arguments: Mapping[str, Any] = _NONE,
+    texts: Collection[str] = (),
 ) -> Builder:
     """Return a function that builds a network by `function`, as `builder` does; `name` is its name in messages.
 
@@ -140,7 +149,7 @@ def built_by(
             raise InputError(f"model: {call} failed with {_in_a_line(error)}") from error
         if made in returned:
             raise InputError(f"model: {name} returned the same model again, expected a new one at every call")
-        checked = _checked(name, made, input_shape, _widths(num_outputs, task))
+        checked = _checked(name, made, symbolic(input_shape, texts), _widths(num_outputs, task))
         returned.add(checked)
         return checked
 
@@ -180,15 +189,15 @@ def _widths(num_outputs: int, task: Task) -> tuple[int, ...]:
     return (num_outputs, 1) if task == "classification" and num_outputs == _TWO_CLASSES else (num_outputs,)
 
 
-def _checked(name: str, model: object, input_shape: InputShape, widths: tuple[int, ...]) -> keras.Model:
+def _checked(name: str, model: object, inputs: Any, widths: tuple[int, ...]) -> keras.Model:
     if not isinstance(model, keras.Model):
         raise InputError(f"model: {name} returned {type(model).__name__}, expected a Keras model")
     try:
-        outputs = model(symbolic(input_shape))  # builds subclassed models too, which `build` does not
+        outputs = model(inputs)  # builds subclassed models too, which `build` does not
     except Exception as error:
         raise InputError(
             f"model: {name} returned a model that fails with {_in_a_line(error)},"
-            f" expected one for inputs of shape {_batched(input_shape)}"
+            f" expected one for inputs of shape {keras.tree.map_structure(lambda one: one.shape, inputs)}"
         ) from error
     shape = getattr(outputs, "shape", None)
     if shape not in [(None, width) for width in widths]:
@@ -199,17 +208,15 @@ def _checked(name: str, model: object, input_shape: InputShape, widths: tuple[in
     return model
 
 
-def symbolic(input_shape: InputShape) -> Any:
-    """Return a symbolic input, or name -> symbolic input if there are several."""
+def symbolic(input_shape: InputShape, texts: Collection[str] = ()) -> Any:
+    """Return a symbolic input, or name -> symbolic input if there are several, of which those named are texts."""
     if isinstance(input_shape, dict):
-        return {name: keras.Input(shape, name=name) for name, shape in input_shape.items()}
-    return keras.Input(input_shape)
+        return {name: keras.Input(shape, name=name, dtype=_dtype(name, texts)) for name, shape in input_shape.items()}
+    return keras.Input(input_shape, dtype=_dtype("", texts))
 
 
-def _batched(input_shape: InputShape) -> Any:
-    if isinstance(input_shape, dict):
-        return {name: (None, *shape) for name, shape in input_shape.items()}
-    return (None, *input_shape)
+def _dtype(name: str, texts: Collection[str]) -> str | None:
+    return "string" if name in texts else None
 
 
 def _in_a_line(error: BaseException) -> str:

@@ -17,8 +17,9 @@ from pipeline.datasets.arrays import (
     Task,
     input_shape,
     named,
+    text_inputs,
 )
-from pipeline.datasets.large import Rows, blocks, head
+from pipeline.datasets.large import Rows, blocks, example, head
 from pipeline.datasets.scaling import described, far_labels, keeping_codes, with_scaled_labels
 from pipeline.datasets.sources import IN_MEMORY, held_bytes, load, read_returned, source_digest
 from pipeline.datasets.splits import resplit, resplit_rows, split
@@ -40,6 +41,7 @@ __all__ = [
     "blocks",
     "described",
     "digests",
+    "example",
     "far_labels",
     "file_digest",
     "head",
@@ -56,5 +58,6 @@ __all__ = [
     "save",
     "source_digest",
     "split",
+    "text_inputs",
     "with_scaled_labels",
 ]

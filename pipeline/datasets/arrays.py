@@ -27,14 +27,14 @@ class Scaling(BaseModel):
 
     `offset` and `scale` hold one number (images) or one per feature (tables). `kind` says how they were found; `codes`
     are the features that stay as they are because the network looks them up. `asked` is set if the user chose the kind,
-    which then holds for codes too.
+    which then holds for codes too. Texts cannot be scaled, and are of kind "text".
     """
 
     model_config = _STRICT
 
     offset: tuple[float, ...]
     scale: tuple[float, ...]
-    kind: Literal["none", "largest", "standard"] = "standard"
+    kind: Literal["none", "largest", "standard", "text"] = "standard"
     codes: tuple[int, ...] = ()
     asked: bool = False
 
@@ -78,7 +78,8 @@ class PrepareResult(BaseModel):
 class Raw:
     """Data as a source gives it, before splitting.
 
-    `x_*` are images, uint8 or float32 [n, height, width, channels], or tables, float32 [n, features]. `y_*` are labels
+    `x_*` are images, uint8 or float32 [n, height, width, channels], tables, float32 [n, features], or texts, as UTF-8
+    bytes of one width, [n] or [n, 1]. `y_*` are labels
     [n]: integers, booleans or text for classification, floats for regression. `w_*` are the examples' weights in the
     loss, float32 [n], or None. `x_test` and `y_test` are an official test set, `x_val` and `y_val` a validation set, or
     None. `feature_names` names the columns of a table, where known, and `columns` says what became of each column of
@@ -166,7 +167,17 @@ def input_shape(x: Inputs) -> InputShape:
     return {name: x.dtype[name].shape for name in x.dtype.names} if x.dtype.names else x.shape[1:]
 
 
-_X_KINDS = "numbers or booleans, as [n, features], [n, height, width] or [n, height, width, channels]"
+def text_inputs(x: Inputs) -> frozenset[str]:
+    """Return the names of those inputs that are texts; "" is the name of a single one."""
+    if x.dtype.names:
+        return frozenset(name for name in x.dtype.names if x.dtype[name].base.kind == "S")
+    return frozenset({""} if x.dtype.kind == "S" else ())
+
+
+_X_KINDS = (
+    "numbers or booleans, as [n, features], [n, height, width] or [n, height, width, channels], or texts [n] or [n, 1]"
+)
+_MOST_TEXT = 2**30
 _Y_KINDS = "integers, text or booleans (classification) or floats (regression)"
 _Y_SHAPES = "[n], [n, 1] or one-hot rows [n, classes]"
 
@@ -191,6 +202,26 @@ def check_inputs(x: Array, name: str) -> None:
         raise refusal(f"{name} has an unusable shape", x.shape, _X_KINDS)
     if x.size == 0:
         raise refusal(f"{name} is empty", f"shape {x.shape}", "at least one example, and one value in each")
+
+
+def plain_texts(x: Array, name: str) -> Array:
+    """Return texts, [n] or [n, 1], in UTF-8, all as wide as the longest."""
+    texts: list[Any] = x.ravel().tolist()
+    if x.ndim not in (1, 2) or x.size != len(x) or not all(isinstance(text, str | bytes) for text in texts):
+        raise refusal(f"{name} has unusable values", f"dtype {x.dtype}, shape {x.shape}", _X_KINDS)
+    if not texts:
+        raise refusal(f"{name} is empty", f"shape {x.shape}", "at least one text")
+    if x.dtype.kind == "S":
+        return x
+    try:
+        encoded = [text.encode() if isinstance(text, str) else text for text in texts]
+    except UnicodeError as error:
+        raise refusal(f"{name} has unusable values", "text that is not Unicode", _X_KINDS) from error
+    longest = max(map(len, encoded))
+    if longest * len(encoded) > _MOST_TEXT:
+        received = f"{len(encoded):,} texts of which the longest has {longest:,} bytes"
+        raise refusal(f"{name} is too large", received, f"at most {_MOST_TEXT:,} bytes if all were as long: cut them")
+    return np.array(encoded, "S").reshape(x.shape)
 
 
 def are_bytes(x: Array) -> bool:

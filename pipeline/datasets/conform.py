@@ -1,6 +1,7 @@
 """Validation of users' data: afterwards shapes and types are as `Raw` promises."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from pipeline.datasets.arrays import (
     named,
     pack,
     plain_labels,
+    plain_texts,
     plain_weights,
 )
 from pipeline.datasets.large import Rows, as_inputs, with_channels
@@ -57,11 +59,18 @@ def _given(given: _Given, part: str, x_train: Inputs, y_train: Array, names: tup
     x, y, w = _examples(x, y, w, part, names)
     if x_train.shape[1:] != x.shape[1:]:
         raise refusal(f"x_{part} is not like x_train", f"examples of shape {x.shape[1:]}", str(x_train.shape[1:]))
-    if x_train.dtype != x.dtype:
+    if not _alike(x_train.dtype, x.dtype):
         raise refusal(f"x_{part} is not like x_train", f"values that need {x.dtype}", f"{x_train.dtype}, as x_train")
     if label_kind(y_train) != label_kind(y):
         raise refusal(f"y_{part} is not like y_train", label_kind(y), f"{label_kind(y_train)}, as y_train")
     return x, y, w
+
+
+def _alike(one: np.dtype[Any], other: np.dtype[Any]) -> bool:
+    """Return whether two types hold the same, though their longest texts may differ."""
+    if one.names and one.names == other.names:
+        return all(_alike(one[name], other[name]) for name in one.names)
+    return one == other or (one.base.kind == other.base.kind == "S" and one.shape == other.shape)
 
 
 def _examples(x: Inputs, y: Array, w: Array | None, part: str, names: tuple[str, ...] | None) -> _Examples:
@@ -85,6 +94,8 @@ def _examples(x: Inputs, y: Array, w: Array | None, part: str, names: tuple[str,
 
 
 def _inputs(x: Array, name: str, names: tuple[str, ...] | None) -> Array:
+    if x.dtype.kind in "OSU":
+        return plain_texts(x, name)
     check_inputs(x, name)
     x = x.reshape(len(x), *with_channels(x.shape[1:]))
     return x.astype(np.uint8, copy=False) if are_bytes(x) else finite_float32(x, name, names)

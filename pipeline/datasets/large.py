@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.datasets.arrays import Array, Inputs, RowNumbers
+from pipeline.datasets.arrays import Array, Inputs, RowNumbers, named
 
 BLOCK_BYTES = 16 * 2**20
 """Approximate bytes per read in a pass over inputs that are not held in memory."""
@@ -73,6 +73,16 @@ def head(x: Inputs, count: int) -> Array:
     """Return the first inputs, at most `count`, in memory."""
     first: Array = next(blocks(x))
     return first[:count]
+
+
+def example(x: Inputs, count: int = 5) -> Any:
+    """Return the first inputs as users have them: by name if there are several, and texts as text."""
+    first = named(head(x, count))
+    return {name: _text(values) for name, values in first.items()} if isinstance(first, dict) else _text(first)
+
+
+def _text(x: Array) -> Array:
+    return np.char.decode(x, "utf-8", "replace").astype(object) if x.dtype.kind == "S" else x
 
 
 def block_length(shape: tuple[int, ...], dtype: npt.DTypeLike) -> int:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.datasets.arrays import Inputs, Scaling, Scalings, Splits
+from pipeline.datasets.arrays import Inputs, Scaling, Scalings, Splits, text_inputs
 from pipeline.datasets.large import blocks
 from pipeline.errors import listed, refusal
 from pipeline.scale import AUTO, NONE, STANDARD, parse_scale
@@ -41,6 +41,8 @@ def derive_scaling(x_train: Inputs, way: str = AUTO) -> Scaling:
     are standardised by one mean and deviation. Tables are standardised feature by feature; a constant feature has
     scale 1.
     """
+    if text_inputs(x_train):
+        return Scaling(offset=(0.0,), scale=(1.0,), kind="text")
     if way == NONE:
         return Scaling(offset=(0.0,), scale=(1.0,), kind="none", asked=True)
     if way == STANDARD or x_train.ndim == 2:
@@ -114,6 +116,7 @@ def described(scaling: Scalings) -> list[str]:
 
 def _words(scaling: Scaling) -> str:
     words = {
+        "text": "texts, passed on as they are",
         "none": "not scaled",
         "largest": f"divided by {scaling.scale[0]:g}",
         "standard": "standardised" if len(scaling.scale) == 1 else "standardised feature by feature",

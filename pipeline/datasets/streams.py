@@ -185,7 +185,7 @@ def _as_array(values: Any, unusable: str) -> Array:
 
 def _is_batched(elements: list[Batch]) -> bool:
     """Return whether elements are batches, judging by their shapes: TensorFlow does not say."""
-    if any(x.ndim < 2 or y.ndim < 1 or len(x) != len(y) for x, y, *_ in elements):
+    if any(x.ndim < (1 if x.dtype.kind in "OSU" else 2) or y.ndim < 1 or len(x) != len(y) for x, y, *_ in elements):
         return False
     # What remains are batches, and images with as many rows as their one-hot labels have classes.
     labels = [element[1] for element in elements]

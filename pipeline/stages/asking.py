@@ -8,7 +8,7 @@ from typing import TypeVar
 from pipeline import user_code
 from pipeline.config import RangeTestOptions
 from pipeline.console import Status
-from pipeline.datasets import Splits, described, input_shape, with_scaled_labels
+from pipeline.datasets import Splits, described, input_shape, text_inputs, with_scaled_labels
 from pipeline.evaluation import Evaluation, Training
 from pipeline.fingerprints import training_key
 from pipeline.lr_pipeline_model import definitions
@@ -158,8 +158,8 @@ def executor_for(options: RangeTestOptions, splits: Splits, build: Builder | Non
     if options.scale_labels:
         splits = with_scaled_labels(splits)
     if build is None:
-        shape, arguments = input_shape(splits.x_train), parse_params(options.model_args)
-        build = builder(options.model, shape, splits.num_outputs, splits.task, arguments)
+        x, arguments = splits.x_train, parse_params(options.model_args)
+        build = builder(options.model, input_shape(x), splits.num_outputs, splits.task, arguments, text_inputs(x))
     return InProcess(Problem(build, splits, options.momentum, options.precision, options.batch_norm == "auto"))
 
 

@@ -7,11 +7,11 @@ import numpy as np
 
 from pipeline import user_code
 from pipeline.config import TrainOptions
-from pipeline.datasets import head, named
+from pipeline.datasets import example
 from pipeline.errors import InputError, describe
 from pipeline.evaluation import Candidate, Evaluation, Training, answers
 from pipeline.files import write_text
-from pipeline.lr_pipeline_model import VALUES, Outputs
+from pipeline.lr_pipeline_model import VALUES, Outputs, tensors
 from pipeline.reporting import wording
 from pipeline.results import SeedScore, TrainResult
 from pipeline.schedules import keras_source, parse_params, torch_source
@@ -86,10 +86,10 @@ def _keep(context: Context[TrainOptions], serving: Any, unsavable: str, scores: 
     if not unsavable:
         try:
             serving.save(folder / "model.keras")
-            example, modules = named(head(upstream.splits.x_train, 5)), user_code.local_modules(context.options.model)
+            given, modules = example(upstream.splits.x_train), user_code.local_modules(context.options.model)
             classes = upstream.splits.classes
-            outputs = Outputs(classes, to_probabilities(serving, example)) if classes else VALUES
-            model_uri = log_model(serving, example, outputs, modules)
+            outputs = Outputs(classes, to_probabilities(serving, tensors(given))) if classes else VALUES
+            model_uri = log_model(serving, given, outputs, modules)
             registered, champion = register(model_uri, upstream.prepare.data, scores)
         except Exception as error:  # of the user's layers, of Keras, or of the store
             unsavable = describe(error)

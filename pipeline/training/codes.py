@@ -1,11 +1,12 @@
 """Which inputs a network takes for codes: token ids and categories, which no scaling may touch."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from pipeline.datasets import Inputs, Scaling, Scalings, Splits, blocks, input_shape, keeping_codes
@@ -38,10 +39,11 @@ def scaling_for(model: keras.Model, splits: Splits) -> Scalings:
     """
     given: Any = splits.scaling
     scaling: dict[str, Scaling] = given if isinstance(given, dict) else {"": given}
-    if not takes_codes(model) or all(own.asked for own in scaling.values()):
+    numeric = {name: own for name, own in scaling.items() if own.kind != "text"}
+    if not takes_codes(model) or all(own.asked for own in numeric.values()):
         return splits.scaling  # type: ignore[no-any-return]
     known, limits = input_shape(splits.x_train), {}
-    for name, limit in _limits(model, known if isinstance(known, dict) else {"": known}).items():
+    for name, limit in _limits(model, known if isinstance(known, dict) else {"": known}, numeric).items():
         if not scaling[name].asked and np.isfinite(limit).any():
             # Of images, all pixels share a scale: they are codes together.
             limits[name] = limit if len(limit) == len(scaling[name].scale) else limit.min(keepdims=True)
@@ -53,13 +55,18 @@ def scaling_for(model: keras.Model, splits: Splits) -> Scalings:
     return kept if isinstance(given, dict) else kept[""]
 
 
-def _limits(model: keras.Model, shapes: dict[str, tuple[int, ...]]) -> dict[str, NDArray[np.float64]]:
-    """Return for each feature of each input the number that its codes must stay below; infinite where it is no code.
+def _limits(
+    model: keras.Model, shapes: dict[str, tuple[int, ...]], numeric: Container[str]
+) -> dict[str, NDArray[np.float64]]:
+    """Return for each feature of each numeric input what its codes must stay below; infinite where it is no code.
 
     The network is called once with a probe whose values tell all features apart, to see which of them are looked up.
     """
-    probes, first = {}, _FIRST
+    probes, texts, first = {}, {}, _FIRST
     for name, shape in shapes.items():
+        if name not in numeric:
+            texts[name] = tf.fill((1, *shape), "")
+            continue
         size = int(np.prod(shape))
         probes[name] = np.arange(first, first + 2 * size, 2, dtype=np.float32).reshape(1, *shape)
         first += 2 * size
@@ -69,7 +76,7 @@ def _limits(model: keras.Model, shapes: dict[str, tuple[int, ...]]) -> dict[str,
             limits[name][:] = _EXACT
     try:
         with _recorded(model) as seen:
-            model(probes.get("", probes), training=False)
+            model(probes.get("", {**keras.tree.map_structure(tf.constant, probes), **texts}), training=False)
     except Exception as error:  # whatever code of the user's makes of the probe
         if not all(np.isfinite(limit).all() for limit in limits.values()):
             received = f"a network that looks up codes, and fails with {describe(error)} where these are tried"

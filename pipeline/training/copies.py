@@ -8,6 +8,7 @@ import keras
 from pipeline.errors import describe, refusal
 from pipeline.training import keras_internals
 from pipeline.training.own_model import fresh
+from pipeline.training.vocabularies import copy_vocabularies
 
 
 def copying(model: keras.Model) -> Callable[[], keras.Model]:
@@ -24,6 +25,7 @@ def copying(model: keras.Model) -> Callable[[], keras.Model]:
             made = keras.models.clone_model(model) if plain else type(model).from_config(model.get_config())
             if not made.built:
                 made.build(model.input_shape)
+            copy_vocabularies(model, made)
             made.set_weights(model.get_weights())
         except Exception as error:  # whatever the user's layers and Keras raise
             received = f"a model that cannot be copied ({describe(error)})"

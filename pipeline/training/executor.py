@@ -26,6 +26,7 @@ from pipeline.training.compilation import remark
 from pipeline.training.engine import Trainer, shared_engine
 from pipeline.training.examples import Examples
 from pipeline.training.network import Network, device_kind
+from pipeline.training.vocabularies import Learning
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class InProcess:
     """Executor that trains one evaluation after another, each on the engine for its optimizer and batch size."""
 
     def __init__(self, problem: Problem) -> None:
-        self._problem = problem
+        self._problem, self._build = problem, Learning(problem.build, problem.splits)
         self._engines: dict[tuple[str, int], Trainer] = {}
 
     def ask(
@@ -96,6 +97,8 @@ class InProcess:
             )
         if about_loss := remark(self._network.sample(), self._examples):
             said.append(about_loss)
+        if self._build.learnt:
+            said.append(f"layer {self._build.learnt!r} came without vocabulary, and learnt it from the training set")
         return said
 
     def require_metric(self, objective: Objective, evaluation: Evaluation) -> None:
@@ -167,7 +170,7 @@ class InProcess:
 
     @cached_property
     def _network(self) -> Network:
-        return Network(self._problem.build, self._problem.precision)
+        return Network(self._build, self._problem.precision)
 
     @cached_property
     def _examples(self) -> Examples:

@@ -250,8 +250,10 @@ def parts(x: Any, y: NDArray[Any], weights: NDArray[Any] | None) -> tuple[Any, .
 
 
 def scaled(inputs: Any, scaling: Any) -> Any:
-    """Return raw inputs as the network takes them: scaled, float32, by name where there are several."""
+    """Return raw inputs as the network takes them: scaled, float32, by name where there are several; texts as given."""
     if isinstance(scaling, dict):
         return {name: scaled(inputs[name], own) for name, own in scaling.items()}
+    if scaling.kind == "text":
+        return inputs
     offset, scale = tf.constant(scaling.offset, tf.float32), tf.constant(scaling.scale, tf.float32)
     return (tf.cast(inputs, tf.float32) - offset) / scale

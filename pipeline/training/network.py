@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from pipeline.datasets import Scaling, Splits, input_shape
+from pipeline.datasets import Scaling, Splits, input_shape, text_inputs
 from pipeline.errors import refusal
 from pipeline.models import Builder, symbolic
 from pipeline.training import keras_internals
@@ -104,11 +104,15 @@ class Network:
         network = _uncompiled(self.fresh(seed=0))
         if weights is not None:
             network.set_weights(weights)
-        scaling, raw = splits.scaling, symbolic(input_shape(splits.x_train))
+        x, scaling = splits.x_train, splits.scaling
+        raw = symbolic(input_shape(x), text_inputs(x))
         after = [] if splits.label_scaling is None else [_unscaling(splits.label_scaling)]
         if not isinstance(scaling, dict):
-            return keras.Sequential([raw, _rescaling(scaling), network, *after])
-        outputs = network({name: _rescaling(own)(raw[name]) for name, own in scaling.items()})
+            before = [] if scaling.kind == "text" else [_rescaling(scaling)]
+            return keras.Sequential([raw, *before, network, *after])
+        outputs = network(
+            {name: raw[name] if own.kind == "text" else _rescaling(own)(raw[name]) for name, own in scaling.items()}
+        )
         for layer in after:
             outputs = layer(outputs)
         return keras.Model(raw, outputs)
