@@ -200,7 +200,7 @@ def read_function(data: str, limit: int) -> Raw:
         InputError: if it cannot be imported or called, raises, or returns something else.
 
     """
-    function = load_function(data, _RETURNED)
+    function = load_function(data, f"a function without arguments that returns {_RETURNED}")
     with _users_code(data):
         returned = function()
     return read_returned(returned, data, limit)

@@ -13,8 +13,8 @@ from pipeline.datasets.arrays import Array, Raw, RowNumbers, is_one_hot, plain_l
 from pipeline.datasets.large import as_inputs, block_length
 from pipeline.errors import describe, listed, reading, refusal
 
-Batch = tuple[Array, ...]
-"""`(x, y)` or `(x, y, weights)`."""
+Batch = tuple[Any, ...]
+"""`(x, y)` or `(x, y, weights)`; x is a dictionary of arrays if there are several inputs."""
 
 _ENDLESS = -1  # tf.data.INFINITE_CARDINALITY, without importing TensorFlow
 _MOST_AT_ONCE = 1_000  # single examples that are read as one batch
@@ -153,7 +153,15 @@ def read_dataset(dataset: Any, data: str, limit: int, guard: Callable[[], Any]) 
     """
     unusable = f"unusable data set of {data}"
     elements: list[Any] = []
-    held, batched = 0, (lambda _: True) if _is_indexed(dataset) else _is_batched
+    names: list[str] = []
+    held = 0
+
+    def batched() -> bool:
+        count = len(names) or 1
+        return _is_indexed(dataset) or _is_batched(
+            [(max(element[:count], key=np.ndim), element[count]) for element in elements]
+        )
+
     with guard():
         if (dataset.num_batches is None) if _is_indexed(dataset) else (int(dataset.cardinality()) == _ENDLESS):
             raise refusal(unusable, "an endless one", "a data set that ends, without repeat()")
@@ -161,19 +169,24 @@ def read_dataset(dataset: Any, data: str, limit: int, guard: Callable[[], Any]) 
             if not isinstance(element, tuple | list) or len(element) not in (2, 3):
                 kind = getattr(dataset, "element_spec", type(element).__name__)
                 raise refusal(unusable, f"elements {kind}", _ELEMENTS)
-            if isinstance(element[0], Mapping):
-                raise refusal(unusable, f"inputs {listed(element[0])}", "one input, or arrays: ({name: array, ...}, y)")
-            elements.append(tuple(_as_array(part, unusable) for part in element))
+            x, *rest = element
+            names = names or (list(x) if isinstance(x, Mapping) else [])
+            inputs = [x[name] for name in names] or [x]
+            elements.append(tuple(_as_array(part, unusable) for part in (*inputs, *rest)))
             held += sum(part.nbytes for part in elements[-1])
             if held > limit and len(elements) >= _EXAMINED:
-                return Reader(dataset, data, guard, batched=batched(elements))
+                if names:
+                    received = f"inputs {listed(names)} of more than {limit:,} bytes"
+                    raise refusal(unusable, received, "several inputs that fit into in_memory_mb, or one input")
+                return Reader(dataset, data, guard, batched=batched())
     if not elements:
         raise refusal(unusable, "an empty one", "at least one (x, y)")
-    join = np.concatenate if batched(elements) else np.stack
+    join = np.concatenate if batched() else np.stack
     try:
-        return tuple(join(parts) for parts in zip(*elements, strict=True))
+        joined = [join(parts) for parts in zip(*elements, strict=True)]
     except ValueError as error:
         raise refusal(unusable, describe(error), "examples of one shape") from error
+    return (dict(zip(names, joined, strict=False)), *joined[len(names) :]) if names else tuple(joined)
 
 
 def _as_array(values: Any, unusable: str) -> Array:
@@ -183,12 +196,12 @@ def _as_array(values: Any, unusable: str) -> Array:
         raise refusal(unusable, describe(error), _ELEMENTS) from error
 
 
-def _is_batched(elements: list[Batch]) -> bool:
-    """Return whether elements are batches, judging by their shapes: TensorFlow does not say."""
-    if any(x.ndim < (1 if x.dtype.kind in "OSU" else 2) or y.ndim < 1 or len(x) != len(y) for x, y, *_ in elements):
+def _is_batched(elements: list[tuple[Array, Array]]) -> bool:
+    """Return whether elements `(x, y)` are batches, judging by their shapes: TensorFlow does not say."""
+    if any(x.ndim < (1 if x.dtype.kind in "OSU" else 2) or y.ndim < 1 or len(x) != len(y) for x, y in elements):
         return False
     # What remains are batches, and images with as many rows as their one-hot labels have classes.
-    labels = [element[1] for element in elements]
+    labels = [y for _, y in elements]
     equally_long = len({y.shape for y in labels}) == 1
     return not (equally_long and is_one_hot(np.stack(labels)))
 

@@ -102,8 +102,8 @@ def test_functions_in_packages_may_import_their_neighbours_late(load_code: Load,
 @pytest.mark.parametrize(
     ("code", "received", "accepted"),
     [
-        ("def other(): pass", "own_data:load", "which has 'other'"),
-        ("load = 3", "own_data:load", "which has none"),
+        ("def other(): pass", "own_data:load", "own_data has 'other'"),
+        ("load = 3", "own_data:load", "own_data has none"),
         ("def load(): return 1 / 0", "ZeroDivisionError: division by zero (own_data.py, line 1)", "(x, y)"),
         ("import json\ndef load(): json.loads('?')", "JSONDecodeError: Expecting value", "(x, y)"),
         ("import json\ndef load(): json.loads('?')", "(own_data.py, line 2)", "(x, y)"),
@@ -123,11 +123,6 @@ def test_functions_in_packages_may_import_their_neighbours_late(load_code: Load,
             "the same number of examples of each",
         ),
         ("def load(): return {}, [1]", "no inputs", "name -> array"),
-        (
-            f"{TENSORS}\ndef load(): return [plain.map(lambda x, y: ({{'a': x}}, y))] * 2",
-            "inputs 'a'",
-            "arrays: ({name: array, ...}, y)",
-        ),
         (f"{TENSORS}\ndef load(): return plain.repeat(), plain", "an endless one", "without repeat()"),
         (f"{TENSORS}\ndef load(): return plain.take(0), plain", "an empty one", "at least one (x, y)"),
         (f"{TENSORS}\ndef load(): return plain.map(lambda x, y: x), plain", "elements TensorSpec", "elements (x, y)"),
@@ -159,5 +154,5 @@ def test_unusable_function_is_one_line(load_code: Load, code: str, received: str
 @pytest.mark.parametrize("data", ["no_such_module:load", "no_such_package.module:load"])
 def test_unknown_module_is_distinguished_from_a_failing_one(data: str) -> None:
     """A misspelt module is not reported as a failure inside the user's code."""
-    with pytest.raises(InputError, match=f"no such module: received {data}; accepted: a module on PYTHONPATH"):
+    with pytest.raises(InputError, match=f"no such module: received {data}; accepted: .*, in a module on PYTHONPATH"):
         datasets.load(data)

@@ -49,6 +49,13 @@ def tensors(first, last):
 
 def arrays(first, last):
     return x[first:last], y[first:last]
+
+class NamedBatches(Batches):
+    def __getitem__(self, batch):
+        x, y = super().__getitem__(batch)
+        return {"left": x, "right": x[:, :1]}, y
+
+named = tensors(0, 40).map(lambda x, y: ({"left": x, "right": x[:1]}, y))
 """
 INPUTS = np.arange(80, dtype=np.float32).reshape(40, 2)
 
@@ -153,6 +160,22 @@ def test_large_py_datasets_are_read_in_passes(load: Callable[..., Raw]) -> None:
         assert whole(splits.x_val).tolist() == INPUTS[30:].tolist()
     assert splits.w_val is not None
     assert set(splits.w_val.tolist()) == {2.0}
+
+
+@pytest.mark.parametrize("kind", ["named", "named.batch(7)", "NamedBatches(0, 40, 7)"])
+def test_several_inputs_by_name(load: Callable[..., Raw], kind: str) -> None:
+    """Of data sets, as of dictionaries of arrays; they must fit into memory."""
+    raw = load(kind)
+    assert raw.x_train.dtype.names == ("left", "right")
+    assert raw.x_train["left"].tolist() == INPUTS.tolist()
+    assert raw.x_train["right"].tolist() == INPUTS[:, :1].tolist()
+    assert raw.y_train.tolist() == [0, 1] * 20
+    if kind != "named":
+        return
+    with pytest.raises(
+        InputError, match="inputs 'left', 'right' of more than 100 bytes; accepted: several inputs that"
+    ):
+        load("named, named", limit=100)
 
 
 @pytest.mark.parametrize(
