@@ -22,8 +22,8 @@ MODES = {"grayscale": "L", "rgb": "RGB", "rgba": "RGBA"}
 """Keras' names of colour modes, and those of Pillow, which have a letter a channel."""
 
 _TRAIN = "train"
-_SETS = {_TRAIN: _TRAIN, "val": "val", "valid": "val", "validation": "val", "test": "test"}
-"""Names of folders that stand for a set, not a class, if there are no others and one is called train."""
+SETS = {_TRAIN: _TRAIN, "val": "val", "valid": "val", "validation": "val", "test": "test"}
+"""How sets are called: folders stand for these, not for classes, if there are no others and one is called train."""
 
 _ACCEPTED = "PNG, JPEG, BMP, GIF or WebP images of 8 bits per channel"
 _GREY = frozenset({"1", "L", "LA"})
@@ -124,11 +124,11 @@ class Images:
 def _sets(files: Mapping[str, Path]) -> dict[str, dict[Path, str]]:
     """Return the class of each image, for each set: those that folders at the top name, if they do, or one."""
     tops = {name.partition("/")[0] for name in files}
-    named = _TRAIN in tops and len(tops) > 1 and tops <= _SETS.keys() and all(name.count("/") > 1 for name in files)
+    named = _TRAIN in tops and len(tops) > 1 and tops <= SETS.keys() and all(name.count("/") > 1 for name in files)
     sets: dict[str, dict[Path, str]] = defaultdict(dict)
     for name, path in files.items():
         top, below = name.split("/")[:2]
-        part, label = (_SETS[top], below) if named else (_TRAIN, top)
+        part, label = (SETS[top], below) if named else (_TRAIN, top)
         sets[part][path] = label
     return sets
 

@@ -209,21 +209,24 @@ def read_function(data: str, limit: int) -> Raw:
 def read_returned(returned: Any, data: str, limit: int) -> Raw:
     """Take what the function `data` returned, as `read_function` does."""
     parts = _parts(returned, data)
-    if is_dataset(parts[0]):
+    if is_dataset(parts["train"]):
         return read_datasets(parts, data, limit, partial(_users_code, data))
-    mapped = sum(values.nbytes for part in parts for values in part if isinstance(values, np.memmap)) > limit
-    return raw_of([tuple(_as_array(values, data, mapped=mapped) for values in part) for part in parts])
+    arrays = [values for part in parts.values() for values in part]
+    mapped = sum(values.nbytes for values in arrays if isinstance(values, np.memmap)) > limit
+    return raw_of(
+        {name: tuple(_as_array(values, data, mapped=mapped) for values in part) for name, part in parts.items()}
+    )
 
 
-def _parts(returned: Any, data: str) -> tuple[Any, ...]:
+def _parts(returned: Any, data: str) -> dict[str, Any]:
     """Return the training set and, if they are given, a test set, or a validation and a test set."""
     if is_dataset(returned):
-        return (returned,)
+        return {"train": returned}
     if isinstance(returned, (tuple, list)) and len(returned) in _LENGTHS:
         if all(map(is_dataset, returned)) or all(_is_part(part, len(returned)) for part in returned):
-            return tuple(returned)
+            return {"train": returned[0], "test": returned[-1], **({"val": returned[1]} if len(returned) > 2 else {})}
         if not any(map(is_dataset, returned)):
-            return (tuple(returned),)
+            return {"train": returned}
     size = f" of {len(returned)}" if isinstance(returned, (tuple, list)) else ""
     raise refusal(f"unusable result of data function {data}", type(returned).__name__ + size, _RETURNED)
 

@@ -1,6 +1,8 @@
 """Data that are read from start to end: a `tf.data.Dataset`, TFRecord files as one, and Keras' `PyDataset`."""
 
+import re
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.datasets.arrays import Array, Raw, RowNumbers, is_one_hot, plain_labels
+from pipeline.datasets.images import SETS
 from pipeline.datasets.large import as_inputs, block_length
 from pipeline.errors import describe, listed, reading, refusal
 
@@ -20,7 +23,6 @@ _ENDLESS = -1  # tf.data.INFINITE_CARDINALITY, without importing TensorFlow
 _MOST_AT_ONCE = 1_000  # single examples that are read as one batch
 _EXAMINED = 8  # elements examined to find out whether they are batches
 _ELEMENTS = "elements (x, y) or (x, y, weight)"
-_SETS = {1: ("train",), 2: ("train", "test"), 3: ("train", "val", "test")}
 
 
 class Reader:
@@ -118,21 +120,18 @@ def _elements(dataset: Any) -> Iterator[Any]:
     return iter(dataset.as_numpy_iterator())
 
 
-def read_datasets(datasets: Sequence[Any], data: str, limit: int, guard: Callable[[], Any]) -> Raw:
-    """Read one to three sets, as `raw_of` takes them: all into arrays, or none if one exceeds `limit` bytes."""
-    read = [read_dataset(dataset, data, limit, guard) for dataset in datasets]
-    if any(isinstance(part, Reader) for part in read):
-        read = [read_dataset(dataset, data, 0, guard) for dataset in datasets]
+def read_datasets(datasets: Mapping[str, Any], data: str, limit: int, guard: Callable[[], Any]) -> Raw:
+    """Read sets, named as `raw_of` takes them: all into arrays, or none if one exceeds `limit` bytes."""
+    read = {name: read_dataset(dataset, data, limit, guard) for name, dataset in datasets.items()}
+    if any(isinstance(part, Reader) for part in read.values()):
+        read = {name: read_dataset(dataset, data, 0, guard) for name, dataset in datasets.items()}
     return raw_of(read)
 
 
-def raw_of(sets: Sequence[Batch | Reader]) -> Raw:
-    """Combine a training set, then a test set or a validation and a test set if given.
-
-    Each is `(x, y)` or `(x, y, weights)`, or a reader of them.
-    """
+def raw_of(sets: Mapping[str, Batch | Reader]) -> Raw:
+    """Combine sets named `train`, and `val` and `test` if given: `(x, y)` or `(x, y, weights)`, or readers of them."""
     arrays: dict[str, Any] = {}
-    for name, part in zip(_SETS[len(sets)], sets, strict=True):
+    for name, part in sets.items():
         given = (part, part) if isinstance(part, Reader) else part
         arrays.update(zip((f"x_{name}", f"y_{name}", f"w_{name}"), given, strict=False))
     return Raw(**arrays)
@@ -222,20 +221,28 @@ def record_files(path: Path) -> list[Path]:
 def read_records(path: Path, limit: int) -> Raw:
     """Read TFRecord files, or only open them if they hold more than `limit` bytes of data.
 
-    In a folder, files with `test` in their name are the test set, and all others are the training set.
+    In a folder, files with the word `val`, `valid` or `validation` in their name are the validation set, those with
+    `test` the test set, and all others, or the only ones, the training set.
 
     Raises:
         InputError: if there is none, one is damaged, or its records are not as accepted.
 
     """
-    files = record_files(path)
-    held_out = [file for file in files if path.is_dir() and "test" in file.name]
-    sets = [part for part in ([file for file in files if file not in held_out], held_out) if part]
+    sets = defaultdict(list)
+    for file in record_files(path):
+        sets[_set_of(file)].append(file)
+    if "train" not in sets:
+        sets = defaultdict(list, train=record_files(path))
 
     guard = partial(reading, path, _ACCEPTED)
     with guard():
-        datasets = [_dataset(part) for part in sets]
+        datasets = {name: _dataset(files) for name, files in sets.items()}
     return read_datasets(datasets, str(path), limit, guard)
+
+
+def _set_of(file: Path) -> str:
+    words = re.split(r"[^a-z]+", file.name.lower())
+    return "val" if "val" in map(SETS.get, words) else "test" if "test" in file.name else "train"
 
 
 def _dataset(files: Sequence[Path]) -> Any:

@@ -131,10 +131,11 @@ def test_images_too_large_for_memory_are_decoded_as_they_are_used(
     if full:
         device = Path("/dev/full")
         monkeypatch.setattr("pipeline.datasets.images.TemporaryFile", lambda **how: device.open("r+b", **how))
-    held = split(load(str(tmp_path), **options), seed=0)
-    splits = split(raw, seed=0)
+    whole = load(str(tmp_path), **options)
+    held, splits = split(whole, seed=0), split(raw, seed=0)
     assert digests(splits) == digests(held)
     assert splits.scaling == held.scaling
+    assert split(raw, seed=0, scale="standard").scaling == split(whole, seed=0, scale="standard").scaling
     save(splits, tmp_path / "splits.npz", str(tmp_path), "target", **options)
     again = load_splits(tmp_path / "splits.npz")
     assert digests(again) == digests(held)

@@ -211,7 +211,7 @@ class TestRecords:
 
     @pytest.mark.parametrize("limit", [0, 2**30])
     def test_images_of_a_folder(self, digits: dict[str, Array], write: Callable[..., str], limit: int) -> None:
-        """PNG images with class names are read from two files for training and one for the test."""
+        """PNG images with class names are read from two files for training, and one for validation and test each."""
         import tensorflow as tf
 
         x, y = digits["x_train"][:300], digits["y_train"][:300]
@@ -220,14 +220,16 @@ class TestRecords:
             for image, label in zip(x, y.tolist(), strict=True)
         ]
         write("digits-train.tfrecord-00000-of-00002", records[:120])
-        write("digits-train.tfrecord-00001-of-00002", records[120:200])
+        write("digits-train.tfrecord-00001-of-00002", records[120:190])
+        write("digits_val.tfrecord", records[190:200])
         write("digits-test.tfrecord-00000-of-00001", records[200:])
         raw = datasets.load("records", limit=limit)
         assert isinstance(raw.x_train, np.ndarray if limit else Stream)
         assert raw.x_train.dtype == np.uint8
-        np.testing.assert_array_equal(np.concatenate(list(blocks(raw.x_train))), x[:200])
+        np.testing.assert_array_equal(np.concatenate(list(blocks(raw.x_train))), x[:190])
+        np.testing.assert_array_equal(np.concatenate(list(blocks(raw.x_val))), x[190:200])
         np.testing.assert_array_equal(np.concatenate(list(blocks(raw.x_test))), x[200:])
-        assert raw.y_train.tolist() == y[:200].tolist()
+        assert raw.y_train.tolist() == y[:190].tolist()
         first = datasets.source_digest("records")
         write("digits-test.tfrecord-00000-of-00001", records[201:])
         assert datasets.source_digest("records") != first
