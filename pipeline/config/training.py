@@ -37,7 +37,9 @@ class PrepareOptions(CommandOptions):
     checkpoint: float = Field(1.0, ge=0, le=1e6, description="minutes between checkpoints of a training; 0 writes none")
     data: str = Field("mnist-5k", min_length=1, description="a data set's name, a path, or module:function")
     target: str = Field("target", min_length=1, description="label column of .csv and .parquet")
-    image_size: OptionalName = Field(None, description="of a folder: 64, or height x width as 64x48; default: medians")
+    image_size: OptionalName = Field(
+        None, description="of a folder's images: 64, or 64x48 (height x width); default: medians"
+    )
     color_mode: ColorMode = Field("auto", description="colours of a folder's images; auto: grey if all are, else RGB")
     in_memory_mb: int = Field(1024, ge=0, le=2**30, description="data larger than this many MiB are not held in memory")
     scale: str = Field(AUTO, description="scaling of inputs: auto, none or standard; of several inputs name=way,...")

@@ -24,6 +24,9 @@ from pipeline.datasets.streams import Reader, Stream
 from pipeline.errors import listed, refusal
 
 _Examples = tuple[Inputs, Array, Array | None]
+_TEXTS = frozenset("OSU")
+"""Kinds of arrays that may hold texts."""
+
 _Given = tuple[Inputs | None, Array | None, Array | None]
 
 
@@ -81,7 +84,8 @@ def _examples(x: Inputs, y: Array, w: Array | None, part: str, names: tuple[str,
     if isinstance(x, Mapping):
         x = _packed(x, part)
     elif not isinstance(x, Rows | Stream):  # else already validated
-        x = _mapped(x, f"x_{part}") if isinstance(x, np.memmap) else _inputs(x, f"x_{part}", names)
+        mapped = isinstance(x, np.memmap) and x.dtype.kind not in _TEXTS
+        x = _mapped(x, f"x_{part}") if mapped else _inputs(x, f"x_{part}", names)
     y = plain_labels(y, f"y_{part}")
     if len(x) != len(y):
         raise refusal(f"x_{part} and y_{part} differ in length", f"{len(x)} and {len(y)}", "one label per example")
@@ -94,7 +98,7 @@ def _examples(x: Inputs, y: Array, w: Array | None, part: str, names: tuple[str,
 
 
 def _inputs(x: Array, name: str, names: tuple[str, ...] | None) -> Array:
-    if x.dtype.kind in "OSU":
+    if x.dtype.kind in _TEXTS:
         return plain_texts(x, name)
     check_inputs(x, name)
     x = x.reshape(len(x), *with_channels(x.shape[1:]))
@@ -135,6 +139,8 @@ def _surveyed(reader: Reader, part: str) -> _Examples:
 
     def inputs() -> Iterable[Array]:
         for x, y, *w in reader:
+            if x.dtype.kind in _TEXTS:
+                raise refusal(f"x_{part} may be too large for memory", "texts", "texts with a larger in_memory_mb")
             check_inputs(x, f"x_{part}")
             if len({len(values) for values in (x, y, *w)}) != 1:
                 raise refusal(f"x_{part} and y_{part} differ in length", f"{len(x)} and {len(y)}", "one label each")

@@ -228,11 +228,11 @@ def read_records(path: Path, limit: int) -> Raw:
         InputError: if there is none, one is damaged, or its records are not as accepted.
 
     """
-    sets = defaultdict(list)
+    sets: dict[str, list[Path]] = defaultdict(list)
     for file in record_files(path):
         sets[_set_of(file)].append(file)
     if "train" not in sets:
-        sets = defaultdict(list, train=record_files(path))
+        sets = {"train": record_files(path)}
 
     guard = partial(reading, path, _ACCEPTED)
     with guard():

@@ -109,6 +109,17 @@ def test_unusable_texts_are_refused(x: Any, message: str) -> None:
         datasets.split(Raw(x, np.zeros(len(x), int)), seed=0)
 
 
+def test_texts_are_held_in_memory(tmp_path: Path) -> None:
+    """Also those of files that are mapped because NumPy's text takes four bytes a character."""
+    np.savez(tmp_path / "texts.npz", x_train=TEXTS.astype(str), y_train=LABELS)
+    raw = datasets.load(str(tmp_path / "texts.npz"), limit=0)
+    assert isinstance(raw.x_train, np.ndarray)
+    assert [text.decode() for text in raw.x_train] == TEXTS.tolist()
+    streamed = tf.data.Dataset.from_tensor_slices((TEXTS.astype(str), LABELS))
+    with pytest.raises(InputError, match="may be too large for memory: received texts; accepted: texts with a larger"):
+        split(datasets.read_returned(streamed, "data", 0), seed=0)
+
+
 @pytest.mark.parametrize("sets", ["tensors.batch(7)", "tensors", "(texts, labels)"])
 def test_functions_give_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sets: str) -> None:
     """As arrays or data sets."""
