@@ -95,7 +95,7 @@ def log_model(
             data_path=str(folder),
             signature=infer_signature(example, lr_pipeline_model.load(folder).predict(example)),
             input_example=example,
-            code_paths=[lr_pipeline_model.__file__, *_code_paths(modules)],
+            code_paths=[lr_pipeline_model.__path__[0], *_code_paths(modules)],
             pip_requirements=[f"{name}=={version(name)}" for name in sorted(needed)],
         )
     return str(info.model_uri)

@@ -1,6 +1,6 @@
 """How a trained model is stored and loaded, without pickle.
 
-This file goes with every model that is logged, and MLflow loads the model by it wherever it is used. So it imports
+This package goes with every model that is logged, and MLflow loads the model by it wherever it is used. So it imports
 nothing else of this project.
 """
 
