@@ -30,6 +30,7 @@ DEFAULTS = {
     "checkpoint": 1.0,
     "data": "mnist-5k",
     "target": "target",
+    "text_columns": "drop",
     "in_memory_mb": 1024,
     "scale": "auto",
     "image_size": None,

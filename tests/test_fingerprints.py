@@ -31,6 +31,7 @@ EDITS: dict[str, tuple[set[str], bool]] = {
     "pipeline/datasets/splits.py": ({*TRAINING, "prepare"}, True),
     "pipeline/datasets/__init__.py": ({*TRAINING, "prepare", "report"}, True),
     "pipeline/user_code.py": ({*TRAINING, "prepare"}, True),
+    "pipeline/lr_pipeline_model/columns.py": ({*TRAINING, "prepare"}, True),
     "pipeline/__init__.py": (set(STAGES), True),
     "pipeline/results.py": (set(STAGES) - {"prepare"}, False),
     "pipeline/search/plan.py": ({"search"}, False),
@@ -153,7 +154,7 @@ def test_every_option_changes_it(name: str) -> None:
         **{"torch_schedule": True, "transfer": True, "target": "label", "momentum": 0.5, "scale": "none"},
         **{"batch_norm": "keras", "tolerance": 0.01, "scale_labels": True, "deterministic": True},
         **{"scheme": "cosine", "initial_lr": 0.2, "scheme_params": "warmup=0.1", "model_args": "width=8"},
-        **{"image_size": "64", "color_mode": "rgb"},
+        **{"image_size": "64", "color_mode": "rgb", "text_columns": "hash"},
     }
     given = {"scheme": "linear", "initial_lr": 0.1, "model": "own_networks:build"}
     default = TrainOptions.model_validate(given)

@@ -13,6 +13,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 from pipeline.lr_pipeline_model import VALUES, Outputs, load, save
+from pipeline.lr_pipeline_model.columns import Column, Columns
 from pipeline.training import to_probabilities
 
 X = np.linspace(-1, 1, 12, dtype=np.float32).reshape(6, 2)
@@ -66,10 +67,11 @@ def test_a_regression_answers_values(tmp_path: Path) -> None:
 def test_a_table_is_taken_as_it_was_given(tmp_path: Path) -> None:
     """With gaps, and categories that the training never saw; the rows keep their index."""
     table = pd.DataFrame({"age": [20.0, np.nan, 40.0], "town": ["Ulm", "Bonn", "Ulm"]}, index=[7, 8, 9])
-    columns = make_column_transformer(
+    fitted = make_column_transformer(
         (SimpleImputer(), ["age"]), (OneHotEncoder(handle_unknown="ignore", sparse_output=False), ["town"])
     ).fit(table)
-    skops.io.dump(columns, tmp_path / "fitted.skops")
+    known = {"age": Column("number"), "town": Column("category")}
+    Columns(known, fitted, ("age", "town=Bonn", "town=Ulm"), table).save(tmp_path / "fitted.skops")
     model = network(1, inputs=3)
     (folder := tmp_path / "model").mkdir()
     save(folder, model, VALUES, columns=tmp_path / "fitted.skops")

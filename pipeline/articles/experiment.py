@@ -181,7 +181,7 @@ def refuse_unusable(prepared: PrepareResult, article: str) -> None:
         raise InputError(f"data: received inputs of shape {shape}, expected images for article b, or article=a")
 
 
-def split_as_articles(raw: Raw, article: Article, seed: int, scale: str = AUTO) -> Splits:
+def split_as_articles(raw: Raw, article: Article, seed: int, scale: str = AUTO, *, hash_text: bool = False) -> Splits:
     """Split the data as the article does, or at random if the source has no official test set.
 
     Article a trains on the whole training set and validates on the test set. Article b holds out the last fifth of the
@@ -192,7 +192,7 @@ def split_as_articles(raw: Raw, article: Article, seed: int, scale: str = AUTO) 
 
     """
     if not as_published(raw):
-        return split(raw, seed, scale=scale)
+        return split(raw, seed, scale=scale, hash_text=hash_text)
     rows = np.arange(len(raw.y_train))
     first = int(len(rows) * _KEPT)  # Keras rounds down too
     if article == "b":

@@ -15,6 +15,7 @@ OptimizerName = Literal["sgd", "adam", "adamw", "adadelta", "adamax", "rmsprop",
 Precision = Literal["auto", "float32", "mixed_bfloat16"]
 BatchNorm = Literal["auto", "keras"]
 ColorMode = Literal["auto", "grayscale", "rgb", "rgba"]
+TextColumns = Literal["drop", "hash"]
 
 LARGEST_BATCH = 65_536
 MODELS = ("cnn", "mlp")
@@ -41,6 +42,7 @@ class PrepareOptions(CommandOptions):
         None, description="of a folder's images: 64, or 64x48 (height x width); default: medians"
     )
     color_mode: ColorMode = Field("auto", description="colours of a folder's images; auto: grey if all are, else RGB")
+    text_columns: TextColumns = Field("drop", description="free text in tables: left out, or hashed into 256 features")
     in_memory_mb: int = Field(1024, ge=0, le=2**30, description="data larger than this many MiB are not held in memory")
     scale: str = Field(AUTO, description="scaling of inputs: auto, none or standard; of several inputs name=way,...")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="first seed; fixes splits, initial weights and data order")
@@ -65,6 +67,11 @@ class PrepareOptions(CommandOptions):
         height, _, width = (self.image_size or "").partition("x")
         shape = (int(height), int(width or height)) if height else None
         return {"data": self.data, "target": self.target, "image_shape": shape, "color_mode": self.color_mode}
+
+    @property
+    def hash_text(self) -> bool:
+        """Whether free text in tables is hashed."""
+        return self.text_columns == "hash"
 
 
 class RangeTestOptions(PrepareOptions):

@@ -1,7 +1,7 @@
 """Raw data, data split for training, and checks of the arrays of both."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -128,7 +128,8 @@ class Splits:
     is empty. `w_*` [n] are float32 weights, or None. `num_outputs` is the width of the network's last layer: the number
     of classes, or 1. The network's input is `(x - scaling.offset) / scaling.scale`; with
     several inputs, `scaling` is a dictionary by name. `index` is set if the inputs are not held in memory, and
-    `label_scaling` if the `y_*` are `(label - offset) / scale`.
+    `label_scaling` if the `y_*` are `(label - offset) / scale`. `columns` says what became of each column of the
+    source, and `encoder`, `Columns`, is what encoded those of a table; neither is stored with the splits.
     """
 
     x_train: Inputs
@@ -146,6 +147,8 @@ class Splits:
     w_test: Array | None = None
     index: Index | None = None
     label_scaling: Scaling | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    encoder: Any = None
 
 
 def pack(inputs: Mapping[str, Array]) -> Array:

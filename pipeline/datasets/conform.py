@@ -19,6 +19,7 @@ from pipeline.datasets.arrays import (
     plain_texts,
     plain_weights,
 )
+from pipeline.datasets.encoding import Table
 from pipeline.datasets.large import Rows, as_inputs, with_channels
 from pipeline.datasets.streams import Reader, Stream
 from pipeline.errors import listed, refusal
@@ -83,7 +84,7 @@ def _examples(x: Inputs, y: Array, w: Array | None, part: str, names: tuple[str,
         x = named(x)
     if isinstance(x, Mapping):
         x = _packed(x, part)
-    elif not isinstance(x, Rows | Stream):  # else already validated
+    elif not isinstance(x, Rows | Stream | Table):  # else already validated
         mapped = isinstance(x, np.memmap) and x.dtype.kind not in _TEXTS
         x = _mapped(x, f"x_{part}") if mapped else _inputs(x, f"x_{part}", names)
     y = plain_labels(y, f"y_{part}")

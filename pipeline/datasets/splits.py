@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.datasets.arrays import Array, Index, Raw, RowNumbers, Scalings, Splits, label_kind
 from pipeline.datasets.conform import conform
+from pipeline.datasets.encoding import Table, encode
 from pipeline.datasets.large import take
 from pipeline.datasets.scaling import scalings
 from pipeline.datasets.streams import Stream
@@ -16,7 +17,13 @@ from pipeline.scale import AUTO
 
 
 def split(
-    raw: Raw, seed: int, validation_fraction: float = 0.2, test_fraction: float = 0.2, *, scale: str = AUTO
+    raw: Raw,
+    seed: int,
+    validation_fraction: float = 0.2,
+    test_fraction: float = 0.2,
+    *,
+    scale: str = AUTO,
+    hash_text: bool = False,
 ) -> Splits:
     """Split `raw` at random by `seed`, stratified by class except for regression.
 
@@ -30,6 +37,7 @@ def split(
         test_fraction: below 1, unused if the source has a test set; 0 leaves the test set empty. The fractions used
             sum to less than 1.
         scale: how inputs are scaled, as the option of that name.
+        hash_text: whether free text in a table is hashed; else it is left out.
 
     Raises:
         InputError: for data or fractions that cannot be used, or too few examples in total or of one class.
@@ -45,7 +53,12 @@ def split(
     y = _encode(raw.y_train, classes, "y_train")
     rows = _indices(y, seed, val_share, test_share, stratify=classes is not None)
     train, val, test = (np.sort(part) for part in rows) if isinstance(raw.x_train, Stream) else rows
-    return assemble(raw, train, None if own_validation else val, None if own_test else test, scale)
+    encoder = None
+    if isinstance(raw.x_train, Table):
+        x, encoder, said = encode(raw.x_train, train, hash_text=hash_text)
+        raw = replace(raw, x_train=x, columns=said)
+    splits = assemble(raw, train, None if own_validation else val, None if own_test else test, scale)
+    return replace(splits, encoder=encoder)
 
 
 def assemble(
@@ -75,14 +88,15 @@ def assemble(
         num_outputs=1 if classes is None else len(classes),
         scaling=scalings(sets["x_train"], scaling) if isinstance(scaling, str) else scaling,
         index=None if held else Index(train, val, test, raw.y_train, raw.w_train, *given),
+        columns=raw.columns or {},
     )
 
 
 def resplit(splits: Splits, number: int) -> Splits:
     """Return another split of the same examples into training and validation set. The test set stays the same.
 
-    Number 0 is `splits` itself. Inputs on disk stay there. The scaling is not derived anew: so losses have the same
-    unit on every split, and one compiled program serves all of them.
+    Number 0 is `splits` itself. Inputs on disk stay there. Scaling and a table's encoding are not derived anew: so
+    losses have the same unit on every split, and one compiled program serves all of them.
     """
     if not number:
         return splits

@@ -1,21 +1,25 @@
 """Reading `.csv` and `.parquet` tables: a row for each example, and a column for the label."""
 
+import csv
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.datasets.arrays import Array, Raw
-from pipeline.datasets.columns import as_numbers_or_text, encode
+from pipeline.datasets.columns import as_numbers_or_text, counts_rows, recognise
+from pipeline.datasets.encoding import Table
 from pipeline.errors import listed, reading, refusal
+from pipeline.lr_pipeline_model.columns import Column
+
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+_BOM = "\ufeff"
 
 
 def read_csv(path: Path, target: str) -> Raw:
-    """Read a comma-separated table with a header line; `target` names the label column.
-
-    A leading column without a name that counts the rows, as `DataFrame.to_csv` writes it, is left out.
+    """Read a table with a header line, separated by commas, semicolons, tabs or bars; `target` names the label column.
 
     Raises:
         InputError: if the file cannot be read or a column cannot be used.
@@ -23,18 +27,31 @@ def read_csv(path: Path, target: str) -> Raw:
     """
     import pandas as pd
 
-    accepted = "a comma-separated table in UTF-8 with a header line that names each column"
+    accepted = "a table in UTF-8, separated by commas, semicolons, tabs or |, with a header line that names each column"
     with reading(path, accepted):
+        with path.open(encoding="utf-8", newline="") as file:
+            first = next((line for line in file if line.strip()), "")
+        separator = _separator(first.removeprefix(_BOM), target)
+        form: dict[str, Any] = {"sep": separator, "encoding": "utf-8-sig", "keep_default_na": False}
         # Types are inferred from whole columns, not by chunks, and "NA" may be a text like any other.
-        frame = pd.read_csv(path, low_memory=False, keep_default_na=False, na_values=[""])
+        frame = pd.read_csv(path, low_memory=False, na_values=[""], **form)
         # `frame` has them renamed if they are repeated: a second label column would be a feature.
-        header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0]
+        header = pd.read_csv(path, header=None, nrows=1, dtype=str, **form).iloc[0]
     if not isinstance(frame.index, pd.RangeIndex):  # pandas takes fields beyond the header for row names
         raise refusal(f"cannot read {path}", "rows with more fields than the header has names", accepted)
     _refuse_repeated(filter(None, header), path)
-    if frame.columns[0] == "Unnamed: 0" and np.array_equal(frame.iloc[:, 0], np.arange(len(frame))):
-        frame = frame.iloc[:, 1:]
-    return _to_raw(frame, path, target)
+    unusual = [f"separated by {_SEPARATORS[separator]}"] * (separator != ",")
+    unusual += ["with a byte-order mark"] * first.startswith(_BOM)
+    return _to_raw(frame, path, target, separator, {path.name: ", ".join(unusual)} if unusual else {})
+
+
+def _separator(header: str, target: str) -> str:
+    """Return the separator by which the header has a label column and the most names."""
+
+    def names(separator: str) -> list[str]:
+        return next(csv.reader([header], delimiter=separator), [])
+
+    return max(_SEPARATORS, key=lambda separator: (target in names(separator), len(names(separator))))
 
 
 def read_parquet(path: Path, target: str) -> Raw:
@@ -54,18 +71,18 @@ def read_parquet(path: Path, target: str) -> Raw:
     return _to_raw(frame, path, target)
 
 
-def _to_raw(frame: Any, path: Path, target: str) -> Raw:
-    import pandas as pd
-
+def _to_raw(frame: Any, path: Path, target: str, separator: str = ",", said: Mapping[str, str] | None = None) -> Raw:
     _check_columns(frame, path, target)
-    labels = _labels(frame[target], path)
-    features, columns = [], {}
-    for name in frame.columns.drop(target):
-        encoded, columns[str(name)] = encode(frame[name], path)
-        features.append(encoded)
-    table = pd.concat(features, axis=1)
-    names = tuple(str(name) for name in table.columns)
-    return Raw(table.to_numpy(dtype=np.float64), labels, feature_names=names, columns=columns)
+    labels = _labels(frame[target], path, separator)
+    features = frame.drop(columns=target)
+    recognised = {name: recognise(features[name], path, separator) for name in features}
+    known = {name: column for name, column in recognised.items() if isinstance(column, Column)}
+    useless = {name: why for name, why in recognised.items() if isinstance(why, str)}
+    useless |= {name: "counts the rows" for name in known if counts_rows(features[name])}
+    if useful := {name: column for name, column in known.items() if name not in useless}:
+        known = useful
+    left = {name: f"left out ({useless[name]})" for name in features if name not in known}
+    return Raw(Table(features, known, {**left, **(said or {})}), labels)
 
 
 def _refuse_repeated(names: Iterable[str], path: Path) -> None:
@@ -84,9 +101,9 @@ def _check_columns(frame: Any, path: Path, target: str) -> None:
         raise refusal(f"{path} is empty", "0 rows", "at least one")
 
 
-def _labels(labels: Any, path: Path) -> Array:
+def _labels(labels: Any, path: Path, separator: str) -> Array:
     """Give the labels as an array: text that is all numbers as numbers, as a marker among them would make it text."""
-    labels = as_numbers_or_text(labels, path)
+    labels = as_numbers_or_text(labels, path, separator)
     with reading(path, "labels as numbers, booleans or text in UTF-8"):
         missing = labels.isna() | (labels.astype("string").str.strip() == "").fillna(value=True)
     if missing.any():

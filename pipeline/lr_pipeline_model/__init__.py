@@ -14,10 +14,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-_NETWORK, _DESCRIPTION, _COLUMNS = "model.keras", "model.json", "columns.skops"
+from .columns import load_columns
 
-TRUSTED = ("numpy.dtype",)
-"""Types that may occur in `columns.skops` beside those of scikit-learn and NumPy that skops trusts."""
+_NETWORK, _DESCRIPTION, _COLUMNS = "model.keras", "model.json", "columns.skops"
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ def save(
         network: takes raw inputs, or those that `columns` makes of them.
         outputs: what its outputs are.
         modules: the names of those whose classes and functions it needs.
-        columns: a file with a fitted scikit-learn transformer that turns a table as it was given into inputs, by skops.
+        columns: what `Columns.save` wrote.
 
     """
     network.save(folder / _NETWORK)
@@ -119,9 +118,7 @@ def load(folder: Path) -> ServedModel:
     network = keras.saving.load_model(folder / _NETWORK, custom_objects=own, compile=False, safe_mode=True)
     columns = None
     if (file := folder / _COLUMNS).is_file():
-        import skops.io
-
-        columns = skops.io.load(file, trusted=list(TRUSTED))
+        columns = load_columns(file)
     return ServedModel(network, Outputs(tuple(described["names"]), described["activation"]), columns)
 
 

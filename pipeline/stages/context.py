@@ -22,6 +22,9 @@ Options = TypeVar("Options", bound=PrepareOptions)
 SPLITS = "data.npz"
 """The artifact of `prepare` that holds the split data."""
 
+COLUMNS = "columns.skops"
+"""The artifact of `prepare` that turns rows of a table, as they were given, into inputs."""
+
 REPORTS = Path("reports")
 """The folder of the newest report, in the working directory."""
 

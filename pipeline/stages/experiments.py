@@ -48,7 +48,9 @@ class Laboratory:
         """Return the data as an article splits them."""
         if article not in self._splits:
             options = self._context.options
-            self._splits[article] = split_as_articles(self._raw, article, options.seed, options.scale)
+            self._splits[article] = split_as_articles(
+                self._raw, article, options.seed, options.scale, hash_text=options.hash_text
+            )
         return self._splits[article]
 
     def conduct(self, experiment: Experiment, epochs: int, seeds: int) -> Conducted:

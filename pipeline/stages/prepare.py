@@ -6,7 +6,7 @@ from pipeline import datasets, interruption
 from pipeline.config import PrepareOptions
 from pipeline.datasets import PrepareResult
 from pipeline.errors import listed
-from pipeline.stages.context import SPLITS, Context
+from pipeline.stages.context import COLUMNS, SPLITS, Context
 from pipeline.tracking.data_sets import log_dataset
 
 
@@ -24,19 +24,21 @@ def run(context: Context[PrepareOptions]) -> PrepareResult:
     context.status.begin(f"loading {options.data}")
     with interruption.at_once():  # reading may take minutes
         raw = datasets.load(**options.source, limit=options.in_memory_mb * 2**20)
-        for columns in _grouped(raw.columns or {}):
-            context.status.note(columns)
-        splits = datasets.split(raw, options.seed, scale=options.scale)
+        splits = datasets.split(raw, options.seed, scale=options.scale, hash_text=options.hash_text)
+    for columns in _grouped(splits.columns):
+        context.status.note(columns)
     if far := datasets.far_labels(splits):
         context.status.note(far)
     context.status.begin("writing the splits")
     datasets.save(splits, context.run.folder / SPLITS, **options.source)
+    if splits.encoder is not None:
+        splits.encoder.save(context.run.folder / COLUMNS)
     digests = datasets.digests(splits)
     for name, part in (("train", "training"), ("val", "validation"), ("test", "test")):
         x, y = (getattr(splits, f"{letter}_{name}") for letter in "xy")
         log_dataset(options.data, part, x, y, digests[f"x_{name}"])
     given = raw.x_val is not None
-    return datasets.prepared(options.data, splits, digests, raw.columns or {}, validation_given=given)
+    return datasets.prepared(options.data, splits, digests, splits.columns, validation_given=given)
 
 
 def _grouped(columns: Mapping[str, str]) -> list[str]:

@@ -12,11 +12,12 @@ from pipeline.errors import InputError, describe
 from pipeline.evaluation import Candidate, Evaluation, Training, answers
 from pipeline.files import write_text
 from pipeline.lr_pipeline_model import VALUES, Outputs, tensors
+from pipeline.lr_pipeline_model.columns import load_columns
 from pipeline.reporting import wording
 from pipeline.results import SeedScore, TrainResult
 from pipeline.schedules import keras_source, parse_params, torch_source
 from pipeline.stages.asking import asking
-from pipeline.stages.context import Context
+from pipeline.stages.context import COLUMNS, Context
 from pipeline.stages.guessing import Answered, against_guessing
 from pipeline.statistics import accuracy_interval
 from pipeline.tracking import Label
@@ -89,7 +90,9 @@ def _keep(context: Context[TrainOptions], serving: Any, unsavable: str, scores: 
             given, modules = example(upstream.splits.x_train), user_code.local_modules(context.options.model)
             classes = upstream.splits.classes
             outputs = Outputs(classes, to_probabilities(serving, tensors(given))) if classes else VALUES
-            model_uri = log_model(serving, given, outputs, modules)
+            columns = upstream.folder("prepare") / COLUMNS
+            raw = (load_columns(columns).example, columns) if columns.exists() else (given, None)
+            model_uri = log_model(serving, raw[0], outputs, modules, raw[1])
             registered, champion = register(model_uri, upstream.prepare.data, scores)
         except Exception as error:  # of the user's layers, of Keras, or of the store
             unsavable = describe(error)

@@ -22,6 +22,7 @@ from mlflow.environment_variables import MLFLOW_ALLOW_PICKLE_DESERIALIZATION
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, get_model_info, infer_signature
 from mlflow.tracking import MlflowClient
+from mlflow.types.schema import AnyType, ColSpec, Schema
 from mlflow.utils.logging_utils import suppress_logs
 
 from pipeline import lr_pipeline_model, user_code
@@ -75,7 +76,7 @@ def log_model(
         example: a few raw inputs.
         outputs: what its outputs are.
         modules: the user's modules, stored with the model so that it can be loaded where they are not installed.
-        columns: as of `lr_pipeline_model.save`; the example is then a DataFrame as the transformer takes it.
+        columns: as of `lr_pipeline_model.save`; the example is then rows of the table, as they were given.
 
     Returns:
         the URI of the logged model.
@@ -87,13 +88,16 @@ def log_model(
         warnings.simplefilter("ignore")  # MLflow warns about integer columns, which are right for images
         (folder := Path(temporary, "model")).mkdir()
         lr_pipeline_model.save(folder, network, outputs, [module.__name__ for module in modules], columns)
+        signature = infer_signature(example, lr_pipeline_model.load(folder).predict(example))
+        if columns is not None:  # MLflow would refuse whole numbers in a column of decimals, and gaps
+            signature.inputs = Schema([ColSpec(AnyType(), name) for name in example])
         info = Model.log(
             name="model",
             artifact_path=None,
             flavor=SimpleNamespace(save_model=_save),
             flavor_name="tensorflow",
             data_path=str(folder),
-            signature=infer_signature(example, lr_pipeline_model.load(folder).predict(example)),
+            signature=signature,
             input_example=example,
             code_paths=[lr_pipeline_model.__path__[0], *_code_paths(modules)],
             pip_requirements=[f"{name}=={version(name)}" for name in sorted(needed)],

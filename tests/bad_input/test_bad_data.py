@@ -27,7 +27,7 @@ Y = np.arange(40) % 2
 LABELS: dict[str, Any] = {"target": [0, 1] * 200}
 IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 NPZ, PARQUET, IMAGES = "an .npz without pickles", "a Parquet table", "PNG, JPEG, BMP, GIF or WebP"
-TABLE = "a comma-separated table in UTF-8 with a header"
+TABLE = "a table in UTF-8, separated by commas"
 NUMBERS = "numbers up to 64 bits, booleans, dates, or text"
 KINDS = "integers, text or booleans (classification) or floats (regression)"
 SOURCES = "mnist-5k, digits, mnist, fashion_mnist, cifar10, a path to .npz"
@@ -132,7 +132,7 @@ BAD: dict[str, tuple[str, Write | None, str, str]] = {
     "open quotes": ("d.csv", text('a,target\n"1,0\n2,1\n'), "ParserError", TABLE),
     "latin-1 csv": ("d.csv", text(b"a,target\n\xe9,1\n"), "UnicodeDecodeError", "UTF-8"),
     "utf-16 csv": ("d.csv", text("a,target\n1,2\n".encode("utf-16")), "UnicodeDecodeError", "UTF-8"),
-    "semicolons": ("d.csv", text("a;target\n1;0\n2;1\n"), "target='target'", "one of 'a;target'"),
+    "colons": ("d.csv", text("a:target\n1:0\n2:1\n"), "target='target'", "one of 'a:target'"),
     "no label column": ("d.csv", csv(a=[1], b=[2]), "target='target'", "one of 'a', 'b'"),
     "only labels": ("d.csv", csv(**LABELS), "only the label column 'target'", "at least one more column"),
     "repeated column": ("d.csv", text("a,a,target\n1,1,0\n"), "'a'", "each name once"),
@@ -141,7 +141,12 @@ BAD: dict[str, tuple[str, Write | None, str, str]] = {
     "one class": ("d.csv", csv(a=range(9), target=[1] * 9), "'1' throughout", "two or more classes"),
     "one value": ("d.csv", csv(a=range(9), target=[0.5] * 9), "0.5 throughout", "two or more values"),
     "rare class": ("d.csv", csv(a=range(9), target=["a"] * 8 + ["b"]), "1 of class 'b'", "at least 5 of each class"),
-    "empty column": ("d.csv", csv(a=[None] * 400, **LABELS), "'a'", "at least one value (or leave it out)"),
+    "empty column": (
+        "d.csv",
+        csv(a=[None] * 400, **LABELS),
+        "'a' left out (empty)",
+        "a column of numbers, dates or categories",
+    ),
     "missing label": ("d.csv", csv(a=[1, 2], target=[0, None]), "1 in column 'target', first in row 2", "every row"),
     "marked label": (
         "d.csv",
@@ -167,11 +172,22 @@ BAD: dict[str, tuple[str, Write | None, str, str]] = {
         "'01/02/2024' in column 'day', day or month first",
         "dates as YYYY-MM-DD",
     ),
-    "infinite": ("d.csv", csv(age=[1, np.inf], target=[0, 1]), "example 1, feature 'age'", "finite float32"),
-    "beyond float32": ("d.csv", csv(age=[1, 1e39], target=[0, 1]), "example 1, feature 'age'", "finite float32"),
+    "decimals or thousands": (
+        "d.csv",
+        text("a\ttarget\n" + "1,234\t0\n5,678\t1\n" * 200),
+        "'1,234' in column 'a', decimals or thousands",
+        "a decimal point",
+    ),
+    "infinite": ("d.csv", csv(age=[1, np.inf] * 200, **LABELS), "example 1, feature 'age'", "finite float32"),
+    "beyond float32": ("d.csv", csv(age=[1, 1e39] * 200, **LABELS), "example 1, feature 'age'", "finite float32"),
     "infinite label": ("d.csv", csv(age=[1, 2], target=[0.5, np.inf]), "first in example 1", "finite float32"),
     "huge integers": ("d.csv", csv(a=[10**30, 10**30], target=[0, 1]), "'a' of type object", NUMBERS),
-    "identifiers": ("d.csv", csv(name=[f"person {i}" for i in range(400)], **LABELS), "400 distinct", "at most 255"),
+    "identifiers": (
+        "d.csv",
+        csv(name=[f"person {i}" for i in range(400)], **LABELS),
+        "'name' left out (an identifier)",
+        "a column of numbers",
+    ),
     "empty parquet": ("d.parquet", text(""), "ArrowInvalid", PARQUET),
     "no parquet": ("d.parquet", text("PAR1"), "ArrowInvalid", PARQUET),
     "parquet cut short": ("d.parquet", cut(parquet(a=range(400), **LABELS)), "ArrowInvalid", PARQUET),

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from pipeline import datasets
+from pipeline.datasets.encoding import encode
 from pipeline.datasets.sources import NAMED
 
 ROOT = Path(__file__).parents[2]
@@ -114,9 +115,10 @@ def test_csv_one_hot_encodes_text_and_ignores_a_saved_row_number(index: bool, tm
     """Text becomes one 0/1 column per category; the unnamed index of `DataFrame.to_csv` is not a feature."""
     FRAME.to_csv(tmp_path / "d.csv", index=index)
     raw = datasets.load(str(tmp_path / "d.csv"))
-    assert raw.feature_names == FEATURES
-    np.testing.assert_array_equal(raw.x_train, ROWS)
-    assert raw.x_train.dtype == np.float32
+    x, columns, _ = encode(raw.x_train, np.arange(4))
+    assert columns.feature_names == FEATURES
+    np.testing.assert_array_equal(x, ROWS)
+    assert x.dtype == np.float32
     assert raw.y_train.tolist() == ["no", "yes", "no", "yes"]
 
 
@@ -124,9 +126,9 @@ def test_parquet_gives_the_same_as_csv(tmp_path: Path) -> None:
     """Categorical and nullable types, which CSV lacks, are read too."""
     typed = FRAME.astype({"colour": "category", "age": "Int64", "member": "boolean"})
     typed.to_parquet(tmp_path / "d.parquet")
-    raw = datasets.load(str(tmp_path / "d.parquet"))
-    assert raw.feature_names == FEATURES
-    np.testing.assert_array_equal(raw.x_train, ROWS)
+    x, columns, _ = encode(datasets.load(str(tmp_path / "d.parquet")).x_train, np.arange(4))
+    assert columns.feature_names == FEATURES
+    np.testing.assert_array_equal(x, ROWS)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,11 @@ from typing import Any
 import keras
 import mlflow
 import numpy as np
+import pandas as pd
 import pytest
 
+from pipeline.datasets import load, split
+from pipeline.lr_pipeline_model import Outputs
 from pipeline.tracking import Store
 from pipeline.tracking.models import ALIAS, Scores, champions, log_model, register, why_unloadable
 
@@ -38,6 +41,24 @@ def test_logged_model_has_signature_and_example(model_uri: str) -> None:
     np.testing.assert_allclose(predicted.sum(axis=1), 1, rtol=1e-5)
     assert isinstance(model.get_raw_model(), keras.Model)
     np.testing.assert_array_equal(mlflow.tensorflow.load_model(model_uri).predict(model.input_example), predicted)
+
+
+def test_a_logged_model_takes_rows_of_a_table_as_they_were_given(store: Store, tmp_path: Path) -> None:
+    """With gaps, words for them, unknown categories and columns left out, it answers as from the encoded rows."""
+    age, town = ["20", "?", "40", "31"] * 10, ["Ulm", "Bonn", "", "Ulm"] * 10
+    table = pd.DataFrame({"id": range(40), "age": age, "town": town, "target": [0, 1] * 20})
+    table.to_csv(tmp_path / "d.csv", index=False)
+    encoder = split(load(str(tmp_path / "d.csv")), seed=0).encoder
+    encoder.save(tmp_path / "columns.skops")
+    model = keras.Sequential([keras.Input((len(encoder.feature_names),)), keras.layers.Dense(2, "softmax")])
+    with store.stage_run("train", "train", {}):
+        uri = log_model(model, encoder.example, Outputs(("no", "yes")), columns=tmp_path / "columns.skops")
+    loaded = mlflow.pyfunc.load_model(uri)
+    np.testing.assert_allclose(loaded.predict(table), model.predict(encoder.transform(table), verbose=0), rtol=1e-5)
+    rows = pd.DataFrame({"age": [25, None], "town": ["Rome", None]})
+    answers = loaded.predict(rows)
+    assert list(answers.columns) == ["no", "yes"]
+    np.testing.assert_allclose(answers, model.predict(encoder.transform(rows), verbose=0), rtol=1e-5)
 
 
 def test_the_champion_moves_only_to_what_is_surely_better(store: Store, model_uri: str) -> None:
@@ -115,7 +136,7 @@ def test_a_users_own_layers_are_found_wherever_the_model_is_loaded(
     with store.stage_run("train", "train", {}):
         uri = log_model(model, np.ones((1, 2), np.float32), modules=modules)
     stored = [file for file in Path(mlflow.artifacts.download_artifacts(uri)).rglob("*") if file.is_file()]
-    assert {file.name for file in stored} >= {"model.keras", "model.json", "__init__.py", "own_layers.py"}
+    assert {file.name for file in stored} >= {"model.keras", "model.json", "columns.py", "own_layers.py"}
     (requirements,) = (file.read_text(encoding="utf-8") for file in stored if file.name == "requirements.txt")
     assert {line.partition("==")[0] for line in requirements.split()} >= {"mlflow", "tensorflow", "PyYAML"}
     assert [file for file in stored if "pickle" in file.name or file.suffix in (".pkl", ".pyc")] == []
