@@ -82,8 +82,8 @@ class Raw:
     bytes of one width, [n] or [n, 1]. `y_*` are labels
     [n]: integers, booleans or text for classification, floats for regression. `w_*` are the examples' weights in the
     loss, float32 [n], or None. `x_test` and `y_test` are an official test set, `x_val` and `y_val` a validation set, or
-    None. `feature_names` names the columns of a table, where known, and `columns` says what became of each column of
-    the source. Several inputs per example are the fields of a structured array [n].
+    None. `columns` says what became of each column of the source. Several inputs per example are the fields of a
+    structured array [n]. A table from a file is a `Table` until it is split, in place of `x_train`.
 
     Until `conform` has read it, a data set that is read in passes is a `Reader`, in place of both x and y.
     """
@@ -92,7 +92,6 @@ class Raw:
     y_train: Array
     x_test: Inputs | None = None
     y_test: Array | None = None
-    feature_names: tuple[str, ...] | None = None
     w_train: Array | None = None
     w_test: Array | None = None
     columns: Mapping[str, str] | None = None

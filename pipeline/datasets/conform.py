@@ -42,14 +42,13 @@ def conform(raw: Raw) -> Raw:
         InputError: for empty sets, other shapes or types, values that are not finite, or sets that do not fit together.
 
     """
-    names = raw.feature_names
-    x, y, w = _examples(raw.x_train, raw.y_train, raw.w_train, "train", names)
-    x_val, y_val, w_val = _given((raw.x_val, raw.y_val, raw.w_val), "val", x, y, names)
-    x_test, y_test, w_test = _given((raw.x_test, raw.y_test, raw.w_test), "test", x, y, names)
-    return Raw(x, y, x_test, y_test, names, w, w_test, raw.columns, x_val, y_val, w_val)
+    x, y, w = _examples(raw.x_train, raw.y_train, raw.w_train, "train")
+    x_val, y_val, w_val = _given((raw.x_val, raw.y_val, raw.w_val), "val", x, y)
+    x_test, y_test, w_test = _given((raw.x_test, raw.y_test, raw.w_test), "test", x, y)
+    return Raw(x, y, x_test, y_test, w, w_test, raw.columns, x_val, y_val, w_val)
 
 
-def _given(given: _Given, part: str, x_train: Inputs, y_train: Array, names: tuple[str, ...] | None) -> _Given:
+def _given(given: _Given, part: str, x_train: Inputs, y_train: Array) -> _Given:
     """Check a validation or test set that the source gives, if it does, also against the training set."""
     x, y, w = given
     if x is None and y is None:
@@ -60,7 +59,7 @@ def _given(given: _Given, part: str, x_train: Inputs, y_train: Array, names: tup
     if x is None or y is None:
         lacking = f"x_{part}" if x is None else f"y_{part}"
         raise refusal(f"{part} set is incomplete", f"no {lacking}", f"both x_{part} and y_{part}, or neither")
-    x, y, w = _examples(x, y, w, part, names)
+    x, y, w = _examples(x, y, w, part)
     if x_train.shape[1:] != x.shape[1:]:
         raise refusal(f"x_{part} is not like x_train", f"examples of shape {x.shape[1:]}", str(x_train.shape[1:]))
     if not _alike(x_train.dtype, x.dtype):
@@ -77,7 +76,7 @@ def _alike(one: np.dtype[Any], other: np.dtype[Any]) -> bool:
     return one == other or (one.base.kind == other.base.kind == "S" and one.shape == other.shape)
 
 
-def _examples(x: Inputs, y: Array, w: Array | None, part: str, names: tuple[str, ...] | None) -> _Examples:
+def _examples(x: Inputs, y: Array, w: Array | None, part: str) -> _Examples:
     if isinstance(x, Reader):
         return _surveyed(x, part)
     if isinstance(x, np.ndarray) and x.dtype.kind == "V":  # a file may hold any structure
@@ -86,7 +85,7 @@ def _examples(x: Inputs, y: Array, w: Array | None, part: str, names: tuple[str,
         x = _packed(x, part)
     elif not isinstance(x, Rows | Stream | Table):  # else already validated
         mapped = isinstance(x, np.memmap) and x.dtype.kind not in _TEXTS
-        x = _mapped(x, f"x_{part}") if mapped else _inputs(x, f"x_{part}", names)
+        x = _mapped(x, f"x_{part}") if mapped else _inputs(x, f"x_{part}")
     y = plain_labels(y, f"y_{part}")
     if len(x) != len(y):
         raise refusal(f"x_{part} and y_{part} differ in length", f"{len(x)} and {len(y)}", "one label per example")
@@ -98,18 +97,18 @@ def _examples(x: Inputs, y: Array, w: Array | None, part: str, names: tuple[str,
     return x, y, w
 
 
-def _inputs(x: Array, name: str, names: tuple[str, ...] | None) -> Array:
+def _inputs(x: Array, name: str) -> Array:
     if x.dtype.kind in _TEXTS:
         return plain_texts(x, name)
     check_inputs(x, name)
     x = x.reshape(len(x), *with_channels(x.shape[1:]))
-    return x.astype(np.uint8, copy=False) if are_bytes(x) else finite_float32(x, name, names)
+    return x.astype(np.uint8, copy=False) if are_bytes(x) else finite_float32(x, name)
 
 
 def _packed(inputs: Mapping[str, Array], part: str) -> Array:
     if not inputs or not all(isinstance(name, str) for name in inputs):
         raise refusal(f"x_{part} has unusable names", listed(inputs) or "no inputs", "name -> array, names as text")
-    plain = {name: _inputs(values, f"x_{part}[{name!r}]", None) for name, values in inputs.items()}
+    plain = {name: _inputs(values, f"x_{part}[{name!r}]") for name, values in inputs.items()}
     if len({len(values) for values in plain.values()}) != 1:
         received = ", ".join(f"{name} {len(values)}" for name, values in plain.items())
         raise refusal(f"the inputs of x_{part} differ in length", received, "the same number of examples of each")

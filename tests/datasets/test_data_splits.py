@@ -193,11 +193,6 @@ BAD_RAW: dict[str, tuple[Mapping[str, Any], str, str]] = {
     "two targets": ({"y_train": np.ones((10, 2))}, "(10, 2)", "choose one, and train a network for each of the others"),
     "scalar y": ({"y_train": np.array(1)}, "()", "[n]"),
     "NaN x": ({"x_train": NAN}, "1 NaN or infinite, first in example 3", "finite float32"),
-    "named NaN": (
-        {"x_train": NAN, "feature_names": ("a", "b")},
-        "1 NaN or infinite, first in example 3, feature 'b'",
-        "finite float32",
-    ),
     "beyond float32": ({"x_train": NAN[:1].repeat(10, 0) * 1e39}, "20 NaN or infinite", "finite float32"),
     "infinite y": ({"y_train": np.array([0.5] * 9 + [-np.inf])}, "1 NaN or infinite, first in example 9", "finite"),
     "half a test set": ({"x_test": np.zeros((2, 2))}, "no y_test", "both x_test and y_test, or neither"),
