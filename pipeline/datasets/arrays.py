@@ -180,20 +180,6 @@ _X_KINDS = (
     "numbers or booleans, as [n, features], [n, height, width] or [n, height, width, channels], or texts [n] or [n, 1]"
 )
 _MOST_TEXT = 2**30
-_Y_KINDS = "integers, text or booleans (classification) or floats (regression)"
-_Y_SHAPES = "[n], [n, 1] or one-hot rows [n, classes]"
-
-
-def label_kind(y: Array) -> str:
-    """Return the kind of conforming labels: "integers", "booleans", "text" or "floats" (which mean regression)."""
-    return {"i": "integers", "u": "integers", "b": "booleans", "U": "text", "f": "floats"}[y.dtype.kind]
-
-
-def is_one_hot(y: Array) -> bool:
-    """Return whether `y` is [n, classes] with a single 1 in each row and 0 elsewhere."""
-    if y.ndim != 2 or y.shape[0] == 0 or y.shape[1] < 2 or y.dtype.kind not in "biuf":
-        return False
-    return bool(np.isin(y, (0, 1)).all() and (np.count_nonzero(y, axis=1) == 1).all())
 
 
 def check_inputs(x: Array, name: str) -> None:
@@ -239,42 +225,6 @@ def plain_weights(w: Array, name: str) -> Array:
     if w.min(initial=0) < 0 or not w.any():
         raise refusal(f"{name} are unusable", f"{w.min():.3g} to {w.max():.3g}", "none below 0, at least one above")
     return w
-
-
-def plain_labels(y: Array, name: str) -> Array:
-    """Return labels [n] as numbers, text or booleans.
-
-    [n, 1] is squeezed, one-hot rows become the index of their class, bytes become text.
-    """
-    y = _plain_text(y, name)
-    if y.dtype.kind not in "biufU":
-        raise refusal(f"{name} has unusable labels", f"dtype {y.dtype}", _Y_KINDS)
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if is_one_hot(y):
-        y = y.argmax(axis=1)
-    if y.ndim == 2 and y.shape[1] > 1:
-        accepted = f"one label each ({_Y_SHAPES}): choose one, and train a network for each of the others"
-        raise refusal(f"{name} has several labels per example", f"shape {y.shape}, dtype {y.dtype}", accepted)
-    if y.ndim != 1:
-        raise refusal(f"{name} has an unusable shape", y.shape, _Y_SHAPES)
-    if y.size == 0:
-        raise refusal(f"{name} is empty", "0 labels", "at least one")
-    return finite_float32(y, name) if y.dtype.kind == "f" else y
-
-
-def _plain_text(y: Array, name: str) -> Array:
-    """Turn bytes, and the object arrays that pandas gives for columns of text or bytes, into NumPy text."""
-    if y.dtype == object and y.size:
-        for kind in (str, bytes):
-            if all(isinstance(label, kind) for label in y.flat):
-                y = y.astype(kind)
-    try:
-        if y.dtype.kind == "U":
-            np.char.encode(np.unique(y), "utf-8")  # the name of a folder may hold bytes that are no text
-        return np.char.decode(y, "utf-8") if y.dtype.kind == "S" else y
-    except UnicodeError as error:
-        raise refusal(f"{name} has unusable labels", "bytes that are not UTF-8", _Y_KINDS) from error
 
 
 def finite_float32(values: Array, name: str, feature_names: tuple[str, ...] | None = None, first: int = 0) -> Array:

@@ -12,14 +12,13 @@ from pipeline.datasets.arrays import (
     are_bytes,
     check_inputs,
     finite_float32,
-    label_kind,
     named,
     pack,
-    plain_labels,
     plain_texts,
     plain_weights,
 )
 from pipeline.datasets.encoding import Table
+from pipeline.datasets.labels import label_kind, plain_labels
 from pipeline.datasets.large import Rows, as_inputs, with_channels
 from pipeline.datasets.streams import Reader, Stream
 from pipeline.errors import listed, refusal

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.datasets.arrays import Array, Index, Raw, RowNumbers, Scalings, Splits, label_kind
+from pipeline.datasets.arrays import Array, Index, Raw, RowNumbers, Scalings, Splits
 from pipeline.datasets.conform import conform
 from pipeline.datasets.encoding import Table, encode
+from pipeline.datasets.labels import label_kind
 from pipeline.datasets.large import take
 from pipeline.datasets.scaling import scalings
 from pipeline.datasets.streams import Stream

@@ -20,8 +20,8 @@ from pipeline.datasets.arrays import (
     Scalings,
     Splits,
     input_shape,
-    plain_labels,
 )
+from pipeline.datasets.labels import plain_labels
 from pipeline.datasets.large import Rows, as_inputs, blocks, with_channels
 from pipeline.datasets.sources import read
 from pipeline.datasets.splits import assemble

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.datasets.arrays import Array, Raw, RowNumbers, is_one_hot, plain_labels
+from pipeline.datasets.arrays import Array, Raw, RowNumbers
 from pipeline.datasets.images import SETS
+from pipeline.datasets.labels import is_one_hot, plain_labels
 from pipeline.datasets.large import as_inputs, block_length
 from pipeline.errors import describe, listed, reading, refusal
 
