@@ -24,7 +24,7 @@ import pandas as pd
 from pipeline import datasets, keras_settings, optimizers, range_test, schedules, search
 from pipeline.config import SearchOptions, validated
 from pipeline.console import Status
-from pipeline.datasets import Splits
+from pipeline.datasets import InputShape, Splits
 from pipeline.errors import refusal
 from pipeline.evaluation import Candidate, Evaluation, Training
 from pipeline.models import Builder, built_by
@@ -33,7 +33,7 @@ from pipeline.reporting import report_page
 from pipeline.reporting.answer import compose
 from pipeline.reporting.report_inputs import Report, Sweep
 from pipeline.results import RangeTestResult, SearchResult
-from pipeline.stages.asking import executor_for
+from pipeline.stages.asking import executor_for, fitted
 from pipeline.stages.context import environment
 from pipeline.stages.report import costs, named
 from pipeline.stages.search import announced, concluded, leaderboard_frame, trials_frame
@@ -173,7 +173,7 @@ def find(
             needed = " ".join(f"{name}={value}" for name, value in keras_settings.DETERMINISTIC.items())
             raise refusal("deterministic", "True", f"it with {needed} in the environment before Python starts")
         splits = _split(data, validation_data, scale, chosen.seed)
-        build = _builder(model, splits)
+        splits, build = fitted(splits, partial(_builder, model, splits))
         if "optimizer" not in options:
             chosen = chosen.model_copy(update={"optimizer": _own_optimizer(build())})
         return _Finding(chosen, splits, executor_for(chosen, splits, build)).run(Status("find", quiet=not progress))
@@ -188,8 +188,8 @@ def _split(data: Any, validation_data: Any, scale: str, seed: int) -> Splits:
     return datasets.split(raw, seed, test_fraction=0, scale=scale)  # what is given is trained on whole
 
 
-def _builder(model: Any, splits: Splits) -> Builder:
-    """Return a function that builds the network anew, or copies the model that was given."""
+def _builder(model: Any, splits: Splits, shape: InputShape) -> Builder:
+    """Return a function that builds the network anew for this shape, or copies the model that was given."""
     if isinstance(model, keras.Model):
         if not model.built:
             raise refusal("model", "one without weights", "a built one, or a function that returns a new one")
@@ -198,8 +198,7 @@ def _builder(model: Any, splits: Splits) -> Builder:
         function = model
     else:
         raise refusal("model", type(model).__name__, "a Keras model, or a function that returns a new one")
-    name, shape = getattr(model, "__name__", "your model"), datasets.input_shape(splits.x_train)
-    texts = datasets.text_inputs(splits.x_train)
+    name, texts = getattr(model, "__name__", "your model"), datasets.text_inputs(splits.x_train)
     return built_by(function, name, shape, splits.num_outputs, splits.task, texts=texts)
 
 

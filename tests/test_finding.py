@@ -256,3 +256,18 @@ def test_a_search_for_the_highest_of_a_users_metric() -> None:
     assert board["val_margin"].tolist() == pytest.approx(means)
     assert (board["val_margin_low"] < board["val_margin"]).all()
     assert {"val_loss", "val_accuracy"} <= set(board)
+
+
+@pytest.mark.parametrize("built", [True, False])
+def test_sequences_reach_a_network_as_they_are_given(built: bool) -> None:
+    """They look like grey images: a built model, or what a function builds for their shape, takes them as sequences."""
+    shapes = []
+
+    def recurrent(shape: tuple[int, ...] = (12, 3), outputs: int = 1) -> keras.Model:
+        shapes.append(shape)
+        return keras.Sequential([keras.Input(shape), layers.SimpleRNN(4), layers.Dense(outputs)])
+
+    x = np.random.default_rng(0).normal(size=(400, 12, 3))
+    found = find(recurrent() if built else recurrent, (x, x.sum((1, 2))), **SMALL)
+    assert found.search.trials
+    assert shapes[-1] == (12, 3)

@@ -2,13 +2,17 @@
 
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
+
+import numpy as np
 
 from pipeline import user_code
 from pipeline.config import RangeTestOptions
 from pipeline.console import Status
-from pipeline.datasets import Splits, described, input_shape, text_inputs, with_scaled_labels
+from pipeline.datasets import InputShape, Splits, described, input_shape, text_inputs, with_scaled_labels
+from pipeline.errors import InputError
 from pipeline.evaluation import Evaluation, Training
 from pipeline.fingerprints import training_key
 from pipeline.lr_pipeline_model import definitions
@@ -33,6 +37,9 @@ STREAMED = "trainings on data in streams have no checkpoints: read again, they m
 
 CHECKPOINTS = PROJECT / ".lr-pipeline" / "checkpoints"
 """The folder for the states of trainings at work."""
+
+_CHANNEL = 3
+"""The axis of images after those of examples, height and width."""
 
 Describe = Callable[[Evaluation], Label]
 """Returns the name and tags for the run of a training."""
@@ -158,9 +165,30 @@ def executor_for(options: RangeTestOptions, splits: Splits, build: Builder | Non
     if options.scale_labels:
         splits = with_scaled_labels(splits)
     if build is None:
-        x, arguments = splits.x_train, parse_params(options.model_args)
-        build = builder(options.model, input_shape(x), splits.num_outputs, splits.task, arguments, text_inputs(x))
+        outputs, task, arguments = splits.num_outputs, splits.task, parse_params(options.model_args)
+        texts = text_inputs(splits.x_train)
+        splits, build = fitted(splits, lambda shape: builder(options.model, shape, outputs, task, arguments, texts))
     return InProcess(Problem(build, splits, options.momentum, options.precision, options.batch_norm == "auto"))
+
+
+def fitted(splits: Splits, builder_for: Callable[[InputShape], Builder]) -> tuple[Splits, Builder]:
+    """Return the data as a network takes them, and the function that builds it.
+
+    Sequences [time, features] look like grey images, and have got a channel. They lose it for a network that cannot be
+    built with it, but without.
+    """
+    x, build = splits.x_train, builder_for(input_shape(splits.x_train))
+    if not isinstance(x, np.ndarray) or x.dtype != np.float32 or x.shape[_CHANNEL:] != (1,):
+        return splits, build
+    try:
+        build()
+    except InputError:
+        without = builder_for(x.shape[1:_CHANNEL])
+        with suppress(InputError):
+            without()
+            parts = {name: getattr(splits, name)[..., 0] for name in ("x_train", "x_val", "x_test")}
+            return replace(splits, **parts), without
+    return splits, build
 
 
 def training_log(

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import mlflow
+import numpy as np
 import pytest
 
 from pipeline.results import TrainResult
@@ -28,6 +30,36 @@ def network(shape, outputs):
     doubled = Apply(lambda values: values * 2.0)(layers.Flatten()(inputs))
     return keras.Model(inputs, layers.Dense(outputs, activation="softmax")(doubled))
 """
+
+
+RECURRENT = """
+import keras
+from keras import layers
+
+
+def network(shape, outputs):
+    return keras.Sequential([keras.Input(shape), layers.SimpleRNN(4), layers.Dense(outputs)])
+"""
+
+
+def test_the_model_of_a_network_of_sequences_takes_them_as_they_were_given(tmp_path: Path) -> None:
+    """Without the channel axis of images."""
+    project = Project.copied_to(tmp_path)
+    (tmp_path / "recurrent.py").write_text(RECURRENT, encoding="utf-8")
+    x = np.random.default_rng(0).normal(size=(100, 12, 3)).astype(np.float32)
+    np.savez(tmp_path / "series.npz", x_train=x, y_train=x.sum((1, 2)))
+    project.pipeline(
+        "train",
+        data="series.npz",
+        model="recurrent:network",
+        scheme="constant",
+        initial_lr=0.05,
+        epochs=1,
+        seeds=1,
+    )
+    (version,) = project.client.search_model_versions()
+    model = mlflow.pyfunc.load_model(project.client.get_model_version_download_uri(version.name, version.version))
+    assert model.predict(x).shape == (100, 1)
 
 
 def test_a_network_that_cannot_be_saved_still_gets_its_answer(tmp_path: Path) -> None:
