@@ -18,6 +18,8 @@ _LOOKUPS = (
 )  # fmt: skip
 """Layers whose inputs are codes."""
 
+_SCALING = (keras.layers.Rescaling, keras.layers.Normalization)
+
 _FIRST = 2**20 + 1
 """First value of a probe: beyond positions, which networks look up too. All are odd; what bfloat16 rounds is even."""
 
@@ -28,6 +30,12 @@ _EXACT = 2**24
 def takes_codes(model: keras.Model) -> bool:
     """Return whether the network looks anything up, or declares an input of integers."""
     return bool(_lookups(model)) or any(map(_is_integer, _declared(model).values()))
+
+
+def scaling_layer(model: keras.Model) -> str:
+    """Return the kind of a layer by which the network scales its inputs itself; "" if it has none."""
+    kinds = (type(layer) for layer in keras_internals.all_layers(model))
+    return next((kind.__name__ for kind in kinds if issubclass(kind, _SCALING)), "")
 
 
 def scaling_for(model: keras.Model, splits: Splits) -> Scalings:

@@ -22,6 +22,7 @@ from pipeline.models import Builder
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.schedules import rewriter
 from pipeline.training.checkpoints import Checkpoint, Checkpoints
+from pipeline.training.codes import scaling_layer
 from pipeline.training.compilation import remark
 from pipeline.training.engine import Trainer, shared_engine
 from pipeline.training.examples import Examples
@@ -99,6 +100,11 @@ class InProcess:
             said.append(about_loss)
         if self._build.learnt:
             said.append(f"layer {self._build.learnt!r} came without vocabulary, and learnt it from the training set")
+        scaled = self.scaling.values() if isinstance(self.scaling, dict) else [self.scaling]
+        if (layer := scaling_layer(self._network.sample())) and any(one.kind != "none" for one in scaled):
+            said.append(
+                f"the network has a {layer} layer, and inputs are scaled before it too: scale=none leaves them alone"
+            )
         return said
 
     def require_metric(self, objective: Objective, evaluation: Evaluation) -> None:

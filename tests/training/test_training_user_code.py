@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pipeline.datasets.scaling import scalings
 from pipeline.errors import InputError
 from pipeline.training import InProcess, Problem, Trainer, engine
 from pipeline.training.network import Network
@@ -45,6 +47,18 @@ def test_weights_that_are_the_same_for_all_seeds_are_said(build: Callable[[], ke
     """As of pretrained ones, or of initializers with seeds of their own; dropout's own state does not count."""
     remarks = InProcess(Problem(build, digits(), momentum=0.9, precision="float32")).remarks
     assert any("every seed starts from the same weights" in line for line in remarks) == said
+
+
+@pytest.mark.parametrize(("way", "said"), [("auto", True), ("none", False)])
+def test_a_network_that_scales_its_inputs_itself_is_told_from_others(way: str, said: bool) -> None:
+    """Else they would be scaled twice without a word, as those of many pretrained networks."""
+
+    def rescaling() -> keras.Model:
+        return keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Rescaling(1 / 16), plain()])
+
+    splits = replace(digits(), scaling=scalings(digits().x_train, way))
+    remarks = InProcess(Problem(rescaling, splits, momentum=0.9, precision="float32")).remarks
+    assert any("has a Rescaling layer" in line for line in remarks) == said
 
 
 class Leaving(keras.layers.Layer):  # type: ignore[misc]
