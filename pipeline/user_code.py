@@ -60,6 +60,15 @@ def digest(reference: str) -> str | None:
     return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()
 
 
+def imports(reference: str, package: str) -> bool:
+    """Return whether the module of a `module:function`, or a local one that it imports, imports a package anywhere."""
+    try:
+        found = _sources(reference) if is_function(reference) else []
+    except _NoSourceError:
+        return False
+    return any(name.partition(".")[0] == package for source in found for name in _imported(source))
+
+
 def local_modules(reference: str) -> list[ModuleType]:
     """Return the modules behind a `module:function`, local ones only, and only if they have been imported.
 
@@ -207,7 +216,7 @@ def _imported(source: _Source) -> Iterator[str]:
     """Yield the names imported anywhere in a module. A name imported from a module may be a submodule, so it counts."""
     try:
         tree = ast.parse(source.file.read_bytes())
-    except SyntaxError:  # importing it will report that
+    except (SyntaxError, ValueError):  # importing it will report that
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

@@ -70,6 +70,14 @@ def test_an_edit_of_what_it_imports_changes_the_digest(folder: Path, file: str) 
     assert user_code.digest("own_networks:build") != before
 
 
+def test_what_it_imports_is_known_without_running_it(folder: Path) -> None:
+    """Directly or not, as long as only local modules are in between."""
+    assert user_code.imports("own_networks:build", "numpy")
+    assert user_code.imports("own_networks:build", "deep")
+    assert not user_code.imports("own_networks:build", "keras")
+    assert not user_code.imports("own_networks.py", "numpy")
+
+
 @pytest.mark.parametrize("file", UNUSED)
 def test_an_edit_of_anything_else_does_not(folder: Path, file: str) -> None:
     """The folder of the code does not change the digest either."""

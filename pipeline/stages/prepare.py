@@ -1,9 +1,11 @@
 """Stage `prepare`: load, check, split, write."""
 
+import importlib
 from collections.abc import Mapping
 
-from pipeline import datasets, interruption
+from pipeline import datasets, interruption, user_code
 from pipeline.config import PrepareOptions
+from pipeline.console import native_messages_hidden
 from pipeline.datasets import PrepareResult
 from pipeline.errors import listed
 from pipeline.stages.context import COLUMNS, SPLITS, Context
@@ -23,6 +25,9 @@ def run(context: Context[PrepareOptions]) -> PrepareResult:
     options = context.options
     context.status.begin(f"loading {options.data}")
     with interruption.at_once():  # reading may take minutes
+        if any(user_code.imports(options.data, package) for package in ("keras", "tensorflow")):
+            with native_messages_hidden():  # no other data need TensorFlow, which takes seconds to load
+                importlib.import_module("tensorflow")
         raw = datasets.load(**options.source, limit=options.in_memory_mb * 2**20)
         splits = datasets.split(raw, options.seed, scale=options.scale, hash_text=options.hash_text)
     for columns in _grouped(splits.columns):

@@ -42,6 +42,14 @@ def network(shape, outputs):
 """
 
 
+def test_data_made_with_keras_are_prepared_without_its_notices(tmp_path: Path) -> None:
+    """TensorFlow writes a dozen lines about the processor at import, in which what is printed would drown."""
+    project = Project.copied_to(tmp_path)
+    made = "import keras, numpy\n\ndef load():\n    return numpy.eye(20)[:, :3], numpy.arange(20.0)\n"
+    (tmp_path / "made.py").write_text(made, encoding="utf-8")
+    assert project.run("python", "-m", "pipeline", "prepare", "--data", "made:load").stderr == ""
+
+
 def test_the_model_of_a_network_of_sequences_takes_them_as_they_were_given(tmp_path: Path) -> None:
     """Without the channel axis of images."""
     project = Project.copied_to(tmp_path)
