@@ -113,7 +113,7 @@ def test_what_is_imported_is_declared() -> None:
     runtime = {canonicalize_name(Requirement(one).name) for one in PYPROJECT["project"]["dependencies"]}
     declared = {canonicalize_name(Requirement(one).name) for one in DEPENDENCIES}
     assert undeclared(runtime, "pipeline") == set()
-    assert undeclared(declared | OF_BENCHMARKS, "tests", "benchmarks", "scripts") == set()
+    assert undeclared(declared | OF_BENCHMARKS, "tests", "benchmarks", "scripts", "examples") == set()
 
 
 @pytest.mark.parametrize("dependency", DEPENDENCIES)
