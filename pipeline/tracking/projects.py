@@ -47,16 +47,21 @@ class Handover:
         runs: the ids of the runs that the stage depends on, under its own keys for them.
         key: the fingerprint of the stage.
         waiting: the process that waits for the stage.
+        folder: the working directory, which paths and modules of the user's are relative to: MLflow starts the stage in
+            the project's.
 
     """
 
     runs: Mapping[str, str]
     key: str
     waiting: str = field(default_factory=this_process)
+    folder: str = field(default_factory=os.getcwd)
 
 
 def take_handover() -> Handover | None:
     """Return and remove the handover from the process that started this one; None if a user started it.
+
+    The working directory becomes that of the process that started this one.
 
     Raises:
         Signalled: if that process was gone before this one could watch it.
@@ -68,6 +73,7 @@ def take_handover() -> Handover | None:
     handover = Handover(**json.loads(text))
     if not is_alive(handover.waiting):
         raise interruption.Signalled
+    os.chdir(handover.folder)
     return handover
 
 

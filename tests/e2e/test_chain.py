@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits
 from pipeline import datasets, find
 from pipeline.models import mlp
 from pipeline.results import RangeTestResult, SearchResult
-from tests.e2e.project import SMALL, Project
+from tests.e2e.project import SMALL, Project, command
 
 pytestmark = pytest.mark.slow
 
@@ -191,6 +191,22 @@ def test_report_lies_where_people_look_for_it(project: Project) -> None:
     assert page == (project.artifacts(only(project, "report")) / "report.html").read_text(encoding="utf-8")
     assert "<script src" not in page
     assert "Adam at 0.001" in page
+
+
+def test_commands_work_in_any_folder(project: Project, tmp_path: Path) -> None:
+    """Data, modules, store and reports are those of the working directory, in the stages that a command starts too."""
+    (tmp_path / "own.csv").write_text("a,target\n" + "".join(f"{row},{row % 2}\n" for row in range(200)))
+    (tmp_path / "own.py").write_text(
+        "import keras\n\ndef network(shape, n):\n"
+        "    return keras.Sequential([keras.Input(shape), keras.layers.Dense(n, activation='softmax')])\n"
+    )
+    elsewhere = Project(tmp_path)
+    at_home = {"PYTHONPATH": str(project.folder)}
+    elsewhere.run(
+        *command("train", data="own.csv", model="own:network", scheme="linear", initial_lr=0.1), variables=at_home
+    )
+    assert {run.info.status for run in elsewhere.runs("prepare") + elsewhere.runs("train")} == {"FINISHED"}
+    assert "def learning_rates" in (tmp_path / "reports" / "schedule.py").read_text(encoding="utf-8")
 
 
 def test_answer_is_printed_where_the_report_cannot_be_published(project: Project) -> None:
