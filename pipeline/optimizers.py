@@ -26,6 +26,9 @@ SHARED = (
 """Settings that every Keras optimizer has."""
 
 
+_OTHERWISE = ("name", "learning_rate")
+
+
 def create(
     name: str, learning_rate: Any, momentum: float, compiled: optimizers.Optimizer | None = None
 ) -> optimizers.Optimizer:
@@ -48,6 +51,18 @@ def create(
     changed = {key: value for key in SHARED if (value := getattr(compiled, key)) is not None}
     config = {**OPTIMIZERS[name](1.0, momentum).get_config(), **changed, "learning_rate": learning_rate}
     return type(made).from_config(config)
+
+
+def in_code(optimizer: optimizers.Optimizer) -> str:
+    """Return the call that makes an optimizer with a schedule, with the settings that differ from its defaults."""
+    own = getattr(optimizer, "inner_optimizer", optimizer)
+    kind = type(own)
+    if not kind.__module__.startswith("keras."):  # the user's own, whose settings are theirs to know
+        return f"{kind.__name__}(learning_rate=Schedule(), ...)"
+    default = kind(1.0).get_config()
+    changed = {name: value for name, value in own.get_config().items() if value != default[name]}
+    given = ["learning_rate=Schedule()", *(f"{name}={changed[name]!r}" for name in changed if name not in _OTHERWISE)]
+    return f"keras.optimizers.{kind.__name__}({', '.join(given)})"
 
 
 def name_of(optimizer: optimizers.Optimizer) -> str | None:

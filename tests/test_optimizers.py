@@ -6,7 +6,7 @@ import keras
 import pytest
 
 from pipeline.config import OptimizerName
-from pipeline.optimizers import OPTIMIZERS, create
+from pipeline.optimizers import OPTIMIZERS, create, in_code
 
 CLASSES = {
     "sgd": "SGD",
@@ -49,3 +49,20 @@ class TestOptimizers:
         assert float(made.learning_rate) == 0.5
         made.iterations.assign(2)
         assert float(made.learning_rate) == 0.25
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "said"),
+    [
+        (create("sgd", 0.1, 0.9), "keras.optimizers.SGD(learning_rate=Schedule(), momentum=0.9)"),
+        (create("adam", 0.1, 0.9), "keras.optimizers.Adam(learning_rate=Schedule())"),
+        (
+            keras.optimizers.AdamW(0.1, weight_decay=0.01, global_clipnorm=1.0),
+            "keras.optimizers.AdamW(learning_rate=Schedule(), weight_decay=0.01, global_clipnorm=1.0)",
+        ),
+        (type("Own", (keras.optimizers.SGD,), {})(0.1), "Own(learning_rate=Schedule(), ...)"),
+    ],
+)
+def test_the_call_that_makes_it_names_what_differs(optimizer: keras.optimizers.Optimizer, said: str) -> None:
+    """Users copy it, and momentum left out would make it another training."""
+    assert in_code(optimizer) == said

@@ -21,7 +21,7 @@ KERAS = Template('''\
 
 One rate for each of $steps optimizer updates; after the last the rate stays. It needs Keras 3 and NumPy:
 
-    model.compile(optimizer=keras.optimizers.SGD(learning_rate=Schedule()), loss=...)
+    model.compile(optimizer=$optimizer, loss=...)
 """
 $imports
 import keras
@@ -109,6 +109,7 @@ def keras_source(
     initial_lr: float,
     params: Mapping[str, Value] | None = None,
     rates: Array | None = None,
+    optimizer: str = "keras.optimizers.SGD(learning_rate=Schedule())",
 ) -> str:
     """Return the text of a `schedule.py` for Keras 3 whose `Schedule()` gives the rates of `curve` in float32.
 
@@ -120,12 +121,13 @@ def keras_source(
         params: The scheme's parameters.
         rates: The rates that a training with a reactive scheme used, float64[steps], which the file then repeats;
             without them it stays at the rates before the first reduction. Other schemes ignore them.
+        optimizer: The call that makes the optimizer which the rates are for.
 
     Raises:
         InputError: as `curve`.
 
     """
-    return _filled(KERAS, scheme, steps, steps_per_epoch, initial_lr, params, rates)
+    return _filled(KERAS, scheme, steps, steps_per_epoch, initial_lr, params, rates, optimizer)
 
 
 def torch_source(
@@ -149,6 +151,7 @@ def _filled(
     initial_lr: float,
     params: Mapping[str, Value] | None,
     rates: Array | None,
+    optimizer: str = "",
 ) -> str:
     checked = validate(scheme, params)
     check_training(steps, steps_per_epoch, initial_lr)
@@ -168,6 +171,7 @@ def _filled(
         title=f"'{scheme}': {row.summary}",
         scheme=scheme,
         steps=steps,
+        optimizer=optimizer,
         imports=f"\nfrom collections.abc import {', '.join(names)}\n" if names else "",
         settings=_literal(settings),
         functions=functions,

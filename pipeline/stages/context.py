@@ -31,6 +31,9 @@ REPORTS = Path("reports")
 PAGE = "report.html"
 """The report's file, there and among the artifacts."""
 
+CODE = "schedule.py"
+"""The schedule found as Keras code, there and among the artifacts."""
+
 ARTICLES = REPORTS / "articles"
 """The folder of the newest page on the articles' experiments."""
 

@@ -1,6 +1,8 @@
 """Stage `train`: the winner at full budget on several seeds, the test set opened once."""
 
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,11 +15,12 @@ from pipeline.evaluation import Candidate, Evaluation, Training, answers
 from pipeline.files import write_text
 from pipeline.lr_pipeline_model import VALUES, Outputs, tensors
 from pipeline.lr_pipeline_model.columns import load_columns
+from pipeline.optimizers import in_code
 from pipeline.reporting import wording
 from pipeline.results import SeedScore, TrainResult
 from pipeline.schedules import keras_source, parse_params, torch_source
 from pipeline.stages.asking import asking
-from pipeline.stages.context import COLUMNS, Context
+from pipeline.stages.context import CODE, COLUMNS, Context
 from pipeline.stages.guessing import Answered, against_guessing
 from pipeline.statistics import accuracy_interval
 from pipeline.tracking import Label
@@ -51,7 +54,7 @@ def run(context: Context[TrainOptions]) -> TrainResult:
     accuracies = [score.test_accuracy for score in scores if score.test_accuracy is not None]
     trainer.finish(_in_words(means.get("test_accuracy"), means["test_loss"], len(asked)))
     trainer.log.log_onto(context.run, asked[best], trainings[best], means)
-    _write_schedule(context, winner, trainings[best])
+    _write_schedule(context, winner, trainings[best], in_code(trainer.executor.compiled(winner).optimizer))
     context.status.begin("saving the model")
     losses = {score.seed: score.val_loss for score in scores}  # whatever the objective: all models must compare
     measured = {**upstream.prepare.digests, **trainer.executor.objective(winner)}
@@ -144,12 +147,12 @@ def _mean_scores(scores: list[SeedScore]) -> dict[str, float]:
     return {**means, "test_accuracy": float(np.mean(accuracies))} if accuracies else means
 
 
-def _write_schedule(context: Context[TrainOptions], winner: Candidate, training: Training) -> None:
+def _write_schedule(context: Context[TrainOptions], winner: Candidate, training: Training, optimizer: str) -> None:
     """Write `schedule.json`, and the schedule as Keras code that runs without this project, or as PyTorch code."""
     steps, steps_per_epoch = len(training.rates), training.steps_per_epoch
     fields = {**winner.model_dump(), "steps": steps, "steps_per_epoch": steps_per_epoch}
     write_text(context.run.folder / "schedule.json", json.dumps(fields, indent=2))
-    forms = {"schedule.py": keras_source}
+    forms: dict[str, Callable[..., str]] = {CODE: partial(keras_source, optimizer=optimizer)}
     if context.options.torch_schedule:
         forms["schedule_torch.py"] = torch_source
     for name, source in forms.items():
