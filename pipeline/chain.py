@@ -1,14 +1,14 @@
 """The chain: a stage runs only if no finished run of it can be reused."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from pipeline import config
 from pipeline.config import PrepareOptions
 from pipeline.console import Status
 from pipeline.files import write_text
-from pipeline.results import ReportResult
-from pipeline.stages.context import PAGE, REPORTS, Context, Upstream
+from pipeline.results import ReportResult, TrainResult
+from pipeline.stages.context import CODE, PAGE, REPORTS, Context, Upstream
 from pipeline.stages.publishing import place_of, publish
 from pipeline.stages.table import STAGES, Need, Runs, Stage
 from pipeline.tracking import Finished, StageRun, Store
@@ -16,8 +16,8 @@ from pipeline.tracking.delivery import store_in_order
 from pipeline.tracking.projects import Handover, launch, take_handover
 from pipeline.tracking.store import RESULT
 
-Tell = Callable[[Sequence[str], str | None], None]
-"""Is given the answer, and where the report on it is, if there is one."""
+Tell = Callable[[Sequence[str], Mapping[str, str]], None]
+"""Is given the answer, and where what it leaves is: the report, the schedule as code, the registered model."""
 
 
 def run_main(options: config.MainOptions, tell: Tell) -> None:
@@ -25,8 +25,9 @@ def run_main(options: config.MainOptions, tell: Tell) -> None:
 
     Args:
         options: those of the command.
-        tell: is given the answer, and where the report is, as soon as they are known: what fails later, or the report
-            itself, does not keep them from the user. If the chain is interrupted, it is given the best answer so far.
+        tell: is given the answer, and where report, schedule and model are, as soon as they are known: what fails
+            later, or the report itself, does not keep them from the user. If the chain is interrupted, it is given the
+            best answer so far.
 
     """
     main, store = STAGES["main"], store_in_order(options.experiment_name)
@@ -39,10 +40,17 @@ def run_main(options: config.MainOptions, tell: Tell) -> None:
                 _tell_so_far(options, store, run, runs, tell, interrupted=isinstance(error, KeyboardInterrupt))
             raise
         result = ReportResult.model_validate_json(runs["report"].result)
-        tell(result.answer, place_of(PAGE, REPORTS, runs["report"]))
+        tell(result.answer, _places(runs))
         store.copy_metrics(runs["train"], run.run_id)
         store.summarise(run, result.answer[0])
         write_text(run.folder / RESULT, runs["report"].result)
+
+
+def _places(runs: Runs) -> dict[str, str]:
+    """Return where report and schedule are, and the model, if it could be registered."""
+    places = {"Report": place_of(PAGE, REPORTS, runs["report"]), "Schedule": place_of(CODE, REPORTS, runs["train"])}
+    registered = TrainResult.model_validate_json(runs["train"].result).registered
+    return places if registered is None else {**places, "Model": f"models:/{registered.replace(' version ', '/')}"}
 
 
 def _tell_so_far(
@@ -56,11 +64,11 @@ def _tell_so_far(
         return
     context = Context(stage.narrowed(options), Upstream(known), "", run, store, Status(stage.name))
     if not interrupted:
-        tell(stage.module.answer(context), None)
+        tell(stage.module.answer(context), {})
         return
     answer = stage.module.so_far(context)
     publish(run.folder, stage.published)
-    tell(answer, place_of(PAGE, REPORTS, run))
+    tell(answer, {"Report": place_of(PAGE, REPORTS, run)})
 
 
 def run_stage(name: str, options: PrepareOptions) -> None:

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from traceback import format_exception
 from typing import NoReturn
 
@@ -144,9 +144,9 @@ def _examine(options: DoctorOptions) -> int:
     return DONE if doctor.run(options) else FAILED
 
 
-def _print_answer(answer: Sequence[str], report: str | None) -> None:
-    print("", *answer, sep="\n")
-    print(f"\nReport: {report or 'none'}\nRuns:   make ui   (or: mlflow ui, in this folder)", flush=True)
+def _print_answer(answer: Sequence[str], places: Mapping[str, str]) -> None:
+    found = {"Report": "none", **places, "Runs": "make ui   (or: mlflow ui, in this folder)"}
+    print("", *answer, "", *(f"{name}: {place}" for name, place in found.items()), sep="\n", flush=True)
 
 
 def _parse(arguments: Sequence[str] | None) -> dict[str, str]:

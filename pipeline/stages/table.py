@@ -17,7 +17,7 @@ from pipeline.datasets import PrepareResult
 from pipeline.errors import refusal
 from pipeline.fingerprints import fingerprint
 from pipeline.loading import quick_imports
-from pipeline.stages.context import ARTICLES, REPORTS, inputs
+from pipeline.stages.context import ARTICLES, CODE, REPORTS, inputs
 from pipeline.stages.publishing import Published
 from pipeline.tracking import Finished
 from pipeline.tracking.store import RESULT
@@ -164,7 +164,14 @@ STAGES: dict[str, Stage] = {
             inputs,
         ),
         Stage("search", "search {optimizer} on {data}", config.SearchOptions, _range_tested, inputs),
-        Stage("train", "train {model} on {data}", config.TrainOptions, _searched, inputs),
+        Stage(
+            "train",
+            "train {model} on {data}",
+            config.TrainOptions,
+            _searched,
+            inputs,
+            published=(REPORTS, (CODE,)),
+        ),
         Stage(
             "report",
             "report {model} on {data}",

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import runpy
 from pathlib import Path
 from typing import Any
@@ -220,6 +221,7 @@ def test_answer_is_printed_where_the_report_cannot_be_published(project: Project
         published.unlink()
         kept.rename(published)
     assert "initial learning rate" in ended.stdout
+    assert re.search(r"^Schedule: .+schedule.py\nModel: models:/lr-pipeline-digits/\d+$", ended.stdout, re.MULTILINE)
     assert ended.stderr.startswith("lr-pipeline: cannot write reports (")
     (place,) = (line.removeprefix("Report: ") for line in ended.stdout.splitlines() if line.startswith("Report: "))
     assert Path(place).read_bytes() == (published / "report.html").read_bytes()
