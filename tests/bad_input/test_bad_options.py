@@ -34,6 +34,7 @@ VALUES: list[tuple[str, str, str]] = [
     ("scale", "", "auto, none, standard"),
     ("image_size", "64x0", "64x48"),
     ("image_size", "64x64x3", "64x48"),
+    ("text_columns", "keep", "'drop' or 'hash'"),
     ("color_mode", "RGB", "'auto', 'grayscale', 'rgb' or 'rgba'"),
     ("seed", "-1", "greater than or equal to 0"),
     ("seed", str(2**31), "less than or equal to 2147483647"),
