@@ -34,6 +34,7 @@ def customers(count: int = 2_000, seed: int = 0) -> pd.DataFrame:
     age[random.random(count) < 0.1] = "?"
     return pd.DataFrame(
         {
+            "customer": [f"C{number:05}" for number in range(count)],
             "since": pd.Timestamp("2026-01-31") - pd.to_timedelta(months * 30, unit="D"),
             "plan": np.where(random.random(count) < 0.05, "", plan),
             "calls": calls,
