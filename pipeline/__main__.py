@@ -1,8 +1,9 @@
-"""`python -m pipeline STAGE --option value`."""
+"""`python -m pipeline STAGE --option value`, or `lr-pipeline` where the package is installed."""
 
 import os
 import signal
 import sys
+from typing import NoReturn
 
 # While this is being loaded, Ctrl-C ends it without a traceback; in a background job it stays ignored.
 if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
@@ -22,5 +23,11 @@ if __name__ == "__main__" and not sys.flags.safe_path:
 from pipeline.cli import main
 from pipeline.containment import end
 
-if __name__ == "__main__":
+
+def command() -> NoReturn:
+    """Run the command that the arguments name, and end this process with its exit code."""
     end(main())
+
+
+if __name__ == "__main__":
+    command()

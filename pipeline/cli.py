@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from traceback import format_exception
 from typing import NoReturn
 
@@ -41,6 +42,9 @@ COMMANDS: dict[str, tuple[type[CommandOptions], str]] = {
     "doctor": (DoctorOptions, "find what is broken, and mend it if asked to"),
 }
 """Command -> its options and what it does."""
+
+SCRIPT = "lr-pipeline"
+"""The command that `pip install` makes."""
 
 DONE, FAILED, WRONG_INPUT = 0, 1, 2
 _BY_SIGNAL = 128
@@ -166,7 +170,8 @@ def _flag(option: str) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m pipeline", description=__doc__, allow_abbrev=False)
+    prog = SCRIPT if Path(sys.argv[0]).name == SCRIPT else "python -m pipeline"
+    parser = _Parser(prog=prog, description=__doc__, allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="STAGE", parser_class=_Parser)
     for name, (model, summary) in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)

@@ -16,6 +16,7 @@ from pipeline.datasets import PrepareResult, Splits, load_splits
 from pipeline.fingerprints import model_digest
 from pipeline.results import RangeTestResult, SearchResult, TrainResult
 from pipeline.tracking import Finished, StageRun, Store
+from pipeline.tracking.processes import INSTALLED
 
 Options = TypeVar("Options", bound=PrepareOptions)
 
@@ -117,6 +118,9 @@ def command(options: PrepareOptions, entry_point: str = "main") -> str:
     default = type(options)()
     given = options.model_dump(exclude=set(RUN_CONTROL))
     changed = {name: _text(value) for name, value in given.items() if value != getattr(default, name)}
+    if INSTALLED:
+        flags = (part for name, value in changed.items() for part in (f"--{name.replace('_', '-')}", value))
+        return shlex.join(["lr-pipeline", entry_point, *flags])
     entry = [] if entry_point == "main" else ["-e", entry_point]
     parameters = (part for name, value in changed.items() for part in ("-P", f"{name}={value}"))
     return shlex.join(["mlflow", "run", ".", *entry, "--env-manager", "local", *parameters])

@@ -19,7 +19,7 @@ from pipeline.stages.context import REPORTS, SPLITS
 from pipeline.tracking import Store, checks
 from pipeline.tracking.failures import explained
 from pipeline.tracking.opening import sqlite_file
-from pipeline.tracking.processes import PROJECT
+from pipeline.tracking.processes import INSTALLED, PROJECT
 
 
 @dataclass
@@ -90,7 +90,7 @@ def _device(subject: Subject) -> Iterator[Finding]:
 
 
 CHECKS: dict[str, Check] = {
-    "environment": lambda subject: checkup.environment(PROJECT),
+    "environment": lambda subject: () if INSTALLED else checkup.environment(PROJECT),
     "mlflow run": lambda subject: checks.built_environment(),
     "keras": _keras,
     "folders": _folders,

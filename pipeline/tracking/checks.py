@@ -22,6 +22,7 @@ from pipeline.tracking.delivery import Delivery
 from pipeline.tracking.failures import explained
 from pipeline.tracking.opening import open_store, sqlite_file
 from pipeline.tracking.processes import (
+    INSTALLED,
     PROJECT,
     abandoned_folders,
     is_being_worked_on,
@@ -195,8 +196,7 @@ def temporary_files() -> Iterator[Finding]:
 
 def built_environment() -> Iterator[Finding]:
     """Find an environment that `mlflow run --env-manager uv` has built only in part, and would take as it is."""
-    folder = built_folder()
-    if not folder.is_dir():
+    if INSTALLED or not (folder := built_folder()).is_dir():
         return
     sites = list(folder.glob("lib/python*/site-packages"))
     installed = importlib.metadata.distributions(path=[str(site) for site in sites])

@@ -14,8 +14,13 @@ from mlflow.entities import Run
 
 from pipeline.errors import refusal
 
-PROJECT = Path(__file__).resolve().parents[2]
-"""The folder with the MLproject file."""
+_SOURCES = Path(__file__).resolve().parents[2]
+
+INSTALLED = not (_SOURCES / "MLproject").is_file()
+"""Whether this is an installed package, without the files of its project."""
+
+PROJECT = Path.cwd() if INSTALLED else _SOURCES
+"""The folder with the MLproject file, or of an installed package the working directory: where its commands meet."""
 
 _CLOCK_STEP = 2.0
 _TEMPORARY = "lr-pipeline-"

@@ -1,14 +1,16 @@
-"""Stages started as MLflow project runs, children of the active run."""
+"""Stages started as processes of their own, children of the active run: by MLflow, from a project's folder."""
 
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import mlflow
+from mlflow.entities import Param
 from mlflow.projects.backend.loader import load_backend
 from mlflow.projects.submitted_run import LocalSubmittedRun
 from mlflow.projects.utils import (
@@ -18,11 +20,12 @@ from mlflow.projects.utils import (
     PROJECT_ENV_MANAGER,
     PROJECT_STORAGE_DIR,
     PROJECT_SYNCHRONOUS,
+    get_run_env_vars,
 )
 
 from pipeline import interruption
 from pipeline.tracking.patience import last_word
-from pipeline.tracking.processes import PROJECT, is_alive, this_process
+from pipeline.tracking.processes import INSTALLED, PROJECT, is_alive, this_process
 
 _BY_SIGNAL = 128
 _UNTOLD = {signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE}
@@ -78,13 +81,18 @@ def take_handover() -> Handover | None:
 
 
 def launch(stage: str, parameters: Mapping[str, object], experiment_id: str, known: Handover) -> None:
-    """Run an entry point in a process of its own, in this environment; the active run becomes its parent.
+    """Run a stage in a process of its own, in this environment; the active run becomes its parent.
 
     Raises:
         StageFailedError: if the stage fails.
 
     """
-    submitted = _start(stage, parameters, experiment_id, known)
+    given = {name: "" if value is None else str(value) for name, value in parameters.items()}
+    os.environ[interruption.HANDOVER] = json.dumps(asdict(known))
+    try:
+        submitted = (_start_installed if INSTALLED else _start)(stage, given, experiment_id)
+    finally:
+        os.environ.pop(interruption.HANDOVER, None)
     try:
         with interruption.passed_on():
             code = submitted.command_proc.wait()
@@ -101,28 +109,41 @@ def launch(stage: str, parameters: Mapping[str, object], experiment_id: str, kno
     raise StageFailedError(stage, *_told(stage, code))
 
 
-def _start(stage: str, parameters: Mapping[str, object], experiment_id: str, known: Handover) -> LocalSubmittedRun:
+def _start(stage: str, given: Mapping[str, str], experiment_id: str) -> LocalSubmittedRun:
     """Begin a project run by MLflow's backend itself: `mlflow.projects.run` would keep the exit code to itself."""
-    os.environ[interruption.HANDOVER] = json.dumps(asdict(known))
     # The entry points call `python`, which must be this interpreter, however this process was started.
     binaries = str(Path(sys.executable).parent)
     if not os.environ["PATH"].startswith(binaries):
         os.environ["PATH"] = f"{binaries}{os.pathsep}{os.environ['PATH']}"
     config = {PROJECT_SYNCHRONOUS: True, PROJECT_ENV_MANAGER: "local", PROJECT_BUILD_IMAGE: False}
     config |= dict.fromkeys((PROJECT_DOCKER_ARGS, PROJECT_DOCKER_AUTH, PROJECT_STORAGE_DIR))
-    given = {name: "" if value is None else str(value) for name, value in parameters.items()}
-    try:
-        return load_backend("local").run(
-            os.path.relpath(PROJECT),  # MLflow takes `#` in a path for the beginning of a URI's fragment
-            stage,
-            given,
-            None,
-            config,
-            mlflow.get_tracking_uri(),
-            experiment_id,
-        )
-    finally:
-        os.environ.pop(interruption.HANDOVER, None)
+    return load_backend("local").run(
+        os.path.relpath(PROJECT),  # MLflow takes `#` in a path for the beginning of a URI's fragment
+        stage,
+        given,
+        None,
+        config,
+        mlflow.get_tracking_uri(),
+        experiment_id,
+    )
+
+
+def _start_installed(stage: str, given: Mapping[str, str], experiment_id: str) -> LocalSubmittedRun:
+    """Begin what the entry point would be: MLflow's backend would run it in the folder of the installed package."""
+    client, parent = mlflow.MlflowClient(), mlflow.active_run()
+    origin = {
+        name: value for name, value in parent.data.tags.items() if name.startswith(("mlflow.user", "mlflow.source"))
+    }
+    run = client.create_run(experiment_id, tags={**origin, "mlflow.parentRunId": parent.info.run_id})
+    client.log_batch(run.info.run_id, params=[Param(*each) for each in given.items()])
+    flags = [word for name, value in given.items() for word in (f"--{name}", value)]
+    return LocalSubmittedRun(
+        run.info.run_id,
+        subprocess.Popen(  # -P: a folder named `pipeline` in the working directory is not this package
+            [sys.executable, "-P", "-m", "pipeline", stage, *flags],
+            env={**os.environ, **get_run_env_vars(run.info.run_id, experiment_id)},
+        ),
+    )
 
 
 def _told(stage: str, code: int) -> tuple[int, str]:

@@ -1,0 +1,73 @@
+"""The package as `pip install` leaves it, used in a folder that holds nothing of the project."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = "--data digits --model mlp --epochs 1 --budget 60 --trials 3 --confirm-seeds 2 --seeds 2 --top-k 1"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder into which the package was installed from a copy of its sources, without a network."""
+    source, site = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("site")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    shutil.copytree(ROOT / "pipeline", source / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
+    offline = ("--quiet", "--no-index", "--no-deps", "--no-build-isolation")
+    subprocess.run([sys.executable, "-m", "pip", "install", *offline, "--target", site, source], check=True)
+    return site
+
+
+def run(site: Path, folder: Path, *words: str) -> str:
+    """Run `lr-pipeline` in a folder, check that it succeeds, and return what it printed."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "PYTHON"))}
+    ended = subprocess.run(
+        [site / "bin" / "lr-pipeline", *words],
+        cwd=folder,
+        env={**kept, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+def test_the_command_works_in_any_folder(site: Path, tmp_path: Path) -> None:
+    """It names itself as it was called, and leaves its runs where it was started."""
+    assert run(site, tmp_path, "--help").startswith("usage: lr-pipeline ")
+    (tmp_path / "pipeline").mkdir()  # of the user's own
+    (tmp_path / "pipeline" / "__init__.py").write_text("raise ImportError")
+    (tmp_path / "own_data.py").write_text(
+        "import numpy as np\ndef load():\n    x = np.random.default_rng(0).normal(size=(90, 3))\n"
+        "    return x, (x[:, 0] > 0).astype(int)\n"
+    )
+    assert "54 / 18 / 18" in run(site, tmp_path, "prepare", "--data", "own_data:load")
+    assert (tmp_path / "mlflow.db").is_file()
+
+
+@pytest.mark.slow
+def test_main_starts_its_stages(site: Path, tmp_path: Path) -> None:
+    """Without a project folder: as children of its run, with a report in the working directory."""
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline" / "__init__.py").write_text("raise ImportError")
+    printed = run(site, tmp_path, "main", *SMALL.split(), "--schemes", "constant,cosine")
+    assert "Report: reports/report.html" in printed
+    assert "lr-pipeline main --data digits" in (tmp_path / "reports" / "report.html").read_text(encoding="utf-8")
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    experiment = client.get_experiment_by_name("lr-pipeline")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    (main,) = (one for one in runs if one.data.tags["pipeline.stage"] == "main")
+    below = [one for one in runs if one.data.tags.get("mlflow.parentRunId") == main.info.run_id]
+    stages = {"prepare", "range_test", "search", "train", "report"}
+    assert {one.data.tags["pipeline.stage"] for one in below} == stages
+    assert all(one.info.status == "FINISHED" and one.data.params["data"] == "digits" for one in below)
+    assert run(site, tmp_path, "doctor")
