@@ -8,127 +8,35 @@ answer.compile(model)
 model.fit(x, y, epochs=10, batch_size=answer.winner.batch_size)
 """
 
-import html
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
-import pandas as pd
 
-from pipeline import datasets, keras_settings, optimizers, range_test, schedules, search
+from pipeline import datasets, keras_settings, optimizers, range_test, search
 from pipeline.config import SearchOptions, validated
 from pipeline.console import Status
 from pipeline.datasets import InputShape, Splits
 from pipeline.errors import refusal
-from pipeline.evaluation import Candidate, Evaluation, Training
+from pipeline.evaluation import Evaluation, Training
+from pipeline.found import Found
 from pipeline.models import Builder, built_by
 from pipeline.range_test import Conducted
-from pipeline.reporting import report_page
-from pipeline.reporting.answer import compose
 from pipeline.reporting.report_inputs import Report, Sweep
-from pipeline.results import RangeTestResult, SearchResult
 from pipeline.stages.asking import executor_for, fitted
 from pipeline.stages.context import environment
 from pipeline.stages.report import costs, named
-from pipeline.stages.search import announced, concluded, leaderboard_frame, trials_frame
+from pipeline.stages.search import announced, concluded, trials_frame
 from pipeline.training import InProcess
-from pipeline.training.copies import compile_like, copying
-from pipeline.training.own_model import fresh, random_states_kept
+from pipeline.training.copies import copying
+from pipeline.training.own_model import random_states_kept
 
 GIVEN = frozenset({"experiment_name", "fresh", "checkpoint", "data", "target", "in_memory_mb", "model", "model_args"})
 """Options of `search` about data, network and runs: the first two are given to `find` itself, and it keeps no runs."""
-
-
-@dataclass(frozen=True, eq=False)
-class Found:
-    """What `find` found; `print` shows the answer in words, and a notebook the leaderboard too.
-
-    Attributes:
-        search: as in `result.json` of the stage `search`: winner, leaderboard, ties, baselines, reason, and so on.
-        range_tests: as in `result.json` of `range_test`, one for each optimizer and batch size.
-        steps: the updates of a full training of the winner.
-        interrupted: whether Ctrl-C ended the search, so that this is the best answer so far.
-
-    """
-
-    search: SearchResult
-    range_tests: tuple[RangeTestResult, ...]
-    steps: int
-    interrupted: bool
-    _report: Report = field(repr=False)
-    _executor: InProcess = field(repr=False)
-
-    @property
-    def winner(self) -> Candidate:
-        """Scheme, initial rate, optimizer, batch size and the scheme's parameters to train with."""
-        return self.search.winner
-
-    @property
-    def leaderboard(self) -> pd.DataFrame:
-        """Finalists and baselines, the best first: loss with interval, distance to the best, verdict."""
-        return leaderboard_frame(self.search)
-
-    def schedule(self) -> keras.optimizers.schedules.LearningRateSchedule:
-        """Return the winner's rates as a Keras schedule, which an optimizer takes as its `learning_rate`.
-
-        Raises:
-            InputError: if the winner's scheme follows the validation loss, so that its rates are not known in advance.
-
-        """
-        winner = self.winner
-        if schedules.SCHEMES[winner.scheme].reactive:
-            raise refusal("schedule", f"{winner.scheme}, which follows the validation loss", "a scheme of fixed rates")
-        per_epoch = self._report.prepare.steps_per_epoch(winner.batch_size)
-        return RateCurve(
-            schedules.curve(
-                winner.scheme,
-                steps=self.steps,
-                steps_per_epoch=per_epoch,
-                initial_lr=winner.initial_lr,
-                params=winner.params,
-            )
-        )
-
-    def compile(self, model: keras.Model) -> None:
-        """Compile a model with the winner's optimizer and schedule; losses and metrics stay, or are the search's."""
-        searched = self._executor.compiled(self.winner)
-        compile_like(model, model if model.compiled else searched, fresh(searched.optimizer, self.schedule()))
-
-    def report(self, path: str | Path) -> Path:
-        """Write the report, one HTML page that loads nothing from outside, and return its path."""
-        Path(path).write_text(report_page.render(self._report), encoding="utf-8")
-        return Path(path)
-
-    def __str__(self) -> str:
-        """Return the answer in words."""
-        return "\n".join(compose(self._report).lines())
-
-    def _repr_html_(self) -> str:
-        lines = "".join(f"<p>{html.escape(line)}</p>" for line in compose(self._report).lines())
-        return f"{lines}{self.leaderboard.to_html(index=False)}"
-
-
-@keras.saving.register_keras_serializable("lr_pipeline")
-class RateCurve(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
-    """One rate for each optimizer update, given as an array; after the last the rate stays."""
-
-    def __init__(self, rates: Sequence[float] | schedules.Array) -> None:
-        self.rates = np.asarray(rates, np.float32)
-
-    def __call__(self, step: Any) -> Any:
-        """Return the rate of an update, counted from 0."""
-        update = keras.ops.minimum(keras.ops.cast(step, "int32"), len(self.rates) - 1)
-        return keras.ops.take(keras.ops.convert_to_tensor(self.rates), update)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` needs."""
-        return {"rates": self.rates.tolist()}
 
 
 def find(

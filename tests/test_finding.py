@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 
 from pipeline import find, schedules
 from pipeline.errors import InputError
-from pipeline.finding import Found
+from pipeline.found import Found
 
 X, Y = load_digits(return_X_y=True)
 X = (X / 16).astype(np.float32)
