@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from pipeline import schedules
 from pipeline.errors import refusal
@@ -51,6 +52,11 @@ class Found:
     def leaderboard(self) -> pd.DataFrame:
         """Finalists and baselines, the best first: loss with interval, distance to the best, verdict."""
         return leaderboard_frame(self.search)
+
+    @property
+    def figures(self) -> dict[str, Figure]:
+        """The report's figures by name, such as `range_test`, `lr_curves` and `leaderboard`."""
+        return report_page.figures(self._report)
 
     def schedule(self) -> keras.optimizers.schedules.LearningRateSchedule:
         """Return the winner's rates as a Keras schedule, which an optimizer takes as its `learning_rate`.

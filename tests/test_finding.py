@@ -117,6 +117,9 @@ def test_answer_and_report_show_the_same(found: Found, tmp_path: Path) -> None:
     assert first.removesuffix(".") in page
     assert "find(model, data, " in page
     assert first in found._repr_html_()
+    assert {"range_test", "lr_curves", "loss_curves", "leaderboard", "trials"} <= found.figures.keys()
+    found.figures["range_test"].savefig(tmp_path / "range_test.png")
+    assert (tmp_path / "range_test.png").stat().st_size > 10_000
     assert list(found.leaderboard["scheme"]) == [row.scheme for row in found.search.leaderboard]
 
 

@@ -98,10 +98,18 @@ def _setting(trial: Mapping[str, Any], report: Report) -> str:
 
 
 def _draw(report: Report) -> dict[str, Drawing]:
-    """Draw every figure that `report` has data for; the names are those that the template uses."""
+    return {name: style.drawing(name, description, make) for name, description, make in _planned(report)}
+
+
+def figures(report: Report) -> dict[str, Figure]:
+    """Return the page's figures by name, as matplotlib's."""
+    return {name: make(style.WIDE) for name, _, make in _planned(report)}
+
+
+def _planned(report: Report) -> _Planned:
+    """Yield every figure that `report` has data for; the names are those that the template uses."""
     marks = style.marks(_schemes(report))
-    planned = (*_range_test(report), *_refinement(report), *_curves(report, marks), *_search(report, marks))
-    return {name: style.drawing(name, description, make) for name, description, make in planned}
+    yield from (*_range_test(report), *_refinement(report), *_curves(report, marks), *_search(report, marks))
 
 
 def _range_test(report: Report) -> _Planned:
