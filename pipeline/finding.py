@@ -9,11 +9,13 @@ model.fit(x, y, epochs=10, batch_size=answer.winner.batch_size)
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import product
 from typing import Any
+from uuid import uuid4
 
 import keras
 
@@ -22,15 +24,23 @@ from pipeline.config import SearchOptions, validated
 from pipeline.console import Status
 from pipeline.datasets import InputShape, Splits
 from pipeline.errors import refusal
-from pipeline.evaluation import Evaluation, Training
+from pipeline.evaluation import Ask, Evaluation, Training
+from pipeline.files import write_text
 from pipeline.found import Found
 from pipeline.models import Builder, built_by
 from pipeline.range_test import Conducted
+from pipeline.reporting import report_page
 from pipeline.reporting.report_inputs import Report, Sweep
-from pipeline.stages.asking import executor_for, fitted
-from pipeline.stages.context import environment
+from pipeline.reporting.training_figures import lr_curve
+from pipeline.results import RangeTestResult, SearchResult
+from pipeline.stages import range_test as range_test_stage
+from pipeline.stages import search as search_stage
+from pipeline.stages.asking import Asking, Describe, executor_for, fitted
+from pipeline.stages.context import PAGE, environment
 from pipeline.stages.report import costs, named
-from pipeline.stages.search import announced, concluded, trials_frame
+from pipeline.tracking import TrainingLog
+from pipeline.tracking.calls import Tracked, tracked
+from pipeline.tracking.store import RESULT
 from pipeline.training import InProcess
 from pipeline.training.copies import copying
 from pipeline.training.own_model import random_states_kept
@@ -45,6 +55,7 @@ def find(
     *,
     validation_data: Any = None,
     scale: str = "none",
+    track: Any = None,
     progress: bool = True,
     **options: Any,
 ) -> Found:
@@ -61,12 +72,14 @@ def find(
             is set aside for your own test, as in `main`.
         validation_data: one more of these, in place of a share of the training data, all of which is then trained on.
         scale: what is done to the inputs: nothing, so that rates hold for your data as they are, or auto, as in `main`.
+        track: where runs are logged, as the stages log theirs: `mlflow.active_run()`, below which they then are, or the
+            URI of an MLflow store; by default nowhere.
         progress: whether to show what is being done.
         options: those of `search`, such as epochs, budget (in full trainings), minutes, tolerance, batch_size,
             optimizer, schemes, objective and seed. The optimizer is by default that of a compiled model.
 
     Raises:
-        InputError: if an option, the model or the data cannot be used.
+        InputError: if an option, the model, the data or the store cannot be used.
 
     """
     with random_states_kept():
@@ -84,7 +97,9 @@ def find(
         splits, build = fitted(splits, partial(_builder, model, splits))
         if "optimizer" not in options:
             chosen = chosen.model_copy(update={"optimizer": _own_optimizer(build())})
-        return _Finding(chosen, splits, executor_for(chosen, splits, build)).run(Status("find", quiet=not progress))
+        executor = executor_for(chosen, splits, build)
+        with tracked(track, "find", chosen.experiment_name, _params(chosen)) as place:
+            return _Finding(chosen, splits, executor, place).run(Status("find", quiet=not progress))
 
 
 def _split(data: Any, validation_data: Any, scale: str, seed: int) -> Splits:
@@ -127,6 +142,7 @@ class _Finding:
     options: SearchOptions
     splits: Splits
     executor: InProcess
+    place: Tracked | None
     full: list[tuple[Evaluation, Training]] = field(default_factory=list)
 
     def run(self, status: Status) -> Found:
@@ -136,18 +152,23 @@ class _Finding:
         with status:
             for line in self.executor.remarks:
                 status.note(line)
-            ask = partial(self._ask, status)
-            tested = [range_test.conduct(range_test.planned(one, steps_per_epoch), ask) for one in self._settings()]
+            tested = [self._tested(one, steps_per_epoch, status) for one in self._settings()]
             tests = tuple(one.result for one in tested)
             plan = search.planned(options, tests, steps_per_epoch, prepared.validation_examples)
-            status.note(announced(plan, options.budget, tests, steps_per_epoch))
+            status.note(search_stage.announced(plan, options.budget, tests, steps_per_epoch))
             first = search.candidate(plan.spaces[0], "constant", plan.spaces[0].suggested_lr)
             self.executor.require_metric(plan.objective, Evaluation(first, plan.epochs, plan.trial_seed))
-            try:
-                result, trials = search.conduct(plan, ask, status.note)
-            except search.Interrupted as stopped:
-                result, trials, interrupted = stopped.result, stopped.trials, True
-            result = concluded(result, tests, prepared, self.executor, self.splits, options, status.note)
+            with self._part("search", options, partial(search_stage.label, plan), status) as (ask, place):
+                try:
+                    result, trials = search.conduct(plan, ask, status.note)
+                except search.Interrupted as stopped:
+                    result, trials, interrupted = stopped.result, stopped.trials, True
+                result = search_stage.concluded(
+                    result, tests, prepared, self.executor, self.splits, options, status.note
+                )
+                if place is not None:
+                    search_stage.write(result, trials, place[1].folder)
+                    _keep(place, result, search_stage.summary(result))
         own = next((one for one in tested if search.same_setting(one.result, result.winner)), tested[0])
         report = Report(
             prepare=prepared,
@@ -156,7 +177,7 @@ class _Finding:
             search=result,
             train=None,
             sweep=_sweep(own),
-            trials=trials_frame(trials, result.objective),
+            trials=search_stage.trials_frame(trials, result.objective),
             trainings=tuple(
                 named(evaluation, training, result)
                 for evaluation, training in self.full
@@ -169,6 +190,8 @@ class _Finding:
             command=_command(options),
             interrupted=interrupted,
         )
+        if self.place is not None:
+            write_text(self.place[1].folder / PAGE, report_page.render(report))
         steps = options.epochs * steps_per_epoch(result.winner.batch_size)
         return Found(result, tests, steps, interrupted, report, self.executor)
 
@@ -177,16 +200,54 @@ class _Finding:
         for optimizer, size in product(self.options.optimizers, self.options.batch_sizes):
             yield self.options.model_copy(update={"optimizer": optimizer, "batch_size": str(size)})
 
-    def _ask(self, status: Status, evaluations: Sequence[Evaluation]) -> Iterator[tuple[Evaluation, Training]]:
-        for evaluation, training in self.executor.ask(evaluations, lambda one: status.begin(one.name)):
+    def _tested(self, options: SearchOptions, steps_per_epoch: Callable[[int], int], status: Status) -> Conducted:
+        with self._part("range_test", options, range_test_stage.label, status) as (ask, place):
+            tested = range_test.conduct(range_test.planned(options, steps_per_epoch), ask)
+            if place is not None:
+                range_test_stage.write(tested, *place)
+                _keep(place, tested.result, range_test_stage.summary(tested.result))
+        return tested
+
+    @contextmanager
+    def _part(
+        self, stage: str, options: SearchOptions, describe: Describe, status: Status
+    ) -> Iterator[tuple[Ask, Tracked | None]]:
+        """Yield how a stage's work asks for trainings, and where it is tracked if it is."""
+        if self.place is None:
+            yield (
+                partial(self._remembered, lambda asked: self.executor.ask(asked, lambda one: status.begin(one.name))),
+                None,
+            )
+            return
+        store, parent = self.place
+        key = uuid4().hex  # a model and data in memory have no digest, so nothing is found again
+        tags = {"pipeline.stage": stage, "pipeline.fingerprint": key}
+        name = f"{stage} {options.optimizer} batch={options.batch_size}"
+        with store.part_run(name, parent, tags, _params(options)) as run:
+            asking = Asking(self.executor, TrainingLog(store, run, key, lr_curve, status.note), describe, status)
+            yield partial(self._remembered, asking.ask), (store, run)
+            asking.finish(f"{stage} has ended")
+
+    def _remembered(self, ask: Ask, evaluations: Sequence[Evaluation]) -> Iterator[tuple[Evaluation, Training]]:
+        for evaluation, training in ask(evaluations):
             if not evaluation.is_sweep:
                 self.full.append((evaluation, training))
             yield evaluation, training
 
 
+def _keep(place: Tracked, result: RangeTestResult | SearchResult, summary: str) -> None:
+    store, run = place
+    write_text(run.folder / RESULT, result.model_dump_json(indent=2))
+    store.summarise(run, summary)
+
+
 def _sweep(tested: Conducted) -> Sweep:
     curves = tested.found.analysis
     return Sweep(tested.found.rates, tested.found.losses, curves.median, curves.band_low, curves.band_high)
+
+
+def _params(options: SearchOptions) -> dict[str, object]:
+    return {name: value for name, value in options.model_dump(exclude=set(GIVEN)).items() if value is not None}
 
 
 def _command(options: SearchOptions) -> str:

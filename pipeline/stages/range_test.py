@@ -10,7 +10,7 @@ from pipeline.reporting import range_test_figures
 from pipeline.results import RangeTestResult
 from pipeline.stages.asking import asking
 from pipeline.stages.context import Context
-from pipeline.tracking import Label
+from pipeline.tracking import Label, StageRun, Store
 from pipeline.tracking.metrics import sweep_metrics
 
 _USUAL_TRAININGS = 6  # three short ones, two or more full ones
@@ -27,23 +27,24 @@ def run(context: Context[RangeTestOptions]) -> RangeTestResult:
     """Ask for sweeps and trainings, and write the curves and the figures."""
     options = context.options
     context.status.expect(1 + (0 if options.refine == REFINE_OFF else _USUAL_TRAININGS))
-    asked = asking(context, _label)
+    asked = asking(context, label)
     done = conduct(planned(options, context.upstream.prepare.steps_per_epoch), asked.ask)
     asked.finish(summary(done.result))
-    _write(context, done)
+    write(done, context.store, context.run)
     return done.result
 
 
-def _label(evaluation: Evaluation) -> Label:
+def label(evaluation: Evaluation) -> Label:
+    """Return the name and tags for the run of a sweep, or of a training that refines it."""
     if not evaluation.is_sweep:
         return Label("trial", evaluation.name_with_budget, "refinement")
     low, high = evaluation.candidate.initial_lr, evaluation.candidate.params["lr_max"]
     return Label("trial", f"sweep {low:.0e} to {high:.0e} seed={evaluation.seed}", "sweep")
 
 
-def _write(context: Context[RangeTestOptions], done: Conducted) -> None:
+def write(done: Conducted, store: Store, run: StageRun) -> None:
     """Write `range_test.csv` (step, lr, smoothed median and band, each seed's true batch losses) and figures."""
-    found, result, folder = done.found, done.result, context.run.folder
+    found, result, folder = done.found, done.result, run.folder
     analysis = found.analysis
     columns = {
         "step": np.arange(len(found.rates)),
@@ -65,4 +66,4 @@ def _write(context: Context[RangeTestOptions], done: Conducted) -> None:
     figure.savefig(folder / "range_test.png")
     if result.refinement is not None:
         range_test_figures.refinement(result).savefig(folder / "refinement.png")
-    context.store.show_sweep(context.run, sweep_metrics(found.rates, analysis.median, result), result)
+    store.show_sweep(run, sweep_metrics(found.rates, analysis.median, result), result)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ def run(context: Context[SearchOptions]) -> SearchResult:
     plan = search.planned(context.options, tests, prepared.steps_per_epoch, prepared.validation_examples)
     context.status.note(announced(plan, context.options.budget, tests, prepared.steps_per_epoch))
     context.status.expect(plan.sizes.trainings + len(search.FACTORS) * plan.transferred)
-    asked = asking(context, partial(_label, plan))
+    asked = asking(context, partial(label, plan))
     first = candidate(plan.spaces[0], "constant", plan.spaces[0].suggested_lr)
     asked.executor.require_metric(plan.objective, Evaluation(first, plan.epochs, plan.trial_seed))
     try:
@@ -52,8 +53,7 @@ def run(context: Context[SearchOptions]) -> SearchResult:
         raise
     result = concluded(result, tests, prepared, asked.executor, upstream.splits, context.options, context.status.note)
     asked.finish(summary(result))
-    _write_tables(context, result, done)
-    _draw(context, result, done)
+    write(result, done, context.run.folder)
     return result
 
 
@@ -62,7 +62,7 @@ def _keep(context: Context[SearchOptions], interrupted: search.Interrupted) -> N
     upstream, epochs = context.upstream, context.options.epochs
     result = with_range_tests(interrupted.result, tuple(upstream.range_tests.values()), upstream.prepare, epochs)
     context.status.close(f"so far: {summary(result)}")
-    _write_tables(context, result, interrupted.trials)
+    _write_tables(result, interrupted.trials, context.run.folder)
     write_text(context.run.folder / RESULT, result.model_dump_json(indent=2))
     context.store.keep(context.run)
 
@@ -125,7 +125,8 @@ def with_range_tests(
     return result.model_copy(update={"audits": audits.model_copy(update={"ledger": ledger})})
 
 
-def _label(plan: Plan, evaluation: Evaluation) -> Label:
+def label(plan: Plan, evaluation: Evaluation) -> Label:
+    """Return the name and tags for the run of a training of the search."""
     setting, role = setting_prefix(evaluation.candidate, plan.spaces), _role(plan, evaluation)
     name = evaluation.name_with_budget if role == "transfer" else evaluation.name
     return Label("trial", f"{setting}{name}", role)
@@ -137,8 +138,15 @@ def _role(plan: Plan, evaluation: Evaluation) -> str:
     return "confirmation" if evaluation.epochs == plan.epochs else "transfer"
 
 
-def _write_tables(context: Context[SearchOptions], result: SearchResult, trials: list[Trial]) -> None:
-    folder = context.run.folder
+def write(result: SearchResult, trials: list[Trial], folder: Path) -> None:
+    """Write leaderboard and trials as tables and figures."""
+    _write_tables(result, trials, folder)
+    search_figures.leaderboard(result).savefig(folder / "leaderboard.png")
+    search_figures.basins(result).savefig(folder / "basins.png")
+    search_figures.trials(trials_frame(trials, result.objective), result.objective).savefig(folder / "trials.png")
+
+
+def _write_tables(result: SearchResult, trials: list[Trial], folder: Path) -> None:
     trials_frame(trials, result.objective).to_csv(folder / "trials.csv", index=False)
     leaderboard_frame(result).to_csv(folder / "leaderboard.csv", index=False)
 
@@ -163,13 +171,6 @@ def leaderboard_frame(result: SearchResult) -> pd.DataFrame:
         for row in result.leaderboard
     ]
     return pd.DataFrame(rows)
-
-
-def _draw(context: Context[SearchOptions], result: SearchResult, trials: list[Trial]) -> None:
-    folder = context.run.folder
-    search_figures.leaderboard(result).savefig(folder / "leaderboard.png")
-    search_figures.basins(result).savefig(folder / "basins.png")
-    search_figures.trials(trials_frame(trials, result.objective), result.objective).savefig(folder / "trials.png")
 
 
 def _candidate_columns(candidate: Candidate) -> dict[str, Any]:

@@ -57,7 +57,16 @@ _KIND = {"mlflow.experimentKind": "custom_model_development"}
 
 
 def enter_experiment(client: MlflowClient, name: str) -> None:
-    """Let runs that are begun from now on belong to an experiment, which is made where there is none.
+    """Let runs that are begun from now on belong to an experiment, as `usable_experiment` returns it."""
+    experiment = usable_experiment(client, name)
+    mlflow.set_experiment(experiment_id=experiment.experiment_id)
+    if not _KIND.items() <= experiment.tags.items():
+        with suppress(MlflowException):  # raised where another process sets it at the same moment
+            mlflow.set_experiment_tags(_KIND)
+
+
+def usable_experiment(client: MlflowClient, name: str) -> Experiment:
+    """Return the experiment of this name, which is made where there is none.
 
     Raises:
         InputError: where it was deleted, or its folder for artifacts cannot be written.
@@ -74,10 +83,7 @@ def enter_experiment(client: MlflowClient, name: str) -> None:
     location = urlsplit(experiment.artifact_location)
     if location.scheme in ("", "file"):
         _refuse_unwritable(Path(unquote(location.path) if location.scheme else experiment.artifact_location))
-    mlflow.set_experiment(experiment_id=experiment.experiment_id)
-    if not _KIND.items() <= experiment.tags.items():
-        with suppress(MlflowException):  # raised where another process sets it at the same moment
-            mlflow.set_experiment_tags(_KIND)
+    return experiment
 
 
 def _create_experiment(client: MlflowClient, name: str) -> Experiment:

@@ -26,7 +26,7 @@ from pipeline.tracking.patience import last_word
 from pipeline.tracking.processes import is_alive, never_started, this_process
 
 RESULT = "result.json"
-_PROCESS = "pipeline.process"
+PROCESS = "pipeline.process"
 _NOTE = "mlflow.note.content"
 _CACHED = "pipeline.cached"
 _ROLE = "pipeline.role"
@@ -89,7 +89,7 @@ class Store:
         os.environ.pop("MLFLOW_RUN_ID", None)
         with self.ending(run.info.run_id):
             known = {key: redacted(value) for key, value in run.data.tags.items()}  # MLflow tags the remote's address
-            mlflow.set_tags({**known, "pipeline.stage": stage, "mlflow.runName": name, _PROCESS: this_process()})
+            mlflow.set_tags({**known, "pipeline.stage": stage, "mlflow.runName": name, PROCESS: this_process()})
             if not begun_by_mlflow:  # else MLflow logged the entry point's parameters itself, in its own quoting
                 mlflow.log_params({key: value for key, value in params.items() if value is not None})
             with tempfile.TemporaryDirectory() as folder:
@@ -246,9 +246,9 @@ class Store:
     def process(self, run: Run) -> str:
         """Return the process that works on a run, or the one that started it if it has not yet tagged the run."""
         parent = run.data.tags.get("mlflow.parentRunId")
-        if _PROCESS in run.data.tags or parent is None:
-            return str(run.data.tags.get(_PROCESS, ""))
-        return str(self.client.get_run(parent).data.tags.get(_PROCESS, ""))
+        if PROCESS in run.data.tags or parent is None:
+            return str(run.data.tags.get(PROCESS, ""))
+        return str(self.client.get_run(parent).data.tags.get(PROCESS, ""))
 
     def finished(self, stage: str = "%") -> list[Run]:
         """Return the finished runs of a stage, or of all, that have artifacts of their own, newest first."""
@@ -273,7 +273,7 @@ class Store:
         run = self.client.create_run(
             parent.experiment_id,
             start_time=int((start or time.time()) * 1000),
-            tags={"mlflow.parentRunId": parent.run_id, _PROCESS: this_process(), **tags},
+            tags={"mlflow.parentRunId": parent.run_id, PROCESS: this_process(), **tags},
             run_name=name,
         )
         return str(run.info.run_id)

@@ -1,0 +1,79 @@
+"""`find` with `track`: runs as those of the stages."""
+
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+from mlflow.entities import Run
+
+from pipeline import find
+from pipeline.errors import InputError
+from tests.test_finding import SMALL, X, Y, compiled
+
+QUICK: dict[str, Any] = SMALL | {"trials": 2, "schemes": "cosine"}
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each test a working directory of its own, and the tracking URI back afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mine.db")
+
+
+def runs(uri: str, below: str) -> dict[str, list[Run]]:
+    """Return the runs below a run, by stage."""
+    client = mlflow.MlflowClient(uri)
+    found: dict[str, list[Run]] = {}
+    for experiment in client.search_experiments():
+        for run in client.search_runs([experiment.experiment_id], f"tags.`mlflow.parentRunId` = '{below}'"):
+            found.setdefault(run.data.tags["pipeline.stage"], []).append(run)
+    return found
+
+
+def test_below_the_active_run(tmp_path: Path) -> None:
+    """It stays active; range test and search are its children, with their trainings below and their artifacts."""
+    uri = f"sqlite:///{tmp_path}/mine.db"
+    with mlflow.start_run() as active:
+        answer = find(compiled(), (X, Y), track=mlflow.active_run(), **QUICK)
+        assert mlflow.active_run().info.run_id == active.info.run_id
+        mlflow.log_metric("mine", 1.0)
+    client = mlflow.MlflowClient(uri)
+    assert client.get_run(active.info.run_id).info.status == "FINISHED"
+    assert [file.path for file in client.list_artifacts(active.info.run_id)] == ["report.html"]
+    children = runs(uri, active.info.run_id)
+    assert {stage: len(found) for stage, found in children.items()} == {"range_test": 1, "search": 1}
+    (search,) = children["search"]
+    assert search.info.status == "FINISHED"
+    assert {"result.json", "leaderboard.csv", "trials.csv"} <= {
+        file.path for file in client.list_artifacts(search.info.run_id)
+    }
+    trainings = runs(uri, search.info.run_id)["trial"]
+    assert len(trainings) >= answer.search.trials
+    assert {"lr", "loss", "val_loss"} <= trainings[0].data.metrics.keys()
+
+
+def test_in_a_store_that_is_named(tmp_path: Path) -> None:
+    """The tracking URI in use stays, and the answer is the one without runs."""
+    before = mlflow.get_tracking_uri()
+    uri = f"sqlite:///{tmp_path}/other.db"
+    model = compiled()
+    tracked, untracked = (find(model, (X, Y), track=track, **QUICK) for track in (uri, None))
+    assert mlflow.get_tracking_uri() == before
+    assert mlflow.active_run() is None
+    assert not (tmp_path / "mine.db").exists()
+    client = mlflow.MlflowClient(uri)
+    (own,) = client.search_runs(
+        [client.get_experiment_by_name("lr-pipeline").experiment_id], "tags.`pipeline.stage` = 'find'"
+    )
+    assert own.info.status == "FINISHED"
+    assert set(runs(uri, own.info.run_id)) == {"range_test", "search"}
+    assert tracked.leaderboard.equals(untracked.leaderboard)
+
+
+@pytest.mark.parametrize("track", [True, "", "https://me:secret@example.org"])
+def test_anything_else_is_refused(track: object) -> None:
+    """In a line that holds no password."""
+    with pytest.raises(InputError, match=r"^track: ") as refused:
+        find(compiled(), (X, Y), track=track, **QUICK)
+    assert "secret" not in str(refused.value)
