@@ -24,14 +24,24 @@ from rich.progress import (
 from pipeline import interruption
 
 _WIDTH = 11  # columns for the name of a stage
+_REDRAW_EVERY = 0.5  # seconds
 
 
 class Status:
-    """The live line of one stage; only permanent lines are written if the output is not a terminal."""
+    """The live line of one stage; only permanent lines are written if the output is neither a terminal nor a notebook.
+
+    In a notebook the line is plain text that overwrites itself: Rich's own would need ipywidgets there.
+    """
 
     def __init__(self, stage: str, *, quiet: bool = False) -> None:
         self._stage = f"{stage:<{_WIDTH}}"
-        self._console = Console(highlight=False, soft_wrap=True, quiet=quiet)
+        notebook = Console().is_jupyter
+        terminal = False if notebook else None  # the streams of a notebook may call themselves terminals
+        self._console = Console(
+            highlight=False, soft_wrap=True, quiet=quiet, force_jupyter=False, force_terminal=terminal
+        )
+        self._in_notebook = notebook and not quiet
+        self._drawn, self._drawn_at = 0, 0.0
         self._progress = Progress(
             SpinnerColumn("dots" if self._shows("⠋") else "line"),
             TextColumn("{task.fields[stage]}"),
@@ -55,7 +65,7 @@ class Status:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        self._stop()
 
     def expect(self, total: int) -> None:
         """Set the total number of steps."""
@@ -65,28 +75,51 @@ class Status:
         """Show what is being done now."""
         interruption.check()
         self._progress.update(self._task, description=what)
+        self._redraw()
 
     def advance(self, steps: int = 1) -> None:
         """Count steps as done."""
         interruption.check()
         self._progress.update(self._task, advance=steps)
+        self._redraw()
 
     def note(self, what: str) -> None:
         """Print a permanent line."""
         interruption.check()
+        self._erase()
         self._console.print(f"  {escape(what)}")
 
     def close(self, what: str) -> None:
         """Replace the live line by a permanent one, even if the command is being interrupted."""
-        self._progress.stop()
+        self._stop()
         self._console.print(f"  {escape(what)}")
 
     def done(self, summary: str, reused: bool = False) -> None:
         """Replace the live line by a permanent one."""
-        self._progress.stop()
+        self._stop()
         took = "reused" if reused else f"{time.perf_counter() - self._started:.0f} s"
         mark = "✓" if self._shows("✓") else "*"
         self._console.print(f"[green]{mark}[/green] {self._stage} {took:>7}  {escape(summary)}", markup=True)
+
+    def _stop(self) -> None:
+        self._progress.stop()
+        self._erase()
+
+    def _redraw(self) -> None:
+        """Overwrite a notebook's live line, unless that was done a moment ago."""
+        if not self._in_notebook or time.perf_counter() - self._drawn_at < _REDRAW_EVERY:
+            return
+        task = self._progress.tasks[self._task]
+        counted = f"{task.completed:g}/{task.total:g}  " if task.total else ""
+        line = f"{self._stage} {counted}{task.description}"
+        print(f"\r{line:<{self._drawn}}", end="", flush=True)
+        self._drawn, self._drawn_at = len(line), time.perf_counter()
+
+    def _erase(self) -> None:
+        """Remove a notebook's live line."""
+        if self._drawn:
+            print(f"\r{'':<{self._drawn}}\r", end="", flush=True)
+            self._drawn = 0
 
     def _shows(self, symbol: str) -> bool:
         """Return whether the output's encoding has a symbol."""
