@@ -68,8 +68,9 @@ def find(
         model: a built Keras model, whose weights every training starts from, or a function that returns a new one, of
             `(input_shape, num_outputs)` or of nothing. If compiled, its losses, metrics and optimizer settings count.
         data: what a data function may return: `(x, y)` or `(x, y, weights)`, a `tf.data.Dataset` or `PyDataset`, or a
-            pair of these for training and test. Of several inputs x is a dictionary. A fifth of data without a test set
-            is set aside for your own test, as in `main`.
+            pair of these for training and test. Of several inputs x is a dictionary, or a list in
+            the order of a given model's inputs. A fifth of data without a test set is set aside for your own test, as
+            in `main`.
         validation_data: one more of these, in place of a share of the training data, all of which is then trained on.
         scale: what is done to the inputs: nothing, so that rates hold for your data as they are, or auto, as in `main`.
         track: where runs are logged, as the stages log theirs: `mlflow.active_run()`, below which they then are, or the
@@ -93,8 +94,8 @@ def find(
         if chosen.deterministic and not keras_settings.is_deterministic():
             needed = " ".join(f"{name}={value}" for name, value in keras_settings.DETERMINISTIC.items())
             raise refusal("deterministic", "True", f"it with {needed} in the environment before Python starts")
-        splits = _split(data, validation_data, scale, chosen.seed)
-        splits, build = fitted(splits, partial(_builder, model, splits))
+        splits = _split(_by_name(model, data), _by_name(model, validation_data), scale, chosen.seed)
+        build = _builder(model, splits)
         if "optimizer" not in options:
             chosen = chosen.model_copy(update={"optimizer": _own_optimizer(build())})
         executor = executor_for(chosen, splits, build)
@@ -111,8 +112,23 @@ def _split(data: Any, validation_data: Any, scale: str, seed: int) -> Splits:
     return datasets.split(raw, seed, test_fraction=0, scale=scale)  # what is given is trained on whole
 
 
-def _builder(model: Any, splits: Splits, shape: InputShape) -> Builder:
-    """Return a function that builds the network anew for this shape, or copies the model that was given."""
+def _by_name(model: Any, data: Any) -> Any:
+    """Name the arrays of data whose x is a list, as Keras takes them: in the order of the model's inputs."""
+    names = [one.name for one in getattr(model, "inputs", None) or ()]
+
+    def is_list(part: Any) -> bool:
+        return isinstance(part, tuple) and len(part) > 1 and isinstance(part[0], list) and len(part[0]) == len(names)
+
+    def named(part: Any) -> Any:
+        return (dict(zip(names, part[0], strict=True)), *part[1:]) if is_list(part) else part
+
+    if len(names) < 2:
+        return data
+    return tuple(map(named, data)) if isinstance(data, tuple) and all(map(is_list, data)) else named(data)
+
+
+def _builder(model: Any, splits: Splits) -> Builder:
+    """Return a function that builds the network anew, or copies the model that was given."""
     if isinstance(model, keras.Model):
         if not model.built:
             raise refusal("model", "one without weights", "a built one, or a function that returns a new one")

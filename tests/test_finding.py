@@ -109,6 +109,16 @@ def test_the_schedule_gives_the_winners_rates(found: Found, tmp_path: Path) -> N
     assert loaded.optimizer.get_config()["learning_rate"]["class_name"] == "RateCurve"
 
 
+def test_several_inputs_are_a_list_or_a_dictionary() -> None:
+    """A list is in the order of the model's inputs, and the answer is the same."""
+    left, right = keras.Input((32,), name="left"), keras.Input((32,), name="right")
+    joined = layers.concatenate([layers.Dense(8, activation="relu")(left), right])
+    model = keras.Model([left, right], layers.Dense(10)(joined))
+    as_list, as_dictionary = [X[:, :32], X[:, 32:]], {"right": X[:, 32:], "left": X[:, :32]}
+    boards = [find(model, (x, Y), **SMALL).leaderboard for x in (as_list, as_dictionary)]
+    assert boards[0].equals(boards[1])
+
+
 def test_answer_and_report_show_the_same(found: Found, tmp_path: Path) -> None:
     """In words, as a page, and in a notebook."""
     first = str(found).splitlines()[0]
