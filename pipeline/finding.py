@@ -94,8 +94,8 @@ def find(
         if chosen.deterministic and not keras_settings.is_deterministic():
             needed = " ".join(f"{name}={value}" for name, value in keras_settings.DETERMINISTIC.items())
             raise refusal("deterministic", "True", f"it with {needed} in the environment before Python starts")
-        splits = _split(_by_name(model, data), _by_name(model, validation_data), scale, chosen.seed)
-        build = _builder(model, splits)
+        splits = _split(_by_name(model, data), _by_name(model, validation_data), scale, chosen)
+        splits, build = fitted(splits, partial(_builder, model, splits))
         if "optimizer" not in options:
             chosen = chosen.model_copy(update={"optimizer": _own_optimizer(build())})
         executor = executor_for(chosen, splits, build)
@@ -103,13 +103,14 @@ def find(
             return _Finding(chosen, splits, executor, place).run(Status("find", quiet=not progress))
 
 
-def _split(data: Any, validation_data: Any, scale: str, seed: int) -> Splits:
+def _split(data: Any, validation_data: Any, scale: str, options: SearchOptions) -> Splits:
     raw = datasets.read_returned(data, "data", datasets.IN_MEMORY)
     if validation_data is None:
-        return datasets.split(raw, seed, scale=scale)
+        return datasets.split(raw, options.seed, scale=scale, task=options.task)
     given = datasets.read_returned(validation_data, "validation_data", datasets.IN_MEMORY)
     raw = replace(raw, x_val=given.x_train, y_val=given.y_train, w_val=given.w_train)
-    return datasets.split(raw, seed, test_fraction=0, scale=scale)  # what is given is trained on whole
+    # What is given is trained on whole.
+    return datasets.split(raw, options.seed, test_fraction=0, scale=scale, task=options.task)
 
 
 def _by_name(model: Any, data: Any) -> Any:
@@ -127,8 +128,8 @@ def _by_name(model: Any, data: Any) -> Any:
     return tuple(map(named, data)) if isinstance(data, tuple) and all(map(is_list, data)) else named(data)
 
 
-def _builder(model: Any, splits: Splits) -> Builder:
-    """Return a function that builds the network anew, or copies the model that was given."""
+def _builder(model: Any, splits: Splits, shape: InputShape) -> Builder:
+    """Return a function that builds the network anew for this shape, or copies the model that was given."""
     if isinstance(model, keras.Model):
         if not model.built:
             raise refusal("model", "one without weights", "a built one, or a function that returns a new one")

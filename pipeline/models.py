@@ -22,6 +22,9 @@ _EXPECTED = "a function of (input_shape, num_outputs) that returns a Keras model
 _NONE: Mapping[str, Any] = MappingProxyType({})
 _TWO_CLASSES = 2
 
+_ACTIVATIONS: dict[Task, str] = {"classification": "softmax", "multi_label": "sigmoid", "regression": "linear"}
+"""Those of the last layer of built-in networks."""
+
 _BOLD = re.compile(r"\x1b\[\d+m")
 
 _SMALLEST = 4
@@ -112,7 +115,7 @@ def builder(
 
     """
     if model in BUILT_IN:
-        activation = "softmax" if task == "classification" else "linear"
+        activation = _ACTIVATIONS[task]
         if isinstance(input_shape, dict):
             received = f"{model!r} for inputs named {', '.join(input_shape)}"
             raise InputError(f"model: received {received}, expected one input, or a module:function that takes several")

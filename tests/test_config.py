@@ -31,6 +31,7 @@ DEFAULTS = {
     "data": "mnist-5k",
     "target": "target",
     "text_columns": "drop",
+    "task": "auto",
     "in_memory_mb": 1024,
     "scale": "auto",
     "image_size": None,

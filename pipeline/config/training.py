@@ -13,6 +13,7 @@ from pipeline.user_code import is_function
 
 OptimizerName = Literal["sgd", "adam", "adamw", "adadelta", "adamax", "rmsprop", "nadam", "adagrad", "lion"]
 Precision = Literal["auto", "float32", "mixed_bfloat16"]
+TaskOption = Literal["auto", "classification", "regression", "multi_label"]
 BatchNorm = Literal["auto", "keras"]
 ColorMode = Literal["auto", "grayscale", "rgb", "rgba"]
 TextColumns = Literal["drop", "hash"]
@@ -37,7 +38,8 @@ class PrepareOptions(CommandOptions):
     fresh: bool = Field(False, description="run again even where a finished run could be reused")
     checkpoint: float = Field(1.0, ge=0, le=1e6, description="minutes between checkpoints of a training; 0 writes none")
     data: str = Field("mnist-5k", min_length=1, description="a data set's name, a path, or module:function")
-    target: str = Field("target", min_length=1, description="label column of .csv and .parquet")
+    target: str = Field("target", min_length=1, description="label column of .csv and .parquet; several as a,b")
+    task: TaskOption = Field("auto", description="what labels are: auto by their type, or as given (docs/data.md)")
     image_size: OptionalName = Field(
         None, description="of a folder's images: 64, or 64x48 (height x width); default: medians"
     )
@@ -93,7 +95,7 @@ class RangeTestOptions(PrepareOptions):
     )
     precision: Precision = Field("auto", description="number format of the network's arithmetic")
     batch_norm: BatchNorm = Field("auto", description="recompute BatchNormalization's lagging averages, or not (keras)")
-    scale_labels: bool = Field(False, description="train a regression on standardised labels; results keep their units")
+    scale_labels: bool = Field(False, description="train a regression on standardised labels, undone in predictions")
     seeds: int = Field(3, ge=1, le=1_000, description="number of seeds, starting at `seed`")
     lr_min: OptionalRate = Field(None, description="lowest rate of the first sweep; default: by optimizer")
     lr_max: OptionalRate = Field(None, description="highest rate of the first sweep; default: by optimizer")

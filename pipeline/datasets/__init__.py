@@ -20,7 +20,7 @@ from pipeline.datasets.arrays import (
     text_inputs,
 )
 from pipeline.datasets.large import Rows, blocks, example, head
-from pipeline.datasets.scaling import described, far_labels, keeping_codes, with_scaled_labels
+from pipeline.datasets.scaling import described, far_labels, few_values, keeping_codes, with_scaled_labels
 from pipeline.datasets.sources import IN_MEMORY, held_bytes, load, read_returned, source_digest
 from pipeline.datasets.splits import resplit, resplit_rows, split
 from pipeline.datasets.storage import digests, load_splits, prepared, save
@@ -43,6 +43,7 @@ __all__ = [
     "digests",
     "example",
     "far_labels",
+    "few_values",
     "file_digest",
     "head",
     "held_bytes",

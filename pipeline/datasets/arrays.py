@@ -17,7 +17,7 @@ Inputs = Any
 """An `Array`, or, if the data are too large for memory, `Rows` or a `Stream`. Both have `shape`, `dtype`, `ndim`,
 `len`, `take(rows)` and `blocks()`. Typed as `Any`, since nearly all code only meets arrays."""
 
-Task = Literal["classification", "regression"]
+Task = Literal["classification", "regression", "multi_label"]
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
@@ -79,11 +79,12 @@ class Raw:
     """Data as a source gives it, before splitting.
 
     `x_*` are images, uint8 or float32 [n, height, width, channels], tables, float32 [n, features], or texts, as UTF-8
-    bytes of one width, [n] or [n, 1]. `y_*` are labels
-    [n]: integers, booleans or text for classification, floats for regression. `w_*` are the examples' weights in the
-    loss, float32 [n], or None. `x_test` and `y_test` are an official test set, `x_val` and `y_val` a validation set, or
-    None. `columns` says what became of each column of the source. Several inputs per example are the fields of a
-    structured array [n]. A table from a file is a `Table` until it is split, in place of `x_train`.
+    bytes of one width, [n] or [n, 1]. `y_*` are labels [n]: integers, booleans or text for classification, floats for
+    regression; or [n, k]: floats for several values to predict, uint8 of 0 and 1 for several labels an example, which
+    `label_names` may name. `w_*` are the examples' weights in the loss, float32 [n], or None. `x_test` and `y_test` are
+    an official test set, `x_val` and `y_val` a validation set, or None. `columns` says what became of each column of
+    the source. Several inputs per example are the fields of a structured array [n]. A table from a file is a `Table`
+    until it is split, in place of `x_train`.
 
     Until `conform` has read it, a data set that is read in passes is a `Reader`, in place of both x and y.
     """
@@ -98,6 +99,7 @@ class Raw:
     x_val: Inputs | None = None
     y_val: Array | None = None
     w_val: Array | None = None
+    label_names: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,12 +125,13 @@ class Index:
 class Splits:
     """Data ready for training: three disjoint sets, labels encoded, inputs still unscaled.
 
-    `x_*` are as in `Raw`. `y_*` [n] are int32 codes into `classes`, or float32 values for regression, where `classes`
-    is empty. `w_*` [n] are float32 weights, or None. `num_outputs` is the width of the network's last layer: the number
-    of classes, or 1. The network's input is `(x - scaling.offset) / scaling.scale`; with
-    several inputs, `scaling` is a dictionary by name. `index` is set if the inputs are not held in memory, and
-    `label_scaling` if the `y_*` are `(label - offset) / scale`. `columns` says what became of each column of the
-    source, and `encoder`, `Columns`, is what encoded those of a table; neither is stored with the splits.
+    `x_*` are as in `Raw`. `y_*` [n] are int32 codes into `classes`, or float32 values for regression, [n] or [n, k],
+    where `classes` is empty, or with several labels an example float32 [n, k] of 0 and 1. `w_*` [n] are float32
+    weights, or None. `num_outputs` is the width of the network's last layer: the number of classes, or of values. The
+    network's input is `(x - scaling.offset) / scaling.scale`; with several inputs, `scaling` is a dictionary by name.
+    `index` is set if the inputs are not held in memory, `label_scaling` if the `y_*` are `(label - offset) / scale`.
+    `columns` says what became of each column of the source, and `encoder`, `Columns`, is what encoded those of a table;
+    neither is stored with the splits.
     """
 
     x_train: Inputs

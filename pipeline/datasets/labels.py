@@ -1,17 +1,29 @@
-"""Labels: their kinds, and the checks that bring them to what `Raw` promises."""
+"""Labels: what their type and shape mean, and the checks that bring them to what `Raw` promises."""
+
+from collections.abc import Mapping
 
 import numpy as np
 
-from pipeline.datasets.arrays import Array, finite_float32
-from pipeline.errors import refusal
+from pipeline.datasets.arrays import Array, Task, finite_float32
+from pipeline.errors import listed, refusal
+
+TASK_AUTO = "auto"
 
 _Y_KINDS = "integers, text or booleans (classification) or floats (regression)"
-_Y_SHAPES = "[n], [n, 1] or one-hot rows [n, classes]"
+_Y_SHAPES = "[n], [n, 1], one-hot rows [n, classes], 0 and 1 for several labels an example, or floats [n, values]"
 
 
 def label_kind(y: Array) -> str:
-    """Return the kind of conforming labels: "integers", "booleans", "text" or "floats" (which mean regression)."""
-    return {"i": "integers", "u": "integers", "b": "booleans", "U": "text", "f": "floats"}[y.dtype.kind]
+    """Return the kind of conforming labels: "integers", "booleans", "text" or "floats", and how many an example."""
+    kind = {"i": "integers", "u": "integers", "b": "booleans", "U": "text", "f": "floats"}[y.dtype.kind]
+    return kind if y.ndim == 1 else f"{y.shape[1]} {kind} an example"
+
+
+def task_of(y: Array) -> Task:
+    """Return the task of conforming labels: floats are values to predict, rows of 0 and 1 several labels an example."""
+    if y.dtype.kind == "f":
+        return "regression"
+    return "classification" if y.ndim == 1 else "multi_label"
 
 
 def is_one_hot(y: Array) -> bool:
@@ -21,26 +33,76 @@ def is_one_hot(y: Array) -> bool:
     return bool(np.isin(y, (0, 1)).all() and (np.count_nonzero(y, axis=1) == 1).all())
 
 
-def plain_labels(y: Array, name: str) -> Array:
-    """Return labels [n] as numbers, text or booleans.
-
-    [n, 1] is squeezed, one-hot rows become the index of their class, bytes become text.
-    """
+def label_array(y: Array, name: str) -> Array:
+    """Return labels [n] or [n, k] as numbers, text or booleans: [n, 1] is squeezed, bytes become text."""
+    if isinstance(y, Mapping):
+        accepted = "one array of labels (floats [n, k] are k values to predict), and a network for each other output"
+        raise refusal(f"{name} has labels for several outputs", listed(y), accepted)
     y = _plain_text(y, name)
     if y.dtype.kind not in "biufU":
         raise refusal(f"{name} has unusable labels", f"dtype {y.dtype}", _Y_KINDS)
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
-    if is_one_hot(y):
-        y = y.argmax(axis=1)
-    if y.ndim == 2 and y.shape[1] > 1:
-        accepted = f"one label each ({_Y_SHAPES}): choose one, and train a network for each of the others"
-        raise refusal(f"{name} has several labels per example", f"shape {y.shape}, dtype {y.dtype}", accepted)
-    if y.ndim != 1:
-        raise refusal(f"{name} has an unusable shape", y.shape, _Y_SHAPES)
+    if y.ndim not in (1, 2) or (y.ndim == 2 and y.dtype.kind == "U"):
+        raise refusal(f"{name} has an unusable shape", f"{y.shape}, dtype {y.dtype}", _Y_SHAPES)
     if y.size == 0:
         raise refusal(f"{name} is empty", "0 labels", "at least one")
-    return finite_float32(y, name) if y.dtype.kind == "f" else y
+    return y
+
+
+def plain_labels(y: Array, name: str, task: str = TASK_AUTO) -> Array:
+    """Return labels in the type that says what they are.
+
+    Integers, booleans or text [n] are classes, uint8 [n, k] several labels an example, each 0 or 1, and float32 [n] or
+    [n, k] values to predict. One-hot rows become the index of their class, unless `task`, the option, says otherwise.
+
+    Raises:
+        InputError: for labels of other shapes and types, or that `task` does not fit.
+
+    """
+    y = label_array(y, name)
+    if task == "regression":
+        if y.dtype.kind == "U":
+            raise refusal("task", f"regression for {name} of text", "numbers, or task=classification")
+        return finite_float32(y, name)
+    if task != "multi_label" and is_one_hot(y):
+        return np.asarray(y.argmax(axis=1))
+    if y.ndim == 2 or task == "multi_label":
+        return _several(y, name, task)
+    if y.dtype.kind != "f":
+        return y
+    y = finite_float32(y, name)
+    return _whole(y, name) if task == "classification" else y
+
+
+def same_labels(y: Array, known: Array) -> bool:
+    """Return whether labels, as their source gives them, are those that `plain_labels` made `known` of."""
+    y = label_array(y, "labels")
+    if y.ndim > known.ndim and is_one_hot(y):
+        y = y.argmax(axis=1)
+    return bool(np.array_equal(y.astype(np.float32) if known.dtype.kind == "f" else y, known))
+
+
+def _several(y: Array, name: str, task: str) -> Array:
+    """Return several labels or values an example."""
+    if y.ndim == 2 and np.isin(y, (0, 1)).all():
+        return y.astype(np.uint8)
+    if y.dtype.kind == "f" and task == TASK_AUTO:
+        return finite_float32(y, name)
+    if task == TASK_AUTO:
+        accepted = "0 and 1 for several labels an example, or floats (or task=regression) for values to predict"
+        raise refusal(f"{name} has several whole numbers an example", f"shape {y.shape}, dtype {y.dtype}", accepted)
+    received = f"{task} for {name} of shape {y.shape}, dtype {y.dtype}"
+    accepted = "labels [n, k] of 0 and 1" if task == "multi_label" else "one class an example, or task=regression"
+    raise refusal("task", received, accepted)
+
+
+def _whole(y: Array, name: str) -> Array:
+    """Return classes that were written as decimal numbers."""
+    if (broken := y != np.floor(y)).any():
+        received = f"classification for {name} with {y[broken.argmax()]:g}"
+        raise refusal("task", received, "whole numbers or text as classes, or task=regression")
+    return y.astype(np.int64)
 
 
 def _plain_text(y: Array, name: str) -> Array:

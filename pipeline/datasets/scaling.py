@@ -6,13 +6,17 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.datasets.arrays import Inputs, Scaling, Scalings, Splits, text_inputs
+from pipeline.datasets.arrays import Array, Inputs, Scaling, Scalings, Splits, text_inputs
 from pipeline.datasets.large import blocks
 from pipeline.errors import listed, refusal
 from pipeline.scale import AUTO, NONE, STANDARD, parse_scale
 
 _FAR = 30.0
 """Labels beyond this, or all within its inverse, are far from what a network gives before it is trained."""
+
+
+_FEW, _MANY_EACH = 20, 5
+"""At most so many distinct whole numbers, each this often on average, look like classes."""
 
 
 def scalings(x_train: Inputs, scale: str = AUTO) -> Scalings:
@@ -56,35 +60,56 @@ def derive_scaling(x_train: Inputs, way: str = AUTO) -> Scaling:
 
 
 def with_scaled_labels(splits: Splits) -> Splits:
-    """Return the data of a regression with labels of mean 0 and standard deviation 1 on the training split.
+    """Return the data of a regression with labels, each by itself, of mean 0 and deviation 1 on the training split.
 
     Raises:
         InputError: if the labels are classes.
 
     """
-    if splits.task == "classification":
+    if splits.task != "regression":
         raise refusal("scale_labels", "true for labels that are classes", "false, or labels that are decimal numbers")
-    mean = float(np.mean(splits.y_train, dtype=np.float64))
-    deviation = float(np.std(splits.y_train, dtype=np.float64)) or 1.0
+    mean, deviation = _moments(splits.y_train)
+    deviation = np.where(deviation, deviation, 1.0)
     scaled = {
         name: ((getattr(splits, name).astype(np.float64) - mean) / deviation).astype(np.float32)
         for name in ("y_train", "y_val", "y_test")
     }
-    own = Scaling(offset=(mean,), scale=(deviation,), kind="standard", asked=True)
+    own = Scaling(offset=tuple(mean.tolist()), scale=tuple(deviation.tolist()), kind="standard", asked=True)
     return replace(splits, label_scaling=own, **scaled)
 
 
 def far_labels(splits: Splits) -> str:
     """Say where the labels of a regression lie if that is far from zero and one, and what to do; else return ""."""
-    if splits.task == "classification":
+    if splits.task != "regression":
         return ""
-    mean = float(np.mean(splits.y_train, dtype=np.float64))
-    deviation = float(np.std(splits.y_train, dtype=np.float64))
-    if 1 / _FAR <= max(abs(mean), deviation) <= _FAR:
+    mean, deviation = _moments(splits.y_train)
+    reach = np.maximum(np.abs(mean), deviation)
+    far = (reach < 1 / _FAR) | (reach > _FAR)
+    if not far.any():
         return ""
-    where = f"mean {mean:,.6g}, standard deviation {deviation:,.4g}"
-    ways = "scale_labels=true scales them for the training, and gives losses and predictions in their own units"
+    at = int(far.argmax())
+    which = f"value {at}: " if len(far) > 1 else ""
+    where = f"{which}mean {mean[at]:,.6g}, standard deviation {deviation[at]:,.4g}"
+    results = "predictions" if len(far) > 1 else "losses and predictions"
+    ways = f"scale_labels=true scales them for the training, and gives {results} in their own units"
     return f"the labels lie far from zero and one ({where}): {ways}"
+
+
+def few_values(splits: Splits) -> str:
+    """Say so if the labels of a regression look like classes: few whole values; else return ""."""
+    if splits.task != "regression" or splits.y_train.ndim > 1:
+        return ""
+    values = np.unique(splits.y_train)
+    if len(values) > _FEW or len(values) > len(splits.y_train) / _MANY_EACH or (values != np.floor(values)).any():
+        return ""
+    shown = ", ".join(f"{value:.1f}" for value in values[:3]) + (", ..." if len(values) > 3 else "")
+    return f"labels {shown}: regression; for classes pass task=classification"
+
+
+def _moments(labels: Array) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the mean and the standard deviation of each value to predict."""
+    values = labels.reshape(len(labels), -1)
+    return np.mean(values, axis=0, dtype=np.float64), np.std(values, axis=0, dtype=np.float64)
 
 
 def keeping_codes(scaling: Scaling, codes: npt.NDArray[np.bool_]) -> Scaling:

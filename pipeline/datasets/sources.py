@@ -26,6 +26,7 @@ from pipeline.datasets.arrays import Raw
 from pipeline.datasets.conform import conform
 from pipeline.datasets.downloads import DOWNLOADS, download
 from pipeline.datasets.images import image_files, read_image_folder
+from pipeline.datasets.labels import TASK_AUTO
 from pipeline.datasets.streams import is_dataset, raw_of, read_datasets, read_records, record_files
 from pipeline.datasets.tables import read_csv, read_parquet
 from pipeline.errors import describe, refusal
@@ -74,6 +75,8 @@ def load(
     limit: int = IN_MEMORY,
     image_shape: Sequence[int] | None = None,
     color_mode: str = AUTO,
+    *,
+    task: str = TASK_AUTO,
 ) -> Raw:
     """Load the source `data`, checked and in the shapes and types that `Raw` promises.
 
@@ -84,12 +87,13 @@ def load(
         limit: bytes; inputs of larger sources stay on disk if they can be mapped or read in passes.
         image_shape: height and width to which a folder's images are resized.
         color_mode: `auto`, or what a folder's images are converted to: `grayscale`, `rgb` or `rgba`.
+        task: what the labels are, as the option of that name.
 
     Raises:
         InputError: if there is no such source, it cannot be read, or its data cannot be used.
 
     """
-    return conform(read(data, target, limit, image_shape, color_mode))
+    return conform(read(data, target, limit, image_shape, color_mode), task)
 
 
 def source_digest(data: str) -> str | None:

@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.datasets.arrays import Array, Index, Raw, RowNumbers, Scalings, Splits
 from pipeline.datasets.conform import conform
 from pipeline.datasets.encoding import Table, encode
-from pipeline.datasets.labels import label_kind
+from pipeline.datasets.labels import TASK_AUTO, task_of
 from pipeline.datasets.large import take
 from pipeline.datasets.scaling import scalings
 from pipeline.datasets.streams import Stream
@@ -25,8 +25,9 @@ def split(
     *,
     scale: str = AUTO,
     hash_text: bool = False,
+    task: str = TASK_AUTO,
 ) -> Splits:
-    """Split `raw` at random by `seed`, stratified by class except for regression.
+    """Split `raw` at random by `seed`, stratified by class if each example has one.
 
     A validation or test set of the source's own is kept as it is. The fractions of the others apply to all training
     data. Scaling comes from the training split alone.
@@ -39,12 +40,13 @@ def split(
             sum to less than 1.
         scale: how inputs are scaled, as the option of that name.
         hash_text: whether free text in a table is hashed; else it is left out.
+        task: what the labels are, as the option of that name.
 
     Raises:
         InputError: for data or fractions that cannot be used, or too few examples in total or of one class.
 
     """
-    raw = conform(raw)
+    raw = conform(raw, task)
     own_validation, own_test = raw.x_val is not None, raw.x_test is not None
     val_share, test_share = 0.0 if own_validation else validation_fraction, 0.0 if own_test else test_fraction
     _check_fractions(validation_fraction, test_fraction, val_share + test_share)
@@ -57,7 +59,7 @@ def split(
     encoder = None
     if isinstance(raw.x_train, Table):
         x, encoder, said = encode(raw.x_train, train, hash_text=hash_text)
-        raw = replace(raw, x_train=x, columns=said)
+        raw = replace(raw, x_train=x, columns={**(raw.columns or {}), **said})
     splits = assemble(raw, train, None if own_validation else val, None if own_test else test, scale)
     return replace(splits, encoder=encoder)
 
@@ -84,9 +86,9 @@ def assemble(
     held, given = isinstance(sets["x_train"], np.ndarray), (raw.y_val, raw.w_val, raw.y_test, raw.w_test)
     return Splits(
         **sets,
-        task="regression" if classes is None else "classification",
-        classes=() if classes is None else tuple(str(name) for name in classes),
-        num_outputs=1 if classes is None else len(classes),
+        task=task_of(raw.y_train),
+        classes=_names(raw, classes),
+        num_outputs=y[:1].size if classes is None else len(classes),
         scaling=scalings(sets["x_train"], scaling) if isinstance(scaling, str) else scaling,
         index=None if held else Index(train, val, test, raw.y_train, raw.w_train, *given),
         columns=raw.columns or {},
@@ -126,7 +128,7 @@ def resplit(splits: Splits, number: int) -> Splits:
 def resplit_rows(splits: Splits, number: int) -> tuple[RowNumbers, RowNumbers]:
     """Return the examples that `resplit` trains and validates on, counted through training and validation set.
 
-    Their numbers are drawn at random, with the sizes that the sets have, and stratified by class except for regression.
+    Their numbers are drawn at random, with the sizes that the sets have, stratified by class if each example has one.
     """
     y = np.concatenate([splits.y_train, splits.y_val])
     if not number:
@@ -146,8 +148,16 @@ def _check_fractions(validation_fraction: float, test_fraction: float, held_out:
 
 
 def _classes(y: Array) -> Array | None:
-    """Return the sorted classes, or None for regression."""
-    return None if label_kind(y) == "floats" else np.unique(y)
+    """Return the sorted classes, or None where an example has no class."""
+    return np.unique(y) if task_of(y) == "classification" else None
+
+
+def _names(raw: Raw, classes: Array | None) -> tuple[str, ...]:
+    """Return what the outputs of a classification are called; nothing for a regression."""
+    if classes is None:
+        names = raw.label_names or range(raw.y_train[:1].size)
+        return tuple(map(str, names)) if task_of(raw.y_train) == "multi_label" else ()
+    return tuple(map(str, classes))
 
 
 def _check_counts(y: Array, classes: Array | None, fractions: list[float]) -> None:
@@ -158,7 +168,11 @@ def _check_counts(y: Array, classes: Array | None, fractions: list[float]) -> No
         if len(y) < least:
             raise refusal("too few examples to split", len(y), f"at least {least}")
         if (y == y[0]).all():
-            raise refusal("labels have only one value", f"{y[0]:g} throughout", "two or more values")
+            raise refusal(
+                "labels have only one value",
+                f"{', '.join(f'{value:g}' for value in np.ravel(y[0]))} throughout",
+                "two or more values",
+            )
         return
     if len(classes) < 2:
         raise refusal("labels have only one class", f"{str(classes[0])!r} throughout", "two or more classes")
@@ -166,7 +180,7 @@ def _check_counts(y: Array, classes: Array | None, fractions: list[float]) -> No
     rarest = counts.argmin()
     if counts[rarest] < least:
         received = f"{counts[rarest]} of class {str(classes[rarest])!r}, with {len(classes)} classes"
-        accepted = f"at least {least} of each class, or labels as floats for regression"
+        accepted = f"at least {least} of each class, or task=regression"
         raise refusal("too few examples of a class to split", received, accepted)
 
 

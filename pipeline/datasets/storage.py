@@ -21,7 +21,7 @@ from pipeline.datasets.arrays import (
     Splits,
     input_shape,
 )
-from pipeline.datasets.labels import plain_labels
+from pipeline.datasets.labels import same_labels
 from pipeline.datasets.large import Rows, as_inputs, blocks, with_channels
 from pipeline.datasets.sources import read
 from pipeline.datasets.splits import assemble
@@ -87,7 +87,7 @@ def _reopened(meta: dict[str, Any], index: Index) -> Raw:
         if isinstance(x, Reader):
             return Stream(x, labels, shape, dtype)  # compares the labels as it reads them
         known = x is not None and y is not None and len(x) == len(labels) and with_channels(x.shape[1:]) == shape
-        if not known or not np.array_equal(plain_labels(y, name), labels):
+        if not known or not same_labels(y, labels):
             raise refusal(f"{source['data']} has changed since it was prepared", f"other {name}", "the same data")
         if isinstance(x, Rows):
             return x

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from pipeline.datasets.arrays import Array, Raw, RowNumbers
 from pipeline.datasets.images import SETS
-from pipeline.datasets.labels import is_one_hot, plain_labels
+from pipeline.datasets.labels import is_one_hot, same_labels
 from pipeline.datasets.large import as_inputs, block_length
 from pipeline.errors import describe, listed, reading, refusal
 
@@ -90,7 +90,7 @@ class Stream:
         for x, y, *_ in self.reader:
             start, position = position, position + len(y)
             known = self._labels[start:position]
-            if not np.array_equal(plain_labels(y, "y"), known):
+            if not same_labels(y, known):
                 raise self._changed(f"other labels from example {start} on")
             chosen = self._chosen[start:position]
             if chosen.any():

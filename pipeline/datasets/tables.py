@@ -72,9 +72,10 @@ def read_parquet(path: Path, target: str) -> Raw:
 
 
 def _to_raw(frame: Any, path: Path, target: str, separator: str = ",", said: Mapping[str, str] | None = None) -> Raw:
-    _check_columns(frame, path, target)
-    labels = _labels(frame[target], path, separator)
-    features = frame.drop(columns=target)
+    targets = [target] if target in frame.columns else target.split(",")
+    _check_columns(frame, path, targets)
+    labels = [_labels(frame[name], path, separator) for name in targets]
+    features = frame.drop(columns=targets)
     recognised = {name: recognise(features[name], path, separator) for name in features}
     known = {name: column for name, column in recognised.items() if isinstance(column, Column)}
     useless = {name: why for name, why in recognised.items() if isinstance(why, str)}
@@ -82,7 +83,14 @@ def _to_raw(frame: Any, path: Path, target: str, separator: str = ",", said: Map
     if useful := {name: column for name, column in known.items() if name not in useless}:
         known = useful
     left = {name: f"left out ({useless[name]})" for name in features if name not in known}
-    return Raw(Table(features, known, {**left, **(said or {})}), labels)
+    y = labels[0] if len(labels) == 1 else _side_by_side(labels, targets, path)
+    return Raw(Table(features, known, {**left, **(said or {})}), y, label_names=tuple(targets))
+
+
+def _side_by_side(labels: list[Array], targets: list[str], path: Path) -> Array:
+    if text := [name for name, values in zip(targets, labels, strict=True) if values.dtype.kind not in "biuf"]:
+        raise refusal(f"{path} has several label columns", f"text in {listed(text)}", "numbers, or one column of text")
+    return np.column_stack(labels)
 
 
 def _refuse_repeated(names: Iterable[str], path: Path) -> None:
@@ -90,13 +98,17 @@ def _refuse_repeated(names: Iterable[str], path: Path) -> None:
         raise refusal(f"{path} has repeated columns", listed(repeated), "each name once")
 
 
-def _check_columns(frame: Any, path: Path, target: str) -> None:
+def _check_columns(frame: Any, path: Path, targets: list[str]) -> None:
     columns = list(frame.columns)
-    if target not in columns:
-        accepted = f"one of {listed(columns)}" if columns else "a table with at least two columns"
-        raise refusal(f"{path} has no label column", f"target={target!r}", accepted)
-    if len(columns) < 2:
-        raise refusal(f"{path} has no features", f"only the label column {target!r}", "at least one more column")
+    for target in targets:
+        if target not in columns:
+            accepted = f"one of {listed(columns)}" if columns else "a table with at least two columns"
+            raise refusal(f"{path} has no label column", f"target={target!r}", accepted)
+    if len(set(targets)) < len(targets):
+        raise refusal("target names a column twice", ",".join(targets), "each once")
+    if len(columns) == len(targets):
+        received = f"only the label column{'s' if len(targets) > 1 else ''} {', '.join(map(repr, targets))}"
+        raise refusal(f"{path} has no features", received, "at least one more column")
     if len(frame) == 0:
         raise refusal(f"{path} is empty", "0 rows", "at least one")
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.datasets import Scaling
 from pipeline.evaluation import setting_prefix
 from pipeline.objective import VAL_LOSS
 from pipeline.reporting import wording
@@ -68,17 +69,21 @@ def _headline(report: Report) -> str:
     return f"Train {optimizer} with {what}." if report.search else f"{optimizer} was trained with {what}, as given."
 
 
+def _label_scaling(scaling: Scaling) -> str:
+    scaled = "The rate is for labels scaled to mean 0 and standard deviation 1"
+    if len(scaling.scale) > 1:
+        return f"{scaled}, each by itself, and so are the losses; the model's outputs are in the labels' own units."
+    by = f"minus {wording.number(scaling.offset[0], 4)}, divided by {wording.number(scaling.scale[0], 4)}"
+    return f"{scaled} ({by}); losses and the model's outputs are in the labels' own units."
+
+
 def _remarks(report: Report) -> list[str]:
     """Return what qualifies the headline."""
     remarks, train = [], report.train
     if report.winner.params:
         remarks.append(f"Parameters of the scheme: {wording.params(report.winner.params)}.")
     if train and (scaling := train.label_scaling):
-        by = f"minus {wording.number(scaling.offset[0], 4)}, divided by {wording.number(scaling.scale[0], 4)}"
-        remarks.append(
-            f"The rate is for labels scaled to mean 0 and standard deviation 1 ({by});"
-            " losses and the model's outputs are in the labels' own units."
-        )
+        remarks.append(_label_scaling(scaling))
     if train and train.unsaved:
         why = train.unsaved.rstrip(".")
         remarks.append(f"The network could not be saved as a model ({why}); its weights are in model.weights.h5.")

@@ -16,6 +16,13 @@ _FEW_UPDATES = 300
 """Updates after which most networks have learnt something."""
 
 
+_GUESSES = {
+    "classification": guessing.guess_classes,
+    "multi_label": guessing.guess_labels,
+    "regression": guessing.guess_values,
+}
+
+
 @dataclass(frozen=True)
 class Answered:
     """An answer to compare: its mean loss and accuracy on a part of the data, and its last training where known."""
@@ -29,10 +36,12 @@ class Answered:
 
 def against_guessing(answered: Answered, executor: InProcess, splits: Splits) -> Guess:
     """Compare an answer with guessing."""
+    if executor.label_scaling is not None and splits.num_outputs > 1:  # their losses stay in the scaled units
+        splits = datasets.with_scaled_labels(splits)
     labels, weights = (getattr(splits, f"{letter}_{answered.part}") for letter in "yw")
     objective = executor.objective(answered.evaluation.candidate)
     loss = guessing.compared_loss(objective["loss"]) if objective["penalised"] == "[]" else ""
-    guess = guessing.guess_classes if splits.task == "classification" else guessing.guess_values
+    guess = _GUESSES[splits.task]
     found = guess(splits.y_train, labels, loss, (splits.w_train, weights))
     if guessing.beats(found, answered.loss, answered.accuracy, len(labels)):
         return found

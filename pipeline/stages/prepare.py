@@ -15,9 +15,14 @@ from pipeline.tracking.data_sets import log_dataset
 def summary(result: PrepareResult) -> str:
     """Return the result in one line."""
     counts = f"{result.train_examples:,} / {result.validation_examples:,} / {result.test_examples:,}"
-    kind = f"{result.num_outputs} classes" if result.task == "classification" else "regression"
-    what = f"{counts} train / validation / test examples of shape {result.input_shape}, {kind}"
+    what = f"{counts} train / validation / test examples of shape {result.input_shape}, {_outputs(result)}"
     return f"{result.data}: {what}; inputs {', '.join(datasets.described(result.scaling))}"
+
+
+def _outputs(result: PrepareResult) -> str:
+    if result.task == "regression":
+        return "regression" if result.num_outputs == 1 else f"regression of {result.num_outputs} values"
+    return f"{result.num_outputs} {'classes' if result.task == 'classification' else 'labels an example'}"
 
 
 def run(context: Context[PrepareOptions]) -> PrepareResult:
@@ -28,12 +33,13 @@ def run(context: Context[PrepareOptions]) -> PrepareResult:
         if any(user_code.imports(options.data, package) for package in ("keras", "tensorflow")):
             with native_messages_hidden():  # no other data need TensorFlow, which takes seconds to load
                 importlib.import_module("tensorflow")
-        raw = datasets.load(**options.source, limit=options.in_memory_mb * 2**20)
-        splits = datasets.split(raw, options.seed, scale=options.scale, hash_text=options.hash_text)
+        raw = datasets.load(**options.source, limit=options.in_memory_mb * 2**20, task=options.task)
+        splits = datasets.split(raw, options.seed, scale=options.scale, hash_text=options.hash_text, task=options.task)
     for columns in _grouped(splits.columns):
         context.status.note(columns)
-    if far := datasets.far_labels(splits):
-        context.status.note(far)
+    few = datasets.few_values(splits) if options.task == "auto" else ""
+    for line in filter(None, (few, datasets.far_labels(splits))):
+        context.status.note(line)
     context.status.begin("writing the splits")
     datasets.save(splits, context.run.folder / SPLITS, **options.source)
     if splits.encoder is not None:

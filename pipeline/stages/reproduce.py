@@ -42,7 +42,7 @@ def run(context: Context[ReproduceOptions]) -> ReproduceResult:
     options, status = context.options, context.status
     experiments = chosen(options)
     status.expect(sum(e.cost * epochs_of(e, options) * seeds_of(e, options) for e in experiments))
-    raw = datasets.load(**options.source, limit=options.in_memory_mb * 2**20)
+    raw = datasets.load(**options.source, limit=options.in_memory_mb * 2**20, task=options.task)
     laboratory = Laboratory(context, raw)
     conducted = [laboratory.conduct(e, epochs_of(e, options), seeds_of(e, options)) for e in experiments]
     scores = {one.experiment.id: one.result.scores for one in conducted if one.result.scores}

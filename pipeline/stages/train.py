@@ -93,8 +93,8 @@ def _keep(context: Context[TrainOptions], serving: Any, unsavable: str, scores: 
             given, modules = example(upstream.splits.x_train), user_code.local_modules(context.options.model)
             if isinstance(given, np.ndarray) and given.dtype.kind == "f":  # of sequences without the data's channel
                 given = given.reshape(len(given), *serving.input_shape[1:])
-            classes = upstream.splits.classes
-            outputs = Outputs(classes, to_probabilities(serving, tensors(given))) if classes else VALUES
+            classes, task = upstream.splits.classes, upstream.splits.task
+            outputs = Outputs(classes, to_probabilities(serving, tensors(given), task)) if classes else VALUES
             columns = upstream.folder("prepare") / COLUMNS
             raw = (load_columns(columns).example, columns) if columns.exists() else (given, None)
             model_uri = log_model(serving, raw[0], outputs, modules, raw[1])

@@ -11,6 +11,9 @@ from pipeline.schedules import Array
 _LEAST = 1e-7
 """The lowest probability of a class, as in Keras."""
 
+_HALF = 0.5
+"""The probability from which on Keras' binary accuracy takes a label for predicted."""
+
 _ERRORS = 2.0
 """Standard errors of the test examples by which an accuracy has to exceed that of guessing."""
 
@@ -38,6 +41,18 @@ def guess_values(trained: Array, judged: Array, loss: str, weights: tuple[Array 
     by = {"squared": np.square, "absolute": np.abs}.get(loss)
     known = None if by is None else float(_weighted(by(judged - mean), weights[1]))
     return Guess(what="the mean of the training labels", loss=known, accuracy=None)
+
+
+def guess_labels(trained: Array, judged: Array, loss: str, weights: tuple[Array | None, Array | None]) -> Guess:
+    """Return the result of predicting, for every example, each label by its frequency; labels are 0 and 1 [n, k].
+
+    Arguments: see `guess_classes`.
+    """
+    shares = np.clip(np.average(trained, axis=0, weights=weights[0]), _LEAST, 1 - _LEAST)
+    losses = -np.where(judged > 0, np.log(shares), np.log1p(-shares))
+    accuracy = float((judged == (shares > _HALF)).mean())
+    known = float(_weighted(losses, weights[1])) if loss == "crossentropy" else None
+    return Guess(what="each label by its frequency", loss=known, accuracy=accuracy)
 
 
 def compared_loss(described: str) -> str:
@@ -70,5 +85,9 @@ def beats(guess: Guess, loss: float, accuracy: float | None, examples: int) -> b
 
 
 def _weighted(losses: Array, weights: Array | None) -> float:
-    """Return the weighted mean as Keras computes it: divided by the number of examples, whatever their weights."""
+    """Return the weighted mean as Keras computes it: divided by the number of examples, whatever their weights.
+
+    An example with several outputs counts by their mean.
+    """
+    losses = losses.reshape(len(losses), -1).mean(axis=1)
     return float(np.mean(losses if weights is None else losses * weights))

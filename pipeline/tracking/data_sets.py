@@ -23,7 +23,9 @@ def log_dataset(name: str, part: str, x: Any, y: NDArray[np.generic], digest: st
     if isinstance(x, np.ndarray):
         dataset = mlflow.data.from_numpy(named(x), targets=y, name=titled)
     else:
-        schema = Schema([TensorSpec(x.dtype, (-1, *x.shape[1:]), "inputs"), TensorSpec(y.dtype, (-1,), "labels")])
+        schema = Schema(
+            [TensorSpec(x.dtype, (-1, *x.shape[1:]), "inputs"), TensorSpec(y.dtype, (-1, *y.shape[1:]), "labels")]
+        )
         dataset = MetaDataset(CodeDatasetSource({}), titled, digest[:8], schema)
     try:
         mlflow.log_input(dataset, context=part)

@@ -203,7 +203,9 @@ class InProcess:
         checkpoint = None if checkpoints is None or self.streamed else checkpoints.of(evaluation)
         training = train(self._engine(evaluation.candidate), evaluation, checkpoint=checkpoint)
         scaling = self._problem.splits.label_scaling
-        return training if scaling is None else in_units_of_labels(training, scaling.scale[0])
+        if scaling is None or len(scaling.scale) > 1:  # several values share no unit: their losses stay standardised
+            return training
+        return in_units_of_labels(training, scaling.scale[0])
 
 
 def in_units_of_labels(training: Training, scale: float) -> Training:

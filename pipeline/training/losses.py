@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.datasets import Splits
+from pipeline.datasets import Splits, Task
 from pipeline.errors import InputError
 from pipeline.training import keras_internals
 
@@ -51,14 +51,14 @@ def fitting(model: keras.Model, splits: Splits, inputs: Any) -> Fitting:
     if splits.task == "regression":
         _check_range(kind, splits)
         return "mean_squared_error", keras.metrics.MeanAbsoluteError(name="mae")
-    return _for_classes(kind, single=width == 1)
+    return _for_classes(kind, single=width == 1 or splits.task == "multi_label")
 
 
-def to_probabilities(model: keras.Model, inputs: Any) -> str:
+def to_probabilities(model: keras.Model, inputs: Any, task: Task = "classification") -> str:
     """Return the activation that turns the outputs of a classification into probabilities; "" if none needs to."""
     if _kind(model, inputs) not in _LOGITS:
         return ""
-    return "sigmoid" if model(inputs, training=False).shape[-1] == 1 else "softmax"
+    return "sigmoid" if task == "multi_label" or model(inputs, training=False).shape[-1] == 1 else "softmax"
 
 
 def _kind(model: keras.Model, inputs: Any) -> str:
@@ -66,6 +66,7 @@ def _kind(model: keras.Model, inputs: Any) -> str:
 
 
 def _for_classes(kind: str, *, single: bool) -> Fitting:
+    """Return what fits outputs that are one class's each (`single`), or of classes that exclude each other."""
     if single and kind in _LOGITS:
         loss = keras.losses.BinaryCrossentropy(from_logits=True)
         return loss, keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)
@@ -85,7 +86,7 @@ def _check_range(kind: str, splits: Splits) -> None:
     low, high = _RANGES.get(kind, (-np.inf, np.inf))
     labels = np.concatenate([splits.y_train, splits.y_val, splits.y_test])
     if kind == "softmax" or labels.min() < low or labels.max() > high:
-        can = "always 1" if kind == "softmax" else f"from {low:g} to {high:g}"
+        can = ("always 1" if labels.ndim == 1 else "of sum 1") if kind == "softmax" else f"from {low:g} to {high:g}"
         raise InputError(
             f"model: received outputs by {kind}, which are {can}, for labels from {labels.min():g} to"
             f" {labels.max():g}, expected a last layer without activation, or a compiled model"

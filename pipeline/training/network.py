@@ -192,7 +192,9 @@ def _rescaling(scaling: Scaling) -> keras.layers.Layer:
 
 def _unscaling(scaling: Scaling) -> keras.layers.Layer:
     """Return a layer that turns outputs into labels as they were."""
-    return keras.layers.Rescaling(scaling.scale[0], scaling.offset[0], dtype="float32")
+    return keras.layers.Rescaling(
+        _plain(np.asarray(scaling.scale)), _plain(np.asarray(scaling.offset)), dtype="float32"
+    )
 
 
 def _plain(values: NDArray[np.float64]) -> float | list[float]:

@@ -190,7 +190,7 @@ BAD_RAW: dict[str, tuple[Mapping[str, Any], str, str]] = {
     "object y": ({"y_train": OBJECTS[:, 0]}, "dtype object", "integers, text or booleans"),
     "dates y": ({"y_train": np.zeros(10, "datetime64[D]")}, "dtype datetime64[D]", "floats (regression)"),
     "bytes y": ({"y_train": np.array([b"\xff"] * 10)}, "bytes that are not UTF-8", "text"),
-    "two targets": ({"y_train": np.ones((10, 2))}, "(10, 2)", "choose one, and train a network for each of the others"),
+    "two targets": ({"y_train": np.full((10, 2), 7)}, "(10, 2)", "floats (or task=regression) for values to predict"),
     "scalar y": ({"y_train": np.array(1)}, "()", "[n]"),
     "NaN x": ({"x_train": NAN}, "1 NaN or infinite, first in example 3", "finite float32"),
     "beyond float32": ({"x_train": NAN[:1].repeat(10, 0) * 1e39}, "20 NaN or infinite", "finite float32"),
