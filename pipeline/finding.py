@@ -167,7 +167,7 @@ class _Finding:
         options, prepared = self.options, datasets.prepared("your data", self.splits, {}, {})
         steps_per_epoch, interrupted = prepared.steps_per_epoch, False
         with status:
-            for line in self.executor.remarks:
+            for line in filter(None, (*self.executor.remarks, self.executor.class_weights)):
                 status.note(line)
             tested = [self._tested(one, steps_per_epoch, status) for one in self._settings()]
             tests = tuple(one.result for one in tested)

@@ -47,6 +47,7 @@ DEFAULTS = {
     "precision": "auto",
     "batch_norm": "auto",
     "scale_labels": False,
+    "class_weight": "none",
     "seeds": 3,
     "lr_min": None,
     "lr_max": None,

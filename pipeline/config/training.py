@@ -14,6 +14,7 @@ from pipeline.user_code import is_function
 OptimizerName = Literal["sgd", "adam", "adamw", "adadelta", "adamax", "rmsprop", "nadam", "adagrad", "lion"]
 Precision = Literal["auto", "float32", "mixed_bfloat16"]
 TaskOption = Literal["auto", "classification", "regression", "multi_label"]
+ClassWeight = Literal["none", "balanced"]
 BatchNorm = Literal["auto", "keras"]
 ColorMode = Literal["auto", "grayscale", "rgb", "rgba"]
 TextColumns = Literal["drop", "hash"]
@@ -96,6 +97,7 @@ class RangeTestOptions(PrepareOptions):
     precision: Precision = Field("auto", description="number format of the network's arithmetic")
     batch_norm: BatchNorm = Field("auto", description="recompute BatchNormalization's lagging averages, or not (keras)")
     scale_labels: bool = Field(False, description="train a regression on standardised labels, undone in predictions")
+    class_weight: ClassWeight = Field("none", description="balanced: all classes count the same in the training loss")
     seeds: int = Field(3, ge=1, le=1_000, description="number of seeds, starting at `seed`")
     lr_min: OptionalRate = Field(None, description="lowest rate of the first sweep; default: by optimizer")
     lr_max: OptionalRate = Field(None, description="highest rate of the first sweep; default: by optimizer")

@@ -19,6 +19,7 @@ from pipeline.datasets.arrays import (
     named,
     text_inputs,
 )
+from pipeline.datasets.labels import with_balanced_classes
 from pipeline.datasets.large import Rows, blocks, example, head
 from pipeline.datasets.scaling import described, far_labels, few_values, keeping_codes, with_scaled_labels
 from pipeline.datasets.sources import IN_MEMORY, held_bytes, load, read_returned, source_digest
@@ -60,5 +61,6 @@ __all__ = [
     "source_digest",
     "split",
     "text_inputs",
+    "with_balanced_classes",
     "with_scaled_labels",
 ]

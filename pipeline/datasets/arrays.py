@@ -129,7 +129,8 @@ class Splits:
     where `classes` is empty, or with several labels an example float32 [n, k] of 0 and 1. `w_*` [n] are float32
     weights, or None. `num_outputs` is the width of the network's last layer: the number of classes, or of values. The
     network's input is `(x - scaling.offset) / scaling.scale`; with several inputs, `scaling` is a dictionary by name.
-    `index` is set if the inputs are not held in memory, `label_scaling` if the `y_*` are `(label - offset) / scale`.
+    `index` is set if the inputs are not held in memory, `label_scaling` if the `y_*` are `(label - offset) / scale`,
+    and `class_weights` if training examples, of any split, also count by the weight of their class.
     `columns` says what became of each column of the source, and `encoder`, `Columns`, is what encoded those of a table;
     neither is stored with the splits.
     """
@@ -151,6 +152,7 @@ class Splits:
     label_scaling: Scaling | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     encoder: Any = None
+    class_weights: tuple[float, ...] | None = None
 
 
 def pack(inputs: Mapping[str, Array]) -> Array:

@@ -1,10 +1,11 @@
 """Labels: what their type and shape mean, and the checks that bring them to what `Raw` promises."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
-from pipeline.datasets.arrays import Array, Task, finite_float32
+from pipeline.datasets.arrays import Array, Splits, Task, finite_float32
 from pipeline.errors import listed, refusal
 
 TASK_AUTO = "auto"
@@ -81,6 +82,21 @@ def same_labels(y: Array, known: Array) -> bool:
     if y.ndim > known.ndim and is_one_hot(y):
         y = y.argmax(axis=1)
     return bool(np.array_equal(y.astype(np.float32) if known.dtype.kind == "f" else y, known))
+
+
+def with_balanced_classes(splits: Splits) -> Splits:
+    """Return the data with class weights by which all classes of the training split count the same.
+
+    Raises:
+        InputError: if examples have no class.
+
+    """
+    if splits.task != "classification":
+        raise refusal("class_weight", "balanced for labels that are no classes", "none, or one class an example")
+    from sklearn.utils.class_weight import compute_class_weight
+
+    weights = compute_class_weight("balanced", classes=np.arange(splits.num_outputs), y=splits.y_train)
+    return replace(splits, class_weights=tuple(weights.tolist()))
 
 
 def _several(y: Array, name: str, task: str) -> Array:

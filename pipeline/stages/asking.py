@@ -11,7 +11,15 @@ import numpy as np
 from pipeline import user_code
 from pipeline.config import RangeTestOptions
 from pipeline.console import Status
-from pipeline.datasets import InputShape, Splits, described, input_shape, text_inputs, with_scaled_labels
+from pipeline.datasets import (
+    InputShape,
+    Splits,
+    described,
+    input_shape,
+    text_inputs,
+    with_balanced_classes,
+    with_scaled_labels,
+)
 from pipeline.errors import InputError
 from pipeline.evaluation import Evaluation, Training
 from pipeline.fingerprints import training_key
@@ -140,6 +148,8 @@ def asking(context: Context[Trained], describe: Describe) -> Asking:
     executor = executor_for(options, upstream.splits)
     if executor.scaling != upstream.splits.scaling:
         context.status.note(f"inputs {', '.join(described(executor.scaling))}")
+    if executor.class_weights:
+        context.status.note(executor.class_weights)
     if user_code.is_function(options.model):
         for line in executor.remarks:
             context.status.note(line)
@@ -164,6 +174,8 @@ def executor_for(options: RangeTestOptions, splits: Splits, build: Builder | Non
     logging.getLogger("tensorflow").addFilter(_is_no_false_alarm)
     if options.scale_labels:
         splits = with_scaled_labels(splits)
+    if options.class_weight == "balanced":
+        splits = with_balanced_classes(splits)
     if build is None:
         outputs, task, arguments = splits.num_outputs, splits.task, parse_params(options.model_args)
         texts = text_inputs(splits.x_train)

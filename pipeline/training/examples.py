@@ -68,7 +68,8 @@ class Examples:
     @cached_property
     def validation(self) -> tf.data.Dataset:
         """The validation set, in its own order."""
-        if self.resplits and isinstance(self.splits.x_train, np.ndarray):
+        in_tensors = self.resplits and self.splits.class_weights is None  # whose weights are those of training
+        if in_tensors and isinstance(self.splits.x_train, np.ndarray):
             given = tf.nest.map_structure(lambda part: tf.gather(part, self._rows[1]), self._tensors)
             return self._evaluated(self.splits.x_val, given)
         chosen = self._chosen
@@ -83,8 +84,8 @@ class Examples:
     def first(self, count: int) -> tuple[Any, ...]:
         """Return the first training examples as a network receives them: inputs, labels, and any weights."""
         splits = self.splits
-        weights = None if splits.w_train is None else splits.w_train[:count]
-        x, *rest = parts(head(splits.x_train, count), splits.y_train[:count], weights)
+        y, w = splits.y_train[:count], None if splits.w_train is None else splits.w_train[:count]
+        x, *rest = parts(head(splits.x_train, count), y, self._trained(y, w))
         return scaled(tf.nest.map_structure(tf.constant, x), splits.scaling), *rest
 
     @cached_property
@@ -95,7 +96,7 @@ class Examples:
         if self.resplits:
             x, y = np.concatenate([x, splits.x_val]), np.concatenate([y, splits.y_val])
             w = None if w is None else np.concatenate([w, splits.w_val])
-        return tf.nest.map_structure(tf.constant, parts(x, y, w))
+        return tf.nest.map_structure(tf.constant, parts(x, y, self._trained(y, w)))
 
     @cached_property
     def _rows(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -110,7 +111,15 @@ class Examples:
     def _training(self) -> tuple[Any, ...]:
         """Return the training set that is read from disk."""
         chosen = self._chosen
-        return parts(chosen.x_train, chosen.y_train, chosen.w_train)
+        return parts(chosen.x_train, chosen.y_train, self._trained(chosen.y_train, chosen.w_train))
+
+    def _trained(self, y: NDArray[Any], w: NDArray[Any] | None) -> NDArray[Any] | None:
+        """Return the weights of training examples: their own, times those of their classes."""
+        by_class = self.splits.class_weights
+        if by_class is None:
+            return w
+        own: NDArray[Any] = np.array(by_class, np.float32)[y]
+        return own if w is None else np.multiply(w, own)
 
     def _evaluated(self, x: Inputs, given: tuple[Any, ...]) -> tf.data.Dataset:
         if isinstance(x, np.ndarray):

@@ -45,6 +45,10 @@ class Problem:
     recompute: bool = True
 
 
+_SHOWN = 10
+"""Most class weights to print."""
+
+
 class InProcess:
     """Executor that trains one evaluation after another, each on the engine for its optimizer and batch size."""
 
@@ -79,6 +83,7 @@ class InProcess:
             "momentum": repr(self._problem.momentum),
             "scaling": TypeAdapter(Scalings).dump_json(self.scaling).decode(),
             "labels": "scaled" if self._problem.splits.label_scaling else "as they are",
+            "class_weights": repr(self._problem.splits.class_weights),
             "batch_norm": "recomputed" if self._problem.recompute else "averaged",
             "order": "shuffled within windows" if self.streamed else "shuffled",
         }
@@ -153,6 +158,17 @@ class InProcess:
     def label_scaling(self) -> Scaling | None:
         """The scaling of the labels, which results do not show."""
         return self._problem.splits.label_scaling
+
+    @property
+    def class_weights(self) -> str:
+        """Say how much training examples count by their class; "" where all count the same."""
+        splits = self._problem.splits
+        if splits.class_weights is None:
+            return ""
+        pairs = [f"{name} {weight:.3g}" for name, weight in zip(splits.classes, splits.class_weights, strict=True)]
+        more = f" and {len(pairs) - _SHOWN} more" if len(pairs) > _SHOWN else ""
+        weights = f"{', '.join(pairs[:_SHOWN])}{more}"
+        return f"training examples count by their class ({weights}); validation and test examples count the same"
 
     def lags(self, candidate: Candidate, updates: int) -> bool:
         """Return whether moving averages of BatchNormalization lag after so many updates, and are not recomputed."""
