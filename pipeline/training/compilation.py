@@ -14,7 +14,7 @@ from pipeline.errors import InputError, describe, refusal
 from pipeline.training import keras_internals
 from pipeline.training.examples import Examples
 from pipeline.training.feed import Feed, Step
-from pipeline.training.losses import doubt, fitting, refuse_unfit
+from pipeline.training.losses import doubt, fitting, refuse_unfit, takes_one_hot
 from pipeline.training.network import assign
 
 _SEEN = 50
@@ -54,6 +54,8 @@ def compiled_for(examples: Examples, optimizer: str, momentum: float) -> Compile
                 received = "scale_labels=true with a compiled model"
                 raise refusal("model", received, "one that is not compiled, so that it gets the mean squared error")
             refuse_unfit(model, examples.first(2)[0])
+            if examples.splits.task == "classification" and takes_one_hot(model):
+                _give_one_hot(model, examples.splits.num_outputs)
             made = optimizers.create(optimizer, rates, momentum, model.optimizer)
             return take_over(model, made, steps_per_execution, examples.first(2))
         loss, metric = fitting(model, examples.splits, examples.first(_SEEN)[0])
@@ -83,6 +85,15 @@ def remark(model: keras.Model, examples: Examples) -> str:
     loss, metric = fitting(model, examples.splits, inputs)
     named = loss if isinstance(loss, str) else f"{loss.name} (from logits)"
     return f"the model is not compiled: it is trained with the loss {named} and the metric {metric.name}"
+
+
+def _give_one_hot(model: keras.Model, classes: int) -> None:
+    """Let a compiled model's losses and metrics get class numbers as the one-hot rows that they compare with."""
+
+    def converting(method: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda x=None, y=None, *args, **kwargs: method(x, keras.ops.one_hot(y, classes), *args, **kwargs)
+
+    model.compute_loss, model.compute_metrics = converting(model.compute_loss), converting(model.compute_metrics)
 
 
 def take_over(

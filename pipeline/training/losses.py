@@ -122,6 +122,12 @@ def doubt(model: keras.Model, inputs: Any) -> str:
     return f"the model's outputs are logits, which its loss {name} takes for probabilities: give it from_logits=True"
 
 
+def takes_one_hot(model: keras.Model) -> bool:
+    """Return whether a model was compiled with a loss of Keras that compares one-hot rows, such as cross-entropy."""
+    name = model.loss if isinstance(model.loss, str) else getattr(model.loss, "name", "")
+    return str(name).replace("_", "").lower().startswith("categorical")
+
+
 def refuse_unfit(model: keras.Model, inputs: Any) -> None:
     """Check that a compiled network with one output has no loss that compares classes with each other.
 

@@ -10,10 +10,11 @@ from pipeline.config import SearchOptions, validated
 from pipeline.datasets import Raw, Splits, far_labels, split
 from pipeline.errors import InputError
 from pipeline.evaluation import Candidate, Evaluation, Training, answers
-from pipeline.models import builder
+from pipeline.models import Builder, builder
 from pipeline.stages.asking import executor_for
 from pipeline.stages.guessing import Answered, against_guessing
 from pipeline.training import InProcess, to_probabilities
+from tests.training.networks import digits
 
 CANDIDATE = Candidate(scheme="cosine", initial_lr=0.01, optimizer="adam", batch_size=32, params={})
 ASKED = Evaluation(CANDIDATE, 8, 0, test=True, weights=True)
@@ -123,3 +124,26 @@ def test_scaling_is_refused_for_several_labels() -> None:
 def test_built_in_networks_have_an_output_for_each_value() -> None:
     """Without an activation."""
     assert builder("mlp", (6,), 3, "regression")().output_shape == (None, 3)
+
+
+def test_a_compiled_loss_of_one_hot_rows_gets_them() -> None:
+    """Whatever form the labels came in: the training is that of the sparse loss, metrics included."""
+
+    def compiled(loss: str) -> Builder:
+        def build() -> keras.Model:
+            model = keras.Sequential(
+                [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")]
+            )
+            model.compile("adam", loss, metrics=["accuracy"])
+            return model
+
+        return build
+
+    sparse, dense = (
+        answers(executor_for(SearchOptions(), digits(), compiled(loss)).ask, [ASKED])[0]
+        for loss in ("sparse_categorical_crossentropy", "categorical_crossentropy")
+    )
+    np.testing.assert_allclose(dense.losses, sparse.losses, rtol=1e-3)
+    assert dense.test is not None
+    assert sparse.test is not None
+    assert dense.test["accuracy"] == pytest.approx(sparse.test["accuracy"], abs=0.01)
