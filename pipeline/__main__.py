@@ -6,7 +6,9 @@ import sys
 from typing import NoReturn
 
 # While this is being loaded, Ctrl-C ends it without a traceback; in a background job it stays ignored.
-if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+if (__name__ == "__main__" or sys.argv[0].endswith("/lr-pipeline")) and (
+    signal.getsignal(signal.SIGINT) is signal.default_int_handler
+):
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 # Set before TensorFlow and MLflow are first imported, here and in every process started from here: their

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -31,7 +32,7 @@ def run(site: Path, folder: Path, *words: str) -> str:
     ended = subprocess.run(
         [site / "bin" / "lr-pipeline", *words],
         cwd=folder,
-        env={**kept, "PYTHONPATH": str(site)},
+        env={**kept, "PYTHONPATH": str(site), "TMPDIR": str(site.parent)},  # others leave theirs in /tmp
         capture_output=True,
         text=True,
         timeout=600,
@@ -53,6 +54,19 @@ def test_the_command_works_in_any_folder(site: Path, tmp_path: Path) -> None:
     assert (tmp_path / "mlflow.db").is_file()
 
 
+def test_ctrl_c_while_it_is_being_loaded(site: Path, tmp_path: Path) -> None:
+    """It ends without a traceback."""
+    (tmp_path / "pydantic.py").write_text("import os, signal\n\nos.kill(os.getpid(), signal.SIGINT)\n")
+    ended = subprocess.run(
+        [site / "bin" / "lr-pipeline", "--help"],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{site}"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
+        capture_output=True,
+        timeout=60,
+    )
+    assert (ended.returncode, ended.stderr) == (-signal.SIGINT, b"")
+
+
 @pytest.mark.slow
 def test_main_starts_its_stages(site: Path, tmp_path: Path) -> None:
     """Without a project folder: as children of its run, with a report in the working directory."""
@@ -69,5 +83,6 @@ def test_main_starts_its_stages(site: Path, tmp_path: Path) -> None:
     below = [one for one in runs if one.data.tags.get("mlflow.parentRunId") == main.info.run_id]
     stages = {"prepare", "range_test", "search", "train", "report"}
     assert {one.data.tags["pipeline.stage"] for one in below} == stages
+    assert all(one.data.tags["mlflow.project.entryPoint"] == one.data.tags["pipeline.stage"] for one in below)
     assert all(one.info.status == "FINISHED" and one.data.params["data"] == "digits" for one in below)
     assert run(site, tmp_path, "doctor")
