@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import mlflow
-from mlflow.entities import Param
+from mlflow.entities import Param, SourceType
 from mlflow.projects.backend.loader import load_backend
 from mlflow.projects.submitted_run import LocalSubmittedRun
 from mlflow.projects.utils import (
@@ -21,6 +21,13 @@ from mlflow.projects.utils import (
     PROJECT_STORAGE_DIR,
     PROJECT_SYNCHRONOUS,
     get_run_env_vars,
+)
+from mlflow.utils.mlflow_tags import (
+    MLFLOW_PARENT_RUN_ID,
+    MLFLOW_PROJECT_ENTRY_POINT,
+    MLFLOW_SOURCE_NAME,
+    MLFLOW_SOURCE_TYPE,
+    MLFLOW_USER,
 )
 
 from pipeline import interruption
@@ -131,10 +138,14 @@ def _start(stage: str, given: Mapping[str, str], experiment_id: str) -> LocalSub
 def _start_installed(stage: str, given: Mapping[str, str], experiment_id: str) -> LocalSubmittedRun:
     """Begin what the entry point would be: MLflow's backend would run it in the folder of the installed package."""
     client, parent = mlflow.MlflowClient(), mlflow.active_run()
-    origin = {
-        name: value for name, value in parent.data.tags.items() if name.startswith(("mlflow.user", "mlflow.source"))
+    tags = {
+        MLFLOW_USER: parent.data.tags.get(MLFLOW_USER, ""),
+        MLFLOW_PARENT_RUN_ID: parent.info.run_id,
+        MLFLOW_PROJECT_ENTRY_POINT: stage,
+        MLFLOW_SOURCE_NAME: str(PROJECT),
+        MLFLOW_SOURCE_TYPE: SourceType.to_string(SourceType.PROJECT),
     }
-    run = client.create_run(experiment_id, tags={**origin, "mlflow.parentRunId": parent.info.run_id})
+    run = client.create_run(experiment_id, tags=tags)
     client.log_batch(run.info.run_id, params=[Param(*each) for each in given.items()])
     flags = [word for name, value in given.items() for word in (f"--{name}", value)]
     return LocalSubmittedRun(

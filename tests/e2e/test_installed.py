@@ -84,5 +84,6 @@ def test_main_starts_its_stages(site: Path, tmp_path: Path) -> None:
     stages = {"prepare", "range_test", "search", "train", "report"}
     assert {one.data.tags["pipeline.stage"] for one in below} == stages
     assert all(one.data.tags["mlflow.project.entryPoint"] == one.data.tags["pipeline.stage"] for one in below)
+    assert {one.data.tags["mlflow.source.name"] for one in below} == {str(tmp_path)}  # where doctor looks for lost ones
     assert all(one.info.status == "FINISHED" and one.data.params["data"] == "digits" for one in below)
     assert run(site, tmp_path, "doctor")
