@@ -34,7 +34,7 @@ def runs(uri: str, below: str) -> dict[str, list[Run]]:
 def test_below_the_active_run(tmp_path: Path) -> None:
     """It stays active; range test and search are its children, with their trainings below and their artifacts."""
     uri = f"sqlite:///{tmp_path}/mine.db"
-    with mlflow.start_run() as active:
+    with mlflow.start_run(experiment_id="0") as active:
         answer = find(compiled(), (X, Y), track=mlflow.active_run(), **QUICK)
         assert mlflow.active_run().info.run_id == active.info.run_id
         mlflow.log_metric("mine", 1.0)

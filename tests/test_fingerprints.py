@@ -155,6 +155,7 @@ def test_every_option_changes_it(name: str) -> None:
         **{"batch_norm": "keras", "tolerance": 0.01, "scale_labels": True, "deterministic": True},
         **{"scheme": "cosine", "initial_lr": 0.2, "scheme_params": "warmup=0.1", "model_args": "width=8"},
         **{"image_size": "64", "color_mode": "rgb", "text_columns": "hash"},
+        **{"task": "regression", "class_weight": "balanced"},
     }
     given = {"scheme": "linear", "initial_lr": 0.1, "model": "own_networks:build"}
     default = TrainOptions.model_validate(given)

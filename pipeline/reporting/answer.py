@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.datasets import Scaling
+from pipeline.datasets.arrays import Scaling
 from pipeline.evaluation import setting_prefix
 from pipeline.objective import VAL_LOSS
 from pipeline.reporting import wording

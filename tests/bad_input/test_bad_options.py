@@ -35,6 +35,8 @@ VALUES: list[tuple[str, str, str]] = [
     ("image_size", "64x0", "64x48"),
     ("image_size", "64x64x3", "64x48"),
     ("text_columns", "keep", "'drop' or 'hash'"),
+    ("task", "classify", "'auto', 'classification', 'regression' or 'multi_label'"),
+    ("class_weight", "auto", "'none' or 'balanced'"),
     ("color_mode", "RGB", "'auto', 'grayscale', 'rgb' or 'rgba'"),
     ("seed", "-1", "greater than or equal to 0"),
     ("seed", str(2**31), "less than or equal to 2147483647"),

@@ -182,6 +182,7 @@ class TestConditions:
             "order": "shuffled",
             "batch_norm": "recomputed",
             "labels": "as they are",
+            "class_weights": "None",
         }
         assert made.conditions() == {**others, "scaling": scaling}
 

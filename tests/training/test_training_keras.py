@@ -75,7 +75,7 @@ class TestCallbacks:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"loss": "categorical_crossentropy"}, r"compiled loss or metrics fail with .*expected ones for int32 labels"),
+        ({"loss": "binary_crossentropy"}, r"compiled loss or metrics fail with .*expected ones for int32 labels"),
         (
             {"loss": "sparse_categorical_crossentropy", "run_eagerly": True},
             "run_eagerly=True, expected one that can be traced",
@@ -83,7 +83,7 @@ class TestCallbacks:
     ],
 )
 def test_compiled_models_that_cannot_be_trained_are_refused(options: dict[str, Any], message: str) -> None:
-    """Losses of one-hot labels, since labels are numbers of classes; and models that must not be traced."""
+    """Losses that cannot compare outputs with numbers of classes; and models that must not be traced."""
 
     def build() -> keras.Model:
         model = plain()
