@@ -1,4 +1,4 @@
-"""Two whole chains at once on one store: each is right, and nothing is trained twice."""
+"""Two searches at once on one store, with the stages before them: each is right, and nothing is trained twice."""
 
 import json
 from collections import Counter
@@ -11,10 +11,10 @@ from tests.e2e.project import PATIENCE, Project, command
 pytestmark = pytest.mark.slow
 
 
-def test_two_chains_at_once_share_their_trainings(tmp_path: Path) -> None:
+def test_two_searches_at_once_share_their_trainings(tmp_path: Path) -> None:
     """Both come to the same answer, and show the same trainings, each of which was made once."""
     project = Project.copied_to(tmp_path)
-    both = [project.start(*command("main", refine="off")) for _ in range(2)]
+    both = [project.start(*command("search", refine="off")) for _ in range(2)]
     for process in both:
         out, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, err

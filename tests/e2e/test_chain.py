@@ -28,14 +28,6 @@ EVALUATIONS = 3 + CONFIRMED  # with the trials before
 ROLES = ("sweep", "refinement")
 """Roles of a range test's trainings."""
 
-NETWORK = """
-def {}(shape, outputs):
-    inputs = keras.Input(shape)
-    hidden = layers.Dense({}, activation="relu")(layers.Flatten()(inputs))
-    return keras.Model(inputs, layers.Dense(outputs, activation="softmax")(hidden))
-"""
-"""A user's function of this name that builds a network of this width."""
-
 
 def only(project: Project, stage: str, parent: str | None = None) -> Run:
     """Return the oldest run of a stage: the one of the first command."""
@@ -374,23 +366,6 @@ def test_models_of_different_objectives_compete_by_validation_loss(project: Proj
     champion = str(result(project, train)["champion"])
     assert "version " in champion
     assert champion.endswith(("on 2 paired seeds", "on 2 paired seeds, which does not exclude zero"))
-
-
-def test_networks_do_not_share_trainings(project: Project) -> None:
-    """All else being equal, another function of the same module is another network, and is trained."""
-    lines = ("import keras", "from keras import layers", *(NETWORK.format(*net) for net in (("a", 4), ("b", 8))))
-    (project.folder / "two_networks.py").write_text("\n".join(lines), encoding="utf-8")
-    for name in ("a", "b"):
-        given: dict[str, Any] = {
-            "scheme": "constant",
-            "initial_lr": 0.05,
-            "epochs": 1,
-            "seeds": 1,
-            "model": f"two_networks:{name}",
-        }
-        project.pipeline("train", **given)
-        (training,) = project.runs("train", project.runs("train")[-2].info.run_id)
-        assert "pipeline.cached" not in training.data.tags
 
 
 def test_several_batch_sizes_and_other_budgets(project: Project) -> None:

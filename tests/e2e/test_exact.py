@@ -19,7 +19,7 @@ def model(input_shape, num_outputs):
 """
 OPTIONS = {
     **{"model": "mymodels:model", "optimizer": "adam", "scheme": "reduce_on_plateau", "initial_lr": 0.01, "seeds": 1},
-    **{"epochs": 60, "deterministic": "true", "checkpoint": 1e-4},
+    **{"epochs": 40, "deterministic": "true", "checkpoint": 1e-4},
 }
 
 

@@ -36,7 +36,7 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def test_codes_are_learnt_from_and_said(text: Project) -> None:
-    """The choice of a scaling is another training: nothing is taken over from it."""
+    """In the terminal, the result and the report."""
     options = {**TRAINED, "data": "text.csv", "model": "nets:embed"}
     shown = text.pipeline("report", **options).stdout
     assert "number: 'a', 'b', 'c', 'd', 'e', 'f'" in shown
@@ -50,6 +50,3 @@ def test_codes_are_learnt_from_and_said(text: Project) -> None:
     page = (text.folder / "reports" / "report.html").read_text()
     assert said in page
     assert "Columns of the data" in page
-    shown = text.pipeline("train", **options, scale="none").stdout
-    assert "not scaled" in shown
-    assert "reused" not in shown

@@ -11,7 +11,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = "--data digits --model mlp --epochs 1 --budget 60 --trials 3 --confirm-seeds 2 --seeds 2 --top-k 1"
+SMALL = "--data digits --model mlp --epochs 1 --seeds 1"
 
 
 @pytest.fixture(scope="module")
@@ -68,21 +68,20 @@ def test_ctrl_c_while_it_is_being_loaded(site: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_main_starts_its_stages(site: Path, tmp_path: Path) -> None:
+def test_stages_start_others(site: Path, tmp_path: Path) -> None:
     """Without a project folder: as children of its run, with a report in the working directory."""
     (tmp_path / "pipeline").mkdir()
     (tmp_path / "pipeline" / "__init__.py").write_text("raise ImportError")
-    printed = run(site, tmp_path, "main", *SMALL.split(), "--schemes", "constant,cosine")
-    assert "Report: reports/report.html" in printed
+    printed = run(site, tmp_path, "report", *SMALL.split(), "--scheme", "cosine", "--initial-lr", "0.1")
+    assert "reports/report.html" in printed
     assert "lr-pipeline main --data digits" in (tmp_path / "reports" / "report.html").read_text(encoding="utf-8")
     client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     experiment = client.get_experiment_by_name("lr-pipeline")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id])
-    (main,) = (one for one in runs if one.data.tags["pipeline.stage"] == "main")
-    below = [one for one in runs if one.data.tags.get("mlflow.parentRunId") == main.info.run_id]
-    stages = {"prepare", "range_test", "search", "train", "report"}
-    assert {one.data.tags["pipeline.stage"] for one in below} == stages
+    (report,) = (one for one in runs if one.data.tags["pipeline.stage"] == "report")
+    below = [one for one in runs if one.data.tags.get("mlflow.parentRunId") == report.info.run_id]
+    assert {one.data.tags["pipeline.stage"] for one in below} == {"prepare", "train"}
     assert all(one.data.tags["mlflow.project.entryPoint"] == one.data.tags["pipeline.stage"] for one in below)
     assert {one.data.tags["mlflow.source.name"] for one in below} == {str(tmp_path)}  # where doctor looks for lost ones
     assert all(one.info.status == "FINISHED" and one.data.params["data"] == "digits" for one in below)
