@@ -241,6 +241,14 @@ def test_models_that_cannot_be_used_are_refused(model: Any, said: str) -> None:
     assert said in str(error.value)
 
 
+def test_trainings_shorter_than_a_sweep_keep_the_budget() -> None:
+    """Of 44 updates, where a sweep has 100: others are left out."""
+    found = find(compiled(), (X, Y), epochs=2, budget=6, progress=False)
+    assert found.search.audits is not None
+    ledger = found.search.audits.ledger
+    assert sum(ledger[part].trainings for part in ("range test", "trials", "confirmation") if part in ledger) <= 6
+
+
 @keras.saving.register_keras_serializable("tests")
 class Margin(keras.metrics.Mean):  # type: ignore[misc]
     """By how much the output of the right class exceeds the largest other."""

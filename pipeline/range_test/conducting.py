@@ -1,5 +1,6 @@
 """A whole range test: sweeps, read and widened, then refined by trainings."""
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,8 +28,8 @@ class Sweeps:
     """The plan of a range test.
 
     The first of `seeds`, and the others if it gives no clear answer, sweep `updates` rates from `lr_min` to
-    `lr_max`, then up to `widenings` times over a wider range. `refine` names the scheme of the trainings that then
-    refine the rate, of at most `epochs` epochs; None skips them.
+    `lr_max`, then up to `widenings` times over a wider range, with no more than `most` updates after the first sweep.
+    `refine` names the scheme of the trainings that then refine the rate, of at most `epochs` epochs; None skips them.
     """
 
     optimizer: str
@@ -40,6 +41,7 @@ class Sweeps:
     steps_per_epoch: int
     spacing: Spacing = "exponential"
     widenings: int = WIDENINGS
+    most: int = sys.maxsize
     refine: str | None = None
     epochs: float = 0.0
 
@@ -57,7 +59,7 @@ class Sweeps:
 
 
 _MOST = 0.5
-"""The share of the budget that a sweep may take where trainings are so short that a good one takes many of them."""
+"""The share of the budget that sweeps may take where trainings are so short that a good one takes many of them."""
 
 _SHORTEST = 50
 """Fewest updates of such a sweep: with fewer it says nothing."""
@@ -77,7 +79,8 @@ def planned(options: RangeTestOptions, steps_per_epoch: Callable[[int], int]) ->
     ((batch_size,), (low, high)) = options.batch_sizes, BOUNDS[options.optimizer]
     full = steps_per_epoch(batch_size) * options.epochs
     wanted = updates_for(batch_size, round(options.budget * full))
-    updates = min(wanted, max(int(_MOST * options.budget * full), _SHORTEST))
+    most = int(_MOST * options.budget * full)
+    updates = min(wanted, max(most, _SHORTEST))
     if updates / full > options.budget - 1:
         least = f"more than {1 + updates / full:.3g}, since a sweep of {updates} updates takes {updates / full:.3g}"
         raise refusal("budget", f"{options.budget:g} trainings of {full} updates", least)
@@ -90,6 +93,7 @@ def planned(options: RangeTestOptions, steps_per_epoch: Callable[[int], int]) ->
         updates=updates,
         steps_per_epoch=steps_per_epoch(batch_size),
         spacing=options.spacing,
+        most=most,
         refine=None if options.refine == REFINE_OFF else options.refine,
         epochs=options.epochs,
     )
@@ -120,7 +124,14 @@ def conduct(plan: Sweeps, ask: Ask) -> Conducted:
         return [training.losses for training in trainings]
 
     found = explore(
-        measure, plan.seeds, plan.lr_min, plan.lr_max, plan.updates, spacing=plan.spacing, widenings=plan.widenings
+        measure,
+        plan.seeds,
+        plan.lr_min,
+        plan.lr_max,
+        plan.updates,
+        spacing=plan.spacing,
+        widenings=plan.widenings,
+        most=plan.most,
     )
     result = summarize(found, plan, time.perf_counter() - started)
     start = starting_rate(found.analysis)

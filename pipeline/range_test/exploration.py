@@ -1,5 +1,6 @@
 """The rates to sweep, how many of them, and when to sweep again over a wider range."""
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -99,12 +100,14 @@ def explore(
     *,
     spacing: Spacing = "exponential",
     widenings: int = WIDENINGS,
+    most: int = sys.maxsize,
 ) -> Exploration:
     """Sweep and analyse the curves; at an edge widen the sweep, at most `widenings` times.
 
     The first seed is swept alone. The others are swept only if that gives no clear answer and a wider sweep cannot
     help; if they disagree, two more are before the test is refused. A wider sweep has the same number of updates per
-    decade, so that curves stay comparable.
+    decade, so that curves stay comparable. After the first, a sweep is left out if all together would have more than
+    `most` updates.
 
     Raises:
         InputError: if the bounds or the number of updates of a sweep are invalid.
@@ -117,10 +120,11 @@ def explore(
         chosen, losses = tuple(seeds[:1]), sweeps.losses(rates, seeds[:1])
         analysis = analyse(rates, losses, smoothing=smoothing)
         widens = bool(analysis.edge and left)
-        if len(seeds) > 1 and not (analysis.clear or widens):
-            chosen, losses = tuple(seeds), np.concatenate([losses, sweeps.losses(rates, seeds[1:])])
+        others = seeds[1:][: sweeps.afforded(most, updates)]
+        if others and not (analysis.clear or widens):
+            chosen, losses = (*chosen, *others), np.concatenate([losses, sweeps.losses(rates, others)])
             analysis = analyse(rates, losses, smoothing=smoothing)
-        if analysis.more_seeds:
+        if analysis.more_seeds and sweeps.afforded(most, updates) >= _MORE_SEEDS:
             more = range(max(seeds) + 1, max(seeds) + 1 + _MORE_SEEDS)
             chosen, losses = (*chosen, *more), np.concatenate([losses, sweeps.losses(rates, more)])
             analysis = analyse(rates, losses, smoothing=smoothing)
@@ -128,6 +132,8 @@ def explore(
             break
         lr_min, lr_max = _widened(lr_min, lr_max, analysis)
         updates = round(density * np.log10(lr_max / lr_min))
+        if not sweeps.afforded(most, updates):
+            break
     return Exploration(rates, chosen, losses, analysis, sweeps.spent)
 
 
@@ -136,6 +142,10 @@ class _Sweeps:
 
     def __init__(self, measure: Measure) -> None:
         self._measure, self.spent = measure, 0
+
+    def afforded(self, most: int, updates: int) -> int:
+        """Return how many more sweeps of so many updates fit into `most` updates."""
+        return max((most - self.spent) // updates, 0)
 
     def losses(self, rates: Array, seeds: Sequence[int]) -> Array:
         """Return float64[seeds, updates], NaN from where a sweep stopped or was no longer finite."""

@@ -152,6 +152,21 @@ class TestExplore:
         assert explore(measured(measure), (0,), 1e-6, 1.0, 250).analysis.edge == "high"
         assert made == pytest.approx([1.0, 30.0, 900.0])
 
+    @pytest.mark.parametrize(("most", "seeds"), [(100, 1), (600, 2), (900, 3), (1250, 5)])
+    def test_sweeps_that_are_not_afforded_are_left_out(self, most: int, seeds: int) -> None:
+        """But for the first. Three seeds that disagree would get two more."""
+        centres = [1e5, 1.2e-3, 1e-3, 1.1e-3, 0.9e-3]
+        differing = measured(lambda rates, seed: descent(rates, centres[seed], 30 * centres[seed]))
+        found = explore(differing, (0, 1, 2), 1e-6, 10, 250, widenings=0, most=most)
+        assert len(found.seeds) == seeds
+        assert found.spent <= max(most, 250)
+
+    def test_a_wider_sweep_that_is_not_afforded_is_left_out(self) -> None:
+        """The edge is then what is known."""
+        found = explore(measured(lambda rates, seed: descent(rates, 0.1, 3.0)), (0, 1), 1e-6, 1e-1, 250, most=500)
+        assert found.analysis.edge == "high"
+        assert found.spent <= 500
+
     def test_two_more_seeds_are_swept_where_they_disagree(self) -> None:
         """One seed of five is an exception, one of three is not; a second exception is no answer."""
         centres = [1e5, 1.2e-3, 1e-3, 1.1e-3, 0.9e-3]
