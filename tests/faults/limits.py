@@ -117,15 +117,16 @@ def read_only(name: str) -> Callable[[Bench, Random], Outcome]:
 
 
 def reports_read_only(bench: Bench, chance: Random) -> Outcome:
-    """Let `reports/` not be writable: the answer is printed, and a line says where the report is."""
+    """Let `reports/` not be writable: the answer is printed, and lines say where schedule and report are."""
     project = bench.finished()
     shutil.rmtree(project.folder / "reports")
     (project.folder / "reports").mkdir(mode=0o555)
     process = project.start(*as_owner(), *bench.command)
     out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
-    (line,) = err.splitlines()
-    assert "cannot write reports" in line, line
+    said = err.splitlines()  # of the schedule, and of the report
+    assert len(said) == 2, err
+    assert all("cannot write reports" in line for line in said), err
     assert "Report: " in out, out
     expect_same_answer(bench, project.client)
     return Outcome(repeated=repeated(project.client))
