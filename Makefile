@@ -44,7 +44,7 @@ ui: $(READY) ## Open the runs in the MLflow UI, on this machine only
 # Two files at a time: many tests only wait for processes that they start, and the tests of a file share their set-up.
 # In their own order, which has the longest files early, so that no worker is left alone with one of them.
 test: $(READY) ## Run every test
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 faults: $(READY) ## Kill real commands, break what is around them, and write reports/reliability.md (an hour)
 	$(BIN)/python -m tests.faults.matrix $(ARGS)

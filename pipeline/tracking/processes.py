@@ -71,12 +71,15 @@ def is_being_worked_on(run: Run) -> bool:
 
 
 def _may_start(process: psutil.Process, run_id: str, begun: float) -> bool:
-    """Return whether a process is the command of a run, or an `mlflow run` that was there when the run was begun."""
+    """Return whether a process is the command of a run, or an `mlflow run` of this project that may have begun it."""
     try:
         if process.environ().get("MLFLOW_RUN_ID") == run_id:
             return True
-        parts = [Path(part).name for part in process.cmdline()]
-        return "mlflow" in parts and "run" in parts and process.create_time() < begun + _CLOCK_STEP
+        words = process.cmdline()
+        if not {"mlflow", "run"} <= {Path(word).name for word in words}:
+            return False
+        here = any("://" in word or Path(process.cwd(), word).resolve() == PROJECT for word in words)
+        return here and process.create_time() < begun + _CLOCK_STEP
     except psutil.Error:
         return False
 
