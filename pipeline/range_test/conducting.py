@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.config import REFINE_OFF, RangeTestOptions
 from pipeline.errors import refusal
 from pipeline.evaluation import SWEEP, Ask, Candidate, Evaluation, Training, answers
-from pipeline.range_test.exploration import BOUNDS, WIDENINGS, Exploration, explore, updates_for
+from pipeline.range_test.exploration import BOUNDS, FOR_WIDER, WIDENINGS, Exploration, explore, updates_for
 from pipeline.range_test.refinement import Ending, refine, short_share, starting_rate
 from pipeline.results import RangeTestResult, Refinement
 from pipeline.schedules import Array, Spacing
@@ -28,7 +28,7 @@ class Sweeps:
     """The plan of a range test.
 
     The first of `seeds`, and the others if it gives no clear answer, sweep `updates` rates from `lr_min` to
-    `lr_max`, then up to `widenings` times over a wider range, with no more than `most` updates after the first sweep.
+    `lr_max`, then up to `widenings` times over a wider range, with no more updates than `most` allows `explore`.
     `refine` names the scheme of the trainings that then refine the rate, of at most `epochs` epochs; None skips them.
     """
 
@@ -79,7 +79,7 @@ def planned(options: RangeTestOptions, steps_per_epoch: Callable[[int], int]) ->
     ((batch_size,), (low, high)) = options.batch_sizes, BOUNDS[options.optimizer]
     full = steps_per_epoch(batch_size) * options.epochs
     wanted = updates_for(batch_size, round(options.budget * full))
-    most = int(_MOST * options.budget * full)
+    most = int(min(_MOST * options.budget, (options.budget - 1) / FOR_WIDER) * full)  # one training must be left
     updates = min(wanted, max(most, _SHORTEST))
     if updates / full > options.budget - 1:
         least = f"more than {1 + updates / full:.3g}, since a sweep of {updates} updates takes {updates / full:.3g}"

@@ -39,6 +39,9 @@ FEWEST_UPDATES: Final = 100
 BUDGET_SHARE: Final = 0.1
 """Largest share of a planned training that one round of sweeps, all seeds together, may take."""
 
+FOR_WIDER: Final = 1.5
+"""By how much a wider sweep may exceed what all sweeps may take: without it there is no answer."""
+
 WIDENINGS: Final = 2
 """Most times that a sweep whose answer lies at an edge is repeated with that bound moved outwards."""
 
@@ -106,8 +109,10 @@ def explore(
 
     The first seed is swept alone. The others are swept only if that gives no clear answer and a wider sweep cannot
     help; if they disagree, two more are before the test is refused. A wider sweep has the same number of updates per
-    decade, so that curves stay comparable. After the first, a sweep is left out if all together would have more than
-    `most` updates.
+    decade, so that curves stay comparable.
+
+    After the first, a sweep is left out if all together would have more than `most` updates, or with a wider one
+    `FOR_WIDER` times as many.
 
     Raises:
         InputError: if the bounds or the number of updates of a sweep are invalid.
@@ -131,9 +136,10 @@ def explore(
         if analysis.edge is None or not left:
             break
         lr_min, lr_max = _widened(lr_min, lr_max, analysis)
-        updates = round(density * np.log10(lr_max / lr_min))
-        if not sweeps.afforded(most, updates):
+        added = round(density * np.log10(lr_max / lr_min)) - updates
+        if sweeps.spent + np.isfinite(losses[0]).sum() + added > FOR_WIDER * most:  # it ends where this one ended
             break
+        updates += added
     return Exploration(rates, chosen, losses, analysis, sweeps.spent)
 
 
