@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -226,7 +227,9 @@ def test_stage_that_is_killed_is_told_by_its_parent(fresh: Project) -> None:
     stage: list[psutil.Process] = []
 
     def at_work() -> bool:
-        stage[:] = [one for one in psutil.Process(process.pid).children(recursive=True) if "prepare" in one.cmdline()]
+        with suppress(psutil.NoSuchProcess):  # a shell that has just become the stage, or ended
+            below = psutil.Process(process.pid).children(recursive=True)
+            stage[:] = [one for one in below if "prepare" in one.cmdline()]
         return bool(stage)
 
     wait_until(at_work)
