@@ -45,6 +45,24 @@ class Trained:
         return np.inf if self.diverged or not np.isfinite(self.val_losses[-1]) else self.val_losses[-1]
 
 
+@dataclass(frozen=True)
+class How:
+    """How to train.
+
+    Attributes:
+        validations: the number of validations, at equal distances; 0 for none.
+        optimizer: "sgd", with momentum, or "adam"; any of ours where the engine trains.
+        start: weights to start from, in place of the seed's.
+        stop: called after each validation with their number and the loss; the training ends if it returns True.
+
+    """
+
+    validations: int = 1
+    optimizer: str = "sgd"
+    start: Weights | None = None
+    stop: Callable[[int, float], bool] | None = None
+
+
 class Trainable(ABC):
     """A network on one split of its data, trained any number of times.
 
@@ -103,28 +121,15 @@ class Trainable(ABC):
                 ),
             )
 
+    def train(self, rates: NDArray[np.float64], seed: int, **how: Any) -> Trained:
+        """Train once at these rates, one per update; the seed fixes initial weights and order, `how` is as in `How`."""
+        trained = self._train(rates, seed, How(**how))
+        self.examples += trained.examples
+        return trained
+
     @abstractmethod
-    def train(
-        self,
-        rates: NDArray[np.float64],
-        seed: int,
-        *,
-        validations: int = 1,
-        optimizer: str = "sgd",
-        start: Weights | None = None,
-        stop: Callable[[int, float], bool] | None = None,
-    ) -> Trained:
-        """Train once from the initial weights of a seed.
-
-        Args:
-            rates: one per update.
-            seed: fixes the initial weights and the order of the examples.
-            validations: the number of validations, at equal distances; 0 for none.
-            optimizer: "sgd", with momentum, or "adam".
-            start: weights to start from, in place of the seed's.
-            stop: called after each validation with their number and the loss; the training ends if it returns True.
-
-        """
+    def _train(self, rates: NDArray[np.float64], seed: int, how: How) -> Trained:
+        """Train once."""
 
 
 class Network(Trainable):
@@ -146,20 +151,10 @@ class Network(Trainable):
         """Return the same network on another split of its data."""
         return Network(splits, self._batch_size, self._momentum)
 
-    def train(
-        self,
-        rates: NDArray[np.float64],
-        seed: int,
-        *,
-        validations: int = 1,
-        optimizer: str = "sgd",
-        start: Weights | None = None,
-        stop: Callable[[int, float], bool] | None = None,
-    ) -> Trained:
-        """Train as `Trainable.train` says."""
-        weights = [part.copy() for part in start or self._initialised(seed)]
-        update = _UPDATES[optimizer](weights, self._momentum)
-        trained, per_part = Trained(), len(rates) // max(validations, 1)
+    def _train(self, rates: NDArray[np.float64], seed: int, how: How) -> Trained:
+        weights = [part.copy() for part in how.start or self._initialised(seed)]
+        update = _UPDATES[how.optimizer](weights, self._momentum)
+        trained, per_part = Trained(), len(rates) // max(how.validations, 1)
         for step, batch in enumerate(self._batches(seed, len(rates))):
             loss, gradients = self._gradients(weights, self._x[batch], self._y[batch])
             trained.losses.append(loss)
@@ -169,9 +164,8 @@ class Network(Trainable):
             if (ends_part or (step % per_part + 1) % _CALL == 0) and self._has_diverged(trained, step, per_part):
                 trained.diverged = True
                 break
-            if ends_part and validations and self._validate(weights, trained, stop):
+            if ends_part and how.validations and self._validate(weights, trained, how.stop):
                 break
-        self.examples += trained.examples
         return trained
 
     def _validate(self, weights: Weights, trained: Trained, stop: Callable[[int, float], bool] | None) -> bool:
@@ -240,31 +234,20 @@ class OfEngine(Trainable):
         """Return the same network on another split of its data."""
         return OfEngine(self._build, splits, self._batch_size)
 
-    def train(
-        self,
-        rates: NDArray[np.float64],
-        seed: int,
-        *,
-        validations: int = 1,
-        optimizer: str = "sgd",
-        start: Weights | None = None,
-        stop: Callable[[int, float], bool] | None = None,
-    ) -> Trained:
-        """Train as `Trainable.train` says, but only from the weights of a seed."""
-        if start is not None:
+    def _train(self, rates: NDArray[np.float64], seed: int, how: How) -> Trained:
+        if how.start is not None:
             raise ValueError("start: received weights, expected none")
-        if optimizer not in self._engines:
-            self._engines[optimizer] = engine(
+        if how.optimizer not in self._engines:
+            self._engines[how.optimizer] = engine(
                 self._build(self._splits),
                 self._splits,
-                optimizer=optimizer,
+                optimizer=how.optimizer,
                 momentum=0.9,
                 batch_size=self._batch_size,
                 precision="float32",
             )
-        callbacks = () if stop is None else (_Stop(stop),)
-        found = self._engines[optimizer].train(rates, seed, validations=validations, callbacks=callbacks)
-        self.examples += found.examples
+        callbacks = () if how.stop is None else (_Stop(how.stop),)
+        found = self._engines[how.optimizer].train(rates, seed, validations=how.validations, callbacks=callbacks)
         return Trained(
             losses=found.losses.tolist(),
             val_losses=list(found.history.get("val_loss", ())),
