@@ -34,7 +34,6 @@ from pipeline.config import REFINE_OFF, SearchOptions
 from pipeline.datasets import Splits
 from pipeline.evaluation import Ask, Evaluation, Training
 from pipeline.models import Builder, builder
-from pipeline.range_test import Sweeps
 from pipeline.results import SearchResult
 from pipeline.training import InProcess, Problem
 
@@ -50,25 +49,8 @@ WITHOUT_END = 10_000
 
 def find(options: SearchOptions, steps_per_epoch: int, ask: Ask, validation_examples: int = 1) -> SearchResult:
     """Return the results of the range test and of the search; `ask` runs the trainings."""
-    found = range_test.conduct(sweeps(options, steps_per_epoch), ask).result
+    found = range_test.conduct(range_test.planned(options, lambda size: steps_per_epoch), ask).result
     return search.conduct(search.planned(options, [found], lambda size: steps_per_epoch, validation_examples), ask)[0]
-
-
-def sweeps(options: SearchOptions, steps_per_epoch: int) -> Sweeps:
-    """Return the range test that the stage would run with these options."""
-    (batch_size,) = options.batch_sizes
-    low, high = range_test.bounds(options.optimizer)
-    return Sweeps(
-        optimizer=options.optimizer,
-        batch_size=batch_size,
-        seeds=tuple(options.seed + at for at in range(options.seeds)),
-        lr_min=low,
-        lr_max=high,
-        updates=range_test.updates_for(batch_size),
-        steps_per_epoch=steps_per_epoch,
-        refine=None if options.refine == REFINE_OFF else options.refine,
-        epochs=options.epochs,
-    )
 
 
 class Log:

@@ -20,7 +20,7 @@ import numpy as np
 import optuna
 from numpy.typing import NDArray
 
-from benchmarks.search_tools import HIGH, LOW, SCHEMES, WITHOUT_END, find, sweeps
+from benchmarks.search_tools import HIGH, LOW, SCHEMES, WITHOUT_END, find
 from benchmarks.trust_regret_network import Trainable, Trained, Weights
 from pipeline import range_test, schedules
 from pipeline.config import SearchOptions
@@ -114,7 +114,7 @@ def ours(setting: Setting, budgets: Sequence[int], splits: int = 1) -> Answers:
 def range_tested(setting: Setting, budgets: Sequence[int]) -> Answers:
     """Answer with the rate that the sweeps of a range test suggest and linear decay, whatever the budget."""
     spent = setting.meter()
-    plan = sweeps(setting.options(), setting.network.steps_per_epoch)
+    plan = range_test.planned(setting.options(), lambda size: setting.network.steps_per_epoch)
     rate = range_test.conduct(plan, setting.network.ask).result.suggested_lr
     return dict.fromkeys(budgets, Answer("linear", rate, {}, spent()))
 
