@@ -8,7 +8,7 @@ from pipeline.config import PrepareOptions
 from pipeline.console import Status
 from pipeline.files import write_text
 from pipeline.results import ReportResult, TrainResult
-from pipeline.stages.context import CODE, PAGE, REPORTS, Context, Upstream
+from pipeline.stages.context import CODE, EFFECTIVE, PAGE, REPORTS, Context, Upstream
 from pipeline.stages.publishing import place_of, publish
 from pipeline.stages.table import STAGES, Need, Runs, Stage
 from pipeline.tracking import Finished, StageRun, Store
@@ -20,7 +20,7 @@ Tell = Callable[[Sequence[str], Mapping[str, str]], None]
 """Is given the answer, and where what it leaves is: the report, the schedule as code, the registered model."""
 
 
-def run_main(options: config.MainOptions, tell: Tell) -> None:
+def run_main(options: config.MainOptions, tell: Tell, effective: str = "") -> None:
     """Run the whole chain; every stage becomes a child of this run, reused or not.
 
     Args:
@@ -28,11 +28,13 @@ def run_main(options: config.MainOptions, tell: Tell) -> None:
         tell: is given the answer, and where report, schedule and model are, as soon as they are known: what fails
             later, or the report itself, does not keep them from the user. If the chain is interrupted, it is given the
             best answer so far.
+        effective: the options and where each is from, as YAML, which becomes an artifact.
 
     """
     main, store = STAGES["main"], store_in_order(options.experiment_name)
     with store.stage_run("main", main.titled(options), _params(options)) as run:
         runs: dict[str, Finished] = {}
+        _keep(effective, run)
         try:
             _obtain_all(main, options, store, run, runs)
         except (Exception, KeyboardInterrupt) as error:
@@ -71,11 +73,12 @@ def _tell_so_far(
     tell(answer, {"Report": place_of(PAGE, REPORTS, run)})
 
 
-def run_stage(name: str, options: PrepareOptions) -> None:
+def run_stage(name: str, options: PrepareOptions, effective: str = "") -> None:
     """Run one stage in this process, and first any stage it depends on that has no finished run."""
     stage, store = STAGES[name], store_in_order(options.experiment_name)
     with store.stage_run(name, stage.titled(options), _params(options)) as run:
         handover = _handover(store)
+        _keep("" if handover else effective, run)  # those of a chain are with its own run
         runs, key = handover or (_obtain_all(stage, options, store, run, {}), "")
         key = key or stage.key(options, runs)
         store.set_fingerprint(run, key)
@@ -152,6 +155,11 @@ def _handover(store: Store) -> tuple[dict[str, Finished], str] | None:
     runs = {name: store.get(run_id) for name, run_id in given.runs.items()}
     whole = {name: run for name, run in runs.items() if run is not None}
     return (whole, given.key) if len(whole) == len(runs) else None
+
+
+def _keep(effective: str, run: StageRun) -> None:
+    if effective:
+        write_text(run.folder / EFFECTIVE, effective)
 
 
 def _params(options: PrepareOptions) -> dict[str, object]:

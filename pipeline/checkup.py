@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import psutil
 from pydantic import Field
@@ -37,6 +38,8 @@ _STALLED = 60.0
 
 class DoctorOptions(CommandOptions):
     """Options of `doctor`, which is no stage."""
+
+    subject: ClassVar[str] = "mending"
 
     fix: bool = Field(False, description="mend what can be mended")
     data: str = Field("mnist-5k", min_length=1, description="data for which there must be enough memory")

@@ -11,11 +11,15 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from traceback import format_exception
-from typing import NoReturn
+from typing import Literal, NoReturn, get_args, get_origin
+
+from pydantic.fields import FieldInfo
 
 from pipeline.checkup import DoctorOptions
 from pipeline.config import (
     CommandOptions,
+    Layered,
+    LayerOptions,
     MainOptions,
     PrepareOptions,
     RangeTestOptions,
@@ -23,9 +27,11 @@ from pipeline.config import (
     ReproduceOptions,
     SearchOptions,
     TrainOptions,
+    layered,
+    typed,
     validated,
 )
-from pipeline.errors import InputError, describe, refusal
+from pipeline.errors import InputError, describe
 from pipeline.interruption import HANDOVER, received, take, watch_signals
 from pipeline.keras_settings import settle
 from pipeline.loading import quick_imports
@@ -71,8 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _end_with_parent()
         given = _parse(arguments)
         command = given.pop("command")
-        options = validated(COMMANDS[command][0], given)
-        return _dispatch(command, options)
+        return _dispatch(command, _options(command, given, handed_over=waited_for))
     except InputError as error:
         _say(str(error))
         return WRONG_INPUT
@@ -118,7 +123,19 @@ def _failed(error: Exception) -> int:
     return FAILED
 
 
-def _dispatch(command: str, options: CommandOptions) -> int:
+def _options(command: str, given: dict[str, str], *, handed_over: bool) -> Layered[CommandOptions]:
+    """Put the options of a command together; a stage that the chain starts is handed all of them."""
+    model = COMMANDS[command][0]
+    if handed_over:
+        own = {name: value for name, value in given.items() if name in model.model_fields}
+        return Layered(validated(model, own), {})
+    if "MLFLOW_RUN_ID" in os.environ:
+        given = typed(model, given)
+    return layered(model, given, {option for model, _ in COMMANDS.values() for option in model.model_fields})
+
+
+def _dispatch(command: str, given: Layered[CommandOptions]) -> int:
+    options = given.options
     if isinstance(options, DoctorOptions):
         return _examine(options)
     assert isinstance(options, PrepareOptions)
@@ -131,9 +148,9 @@ def _dispatch(command: str, options: CommandOptions) -> int:
     try:
         with own_temporary_folder():
             if isinstance(options, MainOptions):
-                chain.run_main(options, _print_answer)
+                chain.run_main(options, _print_answer, given.as_yaml())
             else:
-                chain.run_stage(command, options)
+                chain.run_stage(command, options, given.as_yaml())
     except StageFailedError as failure:
         if failure.reason:  # else its own process has printed it
             _say(failure.reason)
@@ -157,12 +174,14 @@ def _parse(arguments: Sequence[str] | None) -> dict[str, str]:
     parsed, unknown = _parser().parse_known_args(arguments)
     given = vars(parsed)
     if unknown:
-        options = ", ".join(_flag(option) for option in COMMANDS[given["command"]][0].model_fields)
+        options = ", ".join(map(_flag, command_fields(COMMANDS[given["command"]][0])))
         raise InputError(f"{given['command']}: received {' '.join(unknown)!r}, expected one of {options}")
-    for option, value in given.items():
-        if redacted(value) != value:
-            raise refusal(option, repr(redacted(value)), "no password or token: every run shows its options")
     return given
+
+
+def command_fields(model: type[CommandOptions]) -> dict[str, FieldInfo]:
+    """Return the options of a command; `doctor` needs no layers."""
+    return dict(model.model_fields) | ({} if model is DoctorOptions else dict(LayerOptions.model_fields))
 
 
 def _flag(option: str) -> str:
@@ -174,19 +193,35 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog=prog, description=__doc__, allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="STAGE", parser_class=_Parser)
     for name, (model, summary) in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)
-        for option, field in model.model_fields.items():
-            flags = {_flag(option), f"--{option}"}
-            command.add_argument(
-                *sorted(flags),
-                dest=option,
-                default=argparse.SUPPRESS,
-                metavar="VALUE",
-                help=f"{field.description} (default: {field.default!s})",
-                nargs="?" if field.annotation is bool else None,
-                const="true" if field.annotation is bool else None,
-            )
+        usage = f"{prog} {name} [--option VALUE ...]"
+        command = commands.add_parser(name, help=summary, description=summary, usage=usage, allow_abbrev=False)
+        fields = command_fields(model)
+        for subject, options in {**LayerOptions.subjects(), **model.subjects()}.items():
+            group = command.add_argument_group(subject)
+            for option in (one for one in options if one in fields):
+                _add(group, option, fields[option])
     return parser
+
+
+def _add(group: argparse._ArgumentGroup, option: str, field: FieldInfo) -> None:
+    examples = f"; for example {' or '.join(map(str, field.examples))}" if field.examples else ""
+    default = "" if field.default is None else f" (default: {str(field.default).lower()})"
+    group.add_argument(
+        *sorted({_flag(option), f"--{option}"}),
+        dest=option,
+        default=argparse.SUPPRESS,
+        metavar=_value(field),
+        help=f"{field.description}{examples}{default}".replace("%", "%%"),
+        nargs="?" if field.annotation is bool else None,
+        const="true" if field.annotation is bool else None,
+    )
+
+
+def _value(field: FieldInfo) -> str:
+    """Return what stands for an option's value in its help."""
+    if choices := get_args(field.annotation) if get_origin(field.annotation) is Literal else ():
+        return "|".join(choices)
+    return {bool: "true|false", int: "N", float: "NUMBER"}.get(field.annotation, "VALUE")  # type: ignore[arg-type]
 
 
 def _end_with_parent() -> None:

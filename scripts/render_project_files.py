@@ -4,12 +4,16 @@ Both repeat what is defined elsewhere, because MLflow reads no other form. `make
 files are out of date.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
-from pipeline.cli import COMMANDS
+from pipeline.checkup import DoctorOptions
+from pipeline.cli import COMMANDS, command_fields
+from pipeline.config import CommandOptions, LayerOptions, MainOptions, ReproduceOptions, parameter_default
+from pipeline.config.layers import PROFILES
 
 ROOT = Path(__file__).resolve().parents[1]
 _TYPES = {int: "int", float: "float"}
@@ -34,21 +38,69 @@ def conda_yaml() -> str:
     return "# Made by `make lock` from requirements.lock.\n" + _dump(environment)
 
 
-def _entry_point(name: str, model: type[BaseModel]) -> dict[str, object]:
-    options = [option for option in model.model_fields if option != "experiment_name"]
-    flags = " ".join(f"--{option.replace('_', '-')} {{{option}}}" for option in options)
+def options_reference() -> str:
+    """Return docs/options.md: where options come from, and what there are."""
+    parts = [_LAYERS.format(profiles="\n".join(_profile(*one) for one in PROFILES.items()))]
+    models = {model: name for name, (model, _) in COMMANDS.items()}  # of those with the same options the last
+    told = set[str]()
+    for model in (LayerOptions, MainOptions, ReproduceOptions, DoctorOptions):
+        for subject, options in model.subjects().items():
+            where = f" (`{models[model]}` only)" if model in (ReproduceOptions, DoctorOptions) else ""
+            if subject in told:
+                continue
+            told.add(subject)
+            rows = (_option(option, model.model_fields[option]) for option in options)
+            parts.append("\n".join([f"## {subject.capitalize()}{where}", "", *_TABLE, *rows, ""]))
+    return "\n".join(parts)
+
+
+_LAYERS = """# Options
+
+<!-- Made by `make lock` from pipeline/config. -->
+
+Options are put together in layers, each over those before it:
+
+1. the defaults below;
+2. a profile: `profile=quick`, `standard` or `thorough`;
+3. a file: `config=options.yaml` (or `.toml`), with the names below; lists and tables are written as such;
+4. the environment: `LR_PIPELINE_BUDGET=40` is `budget=40`;
+5. the command line: `--budget 40`, or `-P budget=40` of `mlflow run`.
+
+A file or an environment may hold options that a command does not have, but none that no command has: a misspelt one
+is refused. `mlflow run` passes every parameter of an entry point, and does not tell which you gave: one that equals its
+default counts as not given. The run of each command has the artifact `options.yaml`, which says of each option where it
+is from, and can be given as `config` again.
+
+| profile | sets |
+| --- | --- |
+{profiles}
+"""
+
+_TABLE = ("| option | default | meaning | for example |", "| --- | --- | --- | --- |")
+
+
+def _profile(name: str, options: Mapping[str, object]) -> str:
+    return f"| `{name}` | {', '.join(f'`{option}={value:g}`' for option, value in options.items()) or 'nothing'} |"
+
+
+def _option(name: str, field: FieldInfo) -> str:
+    default = parameter_default(field)
+    examples = ", ".join(f"`{one}`" for one in field.examples or ())
+    meaning = (field.description or "").replace("|", "\\|")
+    return f"| `{name}` | {'' if default == '' else f'`{default}`'} | {meaning} | {examples} |"
+
+
+def _entry_point(name: str, model: type[CommandOptions]) -> dict[str, object]:
+    fields = {option: field for option, field in command_fields(model).items() if option != "experiment_name"}
+    flags = " ".join(f"--{option.replace('_', '-')} {{{option}}}" for option in fields)
     return {
-        "parameters": {option: _parameter(model, option) for option in options},
+        "parameters": {option: _parameter(field) for option, field in fields.items()},
         "command": f"python -m pipeline {name} {flags}",
     }
 
 
-def _parameter(model: type[BaseModel], option: str) -> dict[str, object]:
-    field = model.model_fields[option]
-    default = "" if field.default is None else field.default
-    if isinstance(default, bool):
-        default = str(default).lower()
-    return {"type": _TYPES.get(field.annotation, "string"), "default": default}  # type: ignore[arg-type]
+def _parameter(field: FieldInfo) -> dict[str, object]:
+    return {"type": _TYPES.get(field.annotation, "string"), "default": parameter_default(field)}  # type: ignore[arg-type]
 
 
 def _dump(document: object) -> str:
@@ -57,4 +109,5 @@ def _dump(document: object) -> str:
 
 if __name__ == "__main__":
     (ROOT / "MLproject").write_text(mlproject(), encoding="utf-8")
+    (ROOT / "docs" / "options.md").write_text(options_reference(), encoding="utf-8")
     (ROOT / "conda.yaml").write_text(conda_yaml(), encoding="utf-8")

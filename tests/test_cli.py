@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import cli, interruption
-from pipeline.config import MainOptions
+from pipeline.config import Layered, MainOptions
 from pipeline.console import Status
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -74,7 +74,8 @@ def test_help_is_printed(arguments: list[str], capsys: pytest.CaptureFixture[str
     else:
         for option, field in cli.COMMANDS[arguments[0]][0].model_fields.items():
             assert f"--{option.replace('_', '-')}" in out
-            assert f"(default: {field.default})" in " ".join(out.split())
+            if field.default is not None:
+                assert f"(default: {str(field.default).lower()})" in " ".join(out.split())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -98,8 +99,8 @@ def test_options_are_read_as_they_are_written(
     """Options take dashes or underscores, with or without =; options not given keep their defaults."""
     received: list[MainOptions] = []
 
-    def dispatch(command: str, options: MainOptions) -> int:
-        received.append(options)
+    def dispatch(command: str, given: Layered[MainOptions]) -> int:
+        received.append(given.options)
         return cli.DONE
 
     monkeypatch.setattr(cli, "_dispatch", dispatch)
@@ -113,7 +114,7 @@ def test_signal_ends_a_command_with_its_code(
 ) -> None:
     """One line says how to continue; the exit code is that of the shell convention."""
 
-    def interrupted(command: str, options: MainOptions) -> int:
+    def interrupted(command: str, given: Layered[MainOptions]) -> int:
         signal.raise_signal(number)
         interruption.check()
         return cli.DONE
@@ -133,7 +134,7 @@ def test_fault_of_our_own_is_one_line_that_names_the_file_with_the_traceback(
 ) -> None:
     """Only its owner can read the file, and neither holds a password."""
 
-    def failing(command: str, options: MainOptions) -> int:
+    def failing(command: str, given: Layered[MainOptions]) -> int:
         raise RuntimeError("at http://ada:opensesame@host\nand more")
 
     monkeypatch.setattr(cli, "_dispatch", failing)

@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from pipeline.cli import COMMANDS
+from pipeline.cli import COMMANDS, command_fields
 from pipeline.config import OptimizerName
 from pipeline.optimizers import OPTIMIZERS
 from pipeline.range_test.exploration import BOUNDS
@@ -41,7 +41,8 @@ def pinned() -> dict[str, Requirement]:
 
 
 def test_rendered_files_are_up_to_date() -> None:
-    """MLproject and conda.yaml are what `make lock` writes."""
+    """MLproject, conda.yaml and the reference of options are what `make lock` writes."""
+    assert (ROOT / "docs" / "options.md").read_text(encoding="utf-8") == render_project_files.options_reference()
     assert (ROOT / "MLproject").read_text(encoding="utf-8") == render_project_files.mlproject()
     assert (ROOT / "conda.yaml").read_text(encoding="utf-8") == render_project_files.conda_yaml()
 
@@ -55,7 +56,7 @@ def test_entry_points_are_the_commands() -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_entry_point_has_the_options_of_its_command(name: str) -> None:
     """Names, types and defaults agree, and the command passes each on; MLflow chooses the experiment itself."""
-    fields = COMMANDS[name][0].model_fields
+    fields = command_fields(COMMANDS[name][0])
     entry = MLPROJECT["entry_points"][name]
     assert set(entry["parameters"]) == set(fields) - {"experiment_name"}
     for option, parameter in entry["parameters"].items():

@@ -5,6 +5,7 @@ the stages it depends on.
 """
 
 from pipeline.config.common import RUN_CONTROL, CommandOptions, Options, validated
+from pipeline.config.layers import Layered, LayerOptions, layered, parameter_default, typed
 from pipeline.config.search import (
     MainOptions,
     ReportOptions,
@@ -31,6 +32,8 @@ __all__ = [
     "RUN_CONTROL",
     "BatchNorm",
     "CommandOptions",
+    "LayerOptions",
+    "Layered",
     "MainOptions",
     "OptimizerName",
     "Options",
@@ -42,5 +45,8 @@ __all__ = [
     "SamplerName",
     "SearchOptions",
     "TrainOptions",
+    "layered",
+    "parameter_default",
+    "typed",
     "validated",
 ]

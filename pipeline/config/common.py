@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, TypeVar
+from inspect import get_annotations
+from types import MappingProxyType
+from typing import Annotated, ClassVar, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
@@ -32,6 +34,19 @@ class CommandOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    subject: ClassVar[str] = "options"
+    """What the options are about that a class adds to those of its base: the heading above them in help and docs."""
+
+    @classmethod
+    def subjects(cls) -> dict[str, list[str]]:
+        """Return the names of the options under their headings, those of the first stage first."""
+        found: dict[str, list[str]] = {}
+        for base in reversed(cls.__mro__):
+            own = [name for name in get_annotations(base) if name in cls.model_fields]
+            if own and issubclass(base, CommandOptions):
+                found.setdefault(base.subject, []).extend(own)
+        return found
+
     @field_validator("*", mode="before")
     @classmethod
     def _plain_text(cls, value: object) -> object:
@@ -40,15 +55,20 @@ class CommandOptions(BaseModel):
         return value
 
 
-def validated(model: type[Options], values: Mapping[str, object]) -> Options:
-    """Build `model` from `values`, or raise InputError with one line that names each fault."""
+def validated(
+    model: type[Options], values: Mapping[str, object], origins: Mapping[str, str] = MappingProxyType({})
+) -> Options:
+    """Build `model` from `values`, or raise InputError with one line that names each fault.
+
+    `origins` says where values are from, for those that were not typed.
+    """
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise InputError("; ".join(_fault(model, dict(fault)) for fault in error.errors())) from None
+        raise InputError("; ".join(_fault(model, dict(fault), origins) for fault in error.errors())) from None
 
 
-def _fault(model: type[CommandOptions], fault: dict[str, object]) -> str:
+def _fault(model: type[CommandOptions], fault: dict[str, object], origins: Mapping[str, str]) -> str:
     location = fault["loc"]
     name = ".".join(str(part) for part in location) if isinstance(location, tuple) else ""
     message = re.sub(r"^(Value error, |Input should be |String should have )", "", str(fault["msg"]))
@@ -56,4 +76,6 @@ def _fault(model: type[CommandOptions], fault: dict[str, object]) -> str:
         return message
     if fault["type"] == "extra_forbidden":
         message = f"one of {', '.join(model.model_fields)}"
-    return f"{name}: received {shortened(repr(fault['input']))}, expected {message.removeprefix('expected ')}"
+    place = f" ({origins[name]})" if name in origins else ""
+    received = shortened(repr(fault["input"]))
+    return f"{name}: received {received}{place}, expected {message.removeprefix('expected ')}"

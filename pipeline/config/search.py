@@ -15,11 +15,21 @@ SamplerName = Literal["tpe", "random", "quasi-random", "grid"]
 class SearchOptions(RangeTestOptions):
     """Options of `search`."""
 
+    subject: ClassVar[str] = "search"
+
     takes_several: ClassVar[bool] = True
 
-    schemes: str = Field("all", description="comma-separated scheme names that the search may choose from")
-    minutes: OptionalRate = Field(None, description="most minutes of range test and search; default: any")
-    tolerance: float = Field(0.0, ge=0, lt=1, description="share of the loss below which a difference does not matter")
+    schemes: str = Field(
+        "all",
+        description="comma-separated scheme names that the search may choose from",
+        examples=["linear,cosine,one_cycle"],
+    )
+    minutes: OptionalRate = Field(
+        None, description="most minutes of range test and search; default: any", examples=["30"]
+    )
+    tolerance: float = Field(
+        0.0, ge=0, lt=1, description="share of the loss below which a difference does not matter", examples=["0.01"]
+    )
     trials: OptionalCount = Field(
         None, ge=1, le=100_000, description="trainings to try before the best are confirmed; default: by budget"
     )
@@ -35,6 +45,7 @@ class SearchOptions(RangeTestOptions):
     objective: str = Field(
         VAL_LOSS.metric,
         description="metric to judge by: val_loss, val_accuracy, val_METRIC, max:val_METRIC or min:val_METRIC",
+        examples=["val_accuracy", "min:val_mae"],
     )
 
     @field_validator("objective")
@@ -78,9 +89,15 @@ class SearchOptions(RangeTestOptions):
 class TrainOptions(SearchOptions):
     """Options of `train`, which trains the search's winner unless a scheme is given."""
 
-    scheme: OptionalName = Field(None, description="scheme to train; default: the search's winner")
-    initial_lr: OptionalRate = Field(None, description="initial rate to train with, together with `scheme`")
-    scheme_params: str = Field("", description="the scheme's parameters, as name=value,name=value")
+    subject: ClassVar[str] = "final training"
+
+    scheme: OptionalName = Field(None, description="scheme to train; default: the search's winner", examples=["cosine"])
+    initial_lr: OptionalRate = Field(
+        None, description="initial rate to train with, together with `scheme`", examples=["0.03"]
+    )
+    scheme_params: str = Field(
+        "", description="the scheme's parameters, as name=value,name=value", examples=["final_fraction=0.01"]
+    )
     torch_schedule: bool = Field(False, description="also write schedule_torch.py, the schedule as a PyTorch LambdaLR")
 
     @model_validator(mode="after")
@@ -112,6 +129,8 @@ class MainOptions(ReportOptions):
 
 class ReproduceOptions(PrepareOptions):
     """Options of `reproduce`, which takes all others from the articles."""
+
+    subject: ClassVar[str] = "articles"
 
     article: Literal["a", "b", "all"] = Field("all", description="the article whose experiments to run")
     epochs: OptionalCount = Field(None, ge=1, le=10_000, description="epochs of a training; default: as in the article")

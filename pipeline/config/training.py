@@ -35,19 +35,35 @@ def _text(value: object) -> object:
 class PrepareOptions(CommandOptions):
     """Options of `prepare`."""
 
+    subject: ClassVar[str] = "data and runs"
+
     experiment_name: str = Field("lr-pipeline", min_length=1, max_length=500, description="MLflow experiment to log to")
     fresh: bool = Field(False, description="run again even where a finished run could be reused")
     checkpoint: float = Field(1.0, ge=0, le=1e6, description="minutes between checkpoints of a training; 0 writes none")
-    data: str = Field("mnist-5k", min_length=1, description="a data set's name, a path, or module:function")
-    target: str = Field("target", min_length=1, description="label column of .csv and .parquet; several as a,b")
+    data: str = Field(
+        "mnist-5k",
+        min_length=1,
+        description="a data set's name, a path, or module:function",
+        examples=["digits", "houses.csv", "images/", "mymodels:data"],
+    )
+    target: str = Field(
+        "target",
+        min_length=1,
+        description="label column of .csv and .parquet; several as a,b",
+        examples=["price", "mpg,acceleration"],
+    )
     task: TaskOption = Field("auto", description="what labels are: auto by their type, or as given (docs/data.md)")
     image_size: OptionalName = Field(
-        None, description="of a folder's images: 64, or 64x48 (height x width); default: medians"
+        None, description="height x width in pixels of a folder's images; default: medians", examples=["64", "64x48"]
     )
     color_mode: ColorMode = Field("auto", description="colours of a folder's images; auto: grey if all are, else RGB")
     text_columns: TextColumns = Field("drop", description="free text in tables: left out, or hashed into 256 features")
     in_memory_mb: int = Field(1024, ge=0, le=2**30, description="data larger than this many MiB are not held in memory")
-    scale: str = Field(AUTO, description="scaling of inputs: auto, none or standard; of several inputs name=way,...")
+    scale: str = Field(
+        AUTO,
+        description="scaling of inputs: auto, none or standard; of several inputs name=way,...",
+        examples=["none", "image=none,age=standard"],
+    )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="first seed; fixes splits, initial weights and data order")
     deterministic: bool = Field(False, description="the same bits whatever the number of threads: trains on one")
 
@@ -80,15 +96,27 @@ class PrepareOptions(CommandOptions):
 class RangeTestOptions(PrepareOptions):
     """Options of `range_test`: the network, its optimizer and how it is trained."""
 
+    subject: ClassVar[str] = "network, training and range test"
+
     takes_several: ClassVar[bool] = False
     """Whether several optimizers and batch sizes may be given."""
 
-    model: str = Field("cnn", description="cnn, mlp, or module:function returning a Keras model")
-    model_args: str = Field("", description="keyword arguments of the model function, as name=value,name=value")
-    optimizer: str = Field("sgd", description="Keras optimizer; the search takes several, comma-separated")
+    model: str = Field(
+        "cnn", description="cnn, mlp, or module:function returning a Keras model", examples=["mlp", "mymodels:resnet"]
+    )
+    model_args: str = Field(
+        "",
+        description="keyword arguments of the model function, as name=value,name=value",
+        examples=["width=64,dropout=0.2"],
+    )
+    optimizer: str = Field(
+        "sgd", description="Keras optimizer; the search takes several, comma-separated", examples=["adam", "sgd,adamw"]
+    )
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd; the others ignore it")
     batch_size: Annotated[str, BeforeValidator(_text)] = Field(
-        "50", description="examples per optimizer update; the search takes several, comma-separated"
+        "50",
+        description="examples per optimizer update; the search takes several, comma-separated",
+        examples=["32", "32,128"],
     )
     epochs: int = Field(5, ge=1, le=10_000, description="length of a full training, in passes over the training set")
     budget: float = Field(
@@ -99,10 +127,16 @@ class RangeTestOptions(PrepareOptions):
     scale_labels: bool = Field(False, description="train a regression on standardised labels, undone in predictions")
     class_weight: ClassWeight = Field("none", description="balanced: all classes count the same in the training loss")
     seeds: int = Field(3, ge=1, le=1_000, description="number of seeds, starting at `seed`")
-    lr_min: OptionalRate = Field(None, description="lowest rate of the first sweep; default: by optimizer")
-    lr_max: OptionalRate = Field(None, description="highest rate of the first sweep; default: by optimizer")
+    lr_min: OptionalRate = Field(
+        None, description="lowest rate of the first sweep; default: by optimizer", examples=["1e-5"]
+    )
+    lr_max: OptionalRate = Field(
+        None, description="highest rate of the first sweep; default: by optimizer", examples=["1"]
+    )
     spacing: Spacing = Field("exponential", description="a sweep's steps: equal in log rate, or in rate (linear)")
-    refine: str = Field(REFINE_OFF, description="scheme of the trainings that refine the range test's rate, or off")
+    refine: str = Field(
+        REFINE_OFF, description="scheme of the trainings that refine the range test's rate, or off", examples=["linear"]
+    )
 
     @classmethod
     def _refuse_several(cls, given: Sequence[object]) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline import cli, datasets
-from pipeline.config import PrepareOptions
+from pipeline.config import Layered, PrepareOptions
 from pipeline.errors import InputError
 from tests.bad_input.harness import own_signals
 
@@ -99,7 +99,7 @@ def test_damaged_file_gives_data_or_a_refusal(name: str, limit: int, tmp_path: P
     load()
 
 
-OPTIONS = [(name, option) for name, (model, _) in cli.COMMANDS.items() for option in model.model_fields]
+OPTIONS = [(name, option) for name, (model, _) in cli.COMMANDS.items() for option in cli.command_fields(model)]
 VALUES = st.one_of(
     st.text(st.characters()),  # those that are no text included
     st.text("0123456789.,:=+-_e \n", max_size=12),
@@ -113,7 +113,7 @@ VALUES = st.one_of(
 def unstarted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a command end once its options have been accepted."""
 
-    def dispatch(command: str, options: PrepareOptions) -> int:
+    def dispatch(command: str, given: Layered[PrepareOptions]) -> int:
         return cli.DONE
 
     monkeypatch.setattr(cli, "_dispatch", dispatch)
