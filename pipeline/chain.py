@@ -64,7 +64,7 @@ def _tell_so_far(
         known["search"] = search
     if not {"search", "train"} & known.keys():
         return
-    context = Context(stage.narrowed(options), Upstream(known), "", run, store, Status(stage.name))
+    context = Context(stage.narrowed(options), Upstream(known), "", run, store, Status(stage.name, quiet=options.quiet))
     if not interrupted:
         tell(stage.module.answer(context), {})
         return
@@ -82,7 +82,7 @@ def run_stage(name: str, options: PrepareOptions, effective: str = "") -> None:
         runs, key = handover or (_obtain_all(stage, options, store, run, {}), "")
         key = key or stage.key(options, runs)
         store.set_fingerprint(run, key)
-        with Status(name) as status:
+        with Status(name, quiet=options.quiet, verbose=options.verbose) as status:
             found = None if handover or options.fresh or not stage.repeatable(options) else store.find(name, key)
             if found is not None:
                 store.mark_reused(run, found)
@@ -133,7 +133,7 @@ def _obtain_shown(need: Need, runs: Runs, store: Store, run: StageRun) -> Finish
         return launched
     store.log_reuse(name, found, run)
     publish(found.folder, stage.published)
-    with Status(stage.name) as status:
+    with Status(stage.name, quiet=options.quiet) as status:
         status.done(found.summary, reused=True)
     return found
 

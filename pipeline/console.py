@@ -1,7 +1,9 @@
 """Terminal output of a stage: a live line while it runs, and a permanent line when it ends."""
 
+import math
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,15 +27,18 @@ from pipeline import interruption
 
 _WIDTH = 11  # columns for the name of a stage
 _REDRAW_EVERY = 0.5  # seconds
+_SAY_EVERY = 60.0
+"""Seconds between the lines that say, where nothing can be overwritten, that a stage is still at work."""
 
 
 class Status:
-    """The live line of one stage; only permanent lines are written if the output is neither a terminal nor a notebook.
+    """The live line of one stage; if the output is neither a terminal nor a notebook, a line a minute takes its place.
 
     In a notebook the line is plain text that overwrites itself: Rich's own would need ipywidgets there.
     """
 
-    def __init__(self, stage: str, *, quiet: bool = False) -> None:
+    def __init__(self, stage: str, *, quiet: bool = False, verbose: bool = False) -> None:
+        self._verbose, self._lowest = verbose, math.inf
         self._stage = f"{stage:<{_WIDTH}}"
         notebook = Console().is_jupyter
         terminal = False if notebook else None  # the streams of a notebook may call themselves terminals
@@ -42,6 +47,7 @@ class Status:
         )
         self._in_notebook = notebook and not quiet
         self._drawn, self._drawn_at = 0, 0.0
+        self._ended = None if quiet or notebook or self._console.is_terminal else threading.Event()
         self._progress = Progress(
             SpinnerColumn("dots" if self._shows("⠋") else "line"),
             TextColumn("{task.fields[stage]}"),
@@ -51,15 +57,18 @@ class Status:
             TextColumn("left"),
             TimeRemainingColumn(),
             TextColumn("{task.description}", markup=False),  # a path may hold what looks like markup
+            TextColumn("{task.fields[best]}", markup=False),
             console=self._console,
             transient=True,
             disable=not self._console.is_terminal,
         )
-        self._task = self._progress.add_task("starting", total=None, stage=self._stage)
+        self._task = self._progress.add_task("starting", total=None, stage=self._stage, best="")
         self._started = time.perf_counter()
 
     def __enter__(self) -> Self:
         self._progress.start()
+        if self._ended is not None:
+            threading.Thread(target=self._say_regularly, args=(self._ended,), daemon=True).start()
         return self
 
     def __exit__(
@@ -83,6 +92,14 @@ class Status:
         self._progress.update(self._task, advance=steps)
         self._redraw()
 
+    def trained(self, name: str, val_loss: float, seconds: float) -> None:
+        """Show the lowest validation loss so far; and, if asked to be verbose, each."""
+        if self._verbose:
+            self.note(f"{name}: validation loss {val_loss:.4g}, {seconds:.1f} s")
+        if val_loss < self._lowest:
+            self._lowest = val_loss
+            self._progress.update(self._task, best=f"lowest loss so far {val_loss:.4g}: {name}")
+
     def note(self, what: str) -> None:
         """Print a permanent line."""
         interruption.check()
@@ -102,8 +119,25 @@ class Status:
         self._console.print(f"[green]{mark}[/green] {self._stage} {took:>7}  {escape(summary)}", markup=True)
 
     def _stop(self) -> None:
+        if self._ended is not None:
+            self._ended.set()
         self._progress.stop()
         self._erase()
+
+    def _say_regularly(self, ended: threading.Event) -> None:
+        while not ended.wait(_SAY_EVERY):
+            self._console.print(f"  {escape(self._line())}")
+
+    def _line(self) -> str:
+        """Return in plain text what the stage is at: how far, how long, what, and the best so far."""
+        task = self._progress.tasks[self._task]
+        elapsed = time.perf_counter() - self._started
+        parts = [f"{self._stage.strip()}: {elapsed / 60:.0f} min"]
+        if task.total:
+            parts.append(f"{task.completed:g} of {task.total:g} done")
+        if task.time_remaining:
+            parts.append(f"about {max(1, round(task.time_remaining / 60))} min left")
+        return ", ".join([*parts, str(task.description), *filter(None, [task.fields["best"]])])
 
     def _redraw(self) -> None:
         """Overwrite a notebook's live line, unless that was done a moment ago."""

@@ -28,6 +28,8 @@ DEFAULTS = {
     "fresh": False,
     "deterministic": False,
     "checkpoint": 1.0,
+    "quiet": False,
+    "verbose": False,
     "data": "mnist-5k",
     "target": "target",
     "text_columns": "drop",

@@ -40,6 +40,8 @@ class PrepareOptions(CommandOptions):
     experiment_name: str = Field("lr-pipeline", min_length=1, max_length=500, description="MLflow experiment to log to")
     fresh: bool = Field(False, description="run again even where a finished run could be reused")
     checkpoint: float = Field(1.0, ge=0, le=1e6, description="minutes between checkpoints of a training; 0 writes none")
+    quiet: bool = Field(False, description="print the answer and nothing else")
+    verbose: bool = Field(False, description="also print a line for each training")
     data: str = Field(
         "mnist-5k",
         min_length=1,
@@ -66,6 +68,12 @@ class PrepareOptions(CommandOptions):
     )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="first seed; fixes splits, initial weights and data order")
     deterministic: bool = Field(False, description="the same bits whatever the number of threads: trains on one")
+
+    @model_validator(mode="after")
+    def _quiet_or_verbose(self) -> Self:
+        if self.quiet and self.verbose:
+            raise ValueError("quiet and verbose: received both, expected one of them")
+        return self
 
     @field_validator("scale")
     @classmethod

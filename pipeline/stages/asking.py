@@ -90,7 +90,7 @@ class Asking:
                 self.log.log(evaluation, training, self.describe(evaluation))
                 if self.checkpoints is not None:
                     self.checkpoints.of(evaluation).remove()
-                self._advance(training)
+                self._advance(evaluation, training)
                 yield evaluation, training
             if elsewhere:
                 self._note_once(SHARED)
@@ -112,7 +112,7 @@ class Asking:
             if training is None:
                 unknown.append(evaluation)
                 continue
-            self._advance(training)
+            self._advance(evaluation, training)
             yield evaluation, training
         return unknown
 
@@ -124,9 +124,11 @@ class Asking:
             else:
                 elsewhere.append(evaluation)
 
-    def _advance(self, training: Training) -> None:
+    def _advance(self, evaluation: Evaluation, training: Training) -> None:
         """Show that a training is done, and say once where its statistics were recomputed, or checkpoints were due."""
         self.status.advance(self.cost)
+        if not evaluation.is_sweep:
+            self.status.trained(self.describe(evaluation).name, training.val_loss, training.seconds)
         if training.recomputed:
             self._note_once(RECOMPUTED)
         if self.executor.streamed and self.checkpoints is not None and training.seconds > self.checkpoints.seconds:

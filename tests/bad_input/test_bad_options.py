@@ -16,6 +16,8 @@ VALUES: list[tuple[str, str, str]] = [
     ("experiment_name", "two\nlines", PLAIN),
     ("fresh", "perhaps", "a valid boolean"),
     ("deterministic", "exactly", "a valid boolean"),
+    ("quiet", "very", "a valid boolean"),
+    ("verbose", "-1", "a valid boolean"),
     ("checkpoint", "-1", "greater than or equal to 0"),
     ("checkpoint", "nan", "less than or equal to 1000000"),
     ("data", "", "at least 1 character"),
