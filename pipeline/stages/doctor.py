@@ -120,7 +120,8 @@ def run(options: DoctorOptions) -> bool:
                 left += 1
                 mendable += finding.mend is not None
     if mendable and not options.fix:
-        print(f"\n{mendable} of {left} faults can be mended: python -m pipeline doctor --fix")
+        program = "lr-pipeline" if INSTALLED else "python -m pipeline"
+        print(f"\n{mendable} of {left} faults can be mended: {program} doctor --fix")
     return left == 0
 
 

@@ -16,13 +16,18 @@ SMALL = "--data digits --model mlp --epochs 1 --seeds 1"
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder into which the package was installed from a copy of its sources, without a network."""
+    """Return a folder into which the package was installed from a repository of its sources, without a network."""
     source, site = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("site")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     shutil.copytree(ROOT / "pipeline", source / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
+    as_ada = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
+    for words in (("init", "--quiet"), ("add", "."), (*as_ada, "commit", "--quiet", "--message", "sources")):
+        subprocess.run(["git", *words], cwd=source, check=True)
     offline = ("--quiet", "--no-index", "--no-deps", "--no-build-isolation")
-    subprocess.run([sys.executable, "-m", "pip", "install", *offline, "--target", site, source], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", *offline, "--target", site, f"git+{source.as_uri()}"], check=True
+    )
     return site
 
 
