@@ -7,6 +7,7 @@ from pathlib import Path
 
 import mlflow
 from mlflow.entities import Param, Run
+from mlflow.environment_variables import MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT
 
 from pipeline.errors import refusal
 from pipeline.redaction import redacted
@@ -37,7 +38,7 @@ def tracked(track: object, call: str, experiment_name: str, params: Mapping[str,
     if track is None:
         yield None
     elif isinstance(track, Run):
-        with tempfile.TemporaryDirectory() as folder:
+        with _addresses_unprinted(), tempfile.TemporaryDirectory() as folder:
             store, own = (
                 store_in_order(experiment_name),
                 StageRun(track.info.run_id, track.info.experiment_id, Path(folder)),
@@ -45,7 +46,7 @@ def tracked(track: object, call: str, experiment_name: str, params: Mapping[str,
             yield store, own
             store.client.log_artifacts(own.run_id, folder)
     elif isinstance(track, str) and track:
-        with _tracking_uri(track):
+        with _addresses_unprinted(), _tracking_uri(track):
             store = store_in_order(experiment_name)
             experiment = usable_experiment(store.client, experiment_name).experiment_id
             tags = {"pipeline.stage": call, PROCESS: this_process()}
@@ -56,6 +57,20 @@ def tracked(track: object, call: str, experiment_name: str, params: Mapping[str,
                 store.keep(own)
     else:
         raise refusal("track", repr(track), "the URI of an MLflow store, an active run, or None")
+
+
+@contextmanager
+def _addresses_unprinted() -> Iterator[None]:
+    """Keep MLflow from printing two lines for each of the many runs."""
+    before = MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.get_raw()
+    MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set("true")
+    try:
+        yield
+    finally:
+        if before is None:
+            MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.unset()
+        else:
+            MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(before)
 
 
 @contextmanager
