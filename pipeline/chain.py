@@ -5,10 +5,11 @@ from contextlib import suppress
 
 from pipeline import config
 from pipeline.config import PrepareOptions
+from pipeline.config.layers import EFFECTIVE
 from pipeline.console import Status
 from pipeline.files import write_text
 from pipeline.results import ReportResult, TrainResult
-from pipeline.stages.context import CODE, EFFECTIVE, PAGE, REPORTS, Context, Upstream
+from pipeline.stages.context import CODE, PAGE, REPORTS, Context, Upstream
 from pipeline.stages.publishing import place_of, publish
 from pipeline.stages.table import STAGES, Need, Runs, Stage
 from pipeline.tracking import Finished, StageRun, Store

@@ -131,7 +131,15 @@ def _options(command: str, given: dict[str, str], *, handed_over: bool) -> Layer
         return Layered(validated(model, own), {})
     if "MLFLOW_RUN_ID" in os.environ:
         given = typed(model, given)
-    return layered(model, given, {option for model, _ in COMMANDS.values() for option in model.model_fields})
+    known = {option for model, _ in COMMANDS.values() for option in model.model_fields}
+    return layered(model, given, known, _options_of)
+
+
+def _options_of(run: str, experiment_name: str) -> str:
+    with quick_imports():
+        from pipeline.tracking.opening import options_of
+
+    return options_of(run, experiment_name)
 
 
 def _dispatch(command: str, given: Layered[CommandOptions]) -> int:

@@ -16,6 +16,11 @@ from pipeline.config import CommandOptions, LayerOptions, MainOptions, Reproduce
 from pipeline.config.layers import PROFILES
 
 ROOT = Path(__file__).resolve().parents[1]
+_WHOLE = frozenset({"main", "doctor"})
+_OF_ALL = ("fresh", "data", "target", "model", "optimizer", "epochs", "seeds", *LayerOptions.model_fields)
+_NEVER = frozenset({"experiment_name"})
+"""MLflow chooses the experiment itself."""
+
 _TYPES = {int: "int", float: "float"}
 
 
@@ -62,9 +67,10 @@ Options are put together in layers, each over those before it:
 
 1. the defaults below;
 2. a profile: `profile=quick`, `standard` or `thorough`;
-3. a file: `config=options.yaml` (or `.toml`), with the names below; lists and tables are written as such;
-4. the environment: `LR_PIPELINE_BUDGET=40` is `budget=40`;
-5. the command line: `--budget 40`, or `-P budget=40` of `mlflow run`.
+3. an earlier run: `run=ID`, or `run=newest`, the chain that finished last; what was chosen there is taken over;
+4. a file: `config=options.yaml` (or `.toml`), with the names below; lists and tables are written as such;
+5. the environment: `LR_PIPELINE_BUDGET=40` is `budget=40`;
+6. the command line: `--budget 40`, or `-P budget=40` of `mlflow run`.
 
 A file or an environment may hold options that a command does not have, but none that no command has: a misspelt one
 is refused. `mlflow run` passes every parameter of an entry point, and does not tell which you gave: one that equals its
@@ -91,7 +97,12 @@ def _option(name: str, field: FieldInfo) -> str:
 
 
 def _entry_point(name: str, model: type[CommandOptions]) -> dict[str, object]:
-    fields = {option: field for option, field in command_fields(model).items() if option != "experiment_name"}
+    """Return what MLproject says of a command.
+
+    `main` has all its options as parameters, a stage those that are its own. MLflow passes on others that it is given.
+    """
+    own = set(command_fields(model) if name in _WHOLE else [*model.subjects().get(model.subject, ()), *_OF_ALL])
+    fields = {option: command_fields(model)[option] for option in command_fields(model) if option in own - _NEVER}
     flags = " ".join(f"--{option.replace('_', '-')} {{{option}}}" for option in fields)
     return {
         "parameters": {option: _parameter(field) for option, field in fields.items()},

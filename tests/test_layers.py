@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import mlflow
 import pytest
 
 from pipeline import cli
 from pipeline.cli import COMMANDS
 from pipeline.config import Layered, MainOptions, PrepareOptions, layered, typed
-from pipeline.config.layers import PROFILES
+from pipeline.config.layers import EFFECTIVE, PROFILES
 from pipeline.errors import InputError
+from pipeline.tracking.opening import options_of
 
 ALL = {option for model, _ in COMMANDS.values() for option in model.model_fields}
 
@@ -32,9 +34,19 @@ def dispatched(monkeypatch: pytest.MonkeyPatch) -> list[Layered[MainOptions]]:
     return received
 
 
+EARLIER = "budget: 40.0  # command line\nepochs: 3  # environment\nseed: 0  # default\nfresh: true  # command line\n"
+"""The options that a run keeps."""
+
+
+def of_run(run: str, experiment: str) -> str:
+    """Stand for the tracking store, which is tried in test_run_gives_its_options."""
+    assert (run, experiment) == ("newest", "mine")
+    return EARLIER
+
+
 def of_main(**given: str) -> Layered[MainOptions]:
     """Return the options of `main` for a command line."""
-    return layered(MainOptions, given, ALL)
+    return layered(MainOptions, given, ALL, of_run)
 
 
 def test_each_layer_is_over_those_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,6 +72,31 @@ def test_each_layer_is_over_those_before_it(tmp_path: Path, monkeypatch: pytest.
         "epochs": "environment",
         "seeds": "command line",
     }
+
+
+def test_options_of_an_earlier_run_are_taken_over(tmp_path: Path) -> None:
+    """What was chosen there, over a profile and below a file; but not that it began anew."""
+    (tmp_path / "options.yaml").write_text("experiment_name: mine\nepochs: 9\n", encoding="utf-8")
+    found = of_main(run="newest", config="options.yaml", profile="thorough", seed="2")
+    assert found.options == MainOptions(experiment_name="mine", budget=40, epochs=9, seeds=5, seed=2)
+    assert found.origins["budget"] == "run newest"
+
+
+def test_run_gives_its_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its id, or as the newest of the chain; anything else is refused in a line."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    with pytest.raises(InputError, match="run: received 'newest', but no chain has finished"):
+        options_of("newest", "mine")
+    mlflow.set_experiment("mine")
+    for text in ("seed: 1\n", "seed: 2\n"):
+        with mlflow.start_run(tags={"pipeline.stage": "main"}) as run:
+            mlflow.log_text(text, EFFECTIVE)
+    with mlflow.start_run(tags={"pipeline.stage": "prepare"}) as without:
+        pass
+    assert options_of("newest", "mine") == options_of(run.info.run_id, "other") == "seed: 2\n"
+    for wrong in (without.info.run_id, "0" * 32, "../x"):
+        with pytest.raises(InputError, match="accepted: the id of a finished command's run"):
+            options_of(wrong, "mine")
 
 
 def test_environment_chooses_profile_and_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +140,7 @@ def test_layers_may_hold_options_of_other_commands(tmp_path: Path, monkeypatch: 
     """One file serves the whole chain; `prepare` knows nothing of budgets."""
     (tmp_path / "options.yaml").write_text("budget: 7\nseed: 2\n", encoding="utf-8")
     monkeypatch.setenv("LR_PIPELINE_TOP_K", "2")
-    found = layered(PrepareOptions, {"config": "options.yaml", "profile": "quick"}, ALL)
+    found = layered(PrepareOptions, {"config": "options.yaml", "profile": "quick"}, ALL, of_run)
     assert found.options == PrepareOptions(seed=2)
     assert found.origins == {"seed": "options.yaml"}
 
@@ -153,7 +190,7 @@ def test_parameters_at_their_defaults_count_as_not_given(
     dispatched: list[Layered[MainOptions]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`mlflow run` passes all of an entry point's; the layers below must not be hidden by them."""
-    passed = {"budget": "25.0", "fresh": "false", "lr_min": "", "epochs": "7", "profile": "quick", "config": ""}
+    passed = {"budget": "25.0", "fresh": "false", "lr_min": "", "epochs": "7", "profile": "quick", "run": ""}
     assert typed(MainOptions, passed) == {"epochs": "7", "profile": "quick"}
     monkeypatch.setattr(cli, "_end_with_parent", lambda: None)
     monkeypatch.setenv("MLFLOW_RUN_ID", "0" * 32)

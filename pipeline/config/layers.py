@@ -1,7 +1,7 @@
 """Options in layers: defaults, a profile, a file, the environment, and the command line, each over those before it."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal
@@ -17,7 +17,8 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
-from pipeline.config.common import CommandOptions, OptionalName, Options, validated
+from pipeline.config.common import RUN_CONTROL, CommandOptions, OptionalName, Options, validated
+from pipeline.config.training import PrepareOptions
 from pipeline.errors import InputError, reading, refusal
 from pipeline.redaction import redacted
 from pipeline.schedules import format_params
@@ -34,6 +35,12 @@ PROFILES: dict[str, dict[str, Any]] = {
 PREFIX = "LR_PIPELINE_"
 """Begins the names of environment variables that set options."""
 
+EFFECTIVE = "options.yaml"
+"""The options of a command, and where each is from, among the artifacts of its run."""
+
+NEWEST = "newest"
+"""Stands for the chain that finished last."""
+
 COMMAND_LINE = "command line"
 
 _OWN = frozenset({"handover"})
@@ -48,6 +55,11 @@ class LayerOptions(CommandOptions):
     subject: ClassVar[str] = "layers of options"
 
     profile: Profile = Field("standard", description="quick: budget=10, seeds=2; thorough: budget=60, seeds=5")
+    run: OptionalName = Field(
+        None,
+        description="an earlier command's run, by its id or newest, whose options are taken over",
+        examples=[NEWEST],
+    )
     config: OptionalName = Field(None, description="a .yaml or .toml file of options", examples=["options.yaml"])
 
 
@@ -69,13 +81,19 @@ class Layered(Generic[Options]):
         return "\n".join(lines) + "\n"
 
 
-def layered(model: type[Options], given: Mapping[str, str], known: Iterable[str]) -> Layered[Options]:
+def layered(
+    model: type[Options],
+    given: Mapping[str, str],
+    known: Iterable[str],
+    options_of: Callable[[str, str], str],
+) -> Layered[Options]:
     """Put the layers of a command's options together.
 
     Args:
         model: the command's options.
         given: those of the command line.
         known: the options of all commands: a file or an environment for several may hold those of another.
+        options_of: returns the options that an earlier run keeps, of its id and the experiment, as YAML.
 
     Raises:
         InputError: if a layer cannot be read, or holds what is no option, or not a valid one.
@@ -86,8 +104,12 @@ def layered(model: type[Options], given: Mapping[str, str], known: Iterable[str]
     said = {**environment, **given}
     choice = validated(LayerOptions, {name: said[name] for name in LayerOptions.model_fields if name in said})
     layers: dict[str, Mapping[str, Any]] = {f"profile {choice.profile}": PROFILES[choice.profile]}
+    of_file = _of_file(Path(choice.config), names) if choice.config is not None else {}
+    if choice.run is not None:
+        experiment = {**of_file, **said}.get("experiment_name", PrepareOptions().experiment_name)
+        layers[f"run {choice.run}"] = _chosen_by(options_of(choice.run, str(experiment)), model)
     if choice.config is not None:
-        layers[choice.config] = _of_file(Path(choice.config), names)
+        layers[choice.config] = of_file
     layers |= {"environment": environment, COMMAND_LINE: given}
     values, origins = dict[str, Any](), dict[str, str]()
     for layer, options in layers.items():
@@ -143,6 +165,13 @@ def _of_file(path: Path, names: set[str]) -> dict[str, Any]:
         if name not in names - LayerOptions.model_fields.keys():
             raise _unknown(path, name, names)
     return {name: _flat(value) for name, value in values.items()}
+
+
+def _chosen_by(effective: str, model: type[CommandOptions]) -> dict[str, Any]:
+    """Return of an earlier run's options those that were chosen there, and say something about the result."""
+    given = {name: value for name, value in yaml.safe_load(effective).items() if name not in RUN_CONTROL}
+    fields = model.model_fields
+    return {name: value for name, value in given.items() if name in fields and value != fields[name].default}
 
 
 def _unknown(where: object, name: str, names: set[str]) -> InputError:

@@ -122,6 +122,8 @@ class TrainOptions(SearchOptions):
 class ReportOptions(TrainOptions):
     """Options of `report`."""
 
+    subject: ClassVar[str] = "report"
+
 
 class MainOptions(ReportOptions):
     """Options of `main`, the whole chain."""

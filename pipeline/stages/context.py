@@ -35,9 +35,6 @@ PAGE = "report.html"
 CODE = "schedule.py"
 """The schedule found as Keras code, there and among the artifacts."""
 
-EFFECTIVE = "options.yaml"
-"""The options of a command, and where each is from, among the artifacts of its run."""
-
 ARTICLES = REPORTS / "articles"
 """The folder of the newest page on the articles' experiments."""
 

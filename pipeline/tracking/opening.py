@@ -9,11 +9,13 @@ from urllib.parse import unquote, urlsplit
 import mlflow
 import sqlalchemy
 from mlflow.entities import Experiment, LifecycleStage
+from mlflow.environment_variables import MLFLOW_EXPERIMENT_ID
 from mlflow.exceptions import MlflowException
 from mlflow.store.db.utils import create_sqlalchemy_engine
 from mlflow.tracking import MlflowClient
 
 from pipeline.checkup import nearest, unwritable
+from pipeline.config.layers import EFFECTIVE, NEWEST
 from pipeline.errors import InputError, refusal
 from pipeline.tracking.failures import explained
 from pipeline.tracking.patience import be_patient, first_request, say_that_servers_are_asked_again
@@ -63,6 +65,37 @@ def enter_experiment(client: MlflowClient, name: str) -> None:
     if not _KIND.items() <= experiment.tags.items():
         with suppress(MlflowException):  # raised where another process sets it at the same moment
             mlflow.set_experiment_tags(_KIND)
+
+
+def options_of(run: str, experiment_name: str) -> str:
+    """Return the options of an earlier command, as its run keeps them.
+
+    Args:
+        run: the id of its run, or `newest`: that of the chain that finished last.
+        experiment_name: where the newest is looked for, unless `mlflow run` has chosen an experiment.
+
+    Raises:
+        InputError: if there is no such run, or it does not keep them.
+
+    """
+    client, run_id = open_store(), run
+    if run == NEWEST:
+        own = MLFLOW_EXPERIMENT_ID.get()
+        experiment = client.get_experiment(own) if own else client.get_experiment_by_name(experiment_name)
+        found = experiment and client.search_runs(
+            [experiment.experiment_id],
+            "tags.`pipeline.stage` = 'main' and attributes.status = 'FINISHED'",
+            order_by=["attributes.end_time DESC"],
+            max_results=1,
+        )
+        if not found:
+            raise refusal("run", f"{NEWEST!r}, but no chain has finished", "the id of a command's run")
+        run_id = found[0].info.run_id
+    try:
+        return str(mlflow.artifacts.load_text(f"runs:/{run_id}/{EFFECTIVE}"))
+    except (MlflowException, OSError) as error:
+        accepted = f"the id of a finished command's run, which has {EFFECTIVE}, or {NEWEST}"
+        raise refusal("run", repr(run), accepted) from error
 
 
 def usable_experiment(client: MlflowClient, name: str) -> Experiment:
