@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 from pipeline import config
-from pipeline.config import PrepareOptions
+from pipeline.config import Layered, PrepareOptions
 from pipeline.config.layers import EFFECTIVE
 from pipeline.console import Status
 from pipeline.files import write_text
@@ -21,21 +22,21 @@ Tell = Callable[[Sequence[str], Mapping[str, str]], None]
 """Is given the answer, and where what it leaves is: the report, the schedule as code, the registered model."""
 
 
-def run_main(options: config.MainOptions, tell: Tell, effective: str = "") -> None:
+def run_main(given: Layered[Any], tell: Tell) -> None:
     """Run the whole chain; every stage becomes a child of this run, reused or not.
 
     Args:
-        options: those of the command.
+        given: the options of the command.
         tell: is given the answer, and where report, schedule and model are, as soon as they are known: what fails
             later, or the report itself, does not keep them from the user. If the chain is interrupted, it is given the
             best answer so far.
-        effective: the options and where each is from, as YAML, which becomes an artifact.
 
     """
+    options: config.MainOptions = given.options
     main, store = STAGES["main"], store_in_order(options.experiment_name)
     with store.stage_run("main", main.titled(options), _params(options)) as run:
         runs: dict[str, Finished] = {}
-        _keep(effective, run)
+        _keep(given, store, run)
         try:
             _obtain_all(main, options, store, run, runs)
         except (Exception, KeyboardInterrupt) as error:
@@ -74,12 +75,14 @@ def _tell_so_far(
     tell(answer, {"Report": place_of(PAGE, REPORTS, run)})
 
 
-def run_stage(name: str, options: PrepareOptions, effective: str = "") -> None:
+def run_stage(name: str, given: Layered[Any]) -> None:
     """Run one stage in this process, and first any stage it depends on that has no finished run."""
+    options: PrepareOptions = given.options
     stage, store = STAGES[name], store_in_order(options.experiment_name)
     with store.stage_run(name, stage.titled(options), _params(options)) as run:
         handover = _handover(store)
-        _keep("" if handover else effective, run)  # those of a chain are with its own run
+        if not handover:  # those of a chain are with its own run
+            _keep(given, store, run)
         runs, key = handover or (_obtain_all(stage, options, store, run, {}), "")
         key = key or stage.key(options, runs)
         store.set_fingerprint(run, key)
@@ -158,9 +161,11 @@ def _handover(store: Store) -> tuple[dict[str, Finished], str] | None:
     return (whole, given.key) if len(whole) == len(runs) else None
 
 
-def _keep(effective: str, run: StageRun) -> None:
-    if effective:
-        write_text(run.folder / EFFECTIVE, effective)
+def _keep(given: Layered[Any], store: Store, run: StageRun) -> None:
+    """Keep a command's options with its run, whose parameters are those of the entry point if `mlflow run` began it."""
+    write_text(run.folder / EFFECTIVE, given.as_yaml())
+    if given.untyped:
+        store.client.set_tag(run.run_id, "pipeline.options", given.untyped)
 
 
 def _params(options: PrepareOptions) -> dict[str, object]:

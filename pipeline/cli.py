@@ -156,9 +156,9 @@ def _dispatch(command: str, given: Layered[CommandOptions]) -> int:
     try:
         with own_temporary_folder():
             if isinstance(options, MainOptions):
-                chain.run_main(options, _print_answer, given.as_yaml())
+                chain.run_main(given, _print_answer)
             else:
-                chain.run_stage(command, options, given.as_yaml())
+                chain.run_stage(command, given)
     except StageFailedError as failure:
         if failure.reason:  # else its own process has printed it
             _say(failure.reason)

@@ -74,7 +74,8 @@ Options are put together in layers, each over those before it:
 
 A file or an environment may hold options that a command does not have, but none that no command has: a misspelt one
 is refused. `mlflow run` passes every parameter of an entry point, and does not tell which you gave: one that equals its
-default counts as not given. The run of each command has the artifact `options.yaml`, which says of each option where it
+default counts as not given. MLflow shows such a run with these parameters; its tag `pipeline.options` has what other
+layers set. The run of each command has the artifact `options.yaml`, which says of each option where it
 is from, and can be given as `config` again.
 
 | profile | sets |

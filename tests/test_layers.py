@@ -80,6 +80,7 @@ def test_options_of_an_earlier_run_are_taken_over(tmp_path: Path) -> None:
     found = of_main(run="newest", config="options.yaml", profile="thorough", seed="2")
     assert found.options == MainOptions(experiment_name="mine", budget=40, epochs=9, seeds=5, seed=2)
     assert found.origins["budget"] == "run newest"
+    assert found.untyped == "budget=40.0,seeds=5,epochs=9,experiment_name=mine"
 
 
 def test_run_gives_its_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

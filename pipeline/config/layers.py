@@ -70,6 +70,12 @@ class Layered(Generic[Options]):
     options: Options
     origins: Mapping[str, str]
 
+    @property
+    def untyped(self) -> str:
+        """The options that another layer than the command line has set, as `name=value,name=value`."""
+        values = self.options.model_dump(mode="json")
+        return ",".join(f"{name}={values[name]}" for name, layer in self.origins.items() if layer != COMMAND_LINE)
+
     def as_yaml(self) -> str:
         """Return all options with their layers as comments; it can be given as `config`."""
         values = self.options.model_dump(mode="json")
