@@ -50,7 +50,7 @@ def listed(names: Iterable[object], limit: int = 20) -> str:
 
 
 @contextmanager
-def reading(path: Path, accepted: str) -> Iterator[None]:
+def reading(path: Path | str, accepted: str) -> Iterator[None]:
     """Turn any exception raised while reading `path` into an InputError that names what is `accepted`.
 
     Every exception is caught: what NumPy, zlib, pandas and Arrow raise on damaged files is documented nowhere, and all

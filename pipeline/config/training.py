@@ -51,7 +51,7 @@ class PrepareOptions(CommandOptions):
     target: str = Field(
         "target",
         min_length=1,
-        description="label column of .csv and .parquet; several as a,b",
+        description="label column of a table; several as a,b",
         examples=["price", "mpg,acceleration"],
     )
     task: TaskOption = Field("auto", description="what labels are: auto by their type, or as given (docs/data.md)")

@@ -83,8 +83,8 @@ class Raw:
     regression; or [n, k]: floats for several values to predict, uint8 of 0 and 1 for several labels an example, which
     `label_names` may name. `w_*` are the examples' weights in the loss, float32 [n], or None. `x_test` and `y_test` are
     an official test set, `x_val` and `y_val` a validation set, or None. `columns` says what became of each column of
-    the source. Several inputs per example are the fields of a structured array [n]. A table from a file is a `Table`
-    until it is split, in place of `x_train`.
+    the source. Several inputs per example are the fields of a structured array [n]. A table from a file or a
+    DataFrame is a `Table` until it is split, in place of each `x_*`.
 
     Until `conform` has read it, a data set that is read in passes is a `Reader`, in place of both x and y.
     """

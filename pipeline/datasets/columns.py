@@ -1,7 +1,6 @@
 """What each column of a table is: numbers, dates, categories or text, decided by all of its values; or of no use."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,17 +34,17 @@ _TIMES = ("", " %H:%M", " %H:%M:%S")
 _THOUSANDS = r"[+-]?\d{1,3}(,\d{3})+"
 
 
-def recognise(column: Any, path: Path, separator: str = ",") -> Column | str:
+def recognise(column: Any, source: str, separator: str = ",") -> Column | str:
     """Return what a column is, or why it is of no use.
 
     Raises:
         InputError: if it is of another type, mixes numbers or dates with text, or can be read in two ways.
 
     """
-    by_type = _by_type(column, path)
+    by_type = _by_type(column, source)
     if column.nunique(dropna=False) <= 1:
         return "empty" if column.isna().all() else "constant"
-    known = by_type or _by_values(column, path, separator) or _category_or_text(text(column))
+    known = by_type or _by_values(column, source, separator) or _category_or_text(text(column))
     if isinstance(known, Column) and known.kind in ("number", "date"):
         values = numbers(column, known.form) if known.kind == "number" else dates(column, known.form)
         if values.isna().all():
@@ -63,7 +62,7 @@ def counts_rows(column: Any) -> bool:
     return first in (0, 1) and column.is_unique and int(column.max()) == first + len(column) - 1
 
 
-def as_numbers_or_text(column: Any, path: Path, separator: str = ",") -> Any:
+def as_numbers_or_text(column: Any, source: str, separator: str = ",") -> Any:
     """Return a text column whose every value is a number or a marker as numbers, any other as it is.
 
     Raises:
@@ -72,11 +71,11 @@ def as_numbers_or_text(column: Any, path: Path, separator: str = ",") -> Any:
     """
     from pandas.api import types
 
-    known = _by_values(column, path, separator) if types.is_string_dtype(column) else None
+    known = _by_values(column, source, separator) if types.is_string_dtype(column) else None
     return numbers(column, known.form) if known and known.kind == "number" else column
 
 
-def _by_type(column: Any, path: Path) -> Column | None:
+def _by_type(column: Any, source: str) -> Column | None:
     from pandas.api import types
 
     if types.is_numeric_dtype(column) and not types.is_complex_dtype(column):  # booleans count as numeric
@@ -91,30 +90,30 @@ def _by_type(column: Any, path: Path) -> Column | None:
     if not types.is_string_dtype(column):
         received = f"{column.name!r} of type {column.dtype} ({kind})"
         accepted = "numbers up to 64 bits, booleans, dates, or text as categories"
-        raise refusal(f"{path} has an unusable column", received, accepted)
+        raise refusal(f"{source} has an unusable column", received, accepted)
     return None
 
 
-def _by_values(column: Any, path: Path, separator: str) -> Column | None:
+def _by_values(column: Any, source: str, separator: str) -> Column | None:
     """Recognise text as numbers, or as dates, where all of it can be read so; None where it is text."""
     words = column.astype("string").str.strip().fillna("")
     given = words[~words.isin(MARKERS)]
     if given.empty:
         return Column("number")
-    form = _number_form(given, column, path, separator)
+    form = _number_form(given, column, source, separator)
     read = numbers(given, form)
     if read.notna().mean() > _MOSTLY and read.nunique() > (0 if read.notna().all() else _FEW):
-        _refuse_strays(column, given[read.isna()], "numbers", path)
+        _refuse_strays(column, given[read.isna()], "numbers", source)
         return Column("number", form)
-    form = _date_form(given, column, path)
+    form = _date_form(given, column, source)
     times = dates(given, form) if form else None
     if times is not None and times.notna().mean() > _MOSTLY:
-        _refuse_strays(column, given[times.isna()], "dates", path)
+        _refuse_strays(column, given[times.isna()], "dates", source)
         return Column("date", form, parts_that_vary(times))
     return None
 
 
-def _number_form(given: Any, column: Any, path: Path, separator: str) -> str:
+def _number_form(given: Any, column: Any, source: str, separator: str) -> str:
     """Return the form of numbers with a decimal comma, or "".
 
     Raises:
@@ -125,20 +124,20 @@ def _number_form(given: Any, column: Any, path: Path, separator: str) -> str:
         return ""
     if separator != ";" and given[given.str.contains(",")].str.fullmatch(_THOUSANDS).all():
         received = f"{given[given.str.contains(',')].iloc[0]!r} in column {str(column.name)!r}, decimals or thousands"
-        raise refusal(f"{path} has ambiguous numbers", received, "numbers with a decimal point and nothing else")
+        raise refusal(f"{source} has ambiguous numbers", received, "numbers with a decimal point and nothing else")
     return DECIMAL_COMMA
 
 
-def _refuse_strays(column: Any, strays: Any, what: str, path: Path) -> None:
+def _refuse_strays(column: Any, strays: Any, what: str, source: str) -> None:
     if len(strays):
         received = f"{listed(strays.unique(), 3)} among {what} in column {str(column.name)!r}"
         more = f" and {len(strays) - 1} more" if len(strays) > 1 else ""
         where = f"row {column.index.get_loc(strays.index[0]) + 1}{more}"
         accepted = f"{what} only; missing values empty or one of {', '.join(sorted(MARKERS - {''}))}"
-        raise refusal(f"{path} has a column of two kinds", f"{received}, in {where}", accepted)
+        raise refusal(f"{source} has a column of two kinds", f"{received}, in {where}", accepted)
 
 
-def _date_form(given: Any, column: Any, path: Path) -> str:
+def _date_form(given: Any, column: Any, source: str) -> str:
     """Return the one form of dates that fits most of a text; "" where none fits the first.
 
     Raises:
@@ -156,7 +155,7 @@ def _date_form(given: Any, column: Any, path: Path) -> str:
     for other in found.values():
         if other.notna().all() and not other.equals(found[best]):
             received = f"{first!r} in column {str(column.name)!r}, day or month first"
-            raise refusal(f"{path} has ambiguous dates", received, "dates as YYYY-MM-DD")
+            raise refusal(f"{source} has ambiguous dates", received, "dates as YYYY-MM-DD")
     return best
 
 

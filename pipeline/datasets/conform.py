@@ -67,13 +67,18 @@ def _given(given: _Given, part: str, x_train: Inputs, y_train: Array, task: str)
         lacking = f"x_{part}" if x is None else f"y_{part}"
         raise refusal(f"{part} set is incomplete", f"no {lacking}", f"both x_{part} and y_{part}, or neither")
     x, y, w = _examples(x, y, w, part, task)
+    if not isinstance(x_train, Table):
+        _check_alike(x_train, x, part)
+    if label_kind(y_train) != label_kind(y):
+        raise refusal(f"y_{part} is not like y_train", label_kind(y), f"{label_kind(y_train)}, as y_train")
+    return x, y, w
+
+
+def _check_alike(x_train: Inputs, x: Inputs, part: str) -> None:
     if x_train.shape[1:] != x.shape[1:]:
         raise refusal(f"x_{part} is not like x_train", f"examples of shape {x.shape[1:]}", str(x_train.shape[1:]))
     if not _alike(x_train.dtype, x.dtype):
         raise refusal(f"x_{part} is not like x_train", f"values that need {x.dtype}", f"{x_train.dtype}, as x_train")
-    if label_kind(y_train) != label_kind(y):
-        raise refusal(f"y_{part} is not like y_train", label_kind(y), f"{label_kind(y_train)}, as y_train")
-    return x, y, w
 
 
 def _alike(one: np.dtype[Any], other: np.dtype[Any]) -> bool:

@@ -58,14 +58,29 @@ def encode(table: Table, train: RowNumbers, *, hash_text: bool = False) -> tuple
     if not known:
         received = "; ".join(f"{name!r} {what}" for name, what in list(said.items())[:5])
         raise refusal("the table has no usable features", received, "a column of numbers, dates or categories")
-    values = typed(table.frame, known)
-    numeric = values.select_dtypes("number").fillna(0.0)
-    finite_float32(numeric.to_numpy(), "the table", tuple(map(str, numeric)))
+    values = _finite(table, known)
     fitted = _transformer(values, values.iloc[train], known).fit(values.iloc[train])
     columns = Columns(known, fitted, _names(fitted), _plain(table.frame[list(known)].iloc[train[:_EXAMPLES]], known))
     x = fitted.transform(values).astype(np.float32)
     said |= _words(known, values, fitted)
     return x, columns, {str(name): said[name] for name in (*table.frame.columns, *said)}
+
+
+def encode_alike(table: Table, columns: Columns) -> Array:
+    """Encode the rows of another table as those of the one that `columns` are of.
+
+    Raises:
+        InputError: if a value is not finite.
+
+    """
+    return np.asarray(columns.transformer.transform(_finite(table, columns.known)), np.float32)
+
+
+def _finite(table: Table, known: Mapping[str, Column]) -> Any:
+    values = typed(table.frame, known)
+    numeric = values.select_dtypes("number").fillna(0.0)
+    finite_float32(numeric.to_numpy(), "the table", tuple(map(str, numeric)))
+    return values
 
 
 def _transformer(values: Any, training: Any, known: Mapping[str, Column]) -> Any:

@@ -28,7 +28,7 @@ from pipeline.datasets.downloads import DOWNLOADS, download
 from pipeline.datasets.images import image_files, read_image_folder
 from pipeline.datasets.labels import TASK_AUTO
 from pipeline.datasets.streams import is_dataset, raw_of, read_datasets, read_records, record_files
-from pipeline.datasets.tables import read_csv, read_parquet
+from pipeline.datasets.tables import as_array, is_frame, read_csv, read_frames, read_parquet
 from pipeline.errors import describe, refusal
 from pipeline.scale import AUTO
 from pipeline.user_code import blaming, is_function
@@ -83,7 +83,7 @@ def load(
     Args:
         data: a name of `NAMED`, a path to a file of `FORMATS`, a folder with IDX, `.npy` or TFRecord files, or
             `module:function`.
-        target: the label column of `.csv` and `.parquet`; other sources ignore it.
+        target: the label column of `.csv`, `.parquet` and DataFrames; other sources ignore it.
         limit: bytes; inputs of larger sources stay on disk if they can be mapped or read in passes.
         image_shape: height and width to which a folder's images are resized.
         color_mode: `auto`, or what a folder's images are converted to: `grayscale`, `rgb` or `rgba`.
@@ -152,7 +152,7 @@ def read(data: str, target: str, limit: int, image_shape: Sequence[int] | None =
     if data in NAMED:
         return NAMED[data]()
     if path is None:
-        return read_function(data, limit)
+        return read_function(data, limit, target)
     if not path.is_dir():
         return FORMATS[path.suffix.lower()](path, target, limit)
     if is_npy_folder(path):
@@ -189,16 +189,17 @@ def _existing_path(data: str) -> Path | None:
 
 _RETURNED = (
     "(x, y), or pairs (train, test) or (train, validation, test) of these, each with weights as a third array if"
-    " wanted; or as many tf.data.Dataset or keras.utils.PyDataset of (x, y)"
+    " wanted; or as many tf.data.Dataset or keras.utils.PyDataset of (x, y), or DataFrames with a label column"
 )
 _LENGTHS = (2, 3)  # (x, y) or (x, y, weights); (train, test) or (train, validation, test)
 
 
-def read_function(data: str, limit: int) -> Raw:
+def read_function(data: str, limit: int, target: str) -> Raw:
     """Call `module:function`, found on PYTHONPATH or in the working directory, and take its arrays or data sets.
 
     Data sets of at most `limit` bytes, batched or not, are read whole into arrays; larger ones are read in passes.
-    Memory-mapped arrays of more than `limit` bytes stay where they are.
+    Memory-mapped arrays of more than `limit` bytes stay where they are. DataFrames are tables, with their labels in the
+    column `target` or beside them.
 
     Raises:
         InputError: if it cannot be imported or called, raises, or returns something else.
@@ -207,14 +208,18 @@ def read_function(data: str, limit: int) -> Raw:
     function = load_function(data, f"a function without arguments that returns {_RETURNED}")
     with _users_code(data):
         returned = function()
-    return read_returned(returned, data, limit)
+    return read_returned(returned, data, limit, target)
 
 
-def read_returned(returned: Any, data: str, limit: int) -> Raw:
+def read_returned(returned: Any, data: str, limit: int, target: str = "target") -> Raw:
     """Take what the function `data` returned, as `read_function` does."""
     parts = _parts(returned, data)
     if is_dataset(parts["train"]):
         return read_datasets(parts, data, limit, partial(_users_code, data))
+    if all(is_frame(part[0]) for part in parts.values()):
+        if any(len(part) == 1 or isinstance(part[1], str) or as_array(part[0]) is None for part in parts.values()):
+            return read_frames(parts, data, target)
+        parts = {name: (as_array(part[0]), *part[1:]) for name, part in parts.items()}
     arrays = [values for part in parts.values() for values in part]
     mapped = sum(values.nbytes for values in arrays if isinstance(values, np.memmap)) > limit
     return raw_of(
@@ -223,16 +228,27 @@ def read_returned(returned: Any, data: str, limit: int) -> Raw:
 
 
 def _parts(returned: Any, data: str) -> dict[str, Any]:
-    """Return the training set and, if they are given, a test set, or a validation and a test set."""
+    """Return the training set and, if they are given, a test set, or a validation and a test set.
+
+    Each is a data set or a tuple, `(frame,)` for a DataFrame with its labels.
+    """
+    if is_frame(returned):
+        return {"train": (returned,)}
     if is_dataset(returned):
         return {"train": returned}
     if isinstance(returned, (tuple, list)) and len(returned) in _LENGTHS:
+        if all(map(is_frame, returned)) and len({frozenset(frame.columns) for frame in returned}) == 1:
+            return _named_sets([(frame,) for frame in returned])
         if all(map(is_dataset, returned)) or all(_is_part(part, len(returned)) for part in returned):
-            return {"train": returned[0], "test": returned[-1], **({"val": returned[1]} if len(returned) > 2 else {})}
+            return _named_sets(returned)
         if not any(map(is_dataset, returned)):
             return {"train": returned}
     size = f" of {len(returned)}" if isinstance(returned, (tuple, list)) else ""
     raise refusal(f"unusable result of data function {data}", type(returned).__name__ + size, _RETURNED)
+
+
+def _named_sets(parts: Sequence[Any]) -> dict[str, Any]:
+    return {"train": parts[0], "test": parts[-1], **({"val": parts[1]} if len(parts) > 2 else {})}
 
 
 def _is_part(value: Any, of: int) -> bool:

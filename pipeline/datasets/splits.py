@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.datasets.arrays import Array, Index, Raw, RowNumbers, Scalings, Splits
 from pipeline.datasets.conform import conform
-from pipeline.datasets.encoding import Table, encode
+from pipeline.datasets.encoding import Table, encode, encode_alike
 from pipeline.datasets.labels import TASK_AUTO, task_of
 from pipeline.datasets.large import take
 from pipeline.datasets.scaling import scalings
@@ -59,7 +59,9 @@ def split(
     encoder = None
     if isinstance(raw.x_train, Table):
         x, encoder, said = encode(raw.x_train, train, hash_text=hash_text)
-        raw = replace(raw, x_train=x, columns={**(raw.columns or {}), **said})
+        given = {name: table for name, table in (("x_val", raw.x_val), ("x_test", raw.x_test)) if table is not None}
+        others: dict[str, Any] = {name: encode_alike(table, encoder) for name, table in given.items()}
+        raw = replace(raw, x_train=x, **others, columns={**(raw.columns or {}), **said})
     splits = assemble(raw, train, None if own_validation else val, None if own_test else test, scale)
     return replace(splits, encoder=encoder)
 
