@@ -10,7 +10,7 @@ model.fit(x, y, epochs=10, batch_size=answer.winner.batch_size)
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from itertools import product
@@ -33,6 +33,8 @@ from pipeline.reporting import report_page
 from pipeline.reporting.report_inputs import Report, Sweep
 from pipeline.reporting.training_figures import lr_curve
 from pipeline.results import RangeTestResult, SearchResult
+from pipeline.scale import AUTO, NONE
+from pipeline.stages import prepare as prepare_stage
 from pipeline.stages import range_test as range_test_stage
 from pipeline.stages import search as search_stage
 from pipeline.stages.asking import Asking, Describe, executor_for, fitted
@@ -54,7 +56,7 @@ def find(
     data: Any,
     *,
     validation_data: Any = None,
-    scale: str = "none",
+    scale: str | None = None,
     track: Any = None,
     progress: bool = True,
     **options: Any,
@@ -69,10 +71,12 @@ def find(
             `(input_shape, num_outputs)` or of nothing. If compiled, its losses, metrics and optimizer settings count.
         data: what a data function may return: `(x, y)` or `(x, y, weights)`, a `tf.data.Dataset` or `PyDataset`, or a
             pair of these for training and test. Of several inputs x is a dictionary, or a list in
-            the order of a given model's inputs. A fifth of data without a test set is set aside for your own test, as
-            in `main`.
+            the order of a given model's inputs. A DataFrame with text, gaps, dates or categories is encoded; `inputs`
+            of what is returned does the same. A fifth of data without a test set is set aside for your own test, as in
+            `main`.
         validation_data: one more of these, in place of a share of the training data, all of which is then trained on.
-        scale: what is done to the inputs: nothing, so that rates hold for your data as they are, or auto, as in `main`.
+        scale: what is done to the inputs: none, so that rates hold for your data as they are, or auto, as in `main`,
+            which is the default for a DataFrame that is encoded.
         track: where runs are logged, as the stages log theirs: `mlflow.active_run()`, below which they then are, or the
             URI of an MLflow store; by default nowhere.
         progress: whether to show what is being done.
@@ -95,22 +99,29 @@ def find(
             needed = " ".join(f"{name}={value}" for name, value in keras_settings.DETERMINISTIC.items())
             raise refusal("deterministic", "True", f"it with {needed} in the environment before Python starts")
         splits = _split(_by_name(model, data), _by_name(model, validation_data), scale, chosen)
+        status = Status("find", quiet=not progress)
+        for line in _about(splits, chosen):
+            status.note(line)
         splits, build = fitted(splits, partial(_builder, model, splits))
         if "optimizer" not in options:
             chosen = chosen.model_copy(update={"optimizer": _own_optimizer(build())})
         executor = executor_for(chosen, splits, build)
         with tracked(track, "find", chosen.experiment_name, _params(chosen)) as place:
-            return _Finding(chosen, splits, executor, place).run(Status("find", quiet=not progress))
+            return _Finding(chosen, splits, executor, place).run(status)
 
 
-def _split(data: Any, validation_data: Any, scale: str, options: SearchOptions) -> Splits:
-    raw = datasets.read_returned(data, "data", datasets.IN_MEMORY)
-    if validation_data is None:
-        return datasets.split(raw, options.seed, scale=scale, task=options.task)
-    given = datasets.read_returned(validation_data, "validation_data", datasets.IN_MEMORY)
-    raw = replace(raw, x_val=given.x_train, y_val=given.y_train, w_val=given.w_train)
-    # What is given is trained on whole.
-    return datasets.split(raw, options.seed, test_fraction=0, scale=scale, task=options.task)
+def _split(data: Any, validation_data: Any, scale: str | None, options: SearchOptions) -> Splits:
+    raw = datasets.read_returned(data, "data", datasets.IN_MEMORY, validation=validation_data)
+    if scale is None:
+        scale = AUTO if isinstance(raw.x_train, datasets.Table) else NONE
+    given = {} if validation_data is None else {"test_fraction": 0.0}  # all that is given is trained on
+    return datasets.split(raw, options.seed, **given, scale=scale, hash_text=options.hash_text, task=options.task)
+
+
+def _about(splits: Splits, options: SearchOptions) -> list[str]:
+    """Return what to say of the data: what became of a table's columns, and what their labels look like."""
+    columns = prepare_stage.grouped(splits.columns)
+    return [*columns, *datasets.label_hints(splits, options.task, scaled=options.scale_labels)]
 
 
 def _by_name(model: Any, data: Any) -> Any:
@@ -164,7 +175,7 @@ class _Finding:
 
     def run(self, status: Status) -> Found:
         """Sweep, search, and gather what was found."""
-        options, prepared = self.options, datasets.prepared("your data", self.splits, {}, {})
+        options, prepared = self.options, datasets.prepared("your data", self.splits, {}, self.splits.columns)
         steps_per_epoch, interrupted = prepared.steps_per_epoch, False
         with status:
             for line in filter(None, (*self.executor.remarks, self.executor.class_weights)):
@@ -210,7 +221,7 @@ class _Finding:
         if self.place is not None:
             write_text(self.place[1].folder / PAGE, report_page.render(report))
         steps = options.epochs * steps_per_epoch(result.winner.batch_size)
-        return Found(result, tests, steps, interrupted, report, self.executor)
+        return Found(result, tests, steps, interrupted, report, self.executor, self.splits.encoder)
 
     def _settings(self) -> Iterator[SearchOptions]:
         """Yield the options for each optimizer with each batch size, the first as given."""

@@ -10,8 +10,10 @@ import keras
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from pipeline import schedules
+from pipeline.datasets import Scaling
 from pipeline.errors import refusal
 from pipeline.evaluation import Candidate
 from pipeline.reporting import report_page
@@ -42,6 +44,7 @@ class Found:
     interrupted: bool
     _report: Report = field(repr=False)
     _executor: InProcess = field(repr=False)
+    _encoder: Any = field(repr=False, default=None)
 
     @property
     def winner(self) -> Candidate:
@@ -57,6 +60,25 @@ class Found:
     def figures(self) -> dict[str, Figure]:
         """The report's figures by name, such as `range_test`, `lr_curves` and `leaderboard`."""
         return report_page.figures(self._report)
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """What was done to each column of a table; empty where the data are arrays."""
+        return self._report.prepare.columns
+
+    def inputs(self, frame: pd.DataFrame) -> NDArray[np.float32]:
+        """Return the rows of a table as the network was given them: encoded and scaled, float32 [n, features].
+
+        Raises:
+            InputError: if the network was not given a table that was encoded.
+            ValueError: if a column is missing, or a value is none of its column's kind.
+
+        """
+        if self._encoder is None:
+            raise refusal("inputs", "arrays, which the network took as they are", "a search on a DataFrame")
+        scaling = self._executor.scaling
+        assert isinstance(scaling, Scaling)  # a table is one input
+        return np.asarray((self._encoder.transform(frame) - scaling.offset) / scaling.scale, np.float32)
 
     def schedule(self) -> keras.optimizers.schedules.LearningRateSchedule:
         """Return the winner's rates as a Keras schedule, which an optimizer takes as its `learning_rate`.

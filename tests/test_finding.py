@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 from keras import layers
 from sklearn.datasets import load_digits
@@ -292,3 +293,57 @@ def test_sequences_reach_a_network_as_they_are_given(built: bool) -> None:
     found = find(recurrent() if built else recurrent, (x, x.sum((1, 2))), **SMALL)
     assert found.search.trials
     assert shapes[-1] == (12, 3)
+
+
+SHOP = pd.DataFrame(
+    {
+        "age": [np.nan, 30, 41, 25, 60] * 40,
+        "since": pd.date_range("2023-01-01", periods=200, freq="7h"),
+        "town": ["Ulm", "Bonn", None, "Ulm", "Rome"] * 40,
+        "spent": np.random.default_rng(0).normal(100, 30, 200),
+    }
+)
+BOUGHT = np.where(SHOP["spent"] > 100, "yes", "no")
+
+
+def dense(shape: tuple[int, ...], outputs: int) -> keras.Model:
+    """Return a network for inputs of any length."""
+    return keras.Sequential([keras.Input(shape), layers.Dense(8, activation="relu"), layers.Dense(outputs)])
+
+
+def test_a_table_is_encoded_and_its_rows_are_given_back_so(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """What was done to each column is printed, kept and reported, and `inputs` does it to any rows."""
+    found = find(dense, (SHOP, BOUGHT), **SMALL | {"progress": True})
+    assert found.columns["age"] == "number, 40 missing, filled in with the median 30 and marked"
+    assert set(found.columns) == set(SHOP)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "filled in with the median 30 and marked: 'age'" in printed
+    assert "Columns of the data" in found.report(tmp_path / "report.html").read_text(encoding="utf-8")
+    x = found.inputs(SHOP)
+    assert (len(x), x.dtype.name) == (200, "float32")
+    assert abs(x).max() < 10
+    model = dense(x.shape[1:], 2)
+    found.compile(model)
+    model.fit(x, (BOUGHT == "yes").astype(int), batch_size=found.winner.batch_size, verbose=0)
+    assert found.inputs(SHOP.head(2).assign(town="Paris")).shape == (2, x.shape[1])
+
+
+def test_a_validation_set_without_gaps_is_encoded_as_the_training_set() -> None:
+    """Though by itself it would be an array of numbers."""
+    numbers = SHOP[["age", "spent"]]
+    full = numbers.dropna()
+    found = find(dense, (numbers, BOUGHT), validation_data=(full, BOUGHT[full.index]), **SMALL)
+    assert found.columns["age"].startswith("number, 40 missing")
+
+
+def test_labels_that_look_like_classes_are_pointed_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """As by `prepare`, and labels far from one, unless they are scaled."""
+    options = SMALL | {"progress": True}
+    find(lambda: dense((64,), 1), (X, Y * 100.0), **options)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "labels 0.0, 100.0, 200.0, ...: regression; for classes write whole numbers" in printed
+    assert "scale_labels=true scales them" in printed
+    find(lambda: dense((64,), 1), (X, Y * 100.0), **options, scale_labels=True, task="regression")
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "for classes" not in printed
+    assert "scale_labels=true scales them" not in printed

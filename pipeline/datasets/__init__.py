@@ -19,9 +19,16 @@ from pipeline.datasets.arrays import (
     named,
     text_inputs,
 )
+from pipeline.datasets.encoding import Table
 from pipeline.datasets.labels import with_balanced_classes
 from pipeline.datasets.large import Rows, blocks, example, head
-from pipeline.datasets.scaling import described, far_labels, few_values, keeping_codes, with_scaled_labels
+from pipeline.datasets.scaling import (
+    described,
+    far_labels,
+    keeping_codes,
+    label_hints,
+    with_scaled_labels,
+)
 from pipeline.datasets.sources import IN_MEMORY, held_bytes, load, read_returned, source_digest
 from pipeline.datasets.splits import resplit, resplit_rows, split
 from pipeline.datasets.storage import digests, load_splits, prepared, save
@@ -38,18 +45,19 @@ __all__ = [
     "Scalings",
     "Splits",
     "Stream",
+    "Table",
     "Task",
     "blocks",
     "described",
     "digests",
     "example",
     "far_labels",
-    "few_values",
     "file_digest",
     "head",
     "held_bytes",
     "input_shape",
     "keeping_codes",
+    "label_hints",
     "load",
     "load_splits",
     "named",

@@ -95,6 +95,12 @@ def far_labels(splits: Splits) -> str:
     return f"the labels lie far from zero and one ({where}): {ways}"
 
 
+def label_hints(splits: Splits, task: str, *, scaled: bool = False) -> list[str]:
+    """Return what users may want to know of their labels, given the options `task` and `scale_labels`."""
+    few, far = few_values(splits) if task == "auto" else "", "" if scaled else far_labels(splits)
+    return [line for line in (few, far) if line]
+
+
 def few_values(splits: Splits) -> str:
     """Say so if the labels of a regression look like classes: few whole values; else return ""."""
     if splits.task != "regression" or splits.y_train.ndim > 1:
@@ -103,7 +109,7 @@ def few_values(splits: Splits) -> str:
     if len(values) > _FEW or len(values) > len(splits.y_train) / _MANY_EACH or (values != np.floor(values)).any():
         return ""
     shown = ", ".join(f"{value:.1f}" for value in values[:3]) + (", ..." if len(values) > 3 else "")
-    return f"labels {shown}: regression; for classes pass task=classification"
+    return f"labels {shown}: regression; for classes write whole numbers, or pass task=classification"
 
 
 def _moments(labels: Array) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

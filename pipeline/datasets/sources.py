@@ -211,20 +211,20 @@ def read_function(data: str, limit: int, target: str) -> Raw:
     return read_returned(returned, data, limit, target)
 
 
-def read_returned(returned: Any, data: str, limit: int, target: str = "target") -> Raw:
-    """Take what the function `data` returned, as `read_function` does."""
+def read_returned(returned: Any, data: str, limit: int, target: str = "target", validation: Any = None) -> Raw:
+    """Take what the function `data` returned, as `read_function` does, and in the same form a validation set."""
     parts = _parts(returned, data)
-    if is_dataset(parts["train"]):
-        return read_datasets(parts, data, limit, partial(_users_code, data))
-    if all(is_frame(part[0]) for part in parts.values()):
-        if any(len(part) == 1 or isinstance(part[1], str) or as_array(part[0]) is None for part in parts.values()):
-            return read_frames(parts, data, target)
-        parts = {name: (as_array(part[0]), *part[1:]) for name, part in parts.items()}
-    arrays = [values for part in parts.values() for values in part]
-    mapped = sum(values.nbytes for values in arrays if isinstance(values, np.memmap)) > limit
-    return raw_of(
-        {name: tuple(_as_array(values, data, mapped=mapped) for values in part) for name, part in parts.items()}
-    )
+    if validation is not None:
+        parts["val"] = _parts(validation, "validation_data")["train"]
+    sets = {name: part for name, part in parts.items() if is_dataset(part)}
+    held = {name: part for name, part in parts.items() if name not in sets}
+    if not sets and all(is_frame(part[0]) for part in held.values()):
+        if any(len(part) == 1 or isinstance(part[1], str) or as_array(part[0]) is None for part in held.values()):
+            return read_frames(held, data, target)
+        held = {name: (as_array(part[0]), *part[1:]) for name, part in held.items()}
+    mapped = sum(one.nbytes for part in held.values() for one in part if isinstance(one, np.memmap)) > limit
+    arrays = {name: tuple(_as_array(one, data, mapped=mapped) for one in part) for name, part in held.items()}
+    return raw_of({**arrays, **read_datasets(sets, data, limit, partial(_users_code, data))})
 
 
 def _parts(returned: Any, data: str) -> dict[str, Any]:

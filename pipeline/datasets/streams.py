@@ -121,12 +121,14 @@ def _elements(dataset: Any) -> Iterator[Any]:
     return iter(dataset.as_numpy_iterator())
 
 
-def read_datasets(datasets: Mapping[str, Any], data: str, limit: int, guard: Callable[[], Any]) -> Raw:
+def read_datasets(
+    datasets: Mapping[str, Any], data: str, limit: int, guard: Callable[[], Any]
+) -> dict[str, Batch | Reader]:
     """Read sets, named as `raw_of` takes them: all into arrays, or none if one exceeds `limit` bytes."""
     read = {name: read_dataset(dataset, data, limit, guard) for name, dataset in datasets.items()}
     if any(isinstance(part, Reader) for part in read.values()):
         read = {name: read_dataset(dataset, data, 0, guard) for name, dataset in datasets.items()}
-    return raw_of(read)
+    return read
 
 
 def raw_of(sets: Mapping[str, Batch | Reader]) -> Raw:
@@ -238,7 +240,7 @@ def read_records(path: Path, limit: int) -> Raw:
     guard = partial(reading, path, _ACCEPTED)
     with guard():
         datasets = {name: _dataset(files) for name, files in sets.items()}
-    return read_datasets(datasets, str(path), limit, guard)
+    return raw_of(read_datasets(datasets, str(path), limit, guard))
 
 
 def _set_of(file: Path) -> str:

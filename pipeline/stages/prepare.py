@@ -35,10 +35,9 @@ def run(context: Context[PrepareOptions]) -> PrepareResult:
                 importlib.import_module("tensorflow")
         raw = datasets.load(**options.source, limit=options.in_memory_mb * 2**20, task=options.task)
         splits = datasets.split(raw, options.seed, scale=options.scale, hash_text=options.hash_text, task=options.task)
-    for columns in _grouped(splits.columns):
+    for columns in grouped(splits.columns):
         context.status.note(columns)
-    few = datasets.few_values(splits) if options.task == "auto" else ""
-    for line in filter(None, (few, datasets.far_labels(splits))):
+    for line in datasets.label_hints(splits, options.task):
         context.status.note(line)
     context.status.begin("writing the splits")
     datasets.save(splits, context.run.folder / SPLITS, **options.source)
@@ -52,7 +51,7 @@ def run(context: Context[PrepareOptions]) -> PrepareResult:
     return datasets.prepared(options.data, splits, digests, splits.columns, validation_given=given)
 
 
-def _grouped(columns: Mapping[str, str]) -> list[str]:
+def grouped(columns: Mapping[str, str]) -> list[str]:
     """Say what became of the columns of a table, in a line for all that it is the same for."""
     return [
         f"{what}: {listed(name for name in columns if columns[name] == what)}"

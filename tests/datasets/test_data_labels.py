@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from pipeline import datasets
-from pipeline.datasets import Raw, few_values, split
+from pipeline.datasets import Raw, split
 from pipeline.datasets.conform import conform
+from pipeline.datasets.scaling import few_values
 from pipeline.errors import InputError
 
 N = 60
@@ -81,7 +82,7 @@ def test_a_test_set_whose_examples_have_one_label_each_by_chance() -> None:
 
 def test_numbers_that_look_like_classes_are_pointed_out() -> None:
     """Not measurements, nor what is none."""
-    said = "labels 0.0, 1.0, 2.0: regression; for classes pass task=classification"
+    said = "labels 0.0, 1.0, 2.0: regression; for classes write whole numbers, or pass task=classification"
     assert few_values(split(Raw(X, CODES.astype(float)), 0)) == said
     for other in (CODES, np.linspace(0, 1, N), np.arange(N) * 1.0, VALUES, SEVERAL):
         assert few_values(split(Raw(X, other), 0)) == ""
