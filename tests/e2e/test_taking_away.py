@@ -6,6 +6,7 @@ import socket
 import time
 import urllib.request
 from collections.abc import Iterator
+from typing import Any
 
 import psutil
 import pytest
@@ -16,6 +17,8 @@ pytestmark = pytest.mark.slow
 
 FLOWERS = """
 import keras
+import numpy as np
+import pandas as pd
 from keras import layers
 from sklearn.datasets import load_iris
 
@@ -27,18 +30,29 @@ class Shifted(layers.Layer):
 
 def data():
     iris = load_iris()
-    return iris.data, iris.target_names[iris.target]
+    frame = pd.DataFrame(iris.data, columns=["sepal", "width", "petal", "depth"])
+    frame["width"] = frame["width"].where(np.arange(150) % 10 > 0)
+    frame["seen"] = pd.date_range("2024-03-01", periods=150, freq="D").to_numpy()[np.arange(150) * 7 % 150]
+    frame["garden"] = np.array(["north", "south", None], object)[np.arange(150) % 3]
+    return frame, iris.target_names[iris.target]
 
 
 def network(shape, outputs):
     return keras.Sequential([keras.Input(shape), Shifted(), layers.Dense(16, "relu"), layers.Dense(outputs)])
 """
 MODEL = "models:/lr-pipeline-flowers-data@champion"
-RAW = [[5.1, 3.5, 1.4, 0.2], [6.0, 2.7, 4.2, 1.3], [6.7, 3.0, 5.8, 2.3]]
+RAW: list[dict[str, Any]] = [
+    {"sepal": 5.1, "width": 3.5, "petal": 1.4, "depth": 0.2, "seen": "2024-04-01", "garden": "north"},
+    {"sepal": 6.0, "width": None, "petal": 4.2, "depth": 1.3, "seen": "2024-05-01", "garden": "unknown"},
+    {"sepal": 6.7, "width": 3.0, "petal": 5.8, "depth": 2.3, "seen": None, "garden": None},
+]
+"""Rows as they are, with gaps, dates and a garden that no training example had."""
+
+SPLIT = {"columns": list(RAW[0])[::-1], "data": [list(row.values())[::-1] for row in RAW]}
 LINES = f"""
-import mlflow, numpy
+import mlflow, pandas
 model = mlflow.pyfunc.load_model("{MODEL}")
-print(model.predict(numpy.array({RAW}, "float32")).to_json(orient="records"))
+print(model.predict(pandas.DataFrame({RAW})).to_json(orient="records"))
 """
 
 SCRIPT = (
@@ -56,7 +70,7 @@ y, y_val = split["y_train"], split["y_val"]
 
 def val_loss(seed):
     keras.utils.set_random_seed(seed)
-    model = network((4,), 3)
+    model = network(x.shape[1:], 3)
     optimizer = keras.optimizers.SGD(Schedule(), momentum=0.9)
     model.compile(optimizer, loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     for epoch in range(10):
@@ -72,7 +86,7 @@ print(json.dumps([val_loss(seed) for seed in (0, 1)]))
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Train a network with a layer of its own and logits on text labels; leave only the store and `schedule.py`."""
+    """Train a network with a layer of its own on a table with text labels; leave only the store and `schedule.py`."""
     project = Project.copied_to(tmp_path_factory.mktemp("flowers"))
     (project.folder / "flowers.py").write_text(FLOWERS, encoding="utf-8")
     command = "train --data=flowers:data --model=flowers:network --batch-size=10 --scheme=cosine --initial-lr=0.1"
@@ -118,11 +132,11 @@ def test_three_lines_load_it(trained: Project) -> None:
 
 
 def test_mlflow_serves_it(address: str) -> None:
-    """Raw inputs are answered with the names of the classes."""
-    body = json.dumps({"inputs": RAW}).encode()
-    request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-        check(json.load(answer)["predictions"])
+    """Raw rows in any form and order of columns are answered with the names of the classes."""
+    for body in ({"dataframe_records": RAW}, {"dataframe_split": SPLIT}):
+        request = urllib.request.Request(address, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            check(json.load(answer)["predictions"])
 
 
 def test_a_plain_keras_script_repeats_the_training(trained: Project) -> None:
