@@ -23,6 +23,7 @@ from pipeline import datasets, keras_settings, optimizers, range_test, search
 from pipeline.config import SearchOptions, validated
 from pipeline.console import Status
 from pipeline.datasets import InputShape, Splits
+from pipeline.datasets.labels import TASK_AUTO
 from pipeline.errors import refusal
 from pipeline.evaluation import Ask, Evaluation, Training
 from pipeline.files import write_text
@@ -120,8 +121,9 @@ def _split(data: Any, validation_data: Any, scale: str | None, options: SearchOp
 
 def _about(splits: Splits, options: SearchOptions) -> list[str]:
     """Return what to say of the data: what became of a table's columns, and what their labels look like."""
-    columns = prepare_stage.grouped(splits.columns)
-    return [*columns, *datasets.label_hints(splits, options.task, scaled=options.scale_labels)]
+    few = datasets.few_values(splits) if options.task == TASK_AUTO else ""
+    far = "" if options.scale_labels else datasets.far_labels(splits)
+    return [*prepare_stage.grouped(splits.columns), *filter(None, (few, far))]
 
 
 def _by_name(model: Any, data: Any) -> Any:

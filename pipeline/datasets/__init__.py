@@ -25,8 +25,8 @@ from pipeline.datasets.large import Rows, blocks, example, head
 from pipeline.datasets.scaling import (
     described,
     far_labels,
+    few_values,
     keeping_codes,
-    label_hints,
     with_scaled_labels,
 )
 from pipeline.datasets.sources import IN_MEMORY, held_bytes, load, read_returned, source_digest
@@ -52,12 +52,12 @@ __all__ = [
     "digests",
     "example",
     "far_labels",
+    "few_values",
     "file_digest",
     "head",
     "held_bytes",
     "input_shape",
     "keeping_codes",
-    "label_hints",
     "load",
     "load_splits",
     "named",

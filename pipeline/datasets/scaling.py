@@ -95,12 +95,6 @@ def far_labels(splits: Splits) -> str:
     return f"the labels lie far from zero and one ({where}): {ways}"
 
 
-def label_hints(splits: Splits, task: str, *, scaled: bool = False) -> list[str]:
-    """Return what users may want to know of their labels, given the options `task` and `scale_labels`."""
-    few, far = few_values(splits) if task == "auto" else "", "" if scaled else far_labels(splits)
-    return [line for line in (few, far) if line]
-
-
 def few_values(splits: Splits) -> str:
     """Say so if the labels of a regression look like classes: few whole values; else return ""."""
     if splits.task != "regression" or splits.y_train.ndim > 1:

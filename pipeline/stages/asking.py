@@ -15,6 +15,7 @@ from pipeline.datasets import (
     InputShape,
     Splits,
     described,
+    far_labels,
     input_shape,
     text_inputs,
     with_balanced_classes,
@@ -28,7 +29,7 @@ from pipeline.models import Builder, builder
 from pipeline.reporting.training_figures import lr_curve
 from pipeline.schedules import parse_params
 from pipeline.stages.context import Context, Options, inputs
-from pipeline.tracking import Label, StageRun, TrainingLog
+from pipeline.tracking import Label, StageRun, Store, TrainingLog
 from pipeline.tracking.processes import PROJECT
 from pipeline.training import Checkpoints, InProcess, Problem
 
@@ -45,6 +46,9 @@ STREAMED = "trainings on data in streams have no checkpoints: read again, they m
 
 CHECKPOINTS = PROJECT / ".lr-pipeline" / "checkpoints"
 """The folder for the states of trainings at work."""
+
+_TRAINING = ("range_test", "search", "train")
+"""Stages that say what there is to say of network and data, each command once."""
 
 _CHANNEL = 3
 """The axis of images after those of examples, height and width."""
@@ -148,17 +152,11 @@ def asking(context: Context[Trained], describe: Describe) -> Asking:
     """Set up a stage's executor for the user's network and data, with its log and progress."""
     options, upstream = context.options, context.upstream
     executor = executor_for(options, upstream.splits)
-    if executor.scaling != upstream.splits.scaling:
-        context.status.note(f"inputs {', '.join(described(executor.scaling))}")
-    if executor.class_weights:
-        context.status.note(executor.class_weights)
-    if user_code.is_function(options.model):
-        for line in executor.remarks:
-            context.status.note(line)
     modules = user_code.local_modules(options.model)
     unsavable = executor.unsavable(definitions(modules)) if modules else ""
-    if unsavable:
-        context.status.note(f"the network cannot be saved as a model, so only its weights will be: {unsavable}")
+    if not has_trained(context.store, context.run):
+        for line in _remarks(options, upstream.splits, executor, unsavable):
+            context.status.note(line)
     digests = inputs(options, upstream.runs)
     log = training_log(context, context.run, executor, digests)
     return Asking(
@@ -169,6 +167,28 @@ def asking(context: Context[Trained], describe: Describe) -> Asking:
         unsavable=unsavable,
         checkpoints=checkpoints(context, executor, digests),
     )
+
+
+def has_trained(store: Store, run: StageRun) -> bool:
+    """Return whether the command that a stage's run belongs to has run a stage that trains, not reused one."""
+    parent = store.client.get_run(run.run_id).data.tags.get("mlflow.parentRunId", run.run_id)
+    below = store.pages(f"tags.`mlflow.parentRunId` = '{parent}' and attributes.status = 'FINISHED'")
+    tags = (one.data.tags for one in below)
+    return any(one.get("pipeline.stage") in _TRAINING and "pipeline.cached" not in one for one in tags)
+
+
+def _remarks(options: RangeTestOptions, splits: Splits, executor: InProcess, unsavable: str) -> Iterator[str]:
+    """Yield what users should know of their network and data before trainings."""
+    if executor.scaling != splits.scaling:
+        yield f"inputs {', '.join(described(executor.scaling))}"
+    if not options.scale_labels and (far := far_labels(splits)):
+        yield far
+    if executor.class_weights:
+        yield executor.class_weights
+    if user_code.is_function(options.model):
+        yield from executor.remarks
+    if unsavable:
+        yield f"the network cannot be saved as a model, so only its weights will be: {unsavable}"
 
 
 def executor_for(options: RangeTestOptions, splits: Splits, build: Builder | None = None) -> InProcess:

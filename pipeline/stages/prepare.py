@@ -7,6 +7,7 @@ from pipeline import datasets, interruption, user_code
 from pipeline.config import PrepareOptions
 from pipeline.console import native_messages_hidden
 from pipeline.datasets import PrepareResult
+from pipeline.datasets.labels import TASK_AUTO
 from pipeline.errors import listed
 from pipeline.stages.context import COLUMNS, SPLITS, Context
 from pipeline.tracking.data_sets import log_dataset
@@ -37,8 +38,8 @@ def run(context: Context[PrepareOptions]) -> PrepareResult:
         splits = datasets.split(raw, options.seed, scale=options.scale, hash_text=options.hash_text, task=options.task)
     for columns in grouped(splits.columns):
         context.status.note(columns)
-    for line in datasets.label_hints(splits, options.task):
-        context.status.note(line)
+    if options.task == TASK_AUTO and (few := datasets.few_values(splits)):
+        context.status.note(few)
     context.status.begin("writing the splits")
     datasets.save(splits, context.run.folder / SPLITS, **options.source)
     if splits.encoder is not None:

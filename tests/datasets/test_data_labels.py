@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from pipeline import datasets
-from pipeline.datasets import Raw, split
+from pipeline.datasets import Raw, few_values, split
 from pipeline.datasets.conform import conform
-from pipeline.datasets.scaling import few_values
 from pipeline.errors import InputError
 
 N = 60
