@@ -5,13 +5,17 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
+from pipeline import find
 from tests.e2e.project import PATIENCE, Project, command
 from tests.e2e.server import Server
+from tests.test_finding import X, Y, compiled
+from tests.test_finding_tracked import QUICK, runs
 
 pytestmark = pytest.mark.slow
 
@@ -99,6 +103,21 @@ def wait_until(there: Callable[[], bool], process: subprocess.Popen[str]) -> Non
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_find_logs_to_it(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Range test and search with their trainings and artifacts, and the answer is the one without runs."""
+    monkeypatch.chdir(tmp_path)
+    model = compiled()
+    tracked, untracked = (find(model, (X, Y), track=track, **QUICK) for track in (server.address, None))
+    assert tracked.leaderboard.equals(untracked.leaderboard)
+    client = MlflowClient(server.address)
+    experiment = client.get_experiment_by_name("lr-pipeline")
+    (own,) = client.search_runs([experiment.experiment_id], "tags.`pipeline.stage` = 'find'")
+    assert own.info.status == "FINISHED"
+    (search,) = runs(server.address, own.info.run_id)["search"]
+    assert {"result.json", "leaderboard.csv"} <= {file.path for file in client.list_artifacts(search.info.run_id)}
+    assert len(runs(server.address, search.info.run_id)["trial"]) >= tracked.search.trials
 
 
 @dataclass(frozen=True)
