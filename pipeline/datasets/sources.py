@@ -263,9 +263,19 @@ def _users_code(data: str) -> Iterator[None]:
         yield
 
 
+def _numbers(values: Any, name: str, data: str) -> Any:
+    """Return a DataFrame that is one of several inputs as an array, and anything else as it is."""
+    if not is_frame(values):
+        return values
+    if (array := as_array(values)) is None:
+        accepted = "numbers without gaps, or all inputs as the columns of one DataFrame"
+        raise refusal(f"unusable input {name!r} of {data}", "a DataFrame with text, dates or gaps", accepted)
+    return array
+
+
 def _as_array(values: Any, data: str, *, mapped: bool) -> Any:
     if isinstance(values, Mapping):  # several inputs by name
-        return {name: _as_array(value, data, mapped=False) for name, value in values.items()}
+        return {name: _as_array(_numbers(value, name, data), data, mapped=False) for name, value in values.items()}
     if mapped and isinstance(values, np.memmap):
         return values
     try:

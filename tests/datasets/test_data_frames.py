@@ -87,6 +87,7 @@ def test_numbers_and_texts_without_gaps_stay_arrays() -> None:
     splits = splits_of((numbers, Y))
     assert splits.encoder is None
     assert splits.x_train.shape == (120, 3)
+    assert splits_of(({"a": numbers, "b": np.ones((200, 2))}, Y)).x_train["a"].shape == (120, 3)
     assert splits_of((pd.DataFrame({"review": ["good film", "bad film"] * 100}), Y)).x_train.dtype.kind == "S"
 
 
@@ -104,6 +105,7 @@ def test_numbers_and_texts_without_gaps_stay_arrays() -> None:
             "data has an unusable column: received 'age' of type object",
         ),
         (frame().head(0), "data is empty"),
+        (({"a": X, "b": np.ones((200, 2))}, Y), "unusable input 'a' of data: received a DataFrame with text"),
         ((frame().assign(target=None), "target"), "data has missing labels"),
     ],
 )
