@@ -118,7 +118,7 @@ def read_frames(sets: Mapping[str, tuple[Any, ...]], data: str, target: str) -> 
             )
     whole = pd.concat([frame[columns] for frame in frames.values()], ignore_index=True)
     objects = [name for name in columns if whole[name].dtype.kind == "O"]
-    whole = whole.assign(**whole[objects].convert_dtypes())  # None among texts or numbers
+    whole[objects] = whole[objects].convert_dtypes()  # None among texts or numbers
     raw = _to_raw(whole, data, labels) if isinstance(labels, str) else Raw(_table(whole, data), labels)
     parts: dict[str, tuple[Any, ...]] = {}
     start = 0
