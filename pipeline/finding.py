@@ -28,7 +28,7 @@ from pipeline.errors import refusal
 from pipeline.evaluation import Ask, Evaluation, Training
 from pipeline.files import write_text
 from pipeline.found import Found
-from pipeline.models import Builder, built_by
+from pipeline.models import Builder, built_by, outputs_by_name
 from pipeline.range_test import Conducted
 from pipeline.reporting import report_page
 from pipeline.reporting.report_inputs import Report, Sweep
@@ -71,10 +71,10 @@ def find(
         model: a built Keras model, whose weights every training starts from, or a function that returns a new one, of
             `(input_shape, num_outputs)` or of nothing. If compiled, its losses, metrics and optimizer settings count.
         data: what a data function may return: `(x, y)` or `(x, y, weights)`, a `tf.data.Dataset` or `PyDataset`, or a
-            pair of these for training and test. Of several inputs x is a dictionary, or a list in
-            the order of a given model's inputs. A DataFrame with text, gaps, dates or categories is encoded; `inputs`
-            of what is returned does the same. A fifth of data without a test set is set aside for your own test, as in
-            `main`.
+            pair of these for training and test. Of several inputs x is a dictionary, or a list in the order of a given
+            model's inputs; y of several outputs likewise. A DataFrame with text, gaps, dates or categories is encoded;
+            `inputs` of what is returned does the same. A fifth of data without a test set is set aside for your own
+            test, as in `main`.
         validation_data: one more of these, in place of a share of the training data, all of which is then trained on.
         scale: what is done to the inputs: none, so that rates hold for your data as they are, or auto, as in `main`,
             which is the default for a DataFrame that is encoded.
@@ -127,18 +127,21 @@ def _about(splits: Splits, options: SearchOptions) -> list[str]:
 
 
 def _by_name(model: Any, data: Any) -> Any:
-    """Name the arrays of data whose x is a list, as Keras takes them: in the order of the model's inputs."""
-    names = [one.name for one in getattr(model, "inputs", None) or ()]
+    """Name the arrays of data whose x or y is a list, as Keras takes them: in the order of those of the model."""
+    inputs = [one.name for one in getattr(model, "inputs", None) or ()]
+    outputs = list(outputs_by_name(model)) if len(getattr(model, "outputs", None) or ()) > 1 else []
 
-    def is_list(part: Any) -> bool:
-        return isinstance(part, tuple) and len(part) > 1 and isinstance(part[0], list) and len(part[0]) == len(names)
+    def named(values: Any, names: list[str]) -> Any:
+        in_order = isinstance(values, list) and len(values) == len(names) > 1
+        return dict(zip(names, values, strict=True)) if in_order else values
 
-    def named(part: Any) -> Any:
-        return (dict(zip(names, part[0], strict=True)), *part[1:]) if is_list(part) else part
+    def by_name(part: Any) -> Any:
+        if not isinstance(part, tuple) or len(part) not in (2, 3):
+            return part
+        return (named(part[0], inputs), named(part[1], outputs), *part[2:])
 
-    if len(names) < 2:
-        return data
-    return tuple(map(named, data)) if isinstance(data, tuple) and all(map(is_list, data)) else named(data)
+    sets = isinstance(data, tuple) and all(isinstance(part, tuple) for part in data)
+    return tuple(map(by_name, data)) if sets else by_name(data)
 
 
 def _builder(model: Any, splits: Splits, shape: InputShape) -> Builder:
@@ -152,7 +155,7 @@ def _builder(model: Any, splits: Splits, shape: InputShape) -> Builder:
     else:
         raise refusal("model", type(model).__name__, "a Keras model, or a function that returns a new one")
     name, texts = getattr(model, "__name__", "your model"), datasets.text_inputs(splits.x_train)
-    return built_by(function, name, shape, splits.num_outputs, splits.task, texts=texts)
+    return built_by(function, name, shape, splits.num_outputs, splits.task, texts=texts, outputs=splits.outputs)
 
 
 def _own_optimizer(model: keras.Model) -> str:

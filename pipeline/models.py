@@ -13,7 +13,7 @@ from keras import layers
 
 from pipeline import user_code
 from pipeline.containment import contained
-from pipeline.datasets import InputShape, Task
+from pipeline.datasets import InputShape, Output, Task, Widths
 from pipeline.errors import InputError, listed, refusal
 
 Builder = Callable[[], keras.Model]
@@ -93,10 +93,11 @@ BUILT_IN: dict[str, Callable[[tuple[int, ...], int, str], keras.Model]] = {"cnn"
 def builder(
     model: str,
     input_shape: InputShape,
-    num_outputs: int,
+    num_outputs: Widths,
     task: Task,
     arguments: Mapping[str, Any] = _NONE,
     texts: Collection[str] = (),
+    outputs: Mapping[str, Output] = _NONE,
 ) -> Builder:
     """Return a function that builds a new network at each call, and raises InputError if it does not fit the data.
 
@@ -104,10 +105,11 @@ def builder(
         model: a name in `BUILT_IN`, or `module:function`, called with `(input_shape, num_outputs)`. The network that it
             returns may be compiled; otherwise the engine compiles it for the task.
         input_shape: that of one example, without the batch axis; a dictionary by name if there are several inputs.
-        num_outputs: the width of the last layer.
+        num_outputs: the width of the last layer; a dictionary by name if there are several outputs.
         task: decides the activation of the last layer of built-in networks.
         arguments: keyword arguments of the function.
         texts: the names of inputs that are texts; "" is the name of a single one.
+        outputs: what each predicts, by name, if there are several.
 
     Raises:
         InputError: if there is no such model, it does not take these arguments, or a built-in one cannot take these
@@ -115,30 +117,34 @@ def builder(
 
     """
     if model in BUILT_IN:
-        activation = _ACTIVATIONS[task]
         if isinstance(input_shape, dict):
             received = f"{model!r} for inputs named {', '.join(input_shape)}"
             raise InputError(f"model: received {received}, expected one input, or a module:function that takes several")
+        if isinstance(num_outputs, dict):
+            received = f"{model!r} for outputs named {', '.join(num_outputs)}"
+            raise InputError(f"model: received {received}, expected one output, or a module:function with several")
         if texts:
             raise InputError(f"model: received {model!r} for texts, expected a module:function that takes them")
-        return lambda: BUILT_IN[model](input_shape, num_outputs, activation)
-    return built_by(_load(model), model, input_shape, num_outputs, task, arguments, texts)
+        return lambda: BUILT_IN[model](input_shape, num_outputs, _ACTIVATIONS[task])
+    return built_by(_load(model), model, input_shape, num_outputs, task, arguments, texts, outputs)
 
 
 def built_by(
     function: Callable[..., object],
     name: str,
     input_shape: InputShape,
-    num_outputs: int,
+    num_outputs: Widths,
     task: Task,
     arguments: Mapping[str, Any] = _NONE,
     texts: Collection[str] = (),
+    outputs: Mapping[str, Output] = _NONE,
 ) -> Builder:
     """Return a function that builds a network by `function`, as `builder` does; `name` is its name in messages.
 
     It may also take nothing but `arguments`.
     """
     given = _positional(function, name, (input_shape, num_outputs), arguments)
+    wanted = outputs or Output.model_validate({"task": task, "num_outputs": num_outputs, "classes": ()})
     call = f"{name}({', '.join([*map(str, given), *(f'{key}={value!r}' for key, value in arguments.items())])})"
     returned: weakref.WeakSet[keras.Model] = weakref.WeakSet()
 
@@ -152,7 +158,7 @@ def built_by(
             raise InputError(f"model: {call} failed with {_in_a_line(error)}") from error
         if made in returned:
             raise InputError(f"model: {name} returned the same model again, expected a new one at every call")
-        checked = _checked(name, made, symbolic(input_shape, texts), _widths(num_outputs, task))
+        checked = _checked(name, made, symbolic(input_shape, texts), wanted)
         returned.add(checked)
         return checked
 
@@ -187,12 +193,17 @@ def _positional(
     raise refusal("model", f"{name}{signature}", f"{_EXPECTED}; model_args=name=value gives it others")
 
 
-def _widths(num_outputs: int, task: Task) -> tuple[int, ...]:
-    """Return how many outputs a network may have: one for two classes, beside one per class."""
-    return (num_outputs, 1) if task == "classification" and num_outputs == _TWO_CLASSES else (num_outputs,)
+def outputs_by_name(model: keras.Model) -> dict[str, Any]:
+    """Return the symbolic outputs of a functional model, in Keras' order, by the names that labels and losses use.
+
+    They are the keys of a dictionary, or the names of the layers that give them.
+    """
+    given = model.output
+    names = sorted(given) if isinstance(given, dict) else model.output_names
+    return dict(zip(names, model.outputs, strict=True))
 
 
-def _checked(name: str, model: object, inputs: Any, widths: tuple[int, ...]) -> keras.Model:
+def _checked(name: str, model: object, inputs: Any, wanted: Output | Mapping[str, Output]) -> keras.Model:
     if not isinstance(model, keras.Model):
         raise InputError(f"model: {name} returned {type(model).__name__}, expected a Keras model")
     try:
@@ -202,13 +213,35 @@ def _checked(name: str, model: object, inputs: Any, widths: tuple[int, ...]) -> 
             f"model: {name} returned a model that fails with {_in_a_line(error)},"
             f" expected one for inputs of shape {keras.tree.map_structure(lambda one: one.shape, inputs)}"
         ) from error
-    shape = getattr(outputs, "shape", None)
-    if shape not in [(None, width) for width in widths]:
-        accepted = " or ".join(str((None, width)) for width in widths)
-        raise InputError(f"model: {name} gives outputs of shape {shape or type(outputs).__name__}, expected {accepted}")
+    if isinstance(wanted, Output):
+        _check_width(f"{name} gives outputs", outputs, wanted)
+    else:
+        _check_outputs(name, model, wanted)
     if not model.trainable_variables:
         raise InputError(f"model: {name} has no trainable weights, expected at least one")
     return model
+
+
+def _check_outputs(name: str, model: keras.Model, wanted: Mapping[str, Output]) -> None:
+    """Check that a network has the outputs that there are labels for."""
+    nested = isinstance(model.output, dict) and any(map(keras.tree.is_nested, model.output.values()))
+    if nested or not hasattr(model, "output_names"):
+        received = f"a {type(model).__name__} for labels of {listed(wanted)}"
+        raise InputError(f"model: {name} returned {received}, expected a functional model with an output for each")
+    outputs = outputs_by_name(model)
+    if set(outputs) != set(wanted):
+        raise InputError(f"model: {name} has outputs named {listed(outputs)}, expected {listed(wanted)}, as the labels")
+    for output, one in wanted.items():
+        _check_width(f"{name} gives output {output!r}", outputs[output], one)
+
+
+def _check_width(gives: str, outputs: Any, wanted: Output) -> None:
+    """Check the width of an output, which for two classes may also be one."""
+    shape, width = getattr(outputs, "shape", None), wanted.num_outputs
+    widths = (width, 1) if wanted.task == "classification" and width == _TWO_CLASSES else (width,)
+    if shape not in [(None, width) for width in widths]:
+        accepted = " or ".join(str((None, width)) for width in widths)
+        raise InputError(f"model: {gives} of shape {shape or type(outputs).__name__}, expected {accepted}")
 
 
 def symbolic(input_shape: InputShape, texts: Collection[str] = ()) -> Any:

@@ -48,9 +48,8 @@ class Valley(Result):
 class Refinement(Result):
     """The rate that trainings with `scheme` found, starting from the rate of a sweep, `start_lr`.
 
-    `tried` holds the trainings in order, and `cost` their total length in full trainings. `fit` is None if they show no
-    valley; `suggested_lr` and its bounds are None if all full trainings diverged. The range test's `updates` and
-    `seconds` include these.
+    `tried` holds the trainings in order, `cost` their length in full trainings. `fit` is None if they show no valley;
+    `suggested_lr` and its bounds, if all full trainings diverged. A range test's `updates` and `seconds` include these.
     """
 
     scheme: str
@@ -270,7 +269,7 @@ class SeedScore(Result):
 
 
 class TrainResult(Result):
-    """The final trainings; losses and accuracy are means over the seeds.
+    """The final trainings; all scores are means over the seeds, `test_metrics` those beside loss and accuracy.
 
     `test_accuracy_interval` covers the test examples, and seeds and splits if there are several. `scaling` is what was
     done to the inputs, and `recomputed` whether the model's BatchNormalization statistics were recomputed. The model is
@@ -280,6 +279,7 @@ class TrainResult(Result):
     test_loss: float
     test_accuracy: float | None
     test_accuracy_interval: Interval | None
+    test_metrics: dict[str, float] = {}
     val_loss: float
     seeds: tuple[SeedScore, ...]
     winner: Candidate

@@ -175,7 +175,7 @@ def refuse_unusable(prepared: PrepareResult, article: str) -> None:
 
     """
     if prepared.task != "classification":
-        raise InputError("data: received labels that are floats, expected classes, as both articles have them")
+        raise InputError("data: received labels that are no classes, expected classes, as both articles have them")
     shape = prepared.input_shape
     if article != "a" and len(shape) != 3:
         raise InputError(f"data: received inputs of shape {shape}, expected images for article b, or article=a")

@@ -1,14 +1,14 @@
 """Raw data, data split for training, and checks of the arrays of both."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.errors import refusal
+from pipeline.errors import listed, refusal
 
 Array = npt.NDArray[Any]
 RowNumbers = npt.NDArray[np.int64]
@@ -17,7 +17,8 @@ Inputs = Any
 """An `Array`, or, if the data are too large for memory, `Rows` or a `Stream`. Both have `shape`, `dtype`, `ndim`,
 `len`, `take(rows)` and `blocks()`. Typed as `Any`, since nearly all code only meets arrays."""
 
-Task = Literal["classification", "regression", "multi_label"]
+Task = Literal["classification", "regression", "multi_label", "several"]
+"""What is predicted; "several" is a network with several outputs, each with a task of its own."""
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
@@ -45,6 +46,19 @@ InputShape = tuple[int, ...] | dict[str, tuple[int, ...]]
 Scalings = Scaling | dict[str, Scaling]
 """One scaling, or one of each input by name."""
 
+Widths = int | dict[str, int]
+"""The number of classes or values, or that of each output by name if there are several."""
+
+
+class Output(BaseModel):
+    """What one of several outputs predicts; the fields are as those of `Splits`."""
+
+    model_config = _STRICT
+
+    task: Task
+    num_outputs: int
+    classes: tuple[str, ...]
+
 
 class PrepareResult(BaseModel):
     """The data after splitting.
@@ -58,7 +72,7 @@ class PrepareResult(BaseModel):
     data: str
     task: Task
     input_shape: InputShape
-    num_outputs: int
+    num_outputs: Widths
     classes: tuple[str, ...]
     train_examples: int
     validation_examples: int
@@ -67,6 +81,7 @@ class PrepareResult(BaseModel):
     digests: dict[str, str]
     columns: dict[str, str] = {}
     validation_given: bool = False
+    outputs: dict[str, Output] = {}
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Return the updates in a pass over the training set."""
@@ -83,8 +98,8 @@ class Raw:
     regression; or [n, k]: floats for several values to predict, uint8 of 0 and 1 for several labels an example, which
     `label_names` may name. `w_*` are the examples' weights in the loss, float32 [n], or None. `x_test` and `y_test` are
     an official test set, `x_val` and `y_val` a validation set, or None. `columns` says what became of each column of
-    the source. Several inputs per example are the fields of a structured array [n]. A table from a file or a
-    DataFrame is a `Table` until it is split, in place of each `x_*`.
+    the source. Several inputs per example are the fields of a structured array [n], and so are labels for several
+    outputs. A table from a file or a DataFrame is a `Table` until it is split, in place of each `x_*`.
 
     Until `conform` has read it, a data set that is read in passes is a `Reader`, in place of both x and y.
     """
@@ -132,7 +147,8 @@ class Splits:
     `index` is set if the inputs are not held in memory, `label_scaling` if the `y_*` are `(label - offset) / scale`,
     and `class_weights` if training examples, of any split, also count by the weight of their class.
     `columns` says what became of each column of the source, and `encoder`, `Columns`, is what encoded those of a table;
-    neither is stored with the splits.
+    neither is stored with the splits. With several outputs, the labels of each are a field of `y_*`, `num_outputs` is a
+    dictionary by name, and `outputs` describes each.
     """
 
     x_train: Inputs
@@ -143,7 +159,7 @@ class Splits:
     y_test: Array
     task: Task
     classes: tuple[str, ...]
-    num_outputs: int
+    num_outputs: Any
     scaling: Any
     w_train: Array | None = None
     w_val: Array | None = None
@@ -153,19 +169,44 @@ class Splits:
     columns: Mapping[str, str] = field(default_factory=dict)
     encoder: Any = None
     class_weights: tuple[float, ...] | None = None
+    outputs: Mapping[str, Output] = field(default_factory=dict)
 
 
-def pack(inputs: Mapping[str, Array]) -> Array:
-    """Return one array [n] with a field for each input; all must have the same number of examples."""
-    dtype = np.dtype([(name, values.dtype, values.shape[1:]) for name, values in inputs.items()])
-    packed = np.empty(len(next(iter(inputs.values()))), dtype)
-    for name, values in inputs.items():
-        packed[name] = values
+def by_output(splits: Splits) -> dict[str, Splits]:
+    """Return the data with the labels of each output alone, by name; "" is the name of a single one."""
+    if not splits.outputs:
+        return {"": splits}
+    own = {
+        name: {part: getattr(splits, part)[name] for part in ("y_train", "y_val", "y_test")} for name in splits.outputs
+    }
+    return {name: replace(splits, **own[name], **dict(one), outputs={}) for name, one in splits.outputs.items()}
+
+
+def pack(parts: Mapping[str, Array], what: str) -> Array:
+    """Return one array [n] with a field for each part; `what` they are is said in errors.
+
+    Raises:
+        InputError: if they differ in length.
+
+    """
+    if len({len(values) for values in parts.values()}) != 1:
+        received = ", ".join(f"{part} {len(values)}" for part, values in parts.items())
+        raise refusal(f"{what} differ in length", received, "the same number of examples of each")
+    dtype = np.dtype([(part, values.dtype, values.shape[1:]) for part, values in parts.items()])
+    packed = np.empty(len(next(iter(parts.values()))), dtype)
+    for part, values in parts.items():
+        packed[part] = values
     return packed
 
 
+def check_names(parts: Mapping[Any, Any], name: str) -> None:
+    """Raise InputError unless the inputs or outputs of the set `name` are named by text."""
+    if not parts or not all(isinstance(part, str) and part for part in parts):
+        raise refusal(f"{name} has unusable names", listed(parts) or "none", "name -> array, names as text")
+
+
 def named(x: Inputs) -> Any:
-    """Return inputs as Keras takes them: name -> array if there are several, else the inputs themselves."""
+    """Return inputs or labels as Keras takes them: name -> array if there are several, else as they are."""
     return {name: x[name] for name in x.dtype.names} if x.dtype.names else x
 
 

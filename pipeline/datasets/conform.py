@@ -12,6 +12,7 @@ from pipeline.datasets.arrays import (
     Raw,
     are_bytes,
     check_inputs,
+    check_names,
     finite_float32,
     named,
     pack,
@@ -22,7 +23,7 @@ from pipeline.datasets.encoding import Table
 from pipeline.datasets.labels import TASK_AUTO, is_one_hot, label_array, label_kind, plain_labels, task_of
 from pipeline.datasets.large import Rows, as_inputs, with_channels
 from pipeline.datasets.streams import Reader, Stream
-from pipeline.errors import listed, refusal
+from pipeline.errors import refusal
 
 _CLASSES = (TASK_AUTO, "classification")
 
@@ -94,11 +95,14 @@ def _examples(x: Inputs, y: Array, w: Array | None, part: str, task: str) -> _Ex
     if isinstance(x, np.ndarray) and x.dtype.kind == "V":  # a file may hold any structure
         x = named(x)
     if isinstance(x, Mapping):
-        x = _packed(x, part)
+        x = _packed(x, f"x_{part}")
     elif not isinstance(x, Rows | Stream | Table):  # else already validated
         mapped = isinstance(x, np.memmap) and x.dtype.kind not in _TEXTS
         x = _mapped(x, f"x_{part}") if mapped else _inputs(x, f"x_{part}")
     y = plain_labels(y, f"y_{part}", task)
+    if y.dtype.names and not isinstance(x, np.ndarray):
+        accepted = "arrays, or a larger in_memory_mb"
+        raise refusal(f"y_{part} has labels for several outputs", "inputs that stay on disk", accepted)
     if len(x) != len(y):
         raise refusal(f"x_{part} and y_{part} differ in length", f"{len(x)} and {len(y)}", "one label per example")
     if w is None:
@@ -117,14 +121,11 @@ def _inputs(x: Array, name: str) -> Array:
     return x.astype(np.uint8, copy=False) if are_bytes(x) else finite_float32(x, name)
 
 
-def _packed(inputs: Mapping[str, Array], part: str) -> Array:
-    if not inputs or not all(isinstance(name, str) for name in inputs):
-        raise refusal(f"x_{part} has unusable names", listed(inputs) or "no inputs", "name -> array, names as text")
-    plain = {name: _inputs(values, f"x_{part}[{name!r}]") for name, values in inputs.items()}
-    if len({len(values) for values in plain.values()}) != 1:
-        received = ", ".join(f"{name} {len(values)}" for name, values in plain.items())
-        raise refusal(f"the inputs of x_{part} differ in length", received, "the same number of examples of each")
-    return pack(plain)
+def _packed(inputs: Mapping[str, Array], name: str) -> Array:
+    check_names(inputs, name)
+    return pack(
+        {part: _inputs(values, f"{name}[{part!r}]") for part, values in inputs.items()}, f"the inputs of {name}"
+    )
 
 
 def _mapped(x: Array, name: str) -> Rows:

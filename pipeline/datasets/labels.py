@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.datasets.arrays import Array, Splits, Task, finite_float32
+from pipeline.datasets.arrays import Array, Splits, Task, check_names, finite_float32, named, pack
 from pipeline.errors import listed, refusal
 
 TASK_AUTO = "auto"
@@ -16,12 +16,16 @@ _Y_SHAPES = "[n], [n, 1], one-hot rows [n, classes], 0 and 1 for several labels 
 
 def label_kind(y: Array) -> str:
     """Return the kind of conforming labels: "integers", "booleans", "text" or "floats", and how many an example."""
+    if y.dtype.names:
+        return ", ".join(f"{output} {label_kind(y[output])}" for output in sorted(y.dtype.names))
     kind = {"i": "integers", "u": "integers", "b": "booleans", "U": "text", "f": "floats"}[y.dtype.kind]
     return kind if y.ndim == 1 else f"{y.shape[1]} {kind} an example"
 
 
 def task_of(y: Array) -> Task:
     """Return the task of conforming labels: floats are values to predict, rows of 0 and 1 several labels an example."""
+    if y.dtype.names:
+        return "several"
     if y.dtype.kind == "f":
         return "regression"
     return "classification" if y.ndim == 1 else "multi_label"
@@ -36,9 +40,6 @@ def is_one_hot(y: Array) -> bool:
 
 def label_array(y: Array, name: str) -> Array:
     """Return labels [n] or [n, k] as numbers, text or booleans: [n, 1] is squeezed, bytes become text."""
-    if isinstance(y, Mapping):
-        accepted = "one array of labels (floats [n, k] are k values to predict), and a network for each other output"
-        raise refusal(f"{name} has labels for several outputs", listed(y), accepted)
     y = _plain_text(y, name)
     if y.dtype.kind not in "biufU":
         raise refusal(f"{name} has unusable labels", f"dtype {y.dtype}", _Y_KINDS)
@@ -56,11 +57,15 @@ def plain_labels(y: Array, name: str, task: str = TASK_AUTO) -> Array:
 
     Integers, booleans or text [n] are classes, uint8 [n, k] several labels an example, each 0 or 1, and float32 [n] or
     [n, k] values to predict. One-hot rows become the index of their class, unless `task`, the option, says otherwise.
+    Labels for several outputs, by name, become the fields of an array [n].
 
     Raises:
         InputError: for labels of other shapes and types, or that `task` does not fit.
 
     """
+    outputs = named(y) if isinstance(y, np.ndarray) else y
+    if isinstance(outputs, Mapping):
+        return _of_outputs(outputs, name, task)
     y = label_array(y, name)
     if task == "regression":
         if y.dtype.kind == "U":
@@ -74,6 +79,23 @@ def plain_labels(y: Array, name: str, task: str = TASK_AUTO) -> Array:
         return y
     y = finite_float32(y, name)
     return _whole(y, name) if task == "classification" else y
+
+
+def _of_outputs(outputs: Mapping[str, Array], name: str, task: str) -> Array:
+    check_names(outputs, name)
+    if len(outputs) == 1:
+        raise refusal(f"{name} has labels by name for one output", listed(outputs), "the labels as an array")
+    if taken := [output for output in outputs if output == "val" or output.startswith("val_")]:
+        raise refusal(f"{name} has an output named", repr(taken[0]), "another name: Keras names validation metrics so")
+    if task != TASK_AUTO:
+        accepted = "auto: classes as whole numbers or text, values to predict as floats"
+        raise refusal("task", f"{task} for {name} with labels for several outputs", accepted)
+    plain = {output: plain_labels(values, f"{name}[{output!r}]") for output, values in outputs.items()}
+    for output, values in plain.items():
+        if task_of(values) == "multi_label":
+            received = f"{values.shape[1]} labels an example for one of several outputs"
+            raise refusal(f"{name}[{output!r}]", received, "one class an example, values as floats, or an output each")
+    return pack(plain, f"the labels of {name}")
 
 
 def same_labels(y: Array, known: Array) -> bool:
@@ -92,7 +114,8 @@ def with_balanced_classes(splits: Splits) -> Splits:
 
     """
     if splits.task != "classification":
-        raise refusal("class_weight", "balanced for labels that are no classes", "none, or one class an example")
+        what = "for several outputs" if splits.outputs else "that are no classes"
+        raise refusal("class_weight", f"balanced for labels {what}", "none, or one class an example")
     from sklearn.utils.class_weight import compute_class_weight
 
     weights = compute_class_weight("balanced", classes=np.arange(splits.num_outputs), y=splits.y_train)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.datasets.arrays import Array, Inputs, Scaling, Scalings, Splits, text_inputs
+from pipeline.datasets.arrays import Array, Inputs, Scaling, Scalings, Splits, by_output, text_inputs
 from pipeline.datasets.large import blocks
 from pipeline.errors import listed, refusal
 from pipeline.scale import AUTO, NONE, STANDARD, parse_scale
@@ -67,7 +67,8 @@ def with_scaled_labels(splits: Splits) -> Splits:
 
     """
     if splits.task != "regression":
-        raise refusal("scale_labels", "true for labels that are classes", "false, or labels that are decimal numbers")
+        what = "for several outputs" if splits.outputs else "that are classes"
+        raise refusal("scale_labels", f"true for labels {what}", "false, or labels that are decimal numbers")
     mean, deviation = _moments(splits.y_train)
     deviation = np.where(deviation, deviation, 1.0)
     scaled = {
@@ -80,6 +81,18 @@ def with_scaled_labels(splits: Splits) -> Splits:
 
 def far_labels(splits: Splits) -> str:
     """Say where the labels of a regression lie if that is far from zero and one, and what to do; else return ""."""
+    if splits.outputs:
+        found = {name: _far(own) for name, own in by_output(splits).items()}
+        far = "; ".join(f"output {name!r}: {where}" for name, where in found.items() if where)
+        return far and f"labels lie far from zero and one ({far}): scale them, or set loss_weights"
+    far = _far(splits)
+    results = "predictions" if splits.y_train.ndim > 1 else "losses and predictions"
+    ways = f"scale_labels=true scales them for the training, and gives {results} in their own units"
+    return far and f"the labels lie far from zero and one ({far}): {ways}"
+
+
+def _far(splits: Splits) -> str:
+    """Return where the labels of a regression lie if that is far from zero and one."""
     if splits.task != "regression":
         return ""
     mean, deviation = _moments(splits.y_train)
@@ -89,21 +102,24 @@ def far_labels(splits: Splits) -> str:
         return ""
     at = int(far.argmax())
     which = f"value {at}: " if len(far) > 1 else ""
-    where = f"{which}mean {mean[at]:,.6g}, standard deviation {deviation[at]:,.4g}"
-    results = "predictions" if len(far) > 1 else "losses and predictions"
-    ways = f"scale_labels=true scales them for the training, and gives {results} in their own units"
-    return f"the labels lie far from zero and one ({where}): {ways}"
+    return f"{which}mean {mean[at]:,.6g}, standard deviation {deviation[at]:,.4g}"
 
 
 def few_values(splits: Splits) -> str:
     """Say so if the labels of a regression look like classes: few whole values; else return ""."""
+    found = {name: _few(own) for name, own in by_output(splits).items()}
+    labels = ", ".join(f"{shown} of output {name!r}" if name else shown for name, shown in found.items() if shown)
+    way = "write integers or text" if splits.outputs else "write whole numbers, or pass task=classification"
+    return labels and f"labels {labels}: regression; for classes {way}"
+
+
+def _few(splits: Splits) -> str:
     if splits.task != "regression" or splits.y_train.ndim > 1:
         return ""
     values = np.unique(splits.y_train)
     if len(values) > _FEW or len(values) > len(splits.y_train) / _MANY_EACH or (values != np.floor(values)).any():
         return ""
-    shown = ", ".join(f"{value:.1f}" for value in values[:3]) + (", ..." if len(values) > 3 else "")
-    return f"labels {shown}: regression; for classes write whole numbers, or pass task=classification"
+    return ", ".join(f"{value:.1f}" for value in values[:3]) + (", ..." if len(values) > 3 else "")
 
 
 def _moments(labels: Array) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.datasets.arrays import Array, Index, Raw, RowNumbers, Scalings, Splits
+from pipeline.datasets.arrays import Array, Index, Output, Raw, RowNumbers, Scalings, Splits, pack
 from pipeline.datasets.conform import conform
 from pipeline.datasets.encoding import Table, encode, encode_alike
 from pipeline.datasets.labels import TASK_AUTO, task_of
@@ -27,7 +27,7 @@ def split(
     hash_text: bool = False,
     task: str = TASK_AUTO,
 ) -> Splits:
-    """Split `raw` at random by `seed`, stratified by class if each example has one.
+    """Split `raw` at random by `seed`, stratified by class if each example has one, of several outputs by the first's.
 
     A validation or test set of the source's own is kept as it is. The fractions of the others apply to all training
     data. Scaling comes from the training split alone.
@@ -53,8 +53,7 @@ def split(
     classes = _classes(raw.y_train)
     shares = [1 - val_share - test_share, val_share, test_share]
     _check_counts(raw.y_train, classes, [share for share in shares if share])
-    y = _encode(raw.y_train, classes, "y_train")
-    rows = _indices(y, seed, val_share, test_share, stratify=classes is not None)
+    rows = _indices(_encode(raw.y_train, classes, "y_train"), seed, val_share, test_share)
     train, val, test = (np.sort(part) for part in rows) if isinstance(raw.x_train, Stream) else rows
     encoder = None
     if isinstance(raw.x_train, Table):
@@ -88,9 +87,7 @@ def assemble(
     held, given = isinstance(sets["x_train"], np.ndarray), (raw.y_val, raw.w_val, raw.y_test, raw.w_test)
     return Splits(
         **sets,
-        task=task_of(raw.y_train),
-        classes=_names(raw, classes),
-        num_outputs=y[:1].size if classes is None else len(classes),
+        **_described(raw, classes),
         scaling=scalings(sets["x_train"], scaling) if isinstance(scaling, str) else scaling,
         index=None if held else Index(train, val, test, raw.y_train, raw.w_train, *given),
         columns=raw.columns or {},
@@ -136,7 +133,7 @@ def resplit_rows(splits: Splits, number: int) -> tuple[RowNumbers, RowNumbers]:
     if not number:
         train, val = np.split(np.arange(len(y)), [len(splits.y_train)])
         return train, val
-    return _hold_out(np.arange(len(y)), len(splits.y_val), y, number, stratify=splits.task == "classification")
+    return _hold_out(np.arange(len(y)), len(splits.y_val), _strata(y), number)
 
 
 def _check_fractions(validation_fraction: float, test_fraction: float, held_out: float) -> None:
@@ -149,44 +146,63 @@ def _check_fractions(validation_fraction: float, test_fraction: float, held_out:
         raise refusal("nothing would be left for training", received, "a sum below 1")
 
 
-def _classes(y: Array) -> Array | None:
-    """Return the sorted classes, or None where an example has no class."""
+def _classes(y: Array) -> Any:
+    """Return the sorted classes, or None where an example has no class; of several outputs a dictionary of these."""
+    if y.dtype.names:
+        return {name: _classes(y[name]) for name in y.dtype.names}
     return np.unique(y) if task_of(y) == "classification" else None
 
 
-def _names(raw: Raw, classes: Array | None) -> tuple[str, ...]:
-    """Return what the outputs of a classification are called; nothing for a regression."""
-    if classes is None:
-        names = raw.label_names or range(raw.y_train[:1].size)
-        return tuple(map(str, names)) if task_of(raw.y_train) == "multi_label" else ()
-    return tuple(map(str, classes))
+def _described(raw: Raw, classes: Any) -> dict[str, Any]:
+    """Return the fields of `Splits` that say what the labels are."""
+    if not isinstance(classes, dict):
+        return dict(_output(raw.y_train, classes, raw.label_names))
+    outputs = {name: _output(raw.y_train[name], own) for name, own in classes.items()}
+    widths = {name: output.num_outputs for name, output in outputs.items()}
+    return {"task": task_of(raw.y_train), "classes": (), "num_outputs": widths, "outputs": outputs}
 
 
-def _check_counts(y: Array, classes: Array | None, fractions: list[float]) -> None:
+def _output(y: Array, classes: Array | None, label_names: tuple[str, ...] | None = None) -> Output:
+    """Describe what labels are; classes have names, and several labels an example too, but values have none."""
+    task = task_of(y)
+    if classes is not None:
+        return Output(task=task, num_outputs=len(classes), classes=tuple(map(str, classes)))
+    width = y[:1].size
+    names = tuple(map(str, label_names or range(width))) if task == "multi_label" else ()
+    return Output(task=task, num_outputs=width, classes=names)
+
+
+def _check_counts(y: Array, classes: Any, fractions: list[float], of: str = "") -> None:
     # With fewer, the smallest split could lack a class. The tolerance keeps 1 / 0.2 at 5 if the fraction is a rounded
     # difference.
+    if isinstance(classes, dict):
+        for name, own in classes.items():
+            _check_counts(y[name], own, fractions, of=f" of output {name!r}")
+        return
     least = math.ceil(1 / min(fractions) - 1e-9)
     if classes is None:
         if len(y) < least:
             raise refusal("too few examples to split", len(y), f"at least {least}")
         if (y == y[0]).all():
             raise refusal(
-                "labels have only one value",
+                f"labels{of} have only one value",
                 f"{', '.join(f'{value:g}' for value in np.ravel(y[0]))} throughout",
                 "two or more values",
             )
         return
     if len(classes) < 2:
-        raise refusal("labels have only one class", f"{str(classes[0])!r} throughout", "two or more classes")
+        raise refusal(f"labels{of} have only one class", f"{str(classes[0])!r} throughout", "two or more classes")
     counts = np.unique(y, return_counts=True)[1]
     rarest = counts.argmin()
     if counts[rarest] < least:
-        received = f"{counts[rarest]} of class {str(classes[rarest])!r}, with {len(classes)} classes"
-        accepted = f"at least {least} of each class, or task=regression"
+        received = f"{counts[rarest]} of class {str(classes[rarest])!r}{of}, with {len(classes)} classes"
+        accepted = f"at least {least} of each class, or {'floats' if of else 'task=regression'}"
         raise refusal("too few examples of a class to split", received, accepted)
 
 
-def _encode(y: Array, classes: Array | None, name: str) -> Array:
+def _encode(y: Array, classes: Any, name: str) -> Array:
+    if isinstance(classes, dict):
+        return pack({output: _encode(y[output], own, f"{name}[{output!r}]") for output, own in classes.items()}, name)
     if classes is None:
         return y.astype(np.float32)
     unseen = np.setdiff1d(y, classes)
@@ -195,21 +211,26 @@ def _encode(y: Array, classes: Array | None, name: str) -> Array:
     return np.searchsorted(classes, y).astype(np.int32)
 
 
-def _indices(
-    y: Array, seed: int, validation_fraction: float, test_share: float, *, stratify: bool
-) -> tuple[Array, Array, Array]:
-    rest, test = np.arange(len(y)), np.arange(0)
+def _indices(y: Array, seed: int, validation_fraction: float, test_share: float) -> tuple[Array, Array, Array]:
+    rest, test, strata = np.arange(len(y)), np.arange(0), _strata(y)
     if test_share:
-        rest, test = _hold_out(rest, round(test_share * len(y)), y, seed, stratify=stratify)
+        rest, test = _hold_out(rest, round(test_share * len(y)), strata, seed)
     train, val = rest, rest[:0]
     if validation_fraction:
-        train, val = _hold_out(rest, round(validation_fraction * len(y)), y, seed, stratify=stratify)
+        train, val = _hold_out(rest, round(validation_fraction * len(y)), strata, seed)
     return train, val, test
 
 
-def _hold_out(rows: Array, count: int, y: Array, seed: int, *, stratify: bool) -> tuple[Array, Array]:
-    """Return what is kept and the `count` rows that are held out; `y` are the labels of all rows there are."""
+def _strata(y: Array) -> Array | None:
+    """Return the class numbers to stratify by, among encoded labels: those of the first output that has any."""
+    outputs = [y[name] for name in y.dtype.names] if y.dtype.names else [y]
+    return next((labels for labels in outputs if labels.dtype.kind == "i"), None)
+
+
+def _hold_out(rows: Array, count: int, strata: Array | None, seed: int) -> tuple[Array, Array]:
+    """Return what is kept and the `count` rows that are held out, drawn by the class of each row there is, or not."""
     from sklearn.model_selection import train_test_split
 
-    kept, held = train_test_split(rows, test_size=count, random_state=seed, stratify=y[rows] if stratify else None)
+    stratify = None if strata is None else strata[rows]
+    kept, held = train_test_split(rows, test_size=count, random_state=seed, stratify=stratify)
     return kept, held

@@ -15,6 +15,7 @@ from pipeline.datasets.arrays import (
     Array,
     Index,
     Inputs,
+    Output,
     PrepareResult,
     Raw,
     Scalings,
@@ -31,13 +32,14 @@ from pipeline.files import whole_file
 
 _ARRAYS = ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test")
 _SCALINGS: TypeAdapter[Scalings] = TypeAdapter(Scalings)
+_OUTPUTS: TypeAdapter[dict[str, Output]] = TypeAdapter(dict[str, Output])
 _WEIGHTS = ("w_train", "w_val", "w_test")
 
 
 def save(splits: Splits, path: str | Path, data: str = "", target: str = "", **options: Any) -> None:
     """Write `splits` to `path` as one uncompressed `.npz` without pickles, atomically; parent folders are made.
 
-    Besides the arrays it holds `meta`, a JSON text with task, classes, num_outputs and scaling. Equal splits give
+    Besides the arrays it holds `meta`, a JSON text with what the labels are, and scaling. Equal splits give
     equal bytes: NumPy dates every entry of the archive 1980. Inputs that are not held in memory are not written:
     the file holds row numbers and all labels instead, with which `load_splits` opens `data` again, as `read` takes it
     with `target` and further options.
@@ -72,6 +74,7 @@ def load_splits(path: str | Path) -> Splits:
                 classes=tuple(meta["classes"]),
                 num_outputs=meta["num_outputs"],
                 scaling=scaling,
+                outputs=_OUTPUTS.validate_python(meta["outputs"]),
             )
         index = Index(val=arrays.pop("val", None), test=arrays.pop("test", None), **arrays)
     return assemble(_reopened(meta, index), index.train, index.val, index.test, scaling)
@@ -116,7 +119,9 @@ def digests(splits: Splits) -> dict[str, str]:
 
 
 def _array_digest(array: Inputs) -> str:
-    digest = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
+    # Of several inputs or outputs, the names count too.
+    dtype = array.dtype.descr if array.dtype.names else array.dtype.str
+    digest = hashlib.sha256(f"{dtype}{array.shape}".encode())
     for block in blocks(array):
         digest.update(np.ascontiguousarray(block).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
@@ -128,6 +133,7 @@ def _meta(splits: Splits) -> dict[str, Any]:
         "classes": splits.classes,
         "num_outputs": splits.num_outputs,
         "scaling": _SCALINGS.dump_python(splits.scaling),
+        "outputs": _OUTPUTS.dump_python(dict(splits.outputs)),
     }
 
 
@@ -153,4 +159,5 @@ def prepared(
         digests=dict(digests),
         columns=dict(columns),
         validation_given=validation_given,
+        outputs=dict(splits.outputs),
     )

@@ -18,7 +18,7 @@ from pipeline.datasets.large import as_inputs, block_length
 from pipeline.errors import describe, listed, reading, refusal
 
 Batch = tuple[Any, ...]
-"""`(x, y)` or `(x, y, weights)`; x is a dictionary of arrays if there are several inputs."""
+"""`(x, y)` or `(x, y, weights)`; x or y is a dictionary of arrays if there are several inputs or outputs."""
 
 _ENDLESS = -1  # tf.data.INFINITE_CARDINALITY, without importing TensorFlow
 _MOST_AT_ONCE = 1_000  # single examples that are read as one batch
@@ -155,13 +155,14 @@ def read_dataset(dataset: Any, data: str, limit: int, guard: Callable[[], Any]) 
     """
     unusable = f"unusable data set of {data}"
     elements: list[Any] = []
-    names: list[str] = []
+    inputs: list[str] = []
+    outputs: list[str] = []
     held = 0
 
     def batched() -> bool:
-        count = len(names) or 1
+        x, y = slice(len(inputs) or 1), slice(len(inputs) or 1, (len(inputs) or 1) + (len(outputs) or 1))
         return _is_indexed(dataset) or _is_batched(
-            [(max(element[:count], key=np.ndim), element[count]) for element in elements]
+            [(max(element[x], key=np.ndim), min(element[y], key=np.ndim)) for element in elements]
         )
 
     with guard():
@@ -171,15 +172,16 @@ def read_dataset(dataset: Any, data: str, limit: int, guard: Callable[[], Any]) 
             if not isinstance(element, tuple | list) or len(element) not in (2, 3):
                 kind = getattr(dataset, "element_spec", type(element).__name__)
                 raise refusal(unusable, f"elements {kind}", _ELEMENTS)
-            x, *rest = element
-            names = names or (list(x) if isinstance(x, Mapping) else [])
-            inputs = [x[name] for name in names] or [x]
-            elements.append(tuple(_as_array(part, unusable) for part in (*inputs, *rest)))
+            x, y, *w = element
+            inputs = inputs or (list(x) if isinstance(x, Mapping) else [])
+            outputs = outputs or (list(y) if isinstance(y, Mapping) else [])
+            parts = (*([x[name] for name in inputs] or [x]), *([y[name] for name in outputs] or [y]), *w)
+            elements.append(tuple(_as_array(part, unusable) for part in parts))
             held += sum(part.nbytes for part in elements[-1])
             if held > limit and len(elements) >= _EXAMINED:
-                if names:
-                    received = f"inputs {listed(names)} of more than {limit:,} bytes"
-                    raise refusal(unusable, received, "several inputs that fit into in_memory_mb, or one input")
+                if inputs or outputs:
+                    received = f"{listed(inputs + outputs)} of more than {limit:,} bytes"
+                    raise refusal(unusable, received, "several inputs or outputs that fit into in_memory_mb")
                 return Reader(dataset, data, guard, batched=batched())
     if not elements:
         raise refusal(unusable, "an empty one", "at least one (x, y)")
@@ -188,7 +190,12 @@ def read_dataset(dataset: Any, data: str, limit: int, guard: Callable[[], Any]) 
         joined = [join(parts) for parts in zip(*elements, strict=True)]
     except ValueError as error:
         raise refusal(unusable, describe(error), "examples of one shape") from error
-    return (dict(zip(names, joined, strict=False)), *joined[len(names) :]) if names else tuple(joined)
+    given = iter(joined)
+
+    def taken(names: list[str]) -> Any:
+        return {name: next(given) for name in names} if names else next(given)
+
+    return taken(inputs), taken(outputs), *given
 
 
 def _as_array(values: Any, unusable: str) -> Array:

@@ -40,13 +40,15 @@ VALUES = Outputs()
 class ServedModel:
     """A network of raw inputs that answers as users read it: a table with a probability for each class, or values."""
 
-    def __init__(self, network: Any, outputs: Outputs, columns: Any = None) -> None:
+    def __init__(self, network: Any, outputs: Outputs | Mapping[str, Outputs], columns: Any = None) -> None:
         """Store the network, what its outputs are, and what turns a table as it was given into the network's inputs."""
         self._network, self._outputs, self._columns = network, outputs, columns
 
     def predict(self, data: Any) -> Any:
-        """Return a DataFrame with a column for each class, or an array of values where there are none."""
-        import keras
+        """Return a DataFrame with a column for each class, or an array of values where there are none.
+
+        Of several outputs it is a DataFrame, with columns such as `digit=3` for a class of `digit`, `ink` for a value.
+        """
         import numpy as np
         import pandas as pd
 
@@ -54,18 +56,32 @@ class ServedModel:
         if self._columns is not None:
             data = np.asarray(self._columns.transform(data), np.float32)
         values = self._network.predict(tensors(data), verbose=0)
-        names = self._outputs.names
-        if not names:
-            return values
-        if self._outputs.activation:
-            values = np.asarray(getattr(keras.activations, self._outputs.activation)(values))
-        if len(names) == 2 and values.shape[1] == 1:  # one unit gives the probability of the second class
-            values = np.concatenate([1 - values, values], axis=1)
-        return pd.DataFrame(values, index, list(names))
+        if isinstance(self._outputs, Outputs):
+            answers = _answers(values, self._outputs)
+            return pd.DataFrame(answers, index, list(self._outputs.names)) if self._outputs.names else answers
+        answers = [_answers(values[name], own) for name, own in self._outputs.items()]
+        columns = [
+            f"{name}={part}" if own.names or one.shape[1] > 1 else name
+            for one, (name, own) in zip(answers, self._outputs.items(), strict=True)
+            for part in own.names or range(one.shape[1])
+        ]
+        return pd.DataFrame(np.concatenate(answers, axis=1), index, columns)
 
     def get_raw_model(self) -> Any:
         """Return the Keras model, as MLflow's `get_raw_model` does."""
         return self._network
+
+
+def _answers(values: Any, outputs: Outputs) -> Any:
+    """Return the probability of each class, or values as they are."""
+    import keras
+    import numpy as np
+
+    if outputs.activation:
+        values = np.asarray(getattr(keras.activations, outputs.activation)(values))
+    if len(outputs.names) == 2 and values.shape[1] == 1:  # one unit gives the probability of the second class
+        values = np.concatenate([1 - values, values], axis=1)
+    return values
 
 
 def tensors(data: Any) -> Any:
@@ -90,20 +106,28 @@ def definitions(modules: Iterable[ModuleType]) -> dict[str, Any]:
 
 
 def save(
-    folder: Path, network: Any, outputs: Outputs, modules: Iterable[str] = (), columns: Path | None = None
+    folder: Path,
+    network: Any,
+    outputs: Outputs | Mapping[str, Outputs],
+    modules: Iterable[str] = (),
+    columns: Path | None = None,
 ) -> None:
     """Write a Keras model.
 
     Args:
         folder: where.
         network: takes raw inputs, or those that `columns` makes of them.
-        outputs: what its outputs are.
+        outputs: what its outputs are, by name if there are several.
         modules: the names of those whose classes and functions it needs.
         columns: what `Columns.save` wrote.
 
     """
     network.save(folder / _NETWORK)
-    described = {**asdict(outputs), "modules": list(modules)}
+    if isinstance(outputs, Outputs):
+        answered = asdict(outputs)
+    else:
+        answered = {"outputs": {name: asdict(one) for name, one in outputs.items()}}
+    described = {**answered, "modules": list(modules)}
     (folder / _DESCRIPTION).write_text(json.dumps(described, indent=2), encoding="utf-8")
     if columns is not None:
         shutil.copyfile(columns, folder / _COLUMNS)
@@ -119,7 +143,12 @@ def load(folder: Path) -> ServedModel:
     columns = None
     if (file := folder / _COLUMNS).is_file():
         columns = load_columns(file)
-    return ServedModel(network, Outputs(tuple(described["names"]), described["activation"]), columns)
+    outputs = {name: _outputs(one) for name, one in described.get("outputs", {}).items()} or _outputs(described)
+    return ServedModel(network, outputs, columns)
+
+
+def _outputs(described: Mapping[str, Any]) -> Outputs:
+    return Outputs(tuple(described["names"]), described["activation"])
 
 
 def _load_pyfunc(path: str) -> ServedModel:

@@ -176,7 +176,8 @@ def _score(report: Report) -> str:
     if train is None:
         return ""
     if train.test_accuracy is None:
-        return f"Test loss {wording.loss(train.test_loss)} ({_spread(report, train)})."
+        own = f": {wording.scores(train.test_metrics)}" if report.prepare.outputs else ""
+        return f"Test loss {wording.loss(train.test_loss)} ({_spread(report, train)}){own}."
     accuracy = wording.percent(train.test_accuracy)
     return f"Test accuracy {accuracy} ({_spread(report, train)}), test loss {wording.loss(train.test_loss)}."
 

@@ -199,9 +199,9 @@ def executor_for(options: RangeTestOptions, splits: Splits, build: Builder | Non
     if options.class_weight == "balanced":
         splits = with_balanced_classes(splits)
     if build is None:
-        outputs, task, arguments = splits.num_outputs, splits.task, parse_params(options.model_args)
-        texts = text_inputs(splits.x_train)
-        splits, build = fitted(splits, lambda shape: builder(options.model, shape, outputs, task, arguments, texts))
+        wanted, arguments = (splits.num_outputs, splits.task), parse_params(options.model_args)
+        texts, outputs = text_inputs(splits.x_train), splits.outputs
+        splits, build = fitted(splits, lambda shape: builder(options.model, shape, *wanted, arguments, texts, outputs))
     return InProcess(Problem(build, splits, options.momentum, options.precision, options.batch_norm == "auto"))
 
 

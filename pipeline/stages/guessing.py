@@ -1,5 +1,7 @@
 """How an answer compares with guessing, and what is known of why it is no better."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,14 +40,25 @@ def against_guessing(answered: Answered, executor: InProcess, splits: Splits) ->
     """Compare an answer with guessing."""
     if executor.label_scaling is not None and splits.num_outputs > 1:  # their losses stay in the scaled units
         splits = datasets.with_scaled_labels(splits)
-    labels, weights = (getattr(splits, f"{letter}_{answered.part}") for letter in "yw")
-    objective = executor.objective(answered.evaluation.candidate)
-    loss = guessing.compared_loss(objective["loss"]) if objective["penalised"] == "[]" else ""
-    guess = _GUESSES[splits.task]
-    found = guess(splits.y_train, labels, loss, (splits.w_train, weights))
-    if guessing.beats(found, answered.loss, answered.accuracy, len(labels)):
+    found = _guess(splits, answered.part, executor.objective(answered.evaluation.candidate))
+    if guessing.beats(found, answered.loss, answered.accuracy, len(getattr(splits, f"y_{answered.part}"))):
         return found
     return found.model_copy(update={"beaten": False, "why": tuple(_causes(answered, executor, splits, found))})
+
+
+def _guess(splits: Splits, part: str, objective: Mapping[str, str]) -> Guess:
+    """Return the result of guessing the labels of a part of the data, each output's by itself."""
+    if splits.outputs:
+        losses = json.loads(objective["loss"])
+        guesses = {
+            name: _guess(own, part, {**objective, "loss": json.dumps(losses[name])})
+            for name, own in datasets.by_output(splits).items()
+            if losses[name] is not None
+        }
+        return guessing.combined(guesses, json.loads(objective["weights"]))
+    loss = guessing.compared_loss(objective["loss"]) if objective["penalised"] == "[]" else ""
+    judged, weights = (getattr(splits, f"{letter}_{part}") for letter in "yw")
+    return _GUESSES[splits.task](splits.y_train, judged, loss, (splits.w_train, weights))
 
 
 def compared(result: SearchResult, executor: InProcess, splits: Splits, options: SearchOptions) -> SearchResult:

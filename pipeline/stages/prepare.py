@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pipeline import datasets, interruption, user_code
 from pipeline.config import PrepareOptions
 from pipeline.console import native_messages_hidden
-from pipeline.datasets import PrepareResult
+from pipeline.datasets import Output, PrepareResult
 from pipeline.datasets.labels import TASK_AUTO
 from pipeline.errors import listed
 from pipeline.stages.context import COLUMNS, SPLITS, Context
@@ -20,7 +20,9 @@ def summary(result: PrepareResult) -> str:
     return f"{result.data}: {what}; inputs {', '.join(datasets.described(result.scaling))}"
 
 
-def _outputs(result: PrepareResult) -> str:
+def _outputs(result: PrepareResult | Output) -> str:
+    if isinstance(result, PrepareResult) and result.outputs:
+        return ", ".join(f"{name} ({_outputs(one)})" for name, one in result.outputs.items())
     if result.task == "regression":
         return "regression" if result.num_outputs == 1 else f"regression of {result.num_outputs} values"
     return f"{result.num_outputs} {'classes' if result.task == 'classification' else 'labels an example'}"

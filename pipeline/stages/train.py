@@ -1,7 +1,7 @@
 """Stage `train`: the winner at full budget on several seeds, the test set opened once."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline import user_code
 from pipeline.config import TrainOptions
-from pipeline.datasets import example
+from pipeline.datasets import Splits, example
 from pipeline.errors import InputError, describe
 from pipeline.evaluation import Candidate, Evaluation, Training, answers
 from pipeline.files import write_text
@@ -25,7 +25,7 @@ from pipeline.stages.guessing import Answered, against_guessing
 from pipeline.statistics import accuracy_interval
 from pipeline.tracking import Label
 from pipeline.tracking.models import Scores, log_model, register
-from pipeline.training import to_probabilities
+from pipeline.training import single_outputs, to_probabilities
 
 
 def summary(result: TrainResult) -> str:
@@ -52,8 +52,10 @@ def run(context: Context[TrainOptions]) -> TrainResult:
     best = min(comparable, key=lambda at: trainings[at].loss_by(options.judged_by))
     means = _mean_scores(scores)
     accuracies = [score.test_accuracy for score in scores if score.test_accuracy is not None]
+    others = _mean_metrics(trainings)
     trainer.finish(_in_words(means.get("test_accuracy"), means["test_loss"], len(asked)))
-    trainer.log.log_onto(context.run, asked[best], trainings[best], means)
+    logged = {**means, **{f"test_{name}": value for name, value in others.items()}}
+    trainer.log.log_onto(context.run, asked[best], trainings[best], logged)
     _write_schedule(context, winner, trainings[best], in_code(trainer.executor.compiled(winner).optimizer))
     context.status.begin("saving the model")
     losses = {score.seed: score.val_loss for score in scores}  # whatever the objective: all models must compare
@@ -72,6 +74,7 @@ def run(context: Context[TrainOptions]) -> TrainResult:
         test_loss=means["test_loss"],
         test_accuracy=means.get("test_accuracy"),
         test_accuracy_interval=accuracy_interval(accuracies, upstream.prepare.test_examples) if accuracies else None,
+        test_metrics=others,
         val_loss=means["val_loss"],
         seeds=tuple(scores),
         winner=winner,
@@ -93,8 +96,7 @@ def _keep(context: Context[TrainOptions], serving: Any, unsavable: str, scores: 
             given, modules = example(upstream.splits.x_train), user_code.local_modules(context.options.model)
             if isinstance(given, np.ndarray) and given.dtype.kind == "f":  # of sequences without the data's channel
                 given = given.reshape(len(given), *serving.input_shape[1:])
-            classes, task = upstream.splits.classes, upstream.splits.task
-            outputs = Outputs(classes, to_probabilities(serving, tensors(given), task)) if classes else VALUES
+            outputs = _outputs(serving, upstream.splits, tensors(given))
             columns = upstream.folder("prepare") / COLUMNS
             raw = (load_columns(columns).example, columns) if columns.exists() else (given, None)
             model_uri = log_model(serving, raw[0], outputs, modules, raw[1])
@@ -105,6 +107,15 @@ def _keep(context: Context[TrainOptions], serving: Any, unsavable: str, scores: 
             return {"registered": registered, "champion": champion}
     serving.save_weights(folder / "model.weights.h5")
     return {"registered": None, "unsaved": unsavable}
+
+
+def _outputs(serving: Any, splits: Splits, inputs: Any) -> Outputs | dict[str, Outputs]:
+    """Return what the network's outputs are, or that of each by name if there are several."""
+    found = {
+        name: Outputs(own.classes, to_probabilities(network, inputs, own.task)) if own.classes else VALUES
+        for name, (network, own) in single_outputs(serving, splits).items()
+    }
+    return found.get("", found)
 
 
 def _winner(context: Context[TrainOptions]) -> Candidate:
@@ -145,6 +156,14 @@ def _mean_scores(scores: list[SeedScore]) -> dict[str, float]:
     }
     accuracies = [score.test_accuracy for score in scores if score.test_accuracy is not None]
     return {**means, "test_accuracy": float(np.mean(accuracies))} if accuracies else means
+
+
+def _mean_metrics(trainings: Sequence[Training]) -> dict[str, float]:
+    """Return the means of the metrics on the test set that no `SeedScore` has."""
+    tests = [training.test for training in trainings if training.test is not None]
+    return {
+        name: float(np.mean([test[name] for test in tests])) for name in tests[0] if name not in ("loss", "accuracy")
+    }
 
 
 def _write_schedule(context: Context[TrainOptions], winner: Candidate, training: Training, optimizer: str) -> None:

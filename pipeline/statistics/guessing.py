@@ -1,6 +1,7 @@
 """The results of guessing, computed from the labels alone. A network that does no better has learnt nothing."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,14 @@ def guess_labels(trained: Array, judged: Array, loss: str, weights: tuple[Array 
     accuracy = float((judged == (shares > _HALF)).mean())
     known = float(_weighted(losses, weights[1])) if loss == "crossentropy" else None
     return Guess(what="each label by its frequency", loss=known, accuracy=accuracy)
+
+
+def combined(guesses: Mapping[str, Guess], weights: Mapping[str, float]) -> Guess:
+    """Return the result of guessing several outputs, by name: their losses add up, times `weights`, as in Keras."""
+    losses = [None if guess.loss is None else weights[name] * guess.loss for name, guess in guesses.items()]
+    known = [loss for loss in losses if loss is not None]
+    what = " and ".join(f"{guess.what} ({name})" for name, guess in guesses.items())
+    return Guess(what=what, loss=sum(known) if len(known) == len(losses) else None, accuracy=None)
 
 
 def compared_loss(described: str) -> str:

@@ -21,7 +21,7 @@ def log_dataset(name: str, part: str, x: Any, y: NDArray[np.generic], digest: st
     """
     titled = f"{name} {part}"[-500:]  # as much as MLflow takes: of a longer path, its end says most
     if isinstance(x, np.ndarray):
-        dataset = mlflow.data.from_numpy(named(x), targets=y, name=titled)
+        dataset = mlflow.data.from_numpy(named(x), targets=named(y), name=titled)
     else:
         schema = Schema(
             [TensorSpec(x.dtype, (-1, *x.shape[1:]), "inputs"), TensorSpec(y.dtype, (-1, *y.shape[1:]), "labels")]

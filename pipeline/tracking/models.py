@@ -65,7 +65,7 @@ class Scores:
 def log_model(
     network: Any,
     example: Any,
-    outputs: Outputs = VALUES,
+    outputs: Outputs | Mapping[str, Outputs] = VALUES,
     modules: Sequence[ModuleType] = (),
     columns: Path | None = None,
 ) -> str:

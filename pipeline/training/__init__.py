@@ -11,6 +11,6 @@ if keras.config.backend() != "tensorflow":
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.engine import Trainer, engine
 from pipeline.training.executor import InProcess, Problem
-from pipeline.training.losses import to_probabilities
+from pipeline.training.losses import single_outputs, to_probabilities
 
-__all__ = ["Checkpoints", "InProcess", "Problem", "Trainer", "engine", "to_probabilities"]
+__all__ = ["Checkpoints", "InProcess", "Problem", "Trainer", "engine", "single_outputs", "to_probabilities"]

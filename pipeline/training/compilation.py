@@ -1,6 +1,6 @@
 """Compilation of a network, for its task or with the user's settings, into a program that reads rates from an array."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -14,7 +14,7 @@ from pipeline.errors import InputError, describe, refusal
 from pipeline.training import keras_internals
 from pipeline.training.examples import Examples
 from pipeline.training.feed import Feed, Step
-from pipeline.training.losses import doubt, fitting, refuse_unfit, takes_one_hot
+from pipeline.training.losses import doubt, fitting, one_hot_widths, refuse_unfit
 from pipeline.training.network import assign
 
 _SEEN = 50
@@ -53,16 +53,17 @@ def compiled_for(examples: Examples, optimizer: str, momentum: float) -> Compile
             if examples.splits.label_scaling:
                 received = "scale_labels=true with a compiled model"
                 raise refusal("model", received, "one that is not compiled, so that it gets the mean squared error")
-            refuse_unfit(model, examples.first(2)[0])
-            if examples.splits.task == "classification" and takes_one_hot(model):
-                _give_one_hot(model, examples.splits.num_outputs)
+            refuse_unfit(model, examples.splits, examples.first(2)[0])
+            _convert_labels(model, one_hot_widths(model, examples.splits), weighted=examples.weighted)
             made = optimizers.create(optimizer, rates, momentum, model.optimizer)
             return take_over(model, made, steps_per_execution, examples.first(2))
-        loss, metric = fitting(model, examples.splits, examples.first(_SEEN)[0])
+        found = fitting(model, examples.splits, examples.first(_SEEN)[0])
+        losses, metrics = ({name: pair[at] for name, pair in found.items()} for at in (0, 1))
+        _convert_labels(model, {}, weighted=examples.weighted)
         model.compile(
             optimizers.create(optimizer, rates, momentum),
-            loss=loss,
-            metrics=[metric],
+            loss=losses.get("", losses),
+            metrics=[metrics[""]] if "" in metrics else {name: [metric] for name, metric in metrics.items()},
             steps_per_execution=steps_per_execution,
             jit_compile=False,  # XLA made the convolutional network many times slower on CPUs
         )
@@ -81,17 +82,32 @@ def remark(model: keras.Model, examples: Examples) -> str:
     """
     inputs = examples.first(_SEEN)[0]
     if model.compiled:
-        return doubt(model, inputs)
-    loss, metric = fitting(model, examples.splits, inputs)
-    named = loss if isinstance(loss, str) else f"{loss.name} (from logits)"
-    return f"the model is not compiled: it is trained with the loss {named} and the metric {metric.name}"
+        return doubt(model, examples.splits, inputs)
+    said = []
+    for output, (loss, metric) in fitting(model, examples.splits, inputs).items():
+        named = loss if isinstance(loss, str) else f"{loss.name} (from logits)"
+        said.append(f"{output or 'it'} is trained with the loss {named} and the metric {metric.name}")
+    return f"the model is not compiled: {', '.join(said)}"
 
 
-def _give_one_hot(model: keras.Model, classes: int) -> None:
-    """Let a compiled model's losses and metrics get class numbers as the one-hot rows that they compare with."""
+def _convert_labels(model: keras.Model, one_hot: Mapping[str, int], *, weighted: bool) -> None:
+    """Let losses and metrics get labels in the form that they compare with.
+
+    Outputs in `one_hot`, by name with the number of classes, get one-hot rows for class numbers. A list of outputs gets
+    a list if examples have weights, where Keras fails on a dictionary.
+    """
+    as_list = weighted and isinstance(getattr(model, "output", None), list | tuple)
+    if not one_hot and not as_list:
+        return
+
+    def converted(y: Any) -> Any:
+        if "" in one_hot:
+            return keras.ops.one_hot(y, one_hot[""])
+        rows = {name: keras.ops.one_hot(y[name], width) for name, width in one_hot.items()}
+        return [{**y, **rows}[name] for name in model.output_names] if as_list else {**y, **rows}
 
     def converting(method: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda x=None, y=None, *args, **kwargs: method(x, keras.ops.one_hot(y, classes), *args, **kwargs)
+        return lambda x=None, y=None, *args, **kwargs: method(x, converted(y), *args, **kwargs)
 
     model.compute_loss, model.compute_metrics = converting(model.compute_loss), converting(model.compute_metrics)
 
@@ -151,9 +167,11 @@ def _build_loss_and_metrics(model: keras.Model, first: tuple[Any, ...]) -> None:
         model.compute_loss(x, y, outputs, *w)
         measured = model.compute_metrics(x, y, outputs, *w)
     except Exception as error:
+        labels = ", ".join(f"{one.dtype} labels {one.shape}" for one in keras.tree.flatten(y))
+        received = keras.tree.map_structure(lambda one: tuple(one.shape), outputs)
         raise InputError(
             f"model: its compiled loss or metrics fail with {describe(error)},"
-            f" expected ones for {y.dtype} labels {y.shape} and outputs {tuple(outputs.shape)}"
+            f" expected ones for {labels} and outputs {received}"
         ) from error
     for name, value in measured.items():
         if (numbers := np.size(value)) > _MOST_NUMBERS:

@@ -47,6 +47,11 @@ class Examples:
     def __len__(self) -> int:
         return len(self.splits.x_train)
 
+    @property
+    def weighted(self) -> bool:
+        """Whether training examples have weights."""
+        return self.splits.w_train is not None or self.splits.class_weights is not None
+
     def use(self, split: int) -> None:
         """Let all feeds, once arranged, and the validation set be those of this split; 0 is the prepared one."""
         if split != self._split:

@@ -21,11 +21,13 @@ from pipeline.keras_settings import arithmetic
 from pipeline.models import Builder
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.schedules import rewriter
+from pipeline.training import keras_internals
 from pipeline.training.checkpoints import Checkpoint, Checkpoints
 from pipeline.training.codes import scaling_layer
 from pipeline.training.compilation import remark
 from pipeline.training.engine import Trainer, shared_engine
 from pipeline.training.examples import Examples
+from pipeline.training.losses import for_outputs
 from pipeline.training.network import Network, device_kind
 from pipeline.training.vocabularies import Learning
 
@@ -131,12 +133,24 @@ class InProcess:
     def objective(self, candidate: Candidate) -> dict[str, str]:
         """Return what losses measure: if equal for two networks, their losses on the same examples are comparable.
 
-        This is the loss function and, if the network adds penalties to it, the names of the network's weights.
+        This is the loss function and, if the network adds penalties to it, the names of the network's weights. With
+        several outputs it is a loss for each by name, null where there is none, and the weights of these losses.
         """
-        model = self.compiled(candidate)
-        loss = model.loss if isinstance(model.loss, str) else keras.saving.serialize_keras_object(model.loss)
+        model, splits = self.compiled(candidate), self._problem.splits
+        losses = {
+            name: loss if isinstance(loss, str) else keras.saving.serialize_keras_object(loss)
+            for name, loss in for_outputs(model, splits, model.loss).items()
+        }
         weights = [variable.path for variable in model.trainable_variables] if model.losses else []
-        return {"loss": json.dumps(loss, sort_keys=True, default=str), "penalised": json.dumps(weights)}
+        measured = {
+            "loss": json.dumps(losses.get("", losses), sort_keys=True, default=str),
+            "penalised": json.dumps(weights),
+        }
+        if splits.outputs:
+            given = keras_internals.compiled_with(model)["loss_weights"]
+            weighed = {name: 1.0 if one is None else one for name, one in for_outputs(model, splits, given).items()}
+            measured["weights"] = json.dumps(weighed, sort_keys=True)
+        return measured
 
     def compiled(self, candidate: Candidate) -> keras.Model:
         """Return the network that a candidate's trainings use, as they compiled it."""

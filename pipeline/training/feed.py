@@ -246,7 +246,7 @@ def evaluation_length(shape: tuple[int, ...]) -> int:
 
 def parts(x: Any, y: NDArray[Any], weights: NDArray[Any] | None) -> tuple[Any, ...]:
     """Return the parts of a batch as Keras takes them."""
-    return (named(x), y) if weights is None else (named(x), y, weights)
+    return (named(x), named(y)) if weights is None else (named(x), named(y), weights)
 
 
 def scaled(inputs: Any, scaling: Any) -> Any:

@@ -35,12 +35,22 @@ def convolves(layer: keras.layers.Layer) -> bool:
 
 def output_activation(model: keras.Model) -> str | None:
     """Return the name of Keras' function that gives a model's outputs; None if its last layer does not show one."""
-    operation: Any = model
-    while is_plain_model(operation):
-        operation = operation.outputs[0]._keras_history.operation
+    operation = _last_operation(model, 0)
     shown = getattr(operation, "activation", operation)
     name = getattr(shown, "__name__", type(shown).__name__)
     return _ACTIVATIONS.get(name.lower().replace("_", "")) if is_keras_own(shown) else None
+
+
+def output_operations(model: keras.Model) -> list[Any]:
+    """Return what gives each output of a functional model, even inside a nested one."""
+    return [_last_operation(model, at) for at in range(len(model.outputs))]
+
+
+def _last_operation(model: keras.Model, at: int) -> Any:
+    operation: Any = model
+    while is_plain_model(operation):
+        operation, _, at = operation.outputs[at]._keras_history
+    return operation
 
 
 def is_plain_model(model: keras.Model) -> bool:

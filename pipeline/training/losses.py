@@ -1,4 +1,4 @@
-"""The loss and metric that fit the outputs of a network that the user left uncompiled."""
+"""The loss and metric that fit each output of a network that the user left uncompiled; checks of compiled losses."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -8,8 +8,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.datasets import Splits, Task
+from pipeline.datasets import Splits, Task, by_output
 from pipeline.errors import InputError
+from pipeline.models import outputs_by_name
 from pipeline.training import keras_internals
 
 _LOGITS = frozenset({"linear", "log_softmax"})
@@ -33,8 +34,25 @@ _WIDER = (1.0, 10.0, -10.0)
 Fitting = tuple[str | keras.losses.Loss, keras.metrics.Metric]
 
 
-def fitting(model: keras.Model, splits: Splits, inputs: Any) -> Fitting:
-    """Return the loss and the metric that fit the network's outputs.
+def single_outputs(model: keras.Model, splits: Splits) -> dict[str, tuple[keras.Model, Splits]]:
+    """Return for each output, by name, the network up to it and the data with its labels; "" names a single one."""
+    if not splits.outputs:
+        return {"": (model, splits)}
+    outputs = outputs_by_name(model)
+    return {name: (keras.Model(model.input, outputs[name]), own) for name, own in by_output(splits).items()}
+
+
+def for_outputs(model: keras.Model, splits: Splits, given: Any) -> dict[str, Any]:
+    """Return what was given to `compile`, as losses or their weights, by output; "" names a single one."""
+    if not splits.outputs:
+        return {"": given}
+    if isinstance(given, list | tuple):
+        given = dict(zip(outputs_by_name(model), given, strict=False))  # Keras refuses other lengths
+    return {name: given.get(name) if isinstance(given, dict) else given for name in splits.outputs}
+
+
+def fitting(model: keras.Model, splits: Splits, inputs: Any) -> dict[str, Fitting]:
+    """Return the loss and the metric that fit each output of the network, by name; "" names a single one.
 
     Args:
         model: the network, uncompiled.
@@ -45,6 +63,10 @@ def fitting(model: keras.Model, splits: Splits, inputs: Any) -> Fitting:
         InputError: where no loss fits.
 
     """
+    return {name: _fitting(*one, inputs) for name, one in single_outputs(model, splits).items()}
+
+
+def _fitting(model: keras.Model, splits: Splits, inputs: Any) -> Fitting:
     width = int(model(inputs, training=False).shape[-1])
     kind = _kind(model, inputs)
     # Given by name, metrics would get their variables while tracing, and TensorFlow would trace a second time.
@@ -112,29 +134,44 @@ def _outputs(model: keras.Model, weights: list[NDArray[Any]], inputs: Any) -> ND
     return values[np.isfinite(values).all(axis=1)]
 
 
-def doubt(model: keras.Model, inputs: Any) -> str:
-    """Return a line where a compiled cross-entropy takes logits for probabilities; "" if it does not."""
-    name = model.loss if isinstance(model.loss, str) else getattr(model.loss, "name", "")
-    if "crossentropy" not in str(name) or getattr(model.loss, "from_logits", False):
-        return ""
-    if _kind(model, inputs) not in _LOGITS:
-        return ""
-    return f"the model's outputs are logits, which its loss {name} takes for probabilities: give it from_logits=True"
+def doubt(model: keras.Model, splits: Splits, inputs: Any) -> str:
+    """Return a line where a compiled cross-entropy takes logits for probabilities; "" if none does."""
+    losses = for_outputs(model, splits, model.loss)
+    for output, (network, _) in single_outputs(model, splits).items():
+        name = _name(loss := losses[output])
+        if "crossentropy" not in name or getattr(loss, "from_logits", False):
+            continue
+        if _kind(network, inputs) in _LOGITS:
+            which = f"output {output!r} gives" if output else "the model's outputs are"
+            return f"{which} logits, which its loss {name} takes for probabilities: give it from_logits=True"
+    return ""
 
 
-def takes_one_hot(model: keras.Model) -> bool:
-    """Return whether a model was compiled with a loss of Keras that compares one-hot rows, such as cross-entropy."""
-    name = model.loss if isinstance(model.loss, str) else getattr(model.loss, "name", "")
-    return str(name).replace("_", "").lower().startswith("categorical")
+def one_hot_widths(model: keras.Model, splits: Splits) -> dict[str, int]:
+    """Return the number of classes of each output with a compiled loss that compares one-hot rows, by name.
+
+    These are losses of Keras such as categorical cross-entropy; "" names a single output.
+    """
+    losses = for_outputs(model, splits, model.loss)
+    dense = {name for name, loss in losses.items() if _name(loss).replace("_", "").lower().startswith("categorical")}
+    own = by_output(splits)
+    return {name: own[name].num_outputs for name in own if name in dense and own[name].task == "classification"}
 
 
-def refuse_unfit(model: keras.Model, inputs: Any) -> None:
-    """Check that a compiled network with one output has no loss that compares classes with each other.
+def refuse_unfit(model: keras.Model, splits: Splits, inputs: Any) -> None:
+    """Check that no compiled loss compares classes with each other where there is only one unit.
 
     Raises:
-        InputError: if it has.
+        InputError: if one does.
 
     """
-    name = model.loss if isinstance(model.loss, str) else getattr(model.loss, "name", "")
-    if "categorical_crossentropy" in str(name) and model(inputs, training=False).shape[-1] == 1:
-        raise InputError(f"model: received loss {name} for one output, expected binary_crossentropy, or two outputs")
+    losses = for_outputs(model, splits, model.loss)
+    for output, (network, _) in single_outputs(model, splits).items():
+        name = _name(losses[output])
+        if "categorical_crossentropy" in name and network(inputs, training=False).shape[-1] == 1:
+            which = f"one unit of output {output!r}" if output else "one output"
+            raise InputError(f"model: received loss {name} for {which}, expected binary_crossentropy, or two outputs")
+
+
+def _name(loss: Any) -> str:
+    return str(loss if isinstance(loss, str) else getattr(loss, "name", ""))

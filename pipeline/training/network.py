@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from pipeline.datasets import Scaling, Splits, input_shape, text_inputs
+from pipeline.datasets import Scaling, Scalings, Splits, input_shape, text_inputs
 from pipeline.errors import refusal
 from pipeline.models import Builder, symbolic
 from pipeline.training import keras_internals
@@ -75,7 +75,8 @@ class Network:
             model = self._build()
             self._drawn = random.getstate()  # Keras draws the seeds of layers from there
         if self.policy != FLOAT32:
-            _last_layer(model).dtype_policy = keras.DTypePolicy(FLOAT32)  # probabilities need more than 8 bits
+            for layer in _last_layers(model):
+                layer.dtype_policy = keras.DTypePolicy(FLOAT32)  # probabilities need more than 8 bits
         return model
 
     def adapted(self, splits: Splits) -> Splits:
@@ -107,12 +108,12 @@ class Network:
         x, scaling = splits.x_train, splits.scaling
         raw = symbolic(input_shape(x), text_inputs(x))
         after = [] if splits.label_scaling is None else [_unscaling(splits.label_scaling)]
-        if not isinstance(scaling, dict):
+        if not isinstance(scaling, dict) and not splits.outputs:
             before = [] if scaling.kind == "text" else [_rescaling(scaling)]
             return keras.Sequential([raw, *before, network, *after])
-        outputs = network(
-            {name: raw[name] if own.kind == "text" else _rescaling(own)(raw[name]) for name, own in scaling.items()}
-        )
+        outputs = network(_rescaled(raw, scaling))
+        if splits.outputs and not isinstance(outputs, dict):
+            outputs = dict(zip(network.output_names, outputs, strict=True))
         for layer in after:
             outputs = layer(outputs)
         return keras.Model(raw, outputs)
@@ -156,8 +157,15 @@ def assign(variables: Any, values: Any) -> None:
         variable.assign(value)
 
 
-def _last_layer(model: keras.Model) -> keras.layers.Layer:
-    """Return the layer that produces the outputs, even inside a nested model."""
+def _last_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """Return the layers that produce the outputs, even inside a nested model."""
+    if len(getattr(model, "outputs", ())) > 1:
+        given = keras_internals.output_operations(model)
+        return [_last_layer(one) for one in given if isinstance(one, keras.layers.Layer)]
+    return [_last_layer(model)]
+
+
+def _last_layer(model: keras.layers.Layer) -> keras.layers.Layer:
     layer = model
     while getattr(layer, "layers", None):
         layer = layer.layers[-1]
@@ -183,6 +191,13 @@ def _random_states_kept() -> Iterator[None]:
     finally:
         random.setstate(before[0])
         np.random.set_state(before[1])
+
+
+def _rescaled(raw: Any, scaling: Scalings) -> Any:
+    """Return symbolic raw inputs as the network takes them; texts as they are."""
+    if isinstance(scaling, dict):
+        return {name: _rescaled(raw[name], own) for name, own in scaling.items()}
+    return raw if scaling.kind == "text" else _rescaling(scaling)(raw)
 
 
 def _rescaling(scaling: Scaling) -> keras.layers.Layer:

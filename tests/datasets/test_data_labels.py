@@ -64,7 +64,7 @@ def test_what_labels_are_taken_for(labels: Any, task: str, expected: str, output
         (CODES.astype(str), "regression", "task: received regression for y_train of text; accepted: numbers"),
         (CODES, "multi_label", "task: received multi_label for y_train of shape (60,)"),
         (SEVERAL * 7, "auto", "several whole numbers an example: received shape (60, 3)"),
-        ({"a": CODES, "b": CODES}, "auto", "y_train has labels for several outputs: received 'a', 'b'"),
+        ({"a": CODES, "b": CODES}, "classification", "classification for y_train with labels for several outputs"),
     ],
 )
 def test_labels_that_a_task_does_not_fit_are_refused(labels: Any, task: str, message: str) -> None:
