@@ -218,7 +218,7 @@ class Guess(Result):
     """What the same prediction for every example gives, by the labels alone, and whether the answer is any better.
 
     `what` is predicted. `loss` is None where the network's own loss has no value for that, and `accuracy` for a
-    regression. Where it is not `beaten`, `why` holds what is known of the reasons, and what to try.
+    regression. `why` holds what is known of the reasons if it is not `beaten`, else which of several outputs are not.
     """
 
     what: str

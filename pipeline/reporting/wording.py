@@ -115,7 +115,7 @@ def spread(seeds: int, splits: int) -> str:
 
 
 def guessing(guess: Guess, part: str, value: float, accuracy: float | None) -> list[str]:
-    """Return what to say first of an answer that is no better than guessing: by how much, and why; else nothing.
+    """Return what to say first of an answer that, or an output of which, is no better than guessing; else nothing.
 
     Args:
         guess: what guessing gives.
@@ -124,13 +124,14 @@ def guessing(guess: Guess, part: str, value: float, accuracy: float | None) -> l
         accuracy: the answer's accuracy, if it has one.
 
     """
+    why = [f"{reason[0].upper()}{reason[1:]}." for reason in guess.why]
     if guess.beaten:
-        return []
+        return why
     compared = [] if guess.loss is None else [f"{part} loss {loss(value)} against {loss(guess.loss)}"]
     if accuracy is not None and guess.accuracy is not None:
         compared.insert(0, f"{part} accuracy {percent(accuracy)} against {percent(guess.accuracy)}")
     said = f"This is no better than predicting {guess.what} for every example: {', '.join(compared)}."
-    return [said, *(f"{reason[0].upper()}{reason[1:]}." for reason in guess.why)]
+    return [said, *why]
 
 
 def no_better(search: SearchResult) -> list[str]:

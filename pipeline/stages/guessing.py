@@ -40,25 +40,37 @@ def against_guessing(answered: Answered, executor: InProcess, splits: Splits) ->
     """Compare an answer with guessing."""
     if executor.label_scaling is not None and splits.num_outputs > 1:  # their losses stay in the scaled units
         splits = datasets.with_scaled_labels(splits)
-    found = _guess(splits, answered.part, executor.objective(answered.evaluation.candidate))
+    objective = executor.objective(answered.evaluation.candidate)
+    guesses = _guesses(splits, answered.part, objective)
+    found = guessing.combined(guesses, json.loads(objective["weights"])) if splits.outputs else guesses[""]
     if guessing.beats(found, answered.loss, answered.accuracy, len(getattr(splits, f"y_{answered.part}"))):
-        return found
+        return found.model_copy(update={"why": tuple(_lost(guesses, answered.training))})
     return found.model_copy(update={"beaten": False, "why": tuple(_causes(answered, executor, splits, found))})
 
 
-def _guess(splits: Splits, part: str, objective: Mapping[str, str]) -> Guess:
-    """Return the result of guessing the labels of a part of the data, each output's by itself."""
-    if splits.outputs:
-        losses = json.loads(objective["loss"])
-        guesses = {
-            name: _guess(own, part, {**objective, "loss": json.dumps(losses[name])})
-            for name, own in datasets.by_output(splits).items()
-            if losses[name] is not None
-        }
-        return guessing.combined(guesses, json.loads(objective["weights"]))
-    loss = guessing.compared_loss(objective["loss"]) if objective["penalised"] == "[]" else ""
-    judged, weights = (getattr(splits, f"{letter}_{part}") for letter in "yw")
-    return _GUESSES[splits.task](splits.y_train, judged, loss, (splits.w_train, weights))
+def _guesses(splits: Splits, part: str, objective: Mapping[str, str]) -> dict[str, Guess]:
+    """Return the result of guessing the labels of each output that has a loss, by name; "" names a single one."""
+    losses, guesses = json.loads(objective["loss"]), {}
+    for name, own in datasets.by_output(splits).items():
+        if name and losses[name] is None:
+            continue
+        given = json.dumps(losses[name] if name else losses)
+        loss = guessing.compared_loss(given) if objective["penalised"] == "[]" else ""
+        judged, weights = (getattr(own, f"{letter}_{part}") for letter in "yw")
+        guesses[name] = _GUESSES[own.task](own.y_train, judged, loss, (own.w_train, weights))
+    return guesses
+
+
+def _lost(guesses: Mapping[str, Guess], training: Training | None) -> list[str]:
+    """Say which of several outputs are no better than guessing on the test set, though all together are."""
+    tested = {} if training is None else training.test or {}
+    losses = {name: tested.get(f"{name}_loss") for name in guesses if name}
+    return [
+        f"output {name!r} alone is no better than predicting {guesses[name].what} for every example:"
+        f" test loss {wording.loss(loss)} against {wording.loss(guess)}"
+        for name, loss in losses.items()
+        if loss is not None and (guess := guesses[name].loss) is not None and loss >= guess
+    ]
 
 
 def compared(result: SearchResult, executor: InProcess, splits: Splits, options: SearchOptions) -> SearchResult:

@@ -135,16 +135,18 @@ def _outputs(model: keras.Model, weights: list[NDArray[Any]], inputs: Any) -> ND
 
 
 def doubt(model: keras.Model, splits: Splits, inputs: Any) -> str:
-    """Return a line where a compiled cross-entropy takes logits for probabilities; "" if none does."""
-    losses = for_outputs(model, splits, model.loss)
+    """Return a line where a compiled cross-entropy takes logits for probabilities, or an output has no loss; or ""."""
+    losses, said = for_outputs(model, splits, model.loss), []
     for output, (network, _) in single_outputs(model, splits).items():
         name = _name(loss := losses[output])
+        if output and loss is None:
+            said.append(f"output {output!r} has no loss, so its own layers learn nothing")
         if "crossentropy" not in name or getattr(loss, "from_logits", False):
             continue
         if _kind(network, inputs) in _LOGITS:
             which = f"output {output!r} gives" if output else "the model's outputs are"
-            return f"{which} logits, which its loss {name} takes for probabilities: give it from_logits=True"
-    return ""
+            said.append(f"{which} logits, which its loss {name} takes for probabilities: give it from_logits=True")
+    return "; ".join(said)
 
 
 def one_hot_widths(model: keras.Model, splits: Splits) -> dict[str, int]:

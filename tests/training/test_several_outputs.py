@@ -34,6 +34,7 @@ from pipeline.finding import _by_name
 from pipeline.lr_pipeline_model import load
 from pipeline.lr_pipeline_model import save as save_model
 from pipeline.models import Builder, builder, built_by
+from pipeline.reporting import wording
 from pipeline.stages.asking import executor_for
 from pipeline.stages.guessing import Answered, against_guessing
 from pipeline.stages.train import _outputs
@@ -190,6 +191,18 @@ def test_guessing_adds_up_as_the_losses_do(
     assert guess.what.startswith("the most frequent class (kind) and the mean of the training labels (size) and")
     lost = against_guessing(Answered(ASKED, "test", 99.0, None), executor, splits)
     assert not lost.beaten
+
+
+def test_an_output_that_has_learnt_nothing_is_named() -> None:
+    """Though the sum of losses beats guessing; what has no loss at all is pointed out before the training."""
+    tossed = np.random.default_rng(1).integers(0, 2, 300)
+    splits = split(raw({**arrays()[1], "odd": tossed}), 0)
+    executor, training = trained(network(loss={**SPARSE, "size": None}), splits)
+    guess = against_guessing(Answered(ASKED, "test", 0.1, None, training), executor, splits)
+    assert guess.beaten
+    [said] = wording.guessing(guess, "test", 0.1, None)
+    assert said.startswith("Output 'odd' alone is no better than predicting the most frequent class for every example")
+    assert executor.remarks == ["output 'size' has no loss, so its own layers learn nothing"]
 
 
 def test_losses_with_other_weights_are_not_comparable() -> None:
