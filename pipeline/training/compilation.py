@@ -96,7 +96,7 @@ def _convert_labels(model: keras.Model, one_hot: Mapping[str, int], *, weighted:
     Outputs in `one_hot`, by name with the number of classes, get one-hot rows for class numbers. A list of outputs gets
     a list if examples have weights, where Keras fails on a dictionary.
     """
-    as_list = weighted and isinstance(getattr(model, "output", None), list | tuple)
+    as_list = weighted and len(getattr(model, "outputs", ())) > 1 and not isinstance(model.output, dict)
     if not one_hot and not as_list:
         return
 

@@ -153,7 +153,7 @@ def batches(splits: Splits) -> tf.data.Dataset:
     def listed() -> Any:
         for start, stop in pairwise(ends):
             x, *rest = (part[indices[start:stop]] for part in parts)
-            yield scaled(x, splits), *rest
+            yield scaled(x, splits), *map(named, rest)
 
     first = next(listed())
     signature = keras.tree.map_structure(lambda part: tf.TensorSpec((None, *part.shape[1:]), part.dtype), first)
@@ -171,7 +171,7 @@ def plain_fit(
     model = build()
     model.optimizer.learning_rate = Given()
     model.jit_compile = False
-    validation = [scaled(splits.x_val, splits), splits.y_val, *([] if splits.w_val is None else [splits.w_val])]
+    validation = [scaled(splits.x_val, splits), named(splits.y_val), *([] if splits.w_val is None else [splits.w_val])]
     history = model.fit(
         batches(splits),
         epochs=EPOCHS,
@@ -254,6 +254,37 @@ def test_several_inputs(tmp_path: Path) -> None:
     again = load_splits(tmp_path / "splits.npz")
     assert digests(again) == digests(splits)
     assert again.scaling == splits.scaling
+
+
+@pytest.mark.parametrize("form", ["dictionary", "list"])
+def test_several_outputs(form: str) -> None:
+    """Each has labels, a loss, its weight and metrics by name; examples may have weights as well."""
+    raw = load("digits")
+    labels: Any = {"digit": raw.y_train, "ink": raw.x_train.mean(axis=(1, 2, 3)).astype(np.float32)}
+    splits = small(split(dataclasses.replace(raw, y_train=labels), seed=0))
+    if form == "dictionary":  # Keras' own fit fails on weights with a list
+        splits = dataclasses.replace(splits, w_train=WEIGHTS, w_val=WEIGHTS[:100], w_test=WEIGHTS[100:])
+
+    def build() -> keras.Model:
+        x = keras.Input((8, 8, 1))
+        hidden = layers.Dense(8, activation="relu")(layers.Flatten()(x))
+        outputs = {
+            "ink": layers.Dense(1, name="ink")(hidden),
+            "digit": layers.Dense(10, "softmax", name="digit")(hidden),
+        }
+        model = keras.Model(x, outputs if form == "dictionary" else list(outputs.values()))
+        model.compile(
+            keras.optimizers.SGD(0.1, momentum=0.9),
+            loss={"digit": SPARSE, "ink": "mse"},
+            loss_weights={"digit": 1.0, "ink": 0.1},
+            metrics={"digit": ["accuracy"], "ink": ["mae"]},
+        )
+        return model
+
+    ours = engine_for(build, splits)
+    training = ours.train(CURVE, SEED, validations=EPOCHS)
+    assert_same(ours, training.history, *plain_fit(build, splits))
+    assert {"val_loss", "val_digit_accuracy", "val_ink_mae", "ink_loss"} <= training.history.keys()
 
 
 def test_class_weights() -> None:
