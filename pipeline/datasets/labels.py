@@ -99,7 +99,9 @@ def _of_outputs(outputs: Mapping[str, Array], name: str, task: str) -> Array:
 
 
 def same_labels(y: Array, known: Array) -> bool:
-    """Return whether labels, as their source gives them, are those that `plain_labels` made `known` of."""
+    """Return whether labels, as their source gives them, are those that `plain_labels` made `known` of, an array."""
+    if isinstance(y, Mapping):
+        return False
     y = label_array(y, "labels")
     if y.ndim > known.ndim and is_one_hot(y):
         y = y.argmax(axis=1)

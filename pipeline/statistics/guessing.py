@@ -61,7 +61,7 @@ def combined(guesses: Mapping[str, Guess], weights: Mapping[str, float]) -> Gues
     losses = [None if guess.loss is None else weights[name] * guess.loss for name, guess in guesses.items()]
     known = [loss for loss in losses if loss is not None]
     what = " and ".join(f"{guess.what} ({name})" for name, guess in guesses.items())
-    return Guess(what=what, loss=sum(known) if len(known) == len(losses) else None, accuracy=None)
+    return Guess(what=what, loss=sum(known) if 0 < len(known) == len(losses) else None, accuracy=None)
 
 
 def compared_loss(described: str) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.results import Guess
-from pipeline.statistics.guessing import beats, compared_loss, guess_classes, guess_values
+from pipeline.statistics.guessing import beats, combined, compared_loss, guess_classes, guess_values
 
 NONE = (None, None)
 
@@ -82,3 +82,12 @@ def test_what_is_better_than_guessing(
 ) -> None:
     """A lower loss, or more right answers than chance gives on 500 examples; nothing is said where none compares."""
     assert beats(Guess(what="it", loss=guess[0], accuracy=guess[1]), *answer, examples=500) is better
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"), [({"a": 1.0, "b": 3.0}, 7.0), ({"a": 1.0, "b": None}, None), ({}, None)]
+)
+def test_losses_of_several_outputs_add_up(losses: dict[str, float | None], expected: float | None) -> None:
+    """By their weights, as in Keras; unless one has no value, or there is none, as with a loss of the network's own."""
+    guesses = {name: Guess(what="the mean", loss=loss, accuracy=None) for name, loss in losses.items()}
+    assert combined(guesses, {"a": 1.0, "b": 2.0}).loss == expected

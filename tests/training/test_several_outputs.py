@@ -28,6 +28,7 @@ from pipeline.datasets import (
     save,
     split,
 )
+from pipeline.datasets.labels import same_labels
 from pipeline.errors import InputError
 from pipeline.evaluation import Candidate, Evaluation, Training, answers
 from pipeline.finding import _by_name
@@ -298,6 +299,22 @@ def test_data_sets_have_labels_by_name_too(batched: bool) -> None:
     read = split(read_returned(dataset.batch(7) if batched else dataset, "mine", 2**30), 0)
     for name in WEIGHTS:
         np.testing.assert_array_equal(read.y_train[name], data().y_train[name])
+
+
+def test_other_labels_than_those_that_were_prepared_are_noticed() -> None:
+    """Also where a source that had one array now has several."""
+    y = arrays()[1]
+    assert same_labels(y["odd"], y["odd"])
+    assert not same_labels(y, y["odd"])  # type: ignore[arg-type]
+
+
+def test_inputs_on_disk_are_refused(tmp_path: Path) -> None:
+    """They are read by rows, with one array of labels."""
+    np.save(tmp_path / "x.npy", arrays()[0])
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    for given in ((mapped, arrays()[1]), tf.data.Dataset.from_tensor_slices(arrays())):
+        with pytest.raises(InputError, match="in_memory_mb"):
+            split(read_returned(given, "mine", 100), 0)
 
 
 def test_a_given_test_set_may_have_its_labels_in_another_order() -> None:
