@@ -84,12 +84,13 @@ class Store:
         begun_by_mlflow = "MLFLOW_RUN_ID" in os.environ
         if not begun_by_mlflow:
             enter_experiment(self.client, self._experiment_name)
-        run = mlflow.start_run(run_name=None if begun_by_mlflow else name)
+        own = {"pipeline.stage": stage, PROCESS: this_process()}  # from the start: what is killed now is found too
+        run = mlflow.start_run(run_name=None if begun_by_mlflow else name, tags=own)
         # A nested project run takes its parent from the active run, not from this variable.
         os.environ.pop("MLFLOW_RUN_ID", None)
         with self.ending(run.info.run_id):
             known = {key: redacted(value) for key, value in run.data.tags.items()}  # MLflow tags the remote's address
-            mlflow.set_tags({**known, "pipeline.stage": stage, "mlflow.runName": name, PROCESS: this_process()})
+            mlflow.set_tags({**known, "mlflow.runName": name})
             if not begun_by_mlflow:  # else MLflow logged the entry point's parameters itself, in its own quoting
                 mlflow.log_params({key: value for key, value in params.items() if value is not None})
             with tempfile.TemporaryDirectory() as folder:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -14,6 +15,7 @@ from pipeline.files import write_text
 from pipeline.tracking import Store
 from pipeline.tracking.integrity import is_intact
 from pipeline.tracking.store import RESULT
+from tests.e2e.project import ROOT
 from tests.tracking.conftest import Finish
 
 PROCESS = "pipeline.process"
@@ -196,6 +198,33 @@ def test_sweep_ends_what_dead_processes_left_running(store: Store) -> None:
         for one in (alive, zombie):
             one.kill()
             one.wait()
+
+
+KILLED = """
+import os, signal
+from mlflow.tracking import MlflowClient
+from pipeline.tracking import Store
+
+begin = MlflowClient.create_run
+
+def and_die(*arguments, **options):
+    begin(*arguments, **options)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+MlflowClient.create_run = and_die
+with Store("killed").stage_run("train", "train on digits", {}):
+    pass
+"""
+
+
+def test_sweep_ends_the_run_of_a_command_that_was_killed_as_it_began_it(store: Store) -> None:
+    """A run names its process from its first moment on."""
+    variables = {"MLFLOW_TRACKING_URI": mlflow.get_tracking_uri(), "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run([sys.executable, "-c", KILLED], env={**os.environ, **variables})
+    assert ended.returncode == -signal.SIGKILL
+    experiment = store.client.get_experiment_by_name("killed").experiment_id
+    store.end_dead_runs()
+    assert [run.info.status for run in store.client.search_runs([experiment])] == ["KILLED"]
 
 
 def test_sweep_leaves_the_own_runs_alone(store: Store) -> None:
