@@ -1,5 +1,6 @@
 """A copy of the project in a folder of its own, used as a user would: by commands and the tracking store."""
 
+import io
 import os
 import shutil
 import signal
@@ -7,14 +8,24 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import chdir, closing, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from unittest.mock import patch
 
+import mlflow
 import psutil
-from mlflow.entities import Run
+from mlflow.entities import Param, Run
 from mlflow.tracking import MlflowClient
+
+from pipeline import chain, cli
+from pipeline.config import Layered, validated
+from pipeline.stages import table
+from pipeline.tracking import projects
+from tests.bad_input.harness import own_signals
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ("MLproject", "conda.yaml", "requirements.lock")
@@ -85,6 +96,17 @@ class Project:
         """Run `python -m pipeline STAGE` with the small options, overridden by `options`."""
         return self.run(*command(stage, **options), code=code)
 
+    def here(self, stage: str, code: int = 0, **options: object) -> subprocess.CompletedProcess[str]:
+        """Do as `pipeline`, but in this process, with the stages that the command starts; it need not be a copy.
+
+        For what is not about processes: each spends some five seconds on imports.
+        """
+        arguments, out, err = command(stage, **options)[3:], io.StringIO(), io.StringIO()
+        with _at_work_in(self.folder), redirect_stdout(out), redirect_stderr(err):
+            ended = cli.main(arguments)
+        assert ended == code, f"{arguments} ended with {ended}\n{out.getvalue()}\n{err.getvalue()}"
+        return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
     def runs(self, stage: str, parent: str | None = None, status: str | None = None) -> list[Run]:
         """Return the runs of a stage, oldest first."""
         experiment = self.client.get_experiment_by_name("lr-pipeline")
@@ -136,10 +158,46 @@ class Project:
 
 def command(stage: str, **options: object) -> Sequence[str]:
     """Return the command line of a stage with those small options that it knows, overridden by `options`."""
-    known = {"prepare": ("data",)}.get(stage, tuple(SMALL))
+    known = cli.COMMANDS[stage][0].model_fields
     given = {name: value for name, value in SMALL.items() if name in known} | options
     flags = [part for name, value in given.items() for part in (f"--{name}", str(value))]
     return ("python", "-m", "pipeline", stage, *flags)
+
+
+@contextmanager
+def _at_work_in(folder: Path) -> Iterator[None]:
+    """Let commands in this process use a folder and its store, and leave no settings behind."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    with (
+        chdir(folder),
+        own_signals(),
+        patch.dict(os.environ, kept, clear=True),
+        patch.object(projects, "_start", _start_here),
+    ):
+        table._source_digest.cache_clear()  # kept for the one command that a process is for
+        mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+        try:
+            yield
+        finally:
+            mlflow.set_tracking_uri(None)
+            for name in [name for name, module in sys.modules.items() if _lies_in(folder, module)]:
+                del sys.modules[name]
+
+
+def _lies_in(folder: Path, module: ModuleType) -> bool:
+    return Path(getattr(module, "__file__", None) or "").is_relative_to(folder)
+
+
+def _start_here(stage: str, given: Mapping[str, str], experiment_id: str) -> SimpleNamespace:
+    """Run a stage below the active run to its end, in a thread, since MLflow keeps an active run for each."""
+    tags = {"mlflow.parentRunId": mlflow.active_run().info.run_id, "mlflow.project.entryPoint": stage}
+    run_id = MlflowClient().create_run(experiment_id, tags=tags).info.run_id
+    MlflowClient().log_batch(run_id, params=[Param(*each) for each in given.items()])
+    os.environ["MLFLOW_RUN_ID"] = run_id
+    handed_over = Layered(validated(cli.COMMANDS[stage][0], given), {})
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(chain.run_stage, stage, handed_over).result()
+    return SimpleNamespace(run_id=run_id, command_proc=SimpleNamespace(wait=lambda: 0))
 
 
 def kill_tree(process: subprocess.Popen[str]) -> None:

@@ -23,9 +23,9 @@ OPTIONS: dict[str, Any] = {"model": "norms:normalised", "scheme": "constant", "i
 
 def test_it_is_recomputed_and_said(tmp_path: Path) -> None:
     """Once, and in the result."""
-    project = Project.copied_to(tmp_path)
+    project = Project(tmp_path)
     (project.folder / "norms.py").write_text(MODEL)
-    said = project.pipeline("train", **OPTIONS).stdout
+    said = project.here("train", **OPTIONS).stdout
     assert said.count("too short for BatchNormalization's moving averages") == 1
     train = project.runs("train", status="FINISHED")[0]
     assert json.loads((project.artifacts(train) / "result.json").read_text(encoding="utf-8"))["recomputed"]

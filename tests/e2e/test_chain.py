@@ -208,7 +208,7 @@ def test_answer_is_printed_where_the_report_cannot_be_published(project: Project
     published.rename(kept)
     published.write_text("in the way", encoding="utf-8")
     try:
-        ended = project.pipeline("main")
+        ended = project.here("main")
     finally:
         published.unlink()
         kept.rename(published)
@@ -280,7 +280,7 @@ def test_logged_model_predicts(project: Project, monkeypatch: pytest.MonkeyPatch
 def test_same_command_reuses_everything(project: Project) -> None:
     """Each stage gets a run that names the one it stands for; no stage's process is started."""
     before = {run.info.run_id for stage in STAGES for run in project.runs(stage)}
-    printed = project.pipeline("main").stdout
+    printed = project.here("main").stdout
     main = project.runs("main")[-1].info.run_id
     for stage in STAGES:
         (run,) = project.runs(stage, main)
@@ -295,7 +295,7 @@ def test_same_command_reuses_everything(project: Project) -> None:
 
 def test_other_trials_run_only_what_depends_on_them(project: Project) -> None:
     """With one more trial, data and range test are reused; search, training and report run again."""
-    project.pipeline("main", trials=4)
+    project.here("main", trials=4)
     main = project.runs("main")[-1].info.run_id
     cached = {stage: "pipeline.cached" in project.runs(stage, main)[0].data.tags for stage in STAGES}
     assert cached == {"prepare": True, "range_test": True, "search": False, "train": False, "report": False}
@@ -317,7 +317,7 @@ def test_other_trials_run_only_what_depends_on_them(project: Project) -> None:
 def test_fresh_runs_again(project: Project) -> None:
     """What is reused without `fresh` runs again with it."""
     for fresh in (False, True):
-        project.pipeline("prepare", fresh=str(fresh).lower())
+        project.here("prepare", fresh=str(fresh).lower())
         run = project.runs("prepare")[-1]
         assert ("pipeline.cached" in run.data.tags) is not fresh
         assert result(project, run) == result(project, only(project, "prepare"))
@@ -343,7 +343,7 @@ def test_stage_started_by_mlflow_uses_finished_earlier_ones(project: Project) ->
 def test_given_scheme_needs_no_search(project: Project) -> None:
     """It is trained as given, on reused data, though no search with these options has ever run."""
     given: dict[str, Any] = {"scheme": "step", "initial_lr": 0.05, "scheme_params": "drop_rate=0.3,drops=2"}
-    project.pipeline("train", **given, epochs=3, seeds=1, torch_schedule="true")
+    project.here("train", **given, epochs=3, seeds=1, torch_schedule="true")
     run = project.runs("train")[-2]  # the newest but its own training
     assert "mlflow.parentRunId" not in run.data.tags
     assert run.data.tags["pipeline.scheme"] == "step"
@@ -361,7 +361,7 @@ def test_given_scheme_needs_no_search(project: Project) -> None:
 
 def test_models_of_different_objectives_compete_by_validation_loss(project: Project) -> None:
     """Losses of champion and challenger are paired by seed, whatever each was judged by."""
-    project.pipeline("train", scheme="constant", initial_lr=0.05, objective="val_accuracy")
+    project.here("train", scheme="constant", initial_lr=0.05, objective="val_accuracy")
     (train,) = (run for run in project.runs("train") if run.data.params.get("objective") == "val_accuracy")
     champion = str(result(project, train)["champion"])
     assert "version " in champion
@@ -370,7 +370,7 @@ def test_models_of_different_objectives_compete_by_validation_loss(project: Proj
 
 def test_several_batch_sizes_and_other_budgets(project: Project) -> None:
     """The new batch size gets a range test, trainings of the old one are reused, and names show the size."""
-    said = project.pipeline("search", batch_size="50,25", trials=2, transfer="true").stdout
+    said = project.here("search", batch_size="50,25", trials=2, transfer="true").stdout
     assert "; beyond the budget, transfer costs up to 15\n" in said  # at 0.5 and 2, 3 candidates on 2 seeds
     run = project.runs("search")[-1]
     (added,) = project.runs("range_test", run.info.run_id)

@@ -1,7 +1,7 @@
 """The chain on data that are not held in memory."""
 
 import json
-from collections import Counter
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline import datasets
-from tests.e2e.project import Project, command
+from tests.e2e.project import Project
 
 pytestmark = pytest.mark.slow
 
@@ -22,54 +22,51 @@ def load():
         whole = tf.data.Dataset.from_tensor_slices((data["x_train"], data["y_train"]))
     return whole.take(1400).batch(32), whole.skip(1400).batch(32)
 """
-AUDIT = """
-import sys, os
-
-def note(event, arguments):
-    if event == "open" and str(arguments[0]).endswith("digits.npz"):
-        line = f"{os.getpid()}\\n".encode()
-        os.write(os.open(os.environ["OPENED"], os.O_APPEND | os.O_CREAT | os.O_WRONLY), line)
-
-sys.addaudithook(note)
-"""
-"""Makes every process record that it opens the source of the data."""
-
 SCHEME: dict[str, Any] = {"scheme": "cosine", "initial_lr": 0.05, "seeds": 1, "epochs": 3}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Return a copy of the project with the digits as a file and as a function's data sets."""
-    project = Project.copied_to(tmp_path_factory.mktemp("on_disk"))
+    """Return a folder with the digits as a file and as a function's data sets."""
+    project = Project(tmp_path_factory.mktemp("on_disk"))
     raw = datasets.load("digits")
     np.savez(project.folder / "digits.npz", x_train=raw.x_train, y_train=raw.y_train)
     (project.folder / "digits_data.py").write_text(FUNCTION)
     return project
 
 
-def trained(project: Project, data: str, in_memory_mb: int, **variables: str) -> tuple[dict[str, Any], Path]:
+@pytest.fixture(scope="module")
+def opened() -> list[str]:
+    """Return a list that grows by each opening of the source of the data in this process."""
+    names: list[str] = []
+
+    def note(event: str, arguments: tuple[object, ...]) -> None:
+        if event == "open" and str(arguments[0]).endswith("digits.npz"):
+            names.append(str(arguments[0]))
+
+    sys.addaudithook(note)  # which stays
+    return names
+
+
+def trained(project: Project, data: str, in_memory_mb: int) -> tuple[dict[str, Any], Path]:
     """Prepare and train; return the result and the file that prepare wrote."""
-    asked = command("train", data=data, in_memory_mb=in_memory_mb, **SCHEME)
-    project.run(*asked, variables=variables)
+    project.here("train", data=data, in_memory_mb=in_memory_mb, **SCHEME)
     train = [run for run in project.runs("train") if "mlflow.parentRunId" not in run.data.tags][-1]
-    prepare = project.runs("prepare", train.info.run_id)[0]
     result = json.loads((project.artifacts(train) / "result.json").read_text(encoding="utf-8"))
-    return result, project.artifacts(prepare) / "data.npz"
+    return result, project.artifacts(project.runs("prepare")[-1]) / "data.npz"
 
 
-def test_a_mapped_file_trains_as_in_memory_where_it_is_loaded_once(folder: Project, tmp_path: Path) -> None:
+def test_a_mapped_file_trains_as_in_memory_where_it_is_loaded_once(folder: Project, opened: list[str]) -> None:
     """Losses are equal to the last digit; the file that prepare writes holds no inputs.
 
-    The command digests the file and `prepare` loads it; training reads the prepared data.
+    `prepare` loads the file; later commands only digest it, and training reads the prepared data.
     """
-    (tmp_path / "sitecustomize.py").write_text(AUDIT)
-    opened = tmp_path / "opened.txt"
-    held, whole = trained(folder, "digits.npz", 1024, PYTHONPATH=str(tmp_path), OPENED=str(opened))
-    digesting, loading = sorted(Counter(opened.read_text().split()).values())
-    assert digesting == 1
-    variables = {"PYTHONPATH": str(tmp_path), "OPENED": str(opened)}
-    folder.run(*command("prepare", data="digits.npz"), variables=variables)  # reused: only digests
-    assert Counter(opened.read_text().split()).total() == digesting + loading + digesting
+    folder.here("prepare", data="digits.npz")
+    loading = len(opened)
+    held, whole = trained(folder, "digits.npz", 1024)
+    assert len(opened) == loading + 1
+    folder.here("prepare", data="digits.npz")
+    assert len(opened) == loading + 2
     mapped, rows = trained(folder, "digits.npz", 0)
     for name in ("val_loss", "test_loss", "test_accuracy"):
         assert mapped[name] == held[name]
@@ -80,7 +77,7 @@ def test_a_mapped_file_trains_as_in_memory_where_it_is_loaded_once(folder: Proje
 
 
 def test_a_function_s_data_sets_are_read_in_passes(folder: Project) -> None:
-    """One process prepares, and another trains, which calls the function again."""
+    """One command prepares, and another trains, which calls the function again."""
     result, rows = trained(folder, "digits_data:load", 0)
     assert result["test_accuracy"] > 0.7
     with np.load(rows) as left:

@@ -20,8 +20,8 @@ def test_labels_far_out_of_scale(tmp_path: Path) -> None:
     x = rng.normal(size=(400, 6)).astype(np.float32)
     price = 457_000 + 10_000 * (x @ rng.normal(size=6)) + 5_000 * rng.normal(size=400)
     np.savez(tmp_path / "price.npz", x_train=x, y_train=price.astype(np.float32))
-    project = Project.copied_to(tmp_path)
-    said = project.pipeline("report", epochs=10, **GIVEN).stdout
+    project = Project(tmp_path)
+    said = project.here("report", epochs=10, **GIVEN).stdout
     far = "the labels lie far from zero and one (mean 45"
     assert said.index("✓ prepare") < said.index(far) < said.index("✓ train")
     lost = "This is no better than predicting the mean of the training labels for every example: test loss "
@@ -29,7 +29,7 @@ def test_labels_far_out_of_scale(tmp_path: Path) -> None:
     page = (tmp_path / "reports" / "report.html").read_text(encoding="utf-8")
     assert page.index(lost) < page.index('<h1 id="headline">')
     assert "scale_labels=true scales them for the training" in page
-    said = project.pipeline("report", epochs=10, scale_labels="true", **GIVEN).stdout
+    said = project.here("report", epochs=10, scale_labels="true", **GIVEN).stdout
     assert lost not in said
     assert far not in said
     page = (tmp_path / "reports" / "report.html").read_text(encoding="utf-8")

@@ -32,13 +32,13 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Project:
     table = pd.DataFrame(2 * rng.integers(1, 100, (400, 6)) - target[:, None], columns=list("abcdef"))
     table.assign(target=target).to_csv(folder / "text.csv", index=False)
     (folder / "nets.py").write_text(NETWORK)
-    return Project.copied_to(folder)
+    return Project(folder)
 
 
 def test_codes_are_learnt_from_and_said(text: Project) -> None:
     """In the terminal, the result and the report."""
     options = {**TRAINED, "data": "text.csv", "model": "nets:embed"}
-    shown = text.pipeline("report", **options).stdout
+    shown = text.here("report", **options).stdout
     assert "number: 'a', 'b', 'c', 'd', 'e', 'f'" in shown
     assert "inputs standardised feature by feature" in shown
     said = "codes for the network, passed on as they are"

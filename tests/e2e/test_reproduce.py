@@ -1,4 +1,4 @@
-"""The articles' experiments, shortened, through the real entry point."""
+"""The articles' experiments, shortened, as a command conducts them."""
 
 import json
 import signal
@@ -12,23 +12,20 @@ from mlflow.entities import Run
 
 from pipeline.articles.table import EXPERIMENTS, seeds_of
 from pipeline.config import ReproduceOptions
-from tests.e2e.project import PATIENCE, Project
+from tests.e2e.project import PATIENCE, Project, command
 
 pytestmark = pytest.mark.slow
 
 OF_A = [row.id for row in EXPERIMENTS.values() if row.article == "a" and row.rates_from == "article"]
-SMALL = ("--data", "digits", "--epochs", "2", "--seeds", "1")
-ALONE = ("--answers", "false")
+ONE_SEED: dict[str, Any] = {"seeds": 1, "trials": 1, "budget": 8}
+ALONE = {**ONE_SEED, "answers": "false"}
 
 
 @pytest.fixture(scope="module")
 def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Return a project in which article a's experiments have been run through MLflow."""
+    """Return a project in which article a's experiments have been run."""
     project = Project.copied_to(tmp_path_factory.mktemp("reproduced"))
-    options = {"article": "a", "data": "digits", "epochs": 2, "seeds": 1, "answers": "false"}
-    given = [part for name, value in options.items() for part in ("-P", f"{name}={value}")]
-    environment = ("--env-manager", "local", "--experiment-name", "lr-pipeline")
-    project.run("mlflow", "run", ".", "-e", "reproduce", *environment, *given)
+    project.here("reproduce", article="a", **ALONE)
     return project
 
 
@@ -90,7 +87,7 @@ def test_page_lies_where_people_look_for_it(reproduced: Project) -> None:
 def test_same_command_reuses_everything(reproduced: Project) -> None:
     """There is one run that names the one it stands for, and nothing is trained."""
     first, done = stage_runs(reproduced)[0], len(trainings(reproduced))
-    printed = reproduced.run("python", "-m", "pipeline", "reproduce", "--article", "a", *SMALL, *ALONE).stdout
+    printed = reproduced.here("reproduce", article="a", **ALONE).stdout
     assert "reproduce    reused" in printed
     assert stage_runs(reproduced)[-1].data.tags["pipeline.cached"] == first.info.run_id
     assert len(trainings(reproduced)) == done
@@ -99,8 +96,7 @@ def test_same_command_reuses_everything(reproduced: Project) -> None:
 def test_more_seeds_train_the_new_ones_only(reproduced: Project) -> None:
     """The earlier trainings appear below the new experiments too."""
     done = len(trainings(reproduced))
-    more = (*SMALL[:-1], "2", *ALONE)
-    reproduced.run("python", "-m", "pipeline", "reproduce", "--article", "a", *more)
+    reproduced.here("reproduce", article="a", **ALONE | {"seeds": 2})
     new = trainings(reproduced)[done:]
     trained = [run for run in new if "pipeline.cached" not in run.data.tags]
     assert [int(run.data.params["seed"]) for run in trained] == [seeds([name]) for name in OF_A]
@@ -109,15 +105,14 @@ def test_more_seeds_train_the_new_ones_only(reproduced: Project) -> None:
 
 def test_interrupted_experiments_go_on(reproduced: Project) -> None:
     """Article a's are reused when both articles run; no training of article b is repeated after SIGTERM."""
-    command = ("python", "-m", "pipeline", "reproduce", *SMALL, *ALONE)
     done = len(trainings(reproduced))
-    process = reproduced.start(*command)
+    process = reproduced.start(*command("reproduce", **ALONE))
     reproduced.wait_for_trainings(process, done + 3)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=PATIENCE)
     assert process.returncode == 128 + signal.SIGTERM
     assert "RUNNING" not in reproduced.statuses()
-    reproduced.run(*command)
+    reproduced.here("reproduce", **ALONE)
     found = experiments(reproduced, stage_runs(reproduced)[-1])
     assert len(found) == len([row for row in EXPERIMENTS.values() if row.rates_from == "article"])
     assert all(("pipeline.cached" in run.data.tags) for name, run in found.items() if name in OF_A)
@@ -132,7 +127,7 @@ def test_answers_come_from_searches(reproduced: Project) -> None:
 
     Shortened, S2 and S3 are identical: they share a search, but each is an experiment of its own.
     """
-    reproduced.run("python", "-m", "pipeline", "reproduce", "--article", "b", *SMALL, "--trials", "1", "--budget", "8")
+    reproduced.here("reproduce", article="b", **ONE_SEED)
     stage = stage_runs(reproduced)[-1]
     searched = {run.info.run_name: run for run in reproduced.runs("search", stage.info.run_id)}
     assert {name.split()[0]: "pipeline.cached" in run.data.tags for name, run in searched.items()} == {
@@ -159,7 +154,6 @@ def test_data_that_no_experiment_can_use_are_refused_before_any_search(reproduce
     rows = [f"{number},{number % 7},{number / 4}" for number in range(60)]
     (reproduced.folder / "table.csv").write_text("\n".join(["p,q,target", *rows]), encoding="utf-8")
     searched = len(reproduced.runs("range_test"))
-    process = reproduced.run("python", "-m", "pipeline", "reproduce", "--data", "table.csv", code=2)
-    (line,) = process.stderr.splitlines()
+    (line,) = reproduced.here("reproduce", code=2, data="table.csv").stderr.splitlines()
     assert "expected classes" in line
     assert len(reproduced.runs("range_test")) == searched

@@ -16,8 +16,8 @@ pytestmark = pytest.mark.slow
 
 def test_seeds_are_spread_over_splits(tmp_path: Path) -> None:
     """The same for all candidates; final trainings too, and the model is one of the prepared split."""
-    project = Project.copied_to(tmp_path)
-    project.pipeline("train", splits=3, confirm_seeds=3, seeds=4, refine="off")
+    project = Project(tmp_path)
+    project.here("train", splits=3, confirm_seeds=3, seeds=4, refine="off")
     (prepare,), (search,) = (project.runs(stage, status="FINISHED") for stage in ("prepare", "search"))
     train, *finals = project.runs("train", status="FINISHED")
 

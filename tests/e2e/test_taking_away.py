@@ -87,12 +87,11 @@ print(json.dumps([val_loss(seed) for seed in (0, 1)]))
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Train a network with a layer of its own on a table with text labels; leave only the store and `schedule.py`."""
-    project = Project.copied_to(tmp_path_factory.mktemp("flowers"))
+    project = Project(tmp_path_factory.mktemp("flowers"))
     (project.folder / "flowers.py").write_text(FLOWERS, encoding="utf-8")
-    command = "train --data=flowers:data --model=flowers:network --batch-size=10 --scheme=cosine --initial-lr=0.1"
-    project.run("python", "-m", "pipeline", *command.split(), "--epochs=10", "--seeds=2")
+    own: dict[str, Any] = {"data": "flowers:data", "model": "flowers:network", "batch_size": 10}
+    project.here("train", **own, scheme="cosine", initial_lr=0.1, epochs=10, seeds=2)
     shutil.copy(project.artifacts(project.runs("train")[0]) / "schedule.py", project.folder)
-    shutil.rmtree(project.folder / "pipeline")
     (project.folder / "flowers.py").unlink()
     return project
 

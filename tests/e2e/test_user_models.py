@@ -52,11 +52,11 @@ def test_data_made_with_keras_are_prepared_without_its_notices(tmp_path: Path) -
 
 def test_the_model_of_a_network_of_sequences_takes_them_as_they_were_given(tmp_path: Path) -> None:
     """Without the channel axis of images."""
-    project = Project.copied_to(tmp_path)
+    project = Project(tmp_path)
     (tmp_path / "recurrent.py").write_text(RECURRENT, encoding="utf-8")
     x = np.random.default_rng(0).normal(size=(100, 12, 3)).astype(np.float32)
     np.savez(tmp_path / "series.npz", x_train=x, y_train=x.sum((1, 2)))
-    project.pipeline(
+    project.here(
         "train",
         data="series.npz",
         model="recurrent:network",
@@ -72,11 +72,9 @@ def test_the_model_of_a_network_of_sequences_takes_them_as_they_were_given(tmp_p
 
 def test_a_network_that_cannot_be_saved_still_gets_its_answer(tmp_path: Path) -> None:
     """A line says so before it trains; in place of a registered model the run keeps its weights and the reason."""
-    project = Project.copied_to(tmp_path)
+    project = Project(tmp_path)
     (tmp_path / "own_network.py").write_text(UNSAVABLE, encoding="utf-8")
-    ended = project.pipeline(
-        "train", model="own_network:network", scheme="constant", initial_lr=0.05, epochs=1, seeds=1
-    )
+    ended = project.here("train", model="own_network:network", scheme="constant", initial_lr=0.05, epochs=1, seeds=1)
     assert "the network cannot be saved as a model, so only its weights will be: NotImplementedError" in ended.stdout
     assert ended.stdout.index("cannot be saved") < ended.stdout.index("test accuracy")
     folder = project.artifacts(project.runs("train")[0])
