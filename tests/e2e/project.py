@@ -96,13 +96,17 @@ class Project:
         """Run `python -m pipeline STAGE` with the small options, overridden by `options`."""
         return self.run(*command(stage, **options), code=code)
 
-    def here(self, stage: str, code: int = 0, **options: object) -> subprocess.CompletedProcess[str]:
+    def here(self, stage: str, code: int = 0, store: str = "", **options: object) -> subprocess.CompletedProcess[str]:
         """Do as `pipeline`, but in this process, with the stages that the command starts; it need not be a copy.
 
-        For what is not about processes: each spends some five seconds on imports.
+        For what is not about processes: each spends some five seconds on imports. `store` is the URI of another store.
         """
         arguments, out, err = command(stage, **options)[3:], io.StringIO(), io.StringIO()
-        with _at_work_in(self.folder), redirect_stdout(out), redirect_stderr(err):
+        with (
+            _at_work_in(self.folder, store or f"sqlite:///{self.folder}/mlflow.db"),
+            redirect_stdout(out),
+            redirect_stderr(err),
+        ):
             ended = cli.main(arguments)
         assert ended == code, f"{arguments} ended with {ended}\n{out.getvalue()}\n{err.getvalue()}"
         return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
@@ -165,17 +169,17 @@ def command(stage: str, **options: object) -> Sequence[str]:
 
 
 @contextmanager
-def _at_work_in(folder: Path) -> Iterator[None]:
-    """Let commands in this process use a folder and its store, and leave no settings behind."""
+def _at_work_in(folder: Path, store: str) -> Iterator[None]:
+    """Let commands in this process use a folder and a store, and leave no settings behind."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    mlflow.set_tracking_uri(None)
     with (
         chdir(folder),
         own_signals(),
-        patch.dict(os.environ, kept, clear=True),
+        patch.dict(os.environ, kept | {"MLFLOW_TRACKING_URI": store}, clear=True),
         patch.object(projects, "_start", _start_here),
     ):
         table._source_digest.cache_clear()  # kept for the one command that a process is for
-        mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
         try:
             yield
         finally:

@@ -1,4 +1,4 @@
-"""Two searches at once on one store, with the stages before them: each is right, and nothing is trained twice."""
+"""Two searches at once on one store, with their range tests: each is right, and nothing is trained twice."""
 
 import json
 from collections import Counter
@@ -14,6 +14,7 @@ pytestmark = pytest.mark.slow
 def test_two_searches_at_once_share_their_trainings(tmp_path: Path) -> None:
     """Both come to the same answer, and show the same trainings, each of which was made once."""
     project = Project.copied_to(tmp_path)
+    project.here("prepare")
     both = [project.start(*command("search", refine="off")) for _ in range(2)]
     for process in both:
         out, err = process.communicate(timeout=PATIENCE)

@@ -45,11 +45,14 @@ def fresh(tmp_path: Path) -> Project:
     return Project.copied_to(tmp_path)
 
 
-def refused(project: Project, *command: str, seconds: float = 30, **variables: str) -> str:
-    """Return the last line of a command that must be refused: soon, with code 2, and without a traceback."""
+def refused(project: Project, *command: str, store: str = "") -> str:
+    """Return the last line of a command that must be refused: soon, with code 2, and without a traceback.
+
+    Without a command it is `prepare`, in this process.
+    """
     begun = time.monotonic()
-    ended = project.run(*command, code=2, variables=variables)
-    assert time.monotonic() - begun < seconds
+    ended = project.run(*command, code=2) if command else project.here("prepare", code=2, store=store)
+    assert time.monotonic() - begun < 30
     assert "Traceback" not in ended.stdout + ended.stderr
     last = ended.stderr.splitlines()[-1]
     assert last.startswith("lr-pipeline: ")
@@ -92,7 +95,7 @@ def test_deleted_experiment_is_refused_with_the_command_that_restores_it(used: P
     assert experiment is not None
     used.client.delete_experiment(experiment.experiment_id)
     try:
-        line = refused(used, *PREPARE)
+        line = refused(used)
         assert f"mlflow experiments restore --experiment-id {experiment.experiment_id}" in line
     finally:
         used.client.restore_experiment(experiment.experiment_id)
@@ -101,7 +104,7 @@ def test_deleted_experiment_is_refused_with_the_command_that_restores_it(used: P
 def test_folder_for_artifacts_that_is_a_file(fresh: Project) -> None:
     """It is seen before anything is computed."""
     (fresh.folder / "mlruns").write_text("", encoding="utf-8")
-    assert "mlruns, which is no folder" in refused(fresh, *PREPARE)
+    assert "mlruns, which is no folder" in refused(fresh)
 
 
 @pytest.mark.skipif(os.geteuid() == 0 and shutil.which("setpriv") is None, reason="root writes everywhere")
@@ -133,7 +136,7 @@ def test_server_that_is_not_there(fresh: Project) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{free.getsockname()[1]}"
-    line = refused(fresh, *PREPARE, MLFLOW_TRACKING_URI=address)
+    line = refused(fresh, store=address)
     assert f"{address} does not answer: start it or correct MLFLOW_TRACKING_URI" in line
 
 
@@ -148,7 +151,7 @@ def mute() -> Iterator[str]:
 
 def test_server_that_never_answers(fresh: Project, mute: str) -> None:
     """As one that is not there."""
-    assert "does not answer" in refused(fresh, *PREPARE, MLFLOW_TRACKING_URI=mute)
+    assert "does not answer" in refused(fresh, store=mute)
 
 
 @pytest.mark.parametrize(
@@ -169,9 +172,7 @@ def test_server_that_answers_with_an_error(fresh: Project, status: int, said: st
     with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
-            ended = fresh.run(
-                *PREPARE, code=2, variables={"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{server.server_port}"}
-            )
+            ended = fresh.here("prepare", code=2, store=f"http://127.0.0.1:{server.server_port}")
         finally:
             server.shutdown()
     lines = ended.stderr.splitlines()
@@ -203,7 +204,7 @@ def test_signal_ends_the_waiting_for_a_server(fresh: Project, mute: str) -> None
 )
 def test_store_of_a_kind_that_cannot_be_used(fresh: Project, address: str, said: str) -> None:
     """The line names it, without the password in its address."""
-    line = refused(fresh, *PREPARE, MLFLOW_TRACKING_URI=address)
+    line = refused(fresh, store=address)
     assert said in line
     assert "opensesame" not in line
 

@@ -53,7 +53,7 @@ def continued(stopped: tuple[Project, dict[str, str], int]) -> Project:
     project.wait_for_trials(process, done + 2)
     kill_tree(process)
     assert "RUNNING" in project.statuses()  # no process was left to change that
-    project.pipeline("search")
+    project.here("search")
     return project
 
 
