@@ -96,6 +96,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
+@pytest.fixture(scope="module")
+def answered(trained: Project) -> list[Any]:
+    """Return what the three lines print, and after them a plain script, in a process without this project."""
+    (trained.folder / "plain.py").write_text(LINES + SCRIPT, encoding="utf-8")
+    prepare = trained.artifacts(trained.runs("prepare")[0])
+    out = trained.run("python", "plain.py", str(prepare / "data.npz"), str(prepare / "result.json")).stdout
+    return [json.loads(line) for line in out.splitlines()[-2:]]
+
+
 @pytest.fixture
 def address(trained: Project) -> Iterator[str]:
     """Serve the champion on loopback, and return its address."""
@@ -125,9 +134,9 @@ def check(answers: list[dict[str, float]]) -> None:
     assert all(sum(answer.values()) == pytest.approx(1, abs=1e-5) for answer in answers)
 
 
-def test_three_lines_load_it(trained: Project) -> None:
+def test_three_lines_load_it(answered: list[Any]) -> None:
     """Without this project and without the user's module beside them."""
-    check(json.loads(trained.run("python", "-c", LINES).stdout.splitlines()[-1]))
+    check(answered[0])
 
 
 def test_mlflow_serves_it(address: str) -> None:
@@ -138,10 +147,7 @@ def test_mlflow_serves_it(address: str) -> None:
             check(json.load(answer)["predictions"])
 
 
-def test_a_plain_keras_script_repeats_the_training(trained: Project) -> None:
+def test_a_plain_keras_script_repeats_the_training(trained: Project, answered: list[Any]) -> None:
     """With `schedule.py` it ends at the same loss for each seed, given the order of the examples."""
-    (trained.folder / "plain.py").write_text(SCRIPT, encoding="utf-8")
-    prepare, train = (trained.artifacts(trained.runs(stage)[0]) for stage in ("prepare", "train"))
-    out = trained.run("python", "plain.py", str(prepare / "data.npz"), str(prepare / "result.json")).stdout
-    result = json.loads((train / "result.json").read_text(encoding="utf-8"))
-    assert json.loads(out.splitlines()[-1]) == pytest.approx([one["val_loss"] for one in result["seeds"]], rel=1e-4)
+    result = json.loads((trained.artifacts(trained.runs("train")[0]) / "result.json").read_text(encoding="utf-8"))
+    assert answered[1] == pytest.approx([one["val_loss"] for one in result["seeds"]], rel=1e-4)
