@@ -2,10 +2,8 @@
 
 import ast
 import io
-import os
 import re
 import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
+from tests.e2e.project import Project
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = [path for folder in ("pipeline", "scripts", "benchmarks") for path in sorted((ROOT / folder).rglob("*.py"))]
@@ -92,9 +92,7 @@ def test_names_lead_nowhere(data: str, tmp_path: Path) -> None:
     project.mkdir(parents=True)
     hostile_npz(project / "d.npz")
     hostile_images(project / "images")
-    command = [sys.executable, "-m", "pipeline", "prepare", f"--data={data}", "--experiment-name=../../../../outside"]
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    subprocess.run(command, cwd=project, env={**variables, "PYTHONPATH": str(ROOT)}, check=True, capture_output=True)
+    Project(project).here("prepare", data=data, experiment_name="../../../../outside")
     assert {path.name for path in tmp_path.iterdir()} == {"deep"}
     assert {path.name for path in project.parent.iterdir()} == {"project"}
     assert {path.name for path in project.iterdir()} == {"d.npz", "images", "mlflow.db", "mlruns"}
