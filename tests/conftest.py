@@ -1,5 +1,7 @@
 """Settings for all tests."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,21 @@ from xdist.scheduler import LoadFileScheduling
 # The time an example takes depends more on the machine's load than on the code.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+@pytest.fixture
+def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Give a test a working directory and a tracking store, `mine.db`, of its own, whatever other tests have set."""
+    import mlflow  # here, as other tests look at what is imported
+
+    monkeypatch.chdir(tmp_path)
+    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
+    mlflow.set_tracking_uri(None)  # takes the variable away too
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_ID", raising=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mine.db")
+    yield
+    mlflow.set_tracking_uri(before)
+
 
 WITH_THE_CHAIN = frozenset({"tests/e2e/test_chain.py", "tests/e2e/test_interruptions.py"})
 """The files whose tests look at one finished chain, which takes half a minute."""

@@ -14,11 +14,7 @@ from tests.test_finding import SMALL, X, Y, compiled
 QUICK: dict[str, Any] = SMALL | {"trials": 2, "schemes": "cosine"}
 
 
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give each test a working directory of its own, and the tracking URI back afterwards."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mine.db")
+pytestmark = pytest.mark.usefixtures("own_store")
 
 
 def runs(uri: str, below: str) -> dict[str, list[Run]]:

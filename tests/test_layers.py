@@ -83,19 +83,21 @@ def test_options_of_an_earlier_run_are_taken_over(tmp_path: Path) -> None:
     assert found.untyped == "budget=40.0,seeds=5,epochs=9,experiment_name=mine"
 
 
-def test_run_gives_its_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("own_store")
+def test_run_gives_its_options() -> None:
     """By its id, or as the newest of the chain; anything else is refused in a line."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     with pytest.raises(InputError, match="run: received 'newest', but no chain has finished"):
         options_of("newest", "mine")
-    mlflow.set_experiment("mine")
-    for text in ("seed: 1\n", "seed: 2\n"):
-        with mlflow.start_run(tags={"pipeline.stage": "main"}) as run:
-            mlflow.log_text(text, EFFECTIVE)
-    with mlflow.start_run(tags={"pipeline.stage": "prepare"}) as without:
-        pass
-    assert options_of("newest", "mine") == options_of(run.info.run_id, "other") == "seed: 2\n"
-    for wrong in (without.info.run_id, "0" * 32, "../x"):
+    client = mlflow.MlflowClient()
+    experiment = client.create_experiment("mine")
+    runs = [client.create_run(experiment, tags={"pipeline.stage": stage}) for stage in ("main", "main", "prepare")]
+    first, second, without = (run.info.run_id for run in runs)
+    for seed, run_id in enumerate((first, second)):
+        client.log_text(run_id, f"seed: {seed}\n", EFFECTIVE)
+        client.set_terminated(run_id, end_time=seed + 1)
+    assert options_of("newest", "mine") == options_of(second, "other") == "seed: 1\n"
+    assert options_of(first, "mine") == "seed: 0\n"
+    for wrong in (without, "0" * 32, "../x"):
         with pytest.raises(InputError, match="accepted: the id of a finished command's run"):
             options_of(wrong, "mine")
 
