@@ -56,7 +56,7 @@ def counts_rows(column: Any) -> bool:
     """Return whether a column numbers the rows, in any order, from 0 or 1."""
     from pandas.api import types
 
-    if not types.is_integer_dtype(column) or column.isna().any():
+    if not len(column) or not types.is_integer_dtype(column) or column.isna().any():
         return False
     first = int(column.min())
     return first in (0, 1) and column.is_unique and int(column.max()) == first + len(column) - 1

@@ -222,6 +222,10 @@ def read_returned(returned: Any, data: str, limit: int, target: str = "target", 
         if any(len(part) == 1 or isinstance(part[1], str) or as_array(part[0]) is None for part in held.values()):
             return read_frames(held, data, target)
         held = {name: (as_array(part[0]), *part[1:]) for name, part in held.items()}
+    for name, part in held.items():
+        if is_frame(part[0]) and as_array(part[0]) is None:
+            received = f"a table as x_{name}, and arrays or data sets as others"
+            raise refusal(f"unusable result of {data}", received, "tables as all of them")
     mapped = sum(one.nbytes for part in held.values() for one in part if isinstance(one, np.memmap)) > limit
     arrays = {name: tuple(_as_array(one, data, mapped=mapped) for one in part) for name, part in held.items()}
     return raw_of({**arrays, **read_datasets(sets, data, limit, partial(_users_code, data))})

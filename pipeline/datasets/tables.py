@@ -3,7 +3,7 @@
 import csv
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -119,7 +119,11 @@ def read_frames(sets: Mapping[str, tuple[Any, ...]], data: str, target: str) -> 
     whole = pd.concat([frame[columns] for frame in frames.values()], ignore_index=True)
     objects = [name for name in columns if whole[name].dtype.kind == "O"]
     whole[objects] = whole[objects].convert_dtypes()  # None among texts or numbers
-    raw = _to_raw(whole, data, labels) if isinstance(labels, str) else Raw(_table(whole, data), labels)
+    counted = [name for name in columns if all(counts_rows(frame[name]) for frame in frames.values())]  # each anew
+    if isinstance(labels, str):
+        raw = _to_raw(whole, data, labels, counted=counted)
+    else:
+        raw = Raw(_table(whole, data, counted=counted), labels)
     parts: dict[str, tuple[Any, ...]] = {}
     start = 0
     for name, (frame, own, *weights) in sets.items():
@@ -131,20 +135,33 @@ def read_frames(sets: Mapping[str, tuple[Any, ...]], data: str, target: str) -> 
     return replace(raw_of(parts), label_names=raw.label_names)
 
 
-def _to_raw(frame: Any, source: str, target: str, separator: str = ",", said: Mapping[str, str] | None = None) -> Raw:
+def _to_raw(
+    frame: Any,
+    source: str,
+    target: str,
+    separator: str = ",",
+    said: Mapping[str, str] | None = None,
+    counted: Sequence[str] = (),
+) -> Raw:
     targets = [target] if target in frame.columns else target.split(",")
     _check_columns(frame, source, targets)
     labels = [_labels(frame[name], source, separator) for name in targets]
-    table = _table(frame.drop(columns=targets), source, separator, said)
+    table = _table(frame.drop(columns=targets), source, separator, said, counted)
     y = labels[0] if len(labels) == 1 else _side_by_side(labels, targets, source)
     return Raw(table, y, label_names=tuple(targets))
 
 
-def _table(features: Any, source: str, separator: str = ",", said: Mapping[str, str] | None = None) -> Table:
+def _table(
+    features: Any,
+    source: str,
+    separator: str = ",",
+    said: Mapping[str, str] | None = None,
+    counted: Sequence[str] = (),
+) -> Table:
     recognised = {name: recognise(features[name], source, separator) for name in features}
     known = {name: column for name, column in recognised.items() if isinstance(column, Column)}
     useless = {name: why for name, why in recognised.items() if isinstance(why, str)}
-    useless |= {name: "counts the rows" for name in known if counts_rows(features[name])}
+    useless |= {name: "counts the rows" for name in known if name in counted or counts_rows(features[name])}
     if useful := {name: column for name, column in known.items() if name not in useless}:
         known = useful
     left = {name: f"left out ({useless[name]})" for name in features if name not in known}

@@ -81,6 +81,14 @@ def test_given_sets_are_encoded_as_the_training_set(*, beside: bool) -> None:
     np.testing.assert_array_equal(splits.x_test, splits.encoder.transform(test).astype(np.float32))
 
 
+def test_rows_that_each_set_counts_anew_are_left_out() -> None:
+    """A counter from 0 in the training set and again in the test set is no feature."""
+    second = X[:80].assign(id=range(80))
+    splits = splits_of(((X, Y), (second, Y[:80])))
+    assert splits.columns["id"] == "left out (counts the rows)"
+    assert "id" not in splits.encoder.feature_names
+
+
 def test_numbers_and_texts_without_gaps_stay_arrays() -> None:
     """A network's own columns, of whatever values, are left as they are; a single one of texts is no category."""
     numbers = pd.DataFrame({"a": np.arange(200), "b": 1.0, "c": [True, False] * 100})
@@ -98,6 +106,7 @@ def test_numbers_and_texts_without_gaps_stay_arrays() -> None:
         ((frame(), frame().drop(columns="age")), "y_train has unusable labels"),
         (((X, Y), (X.drop(columns="age"), Y)), "data has a test set of other columns: received 'id', 'since'"),
         (((X, Y), (frame(), "target")), "data has a test set of other"),
+        (((X, Y), (np.ones((200, 6)), Y)), "unusable result of data: received a table as x_train, and arrays"),
         ((X.assign(age=[1, np.inf] * 100), Y), "the table has unusable values: received 100 NaN or infinite.*'age'"),
         ((pd.concat([X, X], axis=1), Y), "data has repeated columns: received 'id'"),
         (
