@@ -38,13 +38,13 @@ from pipeline.scale import AUTO, NONE
 from pipeline.stages import prepare as prepare_stage
 from pipeline.stages import range_test as range_test_stage
 from pipeline.stages import search as search_stage
-from pipeline.stages.asking import Asking, Describe, executor_for, fitted
+from pipeline.stages.asking import Asking, Describe
 from pipeline.stages.context import PAGE, environment
 from pipeline.stages.report import costs, named
 from pipeline.tracking import TrainingLog
 from pipeline.tracking.calls import Tracked, tracked
 from pipeline.tracking.store import RESULT
-from pipeline.training import InProcess
+from pipeline.training import InProcess, executor_for, fitted
 from pipeline.training.copies import copying
 from pipeline.training.own_model import random_states_kept
 

@@ -1,37 +1,21 @@
 """How stages obtain trainings: recalled from the store or trained in this process, recorded, and shown as progress."""
 
-import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeVar
-
-import numpy as np
 
 from pipeline import user_code
 from pipeline.config import RangeTestOptions
 from pipeline.console import Status
-from pipeline.datasets import (
-    InputShape,
-    Splits,
-    described,
-    far_labels,
-    input_shape,
-    text_inputs,
-    with_balanced_classes,
-    with_scaled_labels,
-)
-from pipeline.errors import InputError
+from pipeline.datasets import Splits, described, far_labels
 from pipeline.evaluation import Evaluation, Training
 from pipeline.fingerprints import training_key
 from pipeline.lr_pipeline_model import definitions
-from pipeline.models import Builder, builder
 from pipeline.reporting.training_figures import lr_curve
-from pipeline.schedules import parse_params
 from pipeline.stages.context import Context, Options, inputs
 from pipeline.tracking import Label, StageRun, Store, TrainingLog
 from pipeline.tracking.processes import PROJECT
-from pipeline.training import Checkpoints, InProcess, Problem
+from pipeline.training import Checkpoints, InProcess, executor_for
 
 Trained = TypeVar("Trained", bound=RangeTestOptions)
 
@@ -49,9 +33,6 @@ CHECKPOINTS = PROJECT / ".lr-pipeline" / "checkpoints"
 
 _TRAINING = ("range_test", "search", "train")
 """Stages that say what there is to say of network and data, each command once."""
-
-_CHANNEL = 3
-"""The axis of images after those of examples, height and width."""
 
 Describe = Callable[[Evaluation], Label]
 """Returns the name and tags for the run of a training."""
@@ -191,40 +172,6 @@ def _remarks(options: RangeTestOptions, splits: Splits, executor: InProcess, uns
         yield f"the network cannot be saved as a model, so only its weights will be: {unsavable}"
 
 
-def executor_for(options: RangeTestOptions, splits: Splits, build: Builder | None = None) -> InProcess:
-    """Return an executor for the network that `build` builds, or else the options name, on these data."""
-    logging.getLogger("tensorflow").addFilter(_is_no_false_alarm)
-    if options.scale_labels:
-        splits = with_scaled_labels(splits)
-    if options.class_weight == "balanced":
-        splits = with_balanced_classes(splits)
-    if build is None:
-        wanted, arguments = (splits.num_outputs, splits.task), parse_params(options.model_args)
-        texts, outputs = text_inputs(splits.x_train), splits.outputs
-        splits, build = fitted(splits, lambda shape: builder(options.model, shape, *wanted, arguments, texts, outputs))
-    return InProcess(Problem(build, splits, options.momentum, options.precision, options.batch_norm == "auto"))
-
-
-def fitted(splits: Splits, builder_for: Callable[[InputShape], Builder]) -> tuple[Splits, Builder]:
-    """Return the data as a network takes them, and the function that builds it.
-
-    Sequences [time, features] look like grey images, and have got a channel. They lose it for a network that cannot be
-    built with it, but without.
-    """
-    x, build = splits.x_train, builder_for(input_shape(splits.x_train))
-    if not isinstance(x, np.ndarray) or x.dtype != np.float32 or x.shape[_CHANNEL:] != (1,):
-        return splits, build
-    try:
-        build()
-    except InputError:
-        without = builder_for(x.shape[1:_CHANNEL])
-        with suppress(InputError):
-            without()
-            parts = {name: getattr(splits, name)[..., 0] for name in ("x_train", "x_val", "x_test")}
-            return replace(splits, **parts), without
-    return splits, build
-
-
 def training_log(
     context: Context[Options], run: StageRun, executor: InProcess, digests: Mapping[str, str]
 ) -> TrainingLog:
@@ -239,8 +186,3 @@ def checkpoints(context: Context[Options], executor: InProcess, digests: Mapping
     """Return where an executor's trainings keep their state, as the options ask; None if nowhere."""
     minutes, key = context.options.checkpoint, training_key(digests, executor.conditions())
     return Checkpoints(CHECKPOINTS, key, 60 * minutes, context.status.note) if minutes else None
-
-
-def _is_no_false_alarm(record: logging.LogRecord) -> bool:
-    """Filter out a warning: each engine traces its own program once, which TensorFlow takes for retracing."""
-    return "triggered tf.function retracing" not in record.getMessage()

@@ -15,12 +15,12 @@ from pipeline.evaluation import Candidate, Evaluation, Training, answers
 from pipeline.files import write_text
 from pipeline.fingerprints import fingerprint, model_digest
 from pipeline.results import SeedScore
-from pipeline.stages.asking import Asking, checkpoints, executor_for, training_log
+from pipeline.stages.asking import Asking, checkpoints, training_log
 from pipeline.stages.context import Context
 from pipeline.tracking import Label, StageRun
 from pipeline.tracking.store import RESULT
 from pipeline.tracking.trainings import candidate_params, candidate_tags
-from pipeline.training import InProcess
+from pipeline.training import InProcess, executor_for
 
 HISTORY = "history.csv"
 """The artifact of an experiment with the losses and metrics of each epoch and seed."""

@@ -12,5 +12,16 @@ from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.engine import Trainer, engine
 from pipeline.training.executor import InProcess, Problem
 from pipeline.training.losses import single_outputs, to_probabilities
+from pipeline.training.setting_up import executor_for, fitted
 
-__all__ = ["Checkpoints", "InProcess", "Problem", "Trainer", "engine", "single_outputs", "to_probabilities"]
+__all__ = [
+    "Checkpoints",
+    "InProcess",
+    "Problem",
+    "Trainer",
+    "engine",
+    "executor_for",
+    "fitted",
+    "single_outputs",
+    "to_probabilities",
+]

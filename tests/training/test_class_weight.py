@@ -11,8 +11,7 @@ from pipeline.config import SearchOptions, validated
 from pipeline.datasets import Raw, Splits, resplit, split
 from pipeline.errors import InputError
 from pipeline.evaluation import Candidate, Evaluation, Training, answers
-from pipeline.stages.asking import executor_for
-from pipeline.training import InProcess
+from pipeline.training import InProcess, executor_for
 
 CANDIDATE = Candidate(scheme="cosine", initial_lr=0.01, optimizer="adam", batch_size=32, params={})
 ASKED = Evaluation(CANDIDATE, 4, 0, test=True, weights=True)

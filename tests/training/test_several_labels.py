@@ -11,9 +11,8 @@ from pipeline.datasets import Raw, Splits, far_labels, split
 from pipeline.errors import InputError
 from pipeline.evaluation import Candidate, Evaluation, Training, answers
 from pipeline.models import Builder, builder
-from pipeline.stages.asking import executor_for
 from pipeline.stages.guessing import Answered, against_guessing
-from pipeline.training import InProcess, to_probabilities
+from pipeline.training import InProcess, executor_for, to_probabilities
 from tests.training.networks import digits
 
 CANDIDATE = Candidate(scheme="cosine", initial_lr=0.01, optimizer="adam", batch_size=32, params={})

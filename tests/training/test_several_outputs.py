@@ -36,10 +36,9 @@ from pipeline.lr_pipeline_model import load
 from pipeline.lr_pipeline_model import save as save_model
 from pipeline.models import Builder, builder, built_by
 from pipeline.reporting import wording
-from pipeline.stages.asking import executor_for
 from pipeline.stages.guessing import Answered, against_guessing
 from pipeline.stages.train import _outputs
-from pipeline.training import InProcess
+from pipeline.training import InProcess, executor_for
 
 CANDIDATE = Candidate(scheme="cosine", initial_lr=0.01, optimizer="adam", batch_size=32, params={})
 ASKED = Evaluation(CANDIDATE, 4, 0, test=True, weights=True)
