@@ -66,7 +66,7 @@ bench: $(READY) ## Measure the engine, start-up and logging; ARGS="--data PATH" 
 
 lock: $(READY) ## Choose versions anew from pyproject.toml, and rewrite the files that repeat them
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
-		--group dev --extra uv pyproject.toml -o requirements.lock
+		--group dev --extra uv --extra scale pyproject.toml -o requirements.lock
 	$(BIN)/python -m scripts.render_project_files
 
 clean: ## Remove the environment and caches; runs and reports stay

@@ -31,7 +31,7 @@ from pipeline.config import (
     typed,
     validated,
 )
-from pipeline.errors import InputError, describe
+from pipeline.errors import InputError, OutsideError, describe
 from pipeline.interruption import HANDOVER, received, take, watch_signals
 from pipeline.keras_settings import settle
 from pipeline.loading import quick_imports
@@ -81,6 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         _say(str(error))
         return WRONG_INPUT
+    except OutsideError as error:
+        _say(str(error))
+        return FAILED
     except KeyboardInterrupt:
         return _interrupted(waited_for)
     except Exception as error:

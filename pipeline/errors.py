@@ -18,6 +18,10 @@ class InputError(ValueError):
     """
 
 
+class OutsideError(RuntimeError):
+    """Something that the command needs has ended outside of it: the command ends with this one line and exit code 1."""
+
+
 def refusal(wrong: str, received: object, accepted: str) -> InputError:
     """Return the error for one fault of the user's input, to be raised.
 

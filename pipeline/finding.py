@@ -20,7 +20,7 @@ from uuid import uuid4
 import keras
 
 from pipeline import datasets, keras_settings, optimizers, range_test, search
-from pipeline.config import SearchOptions, validated
+from pipeline.config import RUN_CONTROL, SearchOptions, validated
 from pipeline.console import Status
 from pipeline.datasets import InputShape, Splits
 from pipeline.datasets.labels import TASK_AUTO
@@ -48,8 +48,8 @@ from pipeline.training import InProcess, executor_for, fitted
 from pipeline.training.copies import copying
 from pipeline.training.own_model import random_states_kept
 
-GIVEN = frozenset({"experiment_name", "fresh", "checkpoint", "data", "target", "in_memory_mb", "model", "model_args"})
-"""Options of `search` about data, network and runs: the first two are given to `find` itself, and it keeps no runs."""
+GIVEN = RUN_CONTROL | {"data", "target", "in_memory_mb", "model", "model_args"}
+"""Options of `search` about data, network and runs: `find` is given the first two, which are of this process only."""
 
 
 def find(
@@ -90,7 +90,8 @@ def find(
     """
     with random_states_kept():
         if wrong := sorted(GIVEN & options.keys()):
-            raise refusal(f"option {wrong[0]}", repr(options[wrong[0]]), "data and model as the first two arguments")
+            accepted = "data and model as the first two arguments, to train in this process"
+            raise refusal(f"option {wrong[0]}", repr(options[wrong[0]]), accepted)
         chosen = validated(SearchOptions, options)
         if chosen.splits > 1 and validation_data is not None:
             raise refusal(

@@ -26,10 +26,10 @@ _STAGE_PACKAGES = (
 )  # fmt: skip
 """The packages whose versions affect the result of a stage."""
 
-_WITHOUT_EFFECT = tuple(
-    f"pipeline.{name}"
-    for name in ("config", "console", "files", "fingerprints", "interruption", "loading", "stages.context", "tracking")
-)
+_WITHOUT_EFFECT = (
+    "pipeline.cluster", "pipeline.config", "pipeline.console", "pipeline.files", "pipeline.fingerprints",
+    "pipeline.interruption", "pipeline.loading", "pipeline.stages.context", "pipeline.tracking",
+)  # fmt: skip
 """Modules that do not affect results. The values of options are part of the keys themselves."""
 
 _TRAININGS = "pipeline.training.executor"
@@ -62,6 +62,11 @@ def training_key(inputs: Mapping[str, str], conditions: Mapping[str, str]) -> st
         code=code_digest(_TRAININGS),
         versions=_versions(_TRAINING_PACKAGES),
     )
+
+
+def training_code() -> dict[str, str]:
+    """Return the digest of the code and the versions of the packages that affect the numbers of trainings, by name."""
+    return {"lr-pipeline": f"code {code_digest(_TRAININGS)[:12]}", **_versions(_TRAINING_PACKAGES)}
 
 
 def machine_kind() -> str:

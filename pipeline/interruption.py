@@ -62,6 +62,11 @@ def take() -> int | None:
     return number
 
 
+def stop() -> None:
+    """Go on as if SIGTERM had arrived: a worker has no signals of its own."""
+    _state.number = signal.SIGTERM
+
+
 def check() -> None:
     """Raise Signalled if a signal has arrived. Called wherever it is safe to stop."""
     if _state.number is not None:

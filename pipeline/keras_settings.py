@@ -60,9 +60,14 @@ def is_deterministic() -> bool:
     return os.environ.items() >= DETERMINISTIC.items()
 
 
+def variables() -> dict[str, str]:
+    """Return the settings in the environment that change the numbers of trainings."""
+    return {name: value for name in _ARITHMETIC if (value := os.environ.get(name))}
+
+
 def arithmetic() -> str:
-    """Return the settings in the environment that change the numbers of trainings; "" if there are none."""
-    return " ".join(f"{name}={os.environ[name]}" for name in _ARITHMETIC if os.environ.get(name))
+    """Return these settings in one line; "" if there are none."""
+    return " ".join(f"{name}={value}" for name, value in variables().items())
 
 
 def home() -> Path:

@@ -201,6 +201,7 @@ def test_ctrl_c_gives_the_best_answer_so_far() -> None:
         ({"epochs": 0}, "epochs: received 0, expected greater than or equal to 1"),
         ({"target": "y"}, "option target: received 'y'; accepted: data and model as the first two arguments"),
         ({"checkpoint": 5}, "option checkpoint: received 5"),
+        ({"workers": 2}, "option workers: received 2"),
         ({"deterministic": True}, "deterministic: received True; accepted: it with TF_DETERMINISTIC_OPS=1"),
         ({"optimizer": "ada"}, "optimizer: received 'ada'"),
         ({"budget": 1.2}, "budget: received 1.2"),

@@ -43,6 +43,7 @@ EDITS: dict[str, tuple[set[str], bool]] = {
     "pipeline/articles/table.py": ({"reproduce"}, False),
     "pipeline/stages/train.py": ({"train"}, False),
     "pipeline/stages/asking.py": (TRAINING, False),
+    "pipeline/cluster/executor.py": (set(), False),
     "pipeline/config/search.py": (set(), False),
     "pipeline/tracking/store.py": (set(), False),
     "pipeline/console.py": (set(), False),
@@ -164,9 +165,12 @@ def test_every_option_changes_it(name: str) -> None:
 
 
 def test_where_and_whether_a_stage_runs_does_not_change_it() -> None:
-    """The experiment's name, `fresh` and `checkpoint` leave a result as it is."""
-    other = PrepareOptions(experiment_name="other", fresh=True, checkpoint=0)
-    assert fingerprint("prepare", other, INPUTS) == fingerprint("prepare", PrepareOptions(), INPUTS)
+    """The experiment's name, `fresh`, `checkpoint`, `workers` and `scheduler` leave a result as it is."""
+    for other in (
+        PrepareOptions(experiment_name="other", fresh=True, checkpoint=0, workers=8),
+        PrepareOptions(scheduler="tcp://host:8786"),
+    ):
+        assert fingerprint("prepare", other, INPUTS) == fingerprint("prepare", PrepareOptions(), INPUTS)
 
 
 def test_inputs_change_it() -> None:

@@ -280,7 +280,9 @@ def searches(options: ReproduceOptions) -> dict[str, SearchOptions]:
 
 def _search(answer: Experiment, options: ReproduceOptions) -> SearchOptions:
     return SearchOptions(
-        **options.model_dump(include=set(PrepareOptions.model_fields) - RUN_CONTROL | {"checkpoint"}),
+        **options.model_dump(
+            include=set(PrepareOptions.model_fields) - RUN_CONTROL | {"checkpoint", "workers", "scheduler"}
+        ),
         model=answer.model,
         optimizer=answer.optimizer,
         momentum=answer.momentum,

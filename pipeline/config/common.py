@@ -10,8 +10,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from pipeline.errors import InputError, shortened
 
-RUN_CONTROL = frozenset({"experiment_name", "fresh", "checkpoint", "quiet", "verbose"})
-"""Options that affect where and whether a stage runs and what it prints, but not its result."""
+RUN_CONTROL = frozenset({"experiment_name", "fresh", "checkpoint", "workers", "scheduler", "quiet", "verbose"})
+"""Options that affect where and whether a stage runs and what it prints, but not what its result depends on."""
 
 Options = TypeVar("Options", bound="CommandOptions")
 

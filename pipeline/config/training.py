@@ -40,6 +40,12 @@ class PrepareOptions(CommandOptions):
     experiment_name: str = Field("lr-pipeline", min_length=1, max_length=500, description="MLflow experiment to log to")
     fresh: bool = Field(False, description="run again even where a finished run could be reused")
     checkpoint: float = Field(1.0, ge=0, le=1e6, description="minutes between checkpoints of a training; 0 writes none")
+    workers: int = Field(1, ge=1, le=1_000, description="processes of this machine that train at the same time")
+    scheduler: OptionalName = Field(
+        None,
+        description="Dask cluster that trains: the address of its scheduler, or its scheduler file",
+        examples=["tcp://host:8786", "scheduler.json"],
+    )
     quiet: bool = Field(False, description="print the answer and nothing else")
     verbose: bool = Field(False, description="also print a line for each training")
     data: str = Field(
@@ -68,6 +74,12 @@ class PrepareOptions(CommandOptions):
     )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="first seed; fixes splits, initial weights and data order")
     deterministic: bool = Field(False, description="the same bits whatever the number of threads: trains on one")
+
+    @model_validator(mode="after")
+    def _one_place_to_train(self) -> Self:
+        if self.workers == 1 or self.scheduler is None:
+            return self
+        raise ValueError(f"workers: received {self.workers} with a scheduler, expected 1: the cluster has its own")
 
     @model_validator(mode="after")
     def _quiet_or_verbose(self) -> Self:

@@ -1,10 +1,11 @@
-"""How stages obtain trainings: recalled from the store or trained in this process, recorded, and shown as progress."""
+"""How stages obtain trainings: recalled from the store or trained, recorded, and shown as progress."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
-from pipeline import user_code
+from pipeline import cluster, user_code
 from pipeline.config import RangeTestOptions
 from pipeline.console import Status
 from pipeline.datasets import Splits, described, far_labels
@@ -12,10 +13,13 @@ from pipeline.evaluation import Evaluation, Training
 from pipeline.fingerprints import training_key
 from pipeline.lr_pipeline_model import definitions
 from pipeline.reporting.training_figures import lr_curve
-from pipeline.stages.context import Context, Options, inputs
+from pipeline.stages.context import SPLITS, Context, Options, inputs
 from pipeline.tracking import Label, StageRun, Store, TrainingLog
 from pipeline.tracking.processes import PROJECT
 from pipeline.training import Checkpoints, InProcess, executor_for
+
+if TYPE_CHECKING:  # loads Dask
+    from pipeline.cluster.executor import Workers
 
 Trained = TypeVar("Trained", bound=RangeTestOptions)
 
@@ -43,13 +47,14 @@ class Asking:
     """Answers evaluations for a stage, so that its callers need neither Keras nor MLflow.
 
     Attributes:
-        executor: trains.
+        executor: knows the network and its data, and trains in this process.
         log: recalls and records trainings.
         describe: names the runs of trainings.
         status: shows progress.
         cost: the steps of progress for which one training counts.
         unsavable: why the network cannot be saved as a model; "" if it can.
         checkpoints: where trainings keep their state until they have been recorded, if they do.
+        workers: train in place of this process.
 
     """
 
@@ -60,6 +65,7 @@ class Asking:
     cost: int = 1
     unsavable: str = ""
     checkpoints: Checkpoints | None = None
+    workers: Executor | None = None
     _said: set[str] = field(default_factory=set)
 
     def ask(self, evaluations: Sequence[Evaluation]) -> Iterator[tuple[Evaluation, Training]]:
@@ -67,11 +73,12 @@ class Asking:
 
         What another command trains at this time comes last: it is waited for, and recalled.
         """
+        trains = self.workers or self.executor
         unknown = yield from self._recalled(evaluations)
         while unknown:
             elsewhere: list[Evaluation] = []
             claimed = self._claimed(unknown, elsewhere)
-            for evaluation, training in self.executor.ask(claimed, self._begin, self.checkpoints):
+            for evaluation, training in trains.ask(claimed, self._begin, self.checkpoints):
                 self.log.log(evaluation, training, self.describe(evaluation))
                 if self.checkpoints is not None:
                     self.checkpoints.of(evaluation).remove()
@@ -147,6 +154,7 @@ def asking(context: Context[Trained], describe: Describe) -> Asking:
         context.status,
         unsavable=unsavable,
         checkpoints=checkpoints(context, executor, digests),
+        workers=workers(context, options, executor, lambda: upstream.folder("prepare") / SPLITS),
     )
 
 
@@ -180,6 +188,24 @@ def training_log(
     if not context.options.fresh:
         log.look_up()
     return log
+
+
+def workers(
+    context: Context[Options], settings: RangeTestOptions, executor: InProcess, data: Callable[[], Path]
+) -> "Workers | None":
+    """Return what trains in place of an executor of this process, if the options ask for that.
+
+    Args:
+        context: that of the stage.
+        settings: those that the executor was set up with.
+        executor: knows the network and its data.
+        data: returns the file with these data.
+
+    """
+    options = context.options
+    if options.workers == 1 and options.scheduler is None:
+        return None
+    return cluster.workers_for(options, cluster.job_for(settings, data(), executor), context.status.note)
 
 
 def checkpoints(context: Context[Options], executor: InProcess, digests: Mapping[str, str]) -> Checkpoints | None:

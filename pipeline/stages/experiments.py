@@ -1,8 +1,11 @@
 """How `reproduce` conducts an experiment: in a run of its own, with a training per seed below it, or by reusing one."""
 
 import math
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,7 +18,7 @@ from pipeline.evaluation import Candidate, Evaluation, Training, answers
 from pipeline.files import write_text
 from pipeline.fingerprints import fingerprint, model_digest
 from pipeline.results import SeedScore
-from pipeline.stages.asking import Asking, checkpoints, training_log
+from pipeline.stages.asking import Asking, checkpoints, training_log, workers
 from pipeline.stages.context import Context
 from pipeline.tracking import Label, StageRun
 from pipeline.tracking.store import RESULT
@@ -43,6 +46,7 @@ class Laboratory:
         self._raw = raw
         self._splits: dict[Article, Splits] = {}
         self._executors: dict[str, InProcess] = {}
+        self._files: dict[Article, Path] = {}
 
     def splits(self, article: Article) -> Splits:
         """Return the data as an article splits them."""
@@ -52,6 +56,13 @@ class Laboratory:
                 self._raw, article, options.seed, options.scale, hash_text=options.hash_text
             )
         return self._splits[article]
+
+    def _file(self, article: Article) -> Path:
+        """Return a temporary file with the data as an article splits them."""
+        if article not in self._files:
+            path = self._files[article] = Path(tempfile.mkdtemp()) / f"{article}.npz"
+            datasets.save(self.splits(article), path, **self._context.options.source)
+        return self._files[article]
 
     def conduct(self, experiment: Experiment, epochs: int, seeds: int) -> Conducted:
         """Train on every seed, or take the result from a finished run of the same experiment."""
@@ -130,6 +141,7 @@ class Laboratory:
             context.status,
             experiment.cost * settings.epochs,
             checkpoints=checkpoints(context, executor, digests),
+            workers=workers(context, settings, executor, partial(self._file, experiment.article)),
         )
 
     def _digests(self, experiment: Experiment) -> dict[str, str]:

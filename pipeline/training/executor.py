@@ -91,6 +91,11 @@ class InProcess:
         }
 
     @property
+    def examples(self) -> int:
+        """How many examples there are to train on."""
+        return len(self._problem.splits.x_train)
+
+    @property
     def streamed(self) -> bool:
         """Whether the training set is read in passes, in an order that may not come again."""
         return isinstance(self._problem.splits.x_train, Stream)
