@@ -51,7 +51,7 @@ def draw_apart() -> None:
     """
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] in ("dask", "distributed", "tornado") and getattr(module, "random", None) is random:
-            module.random = random.Random()  # type: ignore[attr-defined]
+            module.random = random.Random()  # type: ignore[attr-defined] # nosec B311 # no secrets
 
 
 def answer(

@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.evaluation import Candidate, Evaluation, Setting
 from pipeline.results import Space
-from pipeline.search.plan import BRACKET, Evaluate, Plan, Trial
+from pipeline.search.plan import BRACKET, Evaluate, Outcome, Plan, Trial
 from pipeline.search.proposals import propose
 from pipeline.search.surface import LEVELS, NEARBY, Cell, Surface, candidate, family, same_setting
 
@@ -16,7 +16,10 @@ STEP = 0.4
 """Decades between the rates of a bracket."""
 
 AT_ONCE = 3
-"""Trials between two fits of the surface: several workers can run them, and an outlier does not affect the others."""
+"""The fewest trials between two fits of the surface: an outlier does not affect the others."""
+
+_FITS = 8
+"""The most fits of the surface before trials are asked for, however many run at the same time."""
 
 MODELLED = 16
 """From this trial on, the sampler proposes every second one and varies the schemes' own parameters too."""
@@ -40,6 +43,8 @@ def run_trials(plan: Plan, evaluate: Evaluate, affords: Callable[[int], bool] = 
     1. The first scheme brackets the best rate, starting from the suggested one.
     2. The candidates that may be the best, according to the surface fitted to all trainings, are trained, a few at a
        time. From the 17th trial on, every second one also varies the parameters of a good scheme.
+
+    All that can run at the same time are asked for at once, and the next ones when all have ended.
 
     Args:
         plan: what to search.
@@ -89,21 +94,32 @@ def _next(plan: Plan, trials: Sequence[Trial]) -> list[Candidate]:
     bracketing = [
         candidate(space, first, rate)
         for space in plan.spaces
-        if (rate := _bracket(space, _in(space, trials))) is not None
+        for rate in _bracket(space, _in(space, trials), plan.at_once // len(plan.spaces))
     ]
     if bracketing:
         return bracketing
     if all(trial.outcome.loss == inf for trial in trials):
         return []
-    surface = Surface(trials)
-    cells = [_cells(surface, place, trials, nearby=0.0) for place in _places(plan, trials)]
-    hopeful = sorted((min(one, key=lambda cell: cell.hope) for one in cells), key=lambda cell: cell.hope)
-    asked = [cell.candidate for cell in hopeful[:AT_ONCE]]
-    numbers = range(len(trials), len(trials) + len(asked))
-    return [
-        _sampled(plan, trials) if number >= MODELLED and number % 2 else one
-        for number, one in zip(numbers, asked, strict=True)
-    ]
+    most = max(plan.at_once, AT_ONCE)
+    asked: list[Candidate] = []
+    known = list(trials)
+    while len(asked) < plan.at_once:
+        surface = Surface(known)
+        cells = [_cells(surface, place, known, nearby=0.0) for place in _places(plan, known)]
+        hopeful = sorted((min(one, key=lambda cell: cell.hope) for one in cells), key=lambda cell: cell.hope)
+        fitted = len(known)
+        for at, cell in enumerate(hopeful[: min(max(AT_ONCE, most // _FITS), most - len(asked))]):
+            seen, number = known[: fitted + at - at % AT_ONCE], fitted + at
+            asked.append(_sampled(plan, seen) if number >= MODELLED and number % 2 else cell.candidate)
+            known.append(_as_expected(plan, surface, number, asked[-1]))
+    return asked
+
+
+def _as_expected(plan: Plan, surface: Surface, number: int, asked: Candidate) -> Trial:
+    """Return a trial that is still to run as if it had ended as expected, on a seed that it shares with no other."""
+    (cell,) = surface.cells(asked, np.array([asked.initial_lr]), nearby=0.0)
+    loss = surface.loss(cell.mean)
+    return Trial(number, Evaluation(asked, plan.epochs, -number), Outcome(loss, loss, None, 0.0, plan.epochs, 0))
 
 
 def finalists(plan: Plan, trials: Sequence[Trial]) -> list[Cell]:
@@ -188,11 +204,21 @@ def _sampled(plan: Plan, trials: Sequence[Trial]) -> Candidate:
     return propose(plan, space, scheme, groups[space, scheme])
 
 
-def _bracket(space: Space, known: Sequence[Trial]) -> float | None:
-    """Return the next rate of the first scheme in a space; None once the best rate is bracketed."""
+def _bracket(space: Space, known: Sequence[Trial], at_once: int) -> list[float]:
+    """Return the next rates of the first scheme in a space, at least one; none once the best rate is bracketed.
+
+    Of several, the first is taken for the best: the others lie around it.
+    """
     losses = {trial.evaluation.candidate.initial_lr: trial.outcome.loss for trial in known}
     step = max(STEP, log10(space.lr_high / space.lr_low) / _STEPS)
-    return next_in_bracket(losses, float(f"{space.suggested_lr:.3g}"), step)
+    rates: list[float] = []
+    while len(rates) < max(at_once, 1):
+        rate = next_in_bracket(losses, float(f"{space.suggested_lr:.3g}"), step)
+        if rate is None:
+            break
+        rates.append(rate)
+        losses[rate] = inf if losses else 0.0
+    return rates
 
 
 def next_in_bracket(losses: Mapping[float, float], start: float, step: float = STEP) -> float | None:

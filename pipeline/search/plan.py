@@ -71,6 +71,7 @@ def planned(
     tests: Sequence[RangeTestResult],
     steps_per_epoch: Callable[[int], int],
     validation_examples: int,
+    at_once: int = 1,
 ) -> "Plan":
     """Return the plan for these options, within what the range tests have left of the budget.
 
@@ -79,6 +80,7 @@ def planned(
         tests: one for each optimizer and batch size.
         steps_per_epoch: returns the number of updates per epoch for a batch size.
         validation_examples: how many there are, which gives the step in which accuracies move.
+        at_once: how many trainings can run at the same time.
 
     """
     spent = sum(test.updates / (steps_per_epoch(test.batch_size) * options.epochs) for test in tests)
@@ -101,6 +103,7 @@ def planned(
         transfer=options.transfer,
         splits=options.splits,
         objective=options.judged_by,
+        at_once=at_once,
     )
 
 
@@ -157,6 +160,7 @@ class Plan:
         transfer: whether to test the winner at other budgets too.
         splits: the splits of the data that the confirmation's seeds are spread over.
         objective: what to optimise.
+        at_once: how many trainings can run at the same time.
 
     """
 
@@ -176,6 +180,7 @@ class Plan:
     transfer: bool = False
     splits: int = 1
     objective: Objective = VAL_LOSS
+    at_once: int = 1
 
     @property
     def combinations(self) -> int:

@@ -65,7 +65,7 @@ class Asking:
     cost: int = 1
     unsavable: str = ""
     checkpoints: Checkpoints | None = None
-    workers: Executor | None = None
+    workers: "Workers | None" = None
     _said: set[str] = field(default_factory=set)
 
     def ask(self, evaluations: Sequence[Evaluation]) -> Iterator[tuple[Evaluation, Training]]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +39,11 @@ def run(context: Context[SearchOptions]) -> SearchResult:
     """Search, then write the leaderboard and the trials."""
     upstream = context.upstream
     prepared, tests = upstream.prepare, tuple(upstream.range_tests.values())
-    plan = search.planned(context.options, tests, prepared.steps_per_epoch, prepared.validation_examples)
+    asked = asking(context, lambda evaluation: label(plan, evaluation))
+    at_once = asked.workers.at_once if asked.workers else 1
+    plan = search.planned(context.options, tests, prepared.steps_per_epoch, prepared.validation_examples, at_once)
     context.status.note(announced(plan, context.options.budget, tests, prepared.steps_per_epoch))
     context.status.expect(plan.sizes.trainings + len(search.FACTORS) * plan.transferred)
-    asked = asking(context, partial(label, plan))
     first = candidate(plan.spaces[0], "constant", plan.spaces[0].suggested_lr)
     asked.executor.require_metric(plan.objective, Evaluation(first, plan.epochs, plan.trial_seed))
     try:

@@ -8,7 +8,7 @@ from pipeline.evaluation import Setting
 from pipeline.search import conduct
 from pipeline.search.allocation import AT_ONCE, MODELLED
 from pipeline.search.plan import BRACKET, bounds
-from tests.search.surface import FULL, OPTIMUM, SPACE, Surface, make_plan, run_trials
+from tests.search.surface import FULL, OPTIMUM, SCHEMES, SPACE, Surface, make_plan, run_trials
 
 
 def test_search_finds_the_neighbourhood_of_the_optimum() -> None:
@@ -176,6 +176,25 @@ def test_trials_that_do_not_depend_on_each_other_are_asked_at_once() -> None:
     run_trials(make_plan(spaces=spaces, trials=20), surface)
     assert [asked.candidate.batch_size for asked in surface.batches[0]] == [32, 64]
     assert {len(batch) for batch in surface.batches[-3:-1]} == {AT_ONCE}
+
+
+def test_as_many_are_asked_as_can_run_at_once() -> None:
+    """A bracket goes both ways at the same time; then each scheme is tried before any is tried again."""
+    surface = Surface()
+    run_trials(make_plan(trials=43, at_once=8), surface)
+    assert [asked.candidate.initial_lr for asked in surface.batches[0]] == [0.1, 0.251, 0.0398]
+    assert {len(batch) for batch in surface.batches[2:-1]} == {8}
+    modelled = surface.batches[2 : 2 + (MODELLED - 4) // 8]
+    assert [{asked.candidate.scheme for asked in batch[:3]} for batch in modelled] == [set(SCHEMES)] * len(modelled)
+
+
+def test_asking_many_at_once_finds_the_same_optimum() -> None:
+    """The surface takes those still to run as it expects them: they spread out rather than crowd."""
+    for at_once in (1, 4, 8, 16):
+        result, trials = conduct(make_plan(trials=24, at_once=at_once), Surface(noise=0.02))
+        assert result.winner.scheme == "cosine"
+        assert abs(log10(result.winner.initial_lr / OPTIMUM)) < 0.25
+        assert len(trials) <= 24
 
 
 def test_untried_schemes_are_named() -> None:
