@@ -3,13 +3,14 @@
 import atexit
 import logging
 import tempfile
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 from distributed import Client, LocalCluster
+from distributed.comm import CommClosedError
 
 from pipeline.cluster import working
 from pipeline.config import PrepareOptions
@@ -43,7 +44,8 @@ class Connection:
     @property
     def workers(self) -> int:
         """How many workers there are now."""
-        return len(self.client.nthreads())
+        with self.needed():
+            return len(self.client.nthreads())
 
     def check(self) -> None:
         """See that the scheduler is still there.
@@ -53,10 +55,25 @@ class Connection:
 
         """
         if self.client.status != "running":
-            raise OutsideError(
-                f"the Dask scheduler at {self.address} is gone; finished trainings are kept:"
-                " run the same command again, with a scheduler that runs"
-            )
+            raise self._gone()
+
+    @contextmanager
+    def needed(self) -> Iterator[None]:
+        """Say in a line that the scheduler went away meanwhile, where it did.
+
+        Raises:
+            OutsideError: if it did.
+
+        """
+        self.check()
+        try:
+            yield
+        except CommClosedError as error:
+            raise self._gone() from error
+
+    def _gone(self) -> OutsideError:
+        said = f"the Dask scheduler at {self.address} is gone; what is trained is kept"
+        return OutsideError(f"{said}: run the same command again, with a scheduler that runs")
 
     def close(self) -> None:
         """Disconnect, and end the processes that this command started: what they have at work is not waited for."""
@@ -85,7 +102,8 @@ def connected(options: PrepareOptions, note: Callable[[str], object]) -> Connect
     """
     key = options.workers, options.scheduler
     if key not in _open or _open[key].client.status != "running":
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what users must know, this project says
+        for name in ("distributed", "distributed.client"):  # what users must know, this project says
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         _open[key] = _joined(options.scheduler) if options.scheduler else _started(options.workers)
         atexit.register(_open[key].close)
         if find_spec("bokeh"):  # without it, there is no dashboard

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from queue import Empty, SimpleQueue
@@ -55,7 +56,6 @@ class Workers:
     def at_once(self) -> int:
         """How many evaluations to ask for at once: as many as there are workers."""
         if time.monotonic() - self._counted >= _COUNT_EVERY:
-            self._connection.check()
             before, self._workers = self._workers, self._connection.workers
             self._counted = time.monotonic()
             if not self._workers and (before or not self._rates):
@@ -92,8 +92,9 @@ class Workers:
                     self._submit(evaluation, extra)
                 if not self._asked:
                     return
-                asked = self._next()
-                training = self._training(asked)
+                with self._connection.needed():
+                    asked = self._next()
+                    training = self._training(asked)
                 if training is None:
                     self._submit(asked.evaluation, extra)
                 else:
@@ -106,6 +107,7 @@ class Workers:
         return self._connection.client
 
     def _submit(self, evaluation: Evaluation, extra: tuple[Any, ...]) -> None:
+        self._connection.check()
         key = f"training-{uuid4().hex}"
         resources = {"GPU": 1} if self._job.facts["device"] == "GPU" and not self._connection.local else None
         future = self._client.submit(
@@ -134,14 +136,12 @@ class Workers:
             raise
         except KilledWorker as error:
             return self._failed(asked.evaluation, error.allowed_failures + 1)
-        except CancelledError:
-            self._connection.check()
+        except CancelledError:  # with the scheduler gone, which is looked at before the next one
             return None
-        except ModuleNotFoundError as error:
-            raise refusal(
-                f"workers at {self._connection.address}", describe(error), "the packages of this one"
-            ) from error
         except Exception as error:  # whatever Dask, TensorFlow and user code raise there
+            if isinstance(error, ModuleNotFoundError) or "deserialization" in str(error):
+                accepted = "a scheduler and workers in an environment like this one, with lr-pipeline"
+                raise refusal(f"scheduler {self._connection.address}", describe(error), accepted) from error
             raise OutsideError(f"worker {asked.worker}: {asked.evaluation.name} failed: {describe(error)}") from error
         if isinstance(answered, working.NoData):
             self._send_data(answered.worker)
@@ -194,8 +194,9 @@ class Workers:
         """End what is still at work, where the caller wants no more of it."""
         asked, self._asked = self._asked, {}
         if asked and self._client.status == "running":
-            self._client.cancel([one.future for one in asked.values()])
-            self._client.run(working.stop, list(asked), wait=False)
+            with suppress(OSError):  # the scheduler has just gone
+                self._client.cancel([one.future for one in asked.values()])
+                self._client.run(working.stop, list(asked), wait=False)
 
 
 async def _remove(worker: str, dask_scheduler: Any) -> None:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import user_code
 from pipeline.config import RUN_CONTROL, RangeTestOptions
-from pipeline.fingerprints import training_code
+from pipeline.fingerprints import model_digest, training_code
 from pipeline.keras_settings import variables
 
 if TYPE_CHECKING:  # a worker reads a job before it loads TensorFlow, which reads the job's settings as it starts
@@ -67,8 +66,7 @@ def job_for(options: RangeTestOptions, data: Path, executor: "InProcess") -> Job
 
 def code(options: RangeTestOptions) -> dict[str, str]:
     """Return what identifies the code that trains here: that of this project, of packages, and the user's own."""
-    own = user_code.is_function(options.model)
-    return training_code() | ({options.model: user_code.digest(options.model) or "without source"} if own else {})
+    return {**training_code(), "model": model_digest(options.model)}
 
 
 def threads() -> int:

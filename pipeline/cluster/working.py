@@ -75,7 +75,6 @@ def answer(
     from distributed import get_worker  # the process that asks needs this module too, not all of Dask
 
     worker = get_worker()
-    worker.log_event(BEGUN, {"key": worker.get_current_task(), "worker": worker.address})
     try:
         if job.key not in _executors:
             path = _data(job, worker)
@@ -86,6 +85,7 @@ def answer(
                 while len(_executors) >= _KEPT:
                     del _executors[next(iter(_executors))]
                 _executors[job.key] = _set_up(job, path)
+        worker.log_event(BEGUN, {"key": worker.get_current_task(), "worker": worker.address})
         from pipeline.training import Checkpoints
 
         checkpoints = Checkpoints(*kept, tell=lambda line: None) if kept else None
