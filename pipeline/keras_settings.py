@@ -32,6 +32,7 @@ def settle(deterministic: bool = False) -> None:
 
     """
     asked = other_backend()
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # else a process takes all of a GPU that others use too
     os.environ["KERAS_BACKEND"] = _BACKEND  # the processes started from here ask for it themselves, and say no more
     if asked:
         print(f"lr-pipeline: trainings run on TensorFlow: the Keras backend {asked!r} is not used", file=sys.stderr)

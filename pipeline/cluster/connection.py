@@ -41,11 +41,11 @@ class Connection:
         self.address = str(client.scheduler.address)
         working.draw_apart()
 
-    @property
-    def workers(self) -> int:
-        """How many workers there are now."""
+    def workers(self, gpu: bool) -> int:
+        """Return how many workers there are now, or how many that offer a GPU."""
         with self.needed():
-            return len(self.client.nthreads())
+            known = self.client.scheduler_info()["workers"].values()
+        return sum(1 for worker in known if not gpu or worker["resources"].get("GPU"))
 
     def check(self) -> None:
         """See that the scheduler is still there.

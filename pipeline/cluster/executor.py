@@ -50,17 +50,19 @@ class Workers:
         self._done: SimpleQueue[str] = SimpleQueue()
         self._rates: list[float] = []
         self._workers, self._counted = 0, -_COUNT_EVERY
+        self._on_gpus = job.facts["device"] == "GPU" and not connection.local  # local workers share them out
         self._client.subscribe_topic(working.BEGUN, self._begun)
 
     @property
     def at_once(self) -> int:
-        """How many evaluations to ask for at once: as many as there are workers."""
+        """How many evaluations to ask for at once: as many as there are workers, at least one."""
         if time.monotonic() - self._counted >= _COUNT_EVERY:
-            before, self._workers = self._workers, self._connection.workers
+            before, self._workers = self._workers, self._connection.workers(self._on_gpus)
             self._counted = time.monotonic()
             if not self._workers and (before or not self._rates):
-                self._note(f"no worker at {self._connection.address}: waiting for one")
-        return self._workers
+                kind = " that offers a GPU (--resources GPU=1)" if self._on_gpus else ""
+                self._note(f"no worker{kind} at {self._connection.address}: waiting for one")
+        return max(self._workers, 1)
 
     def ask(
         self,
@@ -86,7 +88,7 @@ class Workers:
         try:
             while True:
                 # A quarter more than there are workers, so that none of them waits for this process.
-                most = max(-(-self.at_once * 5 // 4), 1)
+                most = -(-self.at_once * 5 // 4)
                 for evaluation in islice(waiting, max(most - len(self._asked), 0)):
                     started(evaluation)
                     self._submit(evaluation, extra)
@@ -109,7 +111,7 @@ class Workers:
     def _submit(self, evaluation: Evaluation, extra: tuple[Any, ...]) -> None:
         self._connection.check()
         key = f"training-{uuid4().hex}"
-        resources = {"GPU": 1} if self._job.facts["device"] == "GPU" and not self._connection.local else None
+        resources = {"GPU": 1} if self._on_gpus else None
         future = self._client.submit(
             working.answer, self._job, evaluation, *extra, key=key, pure=False, resources=resources
         )
@@ -160,9 +162,9 @@ class Workers:
             call(working.keep, self._job.digest, self._job.data.read_bytes())
 
     def _failed(self, evaluation: Evaluation, times: int) -> Training:
-        """Return what stands for a training that no worker survives."""
+        """Return what stands for a training that no worker survives: for a search, one that diverged."""
         reason = f"given up: it ended the process of {times} workers"
-        if evaluation.is_sweep:
+        if evaluation.is_sweep or evaluation.test:
             raise OutsideError(f"{evaluation.name}: {reason}")
         self._note(f"{evaluation.name}: {reason}")
         steps_per_epoch = -(-self._job.examples // evaluation.candidate.batch_size)

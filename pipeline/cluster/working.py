@@ -143,7 +143,7 @@ def _start_tensorflow(job: "Job", worker: Any, local: int) -> None:
     if worker.state.nthreads > 1:
         raise refusal("threads", worker.state.nthreads, "one training at a time, as with dask worker --nthreads 1")
     if "tensorflow" not in sys.modules:
-        os.environ.update(job.settings, TF_FORCE_GPU_ALLOW_GROWTH="true")
+        os.environ.update(job.settings)
         settle(job.options.deterministic)
         if local:
             _take_share(int(worker.name), local)

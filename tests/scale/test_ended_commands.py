@@ -39,7 +39,7 @@ def until_trained(command: subprocess.Popen[str]) -> list[psutil.Process]:
     """Wait for the line about the next training, and return the processes below the command."""
     assert command.stdout is not None
     assert any("seed=" in line for line in command.stdout)
-    below = psutil.Process(command.pid).children(recursive=True)
+    below: list[psutil.Process] = psutil.Process(command.pid).children(recursive=True)
     assert len(below) >= 2
     return below
 

@@ -13,6 +13,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from pipeline.evaluation import Evaluation, Training
+from pipeline.reporting.training_figures import lr_curve
 from pipeline.tracking import Label, StageRun, Store, TrainingLog
 from pipeline.tracking.trainings import read_evaluation, read_training
 from tests.tracking.conftest import QUESTION, TRIAL, logged, make_log, make_training
@@ -38,6 +39,18 @@ def assert_same(left: Training, right: Training) -> None:
             np.testing.assert_array_equal(after, before)
         else:
             assert repr(after) == repr(before)
+
+
+def test_a_training_that_was_given_up_is_recalled(store: Store, parent: StageRun, fingerprint: str) -> None:
+    """No worker survived an update of it, so its curve is empty."""
+    nothing = np.empty(0, np.float32)
+    given_up = Training(nothing, nothing, {}, 22, 22, "given up: it ended the process of 3 workers", 0.0, 0)
+    TrainingLog(store, parent, fingerprint, lr_curve).log(QUESTION, given_up, TRIAL)
+    later = TrainingLog(store, parent, fingerprint, lr_curve)
+    later.look_up()
+    recalled = later.recall(QUESTION)
+    assert recalled is not None
+    assert_same(recalled, given_up)
 
 
 def test_training_is_logged_as_the_contract_says(store: Store, parent: StageRun, fingerprint: str) -> None:
