@@ -29,15 +29,30 @@ _COUNT_EVERY = 2.0
 _TIMES, _GRACE = 10.0, 300.0
 """A worker hangs if a training takes this many times as long as others took, and these seconds more."""
 
+_TRIES = 3
+"""How often Dask may give up an evaluation that seems not to have begun on the workers that ended."""
+
 
 @dataclass
 class _Asked:
-    """An evaluation that was handed to Dask; `since` is when a worker last began it."""
+    """An evaluation that was handed to Dask.
+
+    Attributes:
+        evaluation: what to train.
+        future: Dask's.
+        given_up: how often Dask has given it up before.
+        worker: the address of the worker that last began it.
+        since: when that was.
+        begun: how often a worker began it.
+
+    """
 
     evaluation: Evaluation
     future: Future
+    given_up: int
     worker: str = ""
     since: float = 0.0
+    begun: int = 0
 
 
 class Workers:
@@ -98,7 +113,7 @@ class Workers:
                     asked = self._next()
                     training = self._training(asked)
                 if training is None:
-                    self._submit(asked.evaluation, extra)
+                    self._submit(asked.evaluation, extra, asked.given_up)
                 else:
                     yield asked.evaluation, training
         finally:
@@ -108,14 +123,14 @@ class Workers:
     def _client(self) -> Client:
         return self._connection.client
 
-    def _submit(self, evaluation: Evaluation, extra: tuple[Any, ...]) -> None:
+    def _submit(self, evaluation: Evaluation, extra: tuple[Any, ...], given_up: int = 0) -> None:
         self._connection.check()
         key = f"training-{uuid4().hex}"
         resources = {"GPU": 1} if self._on_gpus else None
         future = self._client.submit(
             working.answer, self._job, evaluation, *extra, key=key, pure=False, resources=resources
         )
-        self._asked[key] = _Asked(evaluation, future)
+        self._asked[key] = _Asked(evaluation, future, given_up)
         future.add_done_callback(lambda done: self._done.put(done.key))
 
     def _next(self) -> _Asked:
@@ -137,7 +152,10 @@ class Workers:
         except InputError:
             raise
         except KilledWorker as error:
-            return self._failed(asked.evaluation, error.allowed_failures + 1)
+            times, asked.given_up = error.allowed_failures + 1, asked.given_up + 1
+            if asked.begun < times and asked.given_up < _TRIES:  # it waited on workers that others ended
+                return None
+            return self._failed(asked.evaluation, times)
         except CancelledError:  # with the scheduler gone, which is looked at before the next one
             return None
         except Exception as error:  # whatever Dask, TensorFlow and user code raise there
@@ -175,7 +193,7 @@ class Workers:
         """Note that a worker has begun a training. Called by Dask, in a thread of its own."""
         _, said = event
         if (asked := self._asked.get(said["key"])) is not None:
-            asked.worker, asked.since = said["worker"], time.monotonic()
+            asked.worker, asked.since, asked.begun = said["worker"], time.monotonic(), asked.begun + 1
 
     def _limit(self, evaluation: Evaluation) -> float:
         """Return the seconds after which a training counts as one that hangs; inf if nothing is known yet."""
