@@ -11,8 +11,9 @@ from pipeline import cluster, datasets
 from pipeline.cluster import connection
 from pipeline.cluster.executor import Workers
 from pipeline.config import RangeTestOptions
+from pipeline.errors import InputError
 from pipeline.evaluation import SWEEP, Candidate, Evaluation, Training, answers
-from pipeline.training import InProcess, executor_for
+from pipeline.training import Checkpoints, InProcess, executor_for
 
 OPTIONS = RangeTestOptions(data="digits", model="cnn", epochs=1, workers=2)
 
@@ -86,6 +87,25 @@ def test_an_evaluation_is_taken_when_it_is_next_to_begin(workers: Workers) -> No
     for finished, _ in enumerate(workers.ask(asked()), start=1):
         assert len(taken) <= finished + 2
     assert len(taken) == 2 * len(ASKED)
+
+
+def test_trainings_keep_their_state_on_this_machine(workers: Workers, tmp_path: Path) -> None:
+    """So that another worker can go on from there."""
+    asked = replace(ASKED[0], epochs=3, validations=3)
+    (_,) = workers.ask([asked], checkpoints=Checkpoints(tmp_path, "context", 0.0, print))
+    assert [file.name for file in tmp_path.iterdir()] == [f"context-{asked.digest}"]
+
+
+def test_without_dask_one_line_says_how_to_get_it(
+    prepared: tuple[InProcess, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is an extra."""
+    monkeypatch.setattr(cluster, "find_spec", lambda name: None)
+    job = cluster.job_for(OPTIONS, prepared[1], prepared[0])
+    with pytest.raises(
+        InputError, match=r"received workers=2; accepted: them after pip install 'lr-pipeline\[scale\]'"
+    ):
+        cluster.workers_for(OPTIONS, job, print)
 
 
 def test_what_nobody_wants_any_more_ends(workers: Workers) -> None:
