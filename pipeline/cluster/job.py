@@ -46,7 +46,8 @@ class Job:
     @property
     def key(self) -> str:
         """What tells jobs apart."""
-        return hashlib.sha256(f"{self.options.model_dump_json()} {self.digest}".encode()).hexdigest()
+        parts = f"{self.options.model_dump_json()} {self.digest} {sorted(self.facts.items())}"
+        return hashlib.sha256(parts.encode()).hexdigest()
 
 
 def job_for(options: RangeTestOptions, data: Path, executor: "InProcess") -> Job:

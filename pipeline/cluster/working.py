@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import interruption
+from pipeline.config import RangeTestOptions
 from pipeline.console import native_messages_hidden
 from pipeline.errors import InputError, refusal
 from pipeline.evaluation import Evaluation, Training
@@ -29,6 +30,9 @@ _KEPT = 4
 """Most networks with their data that a worker keeps."""
 
 _executors: dict[str, "InProcess"] = {}
+
+_loaded: dict[str, str] = {}
+"""What identifies the code that this process has loaded, as its files were then."""
 
 
 @dataclass(frozen=True)
@@ -181,17 +185,27 @@ def visible_gpus() -> list[str]:
 
 def _set_up(job: "Job", data: Path) -> "InProcess":
     """Return the executor for a job, where it trains as that of the process which asks."""
-    from pipeline.cluster.job import code
+    _compare(loaded_code(job.options), job.facts)
     from pipeline.datasets import load_splits
     from pipeline.training import executor_for
 
-    _compare(code(job.options), job.facts)
     executor = executor_for(job.options, load_splits(data))
     _compare(executor.conditions(), job.facts)
     return executor
 
 
+def loaded_code(options: RangeTestOptions) -> dict[str, str]:
+    """Return what identifies the code that trains here, for a process that has not loaded what was edited since."""
+    from pipeline.cluster.job import code
+
+    return {
+        name: _loaded.setdefault(options.model if name == "model" else name, value)
+        for name, value in code(options).items()
+    }
+
+
 def _compare(own: Mapping[str, str], expected: Mapping[str, str]) -> None:
     for name, value in own.items():
         if value != expected[name]:
-            raise refusal(name, repr(value), f"{expected[name]!r}, as where the command runs")
+            accepted = f"{expected[name]!r}, as where the command runs; a worker keeps the code that it began with"
+            raise refusal(name, repr(value), accepted)

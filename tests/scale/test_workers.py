@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from pipeline import cluster, datasets
-from pipeline.cluster import connection
+from pipeline.cluster import connection, working
 from pipeline.cluster.executor import Workers
+from pipeline.cluster.job import code
 from pipeline.config import RangeTestOptions
 from pipeline.errors import InputError
 from pipeline.evaluation import SWEEP, Candidate, Evaluation, Training, answers
@@ -94,6 +95,17 @@ def test_trainings_keep_their_state_on_this_machine(workers: Workers, tmp_path: 
     asked = replace(ASKED[0], epochs=3, validations=3)
     (_,) = workers.ask([asked], checkpoints=Checkpoints(tmp_path, "context", 0.0, print))
     assert [file.name for file in tmp_path.iterdir()] == [f"context-{asked.digest}"]
+
+
+def test_a_worker_tells_edited_code_from_what_it_has_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that were edited since do not make it another version."""
+    monkeypatch.syspath_prepend(tmp_path)
+    file, options = tmp_path / "edited_network.py", OPTIONS.model_copy(update={"model": "edited_network:build"})
+    file.write_text("def build(): ...", encoding="utf-8")
+    before = working.loaded_code(options)
+    file.write_text("def build(): pass", encoding="utf-8")
+    assert working.loaded_code(options) == before
+    assert code(options)["model"] != before["model"]
 
 
 def test_without_dask_one_line_says_how_to_get_it(
