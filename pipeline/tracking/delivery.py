@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from mlflow.entities import Run
+
 from pipeline import interruption
 from pipeline.errors import InputError, describe
 from pipeline.tracking.failures import explained, may_pass
@@ -58,6 +60,19 @@ class Delivery:
     def add(self, record: Record, write: Callable[[Path], object]) -> None:
         """Put a training on disk, to be logged by the next attempt."""
         self._untried.add(self._journal.add(record, write).folder)
+
+    def look(self, key: str) -> dict[str, list[Run]]:
+        """Return what the store has of a training; nothing while it is away."""
+        if time.monotonic() < self._not_before:
+            return {}
+        try:
+            with one_attempt(_ANSWER):
+                return self._store.trainings(key)
+        except Exception as error:
+            if not may_pass(error):
+                raise
+            self._put_off(error)
+            return {}
 
     def attempt(self, parent: str = "") -> None:
         """Log all that waits, unless the store was found away a short time ago; below `parent` nothing is refused."""

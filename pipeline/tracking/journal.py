@@ -97,10 +97,17 @@ class Claim:
 
 
 class Journal:
-    """The journal of one store; its folders are made when they are first needed."""
+    """The journal of one store; its folders are made when they are first needed.
 
-    def __init__(self, folder: Path) -> None:
+    Attributes:
+        waiting: the folder of what waits.
+        is_only: whether all commands that use the store share this journal, so that it knows of every training.
+
+    """
+
+    def __init__(self, folder: Path, *, is_only: bool = True) -> None:
         self.waiting = folder / "waiting"
+        self.is_only = is_only
         self._claims = folder / "claims"
 
     def add(self, record: Record, write: Callable[[Path], object]) -> Entry:
@@ -170,7 +177,8 @@ def journal_of_store() -> Journal:
     """Return the journal of the tracking store in use: beside its file or, for a server, in the project's folder."""
     if file := sqlite_file():
         return Journal(file.parent / NAME / file.name)
-    return Journal(PROJECT / NAME / re.sub(r"[^\w.-]+", "-", redacted(mlflow.get_tracking_uri())).strip("-"))
+    name = re.sub(r"[^\w.-]+", "-", redacted(mlflow.get_tracking_uri())).strip("-")
+    return Journal(PROJECT / NAME / name, is_only=False)
 
 
 def _hashed(key: str) -> str:

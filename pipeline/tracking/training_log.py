@@ -105,13 +105,14 @@ class TrainingLog:
         """Keep other commands from making a training that is unknown, until it is logged.
 
         False if another one is at work on it, or has made it since it was recalled: `await_other`, then recall again.
+        Of commands with another journal, only finished trainings are known.
         """
         if self._looked is None:
             return True
         claim = self._journal.claim(key := self._key(evaluation))
         if claim is None:
             return False
-        if claim.made > self._last_look(key):
+        if claim.made > self._last_look(key) or self._made_elsewhere(key):
             claim.release()
             return False
         self._claims[key] = claim
@@ -170,6 +171,13 @@ class TrainingLog:
             kept = {name: value for name, value in tags.items() if name in _COPIED_TAGS}
             record = Record(str(run.info.run_name), key, tags["mlflow.parentRunId"], "", kept, 0.0, run.info.run_id)
             yield None if folder is None else (record, folder)
+
+    def _made_elsewhere(self, key: str) -> bool:
+        """Return whether a command with another journal has made a training since all were looked up."""
+        if self._journal.is_only or key in self._known:  # known, but damaged or without what is asked for
+            return False
+        self._known |= self._delivery.look(key)
+        return key in self._known
 
     def _stand_in(self, original: Record, folder: Path) -> None:
         own = self._parent

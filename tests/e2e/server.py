@@ -14,25 +14,37 @@ import psutil
 from tests.e2e.project import PATIENCE
 
 
-class Server:
-    """A real MLflow server, its address and the folder of all that it keeps."""
+def free_port() -> int:
+    """Return the number of a port on loopback that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
-    def __init__(self, folder: Path) -> None:
+
+class Server:
+    """A real MLflow server, its address and the folder of what it keeps itself.
+
+    Runs are kept in its own SQLite file, or in the database that `backend` names; artifacts go over the server.
+    """
+
+    def __init__(self, folder: Path, backend: str = "") -> None:
         self.folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
+        self._backend = ("--backend-store-uri", backend) if backend else ()
+        self._port = free_port()
         self.address = f"http://127.0.0.1:{self._port}"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        command = ("mlflow", "server", "--host", "127.0.0.1", "--port", str(self._port), "--workers", "1")
+        artifacts = ("--artifacts-destination", str(self.folder / "artifacts"))
+        command = ("mlflow", "server", "--host", "127.0.0.1", "--port", str(self._port), "--workers", "1", *artifacts)
         kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
         kept |= {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         kept["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
         with (self.folder / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(command, cwd=self.folder, env=kept, stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                (*command, *self._backend), cwd=self.folder, env=kept, stdout=log, stderr=log
+            )
         deadline = time.monotonic() + PATIENCE
         while not self._answers():
             assert self._process.poll() is None

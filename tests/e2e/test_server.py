@@ -1,17 +1,23 @@
-"""A tracking server: its password stays secret, and it may go away."""
+"""A team's tracking server, on PostgreSQL where that is installed: its secrets are kept, and it may go away."""
 
+import json
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 
 import pytest
+import sqlalchemy
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from pipeline import find
+from tests.e2e.postgres import postgres, programs
 from tests.e2e.project import PATIENCE, Project, command
 from tests.e2e.server import Server
 from tests.test_finding import X, Y, compiled
@@ -32,6 +38,10 @@ def load():
 """Data whose error holds secrets."""
 
 
+Database = tuple[str, Path | None]
+"""The URI and the folder of a PostgreSQL; "" and None where it is not installed."""
+
+
 def as_ada(server: Server) -> Mapping[str, str]:
     """Return what a user sets who has a password for a server, and other secrets."""
     return {
@@ -43,9 +53,17 @@ def as_ada(server: Server) -> Mapping[str, str]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def database() -> Iterator[Database]:
+    """Give a PostgreSQL; where it is not installed, the server uses a SQLite file of its own."""
+    found = programs()
+    with postgres(found) if found else nullcontext(("", None)) as database:
+        yield database
+
+
+@pytest.fixture(scope="module")
+def server(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Give a server that answers."""
-    server = Server(tmp_path_factory.mktemp("server"))
+    server = Server(tmp_path_factory.mktemp("server"), database[0])
     server.start()
     yield server
     server.kill()
@@ -66,8 +84,8 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return guarded
 
 
-def test_secrets_appear_nowhere(server: Server, guarded: Project) -> None:
-    """Neither on the screen, nor in anything that the server or the project keeps."""
+def test_secrets_appear_nowhere(server: Server, database: Database, guarded: Project) -> None:
+    """Neither on the screen, nor in anything that the server, its database or the project keeps."""
     ended = guarded.run(*TRAIN, *BRIEF, variables=as_ada(server))
     seen = ended.stdout + ended.stderr
     (guarded.folder / "telling.py").write_text(TELLING)
@@ -75,7 +93,8 @@ def test_secrets_appear_nowhere(server: Server, guarded: Project) -> None:
         refused = guarded.run("python", "-m", "pipeline", "prepare", "--data", data, code=2, variables=as_ada(server))
         seen += refused.stdout + refused.stderr
     assert "test accuracy" in seen
-    kept = [path for folder in (server.folder, guarded.folder) for path in folder.rglob("*")]
+    folders = [folder for folder in (server.folder, database[1], guarded.folder) if folder]
+    kept = [path for folder in folders for path in folder.rglob("*")]
     files = [path for path in kept if path.is_file() and path != guarded.folder / ".git" / "config"]
     assert any(path.name == "model.keras" for path in files)
     for secret in SECRETS:
@@ -215,3 +234,60 @@ def test_signal_ends_a_command_whose_server_is_silent(server: Server, guarded: P
     assert process.returncode == 128 + signal.SIGTERM
     assert err.splitlines()[-1] == "lr-pipeline: interrupted; run the same command again to continue"
     assert "Traceback" not in err
+
+
+def test_what_is_known_is_in_postgresql(server: Server, database: Database) -> None:
+    """All of the above holds for it: the server has no other database."""
+    if not database[0]:
+        pytest.skip("PostgreSQL is not installed, so the server kept its runs in SQLite")
+    with sqlalchemy.create_engine(database[0]).connect() as connection:
+        runs = set(connection.execute(sqlalchemy.text("SELECT run_uuid FROM runs")).scalars())
+    assert runs >= {run.info.run_id for run in trainings(server)}
+    assert not list(server.folder.rglob("*.db"))
+
+
+ON_ITS_WAY = 2_000
+"""Milliseconds after its end in which a training may not be in the store yet."""
+
+
+def test_two_users_share_what_either_has_trained(server: Server, tmp_path: Path) -> None:
+    """Searches at once, in two folders: none repeats what the other one had finished, and each adds up."""
+    before, uri = {run.info.run_id for run in trainings(server)}, {"MLFLOW_TRACKING_URI": server.address}
+
+    def search(name: str, seeds: int) -> subprocess.Popen[str]:
+        folder = tmp_path / name
+        folder.mkdir()
+        asked = command("search", refine="off", epochs=20, seed=2, trials=5, confirm_seeds=seeds)
+        return Project.copied_to(folder).start(*asked, variables=uri)
+
+    ada = search("ada", 2)
+    wait_until(lambda: len(trainings(server)) > len(before), ada)
+    bob = search("bob", 3)
+    for process in (ada, bob):
+        _, err = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, err
+        assert "Traceback" not in err
+    new = [run for run in trainings(server) if run.info.run_id not in before]
+    made, stand_ins = dict[str, Run](), [run for run in new if "pipeline.cached" in run.data.tags]
+    for run in new:
+        if run not in stand_ins:
+            first = made.setdefault(run.data.tags["pipeline.fingerprint"], run)
+            assert run.info.start_time < first.info.end_time + ON_ITS_WAY
+    assert stand_ins
+    client = MlflowClient(server.address)
+    found = client.search_runs([new[0].info.experiment_id], "tags.`pipeline.stage` = 'search'", max_results=2)
+    for run in found:
+        shown = [one for one in new if one.data.tags["mlflow.parentRunId"] == run.info.run_id]
+        assert Counter(one.data.tags["pipeline.role"] for one in shown)["trial"] == 5
+        result = client.download_artifacts(run.info.run_id, "result.json", str(tmp_path))
+        for row in json.loads(Path(result).read_text(encoding="utf-8"))["leaderboard"]:
+            losses = [one.data.metrics["val_loss"] for one in shown if _confirms(one, row)]
+            assert row["val_loss"]["mean"] == pytest.approx(mean(losses))
+
+
+def _confirms(run: Run, row: Mapping[str, object]) -> bool:
+    asked = [run.data.params[name] for name in ("scheme", "optimizer", "initial_lr")]
+    return run.data.tags["pipeline.role"] == "confirmation" and asked == [
+        *(row[name] for name in ("scheme", "optimizer")),
+        repr(row["initial_lr"]),
+    ]

@@ -4,6 +4,7 @@ import json
 import shutil
 import threading
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from matplotlib.figure import Figure
 from pipeline.evaluation import Evaluation, Training
 from pipeline.reporting.training_figures import lr_curve
 from pipeline.tracking import Label, StageRun, Store, TrainingLog
+from pipeline.tracking.journal import Journal
 from pipeline.tracking.trainings import read_evaluation, read_training
 from tests.tracking.conftest import QUESTION, TRIAL, logged, make_log, make_training
 
@@ -251,6 +253,30 @@ def test_two_at_once_both_show_an_orphaned_training(store: Store, fingerprint: s
         for run_id in ids:
             assert len(store.children(run_id, "trial")) == 1
             store.client.set_terminated(run_id)
+
+
+def test_what_a_command_elsewhere_has_made_is_not_made_again(store: Store, fingerprint: str, tmp_path: Path) -> None:
+    """Although its journal is another one: the store is asked once more before a training begins."""
+    elsewhere = copy(store)
+    elsewhere.journal = Journal(tmp_path, is_only=False)
+    with store.stage_run("search", "here", {}) as here:
+        ids = [here.run_id, store.create_child("there", here, {"pipeline.stage": "search"})]
+        own, other = (
+            make_log(one, StageRun(run_id, here.experiment_id, here.folder), fingerprint)
+            for one, run_id in zip((elsewhere, store), ids, strict=True)
+        )
+        own.look_up()
+        assert own.recall(QUESTION) is None
+        other.log(QUESTION, make_training(30), TRIAL)
+        assert not own.claim(QUESTION)
+        own.await_other(QUESTION)
+        assert_same(recalled(own, QUESTION), make_training(30))
+        assert own.claim(OTHER)
+        # One that is damaged is made again.
+        shutil.rmtree(store.folder(store.children(ids[1], "trial")[0].info.run_id))
+        assert own.recall(QUESTION) is None
+        assert own.claim(QUESTION)
+        store.client.set_terminated(ids[1])
 
 
 @pytest.mark.parametrize("damage", ["lr_curve.csv", "lr_curve.png", "result.json", "weights.npz", "cut short", "all"])
