@@ -1,5 +1,6 @@
 """Which schemes get the next trials, and at which rates."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from math import inf, log10
@@ -10,7 +11,7 @@ from pipeline.evaluation import Candidate, Evaluation, Setting
 from pipeline.results import Space
 from pipeline.search.plan import BRACKET, Evaluate, Outcome, Plan, Trial
 from pipeline.search.proposals import propose
-from pipeline.search.surface import LEVELS, NEARBY, Cell, Surface, candidate, family, same_setting
+from pipeline.search.surface import LEVELS, NEARBY, Cell, Surface, candidate, family, same_setting, telling
 
 STEP = 0.4
 """Decades between the rates of a bracket."""
@@ -75,12 +76,16 @@ def _seeded(plan: Plan, asked: Sequence[Candidate], trials: Sequence[Trial]) -> 
 
     Seeds are counted per setting, so a later search that adds optimizers or batch sizes reuses these trainings.
     """
+    used = Counter(_setting(trial.evaluation.candidate) for trial in trials)
     evaluations: list[Evaluation] = []
     for one in asked:
-        before = [trial.evaluation for trial in trials] + evaluations
-        used = sum(same_setting(evaluation.candidate, one) for evaluation in before)
-        evaluations.append(Evaluation(one, plan.epochs, plan.trial_seed + used))
+        evaluations.append(Evaluation(one, plan.epochs, plan.trial_seed + used[_setting(one)]))
+        used[_setting(one)] += 1
     return evaluations
+
+
+def _setting(one: Setting) -> tuple[str, int]:
+    return one.optimizer, one.batch_size
 
 
 def _in_order(plan: Plan) -> list[str]:
@@ -104,8 +109,9 @@ def _next(plan: Plan, trials: Sequence[Trial]) -> list[Candidate]:
     asked: list[Candidate] = []
     known = list(trials)
     while len(asked) < plan.at_once:
-        surface = Surface(known)
-        cells = [_cells(surface, place, known, nearby=0.0) for place in _places(plan, known)]
+        fitted_to = telling(known)
+        surface = Surface(fitted_to)
+        cells = [_cells(surface, place, fitted_to, nearby=0.0) for place in _places(plan, known)]
         hopeful = sorted((min(one, key=lambda cell: cell.hope) for one in cells), key=lambda cell: cell.hope)
         fitted = len(known)
         for at, cell in enumerate(hopeful[: min(max(AT_ONCE, most // _FITS), most - len(asked))]):
@@ -131,7 +137,11 @@ def finalists(plan: Plan, trials: Sequence[Trial]) -> list[Cell]:
     if all(trial.outcome.loss == inf for trial in trials):
         lowest = min((trial.evaluation.candidate for trial in trials), key=lambda one: one.initial_lr)
         return [Cell(lowest, inf, inf)]
-    surface = Surface(trials)
+    known = telling(trials)
+    return _finalists(plan, known, Surface(known))
+
+
+def _finalists(plan: Plan, trials: Sequence[Trial], surface: Surface) -> list[Cell]:
     sound = [trial.evaluation.candidate for trial in trials if trial.outcome.loss < inf]
     tried = {family(one): one for one in sound}
     best = [min(_cells(surface, place, trials), key=lambda cell: cell.worst) for place in tried.values()]
@@ -155,8 +165,10 @@ def settled(plan: Plan, trials: Sequence[Trial]) -> bool:
     """
     if len(trials) < BRACKET or all(trial.outcome.loss == inf for trial in trials):
         return False
-    surface, (best, *_) = Surface(trials), finalists(plan, trials)
-    cells = [cell for place in _places(plan, trials) for cell in _cells(surface, place, trials)]
+    known = telling(trials)
+    surface = Surface(known)
+    best, *_ = _finalists(plan, known, surface)
+    cells = [cell for place in _places(plan, trials) for cell in _cells(surface, place, known)]
     gain = best.mean - min(cell.mean - 2 * cell.deviation for cell in cells)
     return gain < max(surface.noise, plan.tolerance)
 
@@ -191,17 +203,17 @@ def _sampled(plan: Plan, trials: Sequence[Trial]) -> Candidate:
     The scheme is chosen by D'Hondt's rule, with votes that fall slowly with rank: the best scheme gets twice the trials
     of the fourth, and every scheme gets some.
     """
-    groups: dict[tuple[Space, str], list[Trial]] = {key: [] for key in product(plan.spaces, _in_order(plan))}
+    spaces = {_setting(space): space for space in plan.spaces}
+    groups: dict[tuple[tuple[str, int], str], list[Trial]] = {key: [] for key in product(spaces, _in_order(plan))}
     for trial in trials:
         one = trial.evaluation.candidate
-        space = next(space for space in plan.spaces if same_setting(space, one))
-        groups.setdefault((space, one.scheme), []).append(trial)
+        groups.setdefault((_setting(one), one.scheme), []).append(trial)
     ranked = sorted(groups, key=lambda group: min((trial.outcome.loss for trial in groups[group]), default=inf))
     shares = {
         group: 1 / ((rank + _EVENNESS) * max(len(groups[group]), 1)) for rank, group in enumerate(ranked, start=1)
     }
-    space, scheme = max(shares, key=shares.__getitem__)
-    return propose(plan, space, scheme, groups[space, scheme])
+    setting, scheme = max(shares, key=shares.__getitem__)
+    return propose(plan, spaces[setting], scheme, groups[setting, scheme])
 
 
 def _bracket(space: Space, known: Sequence[Trial], at_once: int) -> list[float]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from math import inf
 
+import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
@@ -15,6 +16,10 @@ from pipeline.search.proposals import distribution, searched
 
 _FEWEST = 8
 """With fewer trials an importance would be a guess."""
+
+_MOST = 64
+"""Of more trials, so many are taken, evenly spread: the time grows exponentially with the number of schemes that a tree
+distinguishes, and some hundred trials took minutes."""
 
 _TREES = 8
 """Fewer than Optuna's 64, because with all schemes of the table each tree takes a quarter of a second."""
@@ -49,6 +54,8 @@ def importance(plan: Plan, trials: Sequence[Trial]) -> dict[str, float]:
     are several. In each trial the parameters of other schemes have their default values.
     """
     known = [trial for trial in trials if trial.outcome.loss < inf]
+    if len(known) > _MOST:
+        known = [known[at] for at in np.linspace(0, len(known) - 1, _MOST).round().astype(int)]
     if len(known) < _FEWEST or len({trial.outcome.loss for trial in known}) == 1:
         return {}
     columns = [_columns(plan, trial) for trial in known]

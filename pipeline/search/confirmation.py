@@ -15,7 +15,7 @@ from pipeline.results import Baseline, Basin, Interval, LeaderboardRow
 from pipeline.search.choice import Evidence, choose, explain
 from pipeline.search.leaderboard import Outcomes, against, basin_of, in_its_sign, row_of
 from pipeline.search.plan import Evaluate, Outcome, Plan, Trial
-from pipeline.search.surface import Cell, Surface, same_setting
+from pipeline.search.surface import Cell, Surface, same_setting, telling
 
 BASELINES = {"Adam at 0.001": ("adam", 0.001), "SGD at 0.01": ("sgd", 0.01)}
 """What people use without a search: the default rate of each optimizer in Keras, kept constant."""
@@ -93,8 +93,8 @@ def confirm(
     reserves = {
         name: one for name, one in baselines.items() if any(same_setting(one.candidate, space) for space in plan.spaces)
     }
-    everything = [*trials, *_as_trials(plan, {**asked, **reserves}, outcomes)]
-    surface = Surface.of(everything)
+    confirmed = _as_trials(plan, {**asked, **reserves}, outcomes)
+    everything, surface = [*trials, *confirmed], Surface.of([*telling(trials), *confirmed])
     expected = {name: surface.at(one.candidate).worst if surface else 0.0 for name, one in asked.items()}
     evidence = Evidence(losses, found, expected, plan.objective, tuple(reserves))
     chosen = choose(evidence)
@@ -126,7 +126,7 @@ def confirm(
 def _unconfirmed(plan: Plan, finalists: Mapping[str, Cell], trials: Sequence[Trial], lacking: str) -> Confirmation:
     """Return the answer that the trials suggest: its loss is predicted by the surface, and compared with nothing."""
     name, cell = next(iter(finalists.items()))
-    surface = Surface.of(trials)
+    surface = Surface.of(telling(trials))
     basin = basin_of(surface, cell.candidate, trials, plan.objective)
     nearest = min(
         (trial for trial in trials if trial.evaluation.candidate.scheme == cell.candidate.scheme),

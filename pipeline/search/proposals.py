@@ -15,6 +15,7 @@ from pipeline.evaluation import Candidate
 from pipeline.results import Space
 from pipeline.schedules import SCHEMES, Choice, Float, Parameter, Value
 from pipeline.search.plan import Plan, Trial, bounds
+from pipeline.search.surface import telling
 
 RATE = "initial_lr"
 
@@ -36,10 +37,10 @@ def propose(plan: Plan, space: Space, scheme: str, known: Sequence[Trial]) -> Ca
     parameters, limits = searched(scheme), bounds(space, known)
     distributions = {RATE: FloatDistribution(*limits, log=True), **{k: distribution(p) for k, p in parameters.items()}}
     study = optuna.create_study(sampler=sampler(plan.sampler, seed))
-    tried = [_point(trial) for trial in known]
-    for point, trial in zip(tried, known, strict=True):
-        study.add_trial(_finished(point, distributions, trial.outcome.loss))
+    for trial in telling(known):
+        study.add_trial(_finished(_point(trial), distributions, trial.outcome.loss))
     if plan.sampler == "grid":
+        tried = [_point(trial) for trial in known]
         points = [point for point in grid(limits, parameters, plan.seed) if point not in tried]
         if points:
             study.enqueue_trial(dict(points[0]))

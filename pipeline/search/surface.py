@@ -74,6 +74,23 @@ _FINEST = 0.025
 
 _WEIGHTS = np.array([0.25, 0.5, 0.25])
 
+_MOST = 200
+"""The most trials that a surface is fitted to: the time that it takes grows with the third power of their number."""
+
+
+def telling(trials: Sequence[Trial]) -> Sequence[Trial]:
+    """Return the trials that say most, in their order: all, unless they are more than a surface can take.
+
+    Of more, half are those with the lowest losses, which the answer is among, and half are spread evenly over the
+    others, so that it stays known where losses are high.
+    """
+    if len(trials) <= _MOST:
+        return trials
+    ranked = sorted(range(len(trials)), key=lambda at: trials[at].outcome.loss)
+    lowest, others = ranked[: _MOST // 2], sorted(ranked[_MOST // 2 :])
+    spread = np.linspace(0, len(others) - 1, _MOST - len(lowest)).round().astype(int)
+    return [trials[at] for at in sorted([*lowest, *(others[at] for at in spread)])]
+
 
 @dataclass(frozen=True)
 class Cell:

@@ -3,6 +3,7 @@
 from math import inf
 from statistics import mean
 
+import numpy as np
 import pytest
 
 from pipeline.search import conduct
@@ -57,3 +58,12 @@ def test_importance_covers_every_scheme() -> None:
     trials = run_trials(plan, surface)
     assert set(importance(plan, trials)) >= {"rate", "scheme", "parameters"}
     assert importance(plan, trials[:5]) == {}
+
+
+def test_importance_of_many_trials_is_that_of_an_even_choice() -> None:
+    """Some hundred trials of all schemes would take minutes."""
+    plan = make_plan(schemes=SEARCHABLE, trials=40)
+    trials = run_trials(plan, Surface(noise=0.1, floor=dict.fromkeys(SEARCHABLE, 0.1)))
+    many = [trial for trial in trials if trial.outcome.loss < inf for _ in range(10)]
+    even = [many[at] for at in np.linspace(0, len(many) - 1, 64).round().astype(int)]
+    assert importance(plan, many) == importance(plan, even)

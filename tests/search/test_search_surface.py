@@ -11,7 +11,7 @@ from pipeline.objective import VAL_LOSS, Objective
 from pipeline.schedules import Array
 from pipeline.search import Trial
 from pipeline.search.leaderboard import basin_of
-from pipeline.search.surface import Surface, candidate
+from pipeline.search.surface import Surface, candidate, telling
 from tests.search.surface import OPTIMUM, SPACE, make_evaluation, make_outcome
 
 RATES = tuple(OPTIMUM * 10**away for away in (-0.8, -0.4, -0.2, 0.0, 0.2, 0.4, 0.8))
@@ -170,3 +170,22 @@ def test_candidates_have_rates_that_are_easy_to_use() -> None:
     """Three digits, and the default parameters that a search varies."""
     assert candidate(SPACE, "step", 0.0123456).initial_lr == 0.0123
     assert set(candidate(SPACE, "step", 0.1).params) <= {"drop_rate", "drops"}
+
+
+def test_a_surface_is_fitted_to_a_limited_number_of_trials() -> None:
+    """Few are all taken; of many, the lowest losses and an even choice of the others, and the answer stays."""
+    few = trials(bowl, "linear", "cosine", noise=0.05)
+    assert telling(few) == few
+    chance = np.random.default_rng(2)
+    asked = [make_evaluation("linear", float(rate)) for rate in OPTIMUM * 10 ** chance.uniform(-0.8, 0.8, 2_000)]
+    many = [
+        Trial(at, replace(one, seed=at), make_outcome(bowl(one.candidate.initial_lr) * float(np.exp(noise))))
+        for at, (one, noise) in enumerate(zip(asked, chance.normal(0, 0.05, len(asked)), strict=True))
+    ]
+    kept = telling(many)
+    assert len(kept) == 200
+    assert [one.number for one in kept] == sorted({one.number for one in kept})
+    by_loss = sorted(many, key=lambda one: one.outcome.loss)
+    assert {one.number for one in by_loss[:100]} <= {one.number for one in kept}
+    assert max(one.outcome.loss for one in kept) > by_loss[-100].outcome.loss
+    assert best_rate(Surface(kept)) == pytest.approx(OPTIMUM, rel=0.25)
