@@ -47,10 +47,13 @@ WITHOUT_END = 10_000
 """A limit of KerasTuner that is never reached."""
 
 
-def find(options: SearchOptions, steps_per_epoch: int, ask: Ask, validation_examples: int = 1) -> SearchResult:
-    """Return the results of the range test and of the search; `ask` runs the trainings."""
+def find(
+    options: SearchOptions, steps_per_epoch: int, ask: Ask, validation_examples: int = 1, at_once: int = 1
+) -> SearchResult:
+    """Return the results of the range test and of the search; `ask` runs the trainings, so many at once."""
     found = range_test.conduct(range_test.planned(options, lambda size: steps_per_epoch), ask).result
-    return search.conduct(search.planned(options, [found], lambda size: steps_per_epoch, validation_examples), ask)[0]
+    plan = search.planned(options, [found], lambda size: steps_per_epoch, validation_examples, at_once)
+    return search.conduct(plan, ask)[0]
 
 
 class Log:

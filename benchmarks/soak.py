@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     print("| trainings | memory, MiB | open files | a training, ms | its logging, ms | opening, ms | finding all, ms |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    with _store(options.server):
+    with store(options.server):
         soak(options.trainings, options.every)
 
 
@@ -62,11 +62,11 @@ def soak(trainings: int, every: int) -> None:
             rate = 0.01 + 0.04 * count / trainings
             cosine = Candidate(scheme="cosine", initial_lr=rate, optimizer="sgd", batch_size=BATCH, params={})
             asked = Evaluation(cosine, EPOCHS, count)
-            started = _busy()
+            started = busy()
             (training,) = answers(executor.ask, [asked])
-            trained = _busy()
+            trained = busy()
             log.log(asked, training, Label("trial", asked.name, "trial"))
-            seconds.append((trained - started, _busy() - trained))
+            seconds.append((trained - started, busy() - trained))
             if count % every == 0:
                 process = psutil.Process()
                 taken = [median(part) for part in zip(*seconds, strict=True)]
@@ -77,20 +77,20 @@ def soak(trainings: int, every: int) -> None:
 
 
 def _each(work: Callable[[], object], times: int = 10) -> float:
-    started = _busy()
+    started = busy()
     for _ in range(times):
         work()
-    return (_busy() - started) / times
+    return (busy() - started) / times
 
 
-def _busy() -> float:
+def busy() -> float:
     """Return the processor time of this process and of those it has started, which other work does not lengthen."""
     others = [one.cpu_times() for one in psutil.Process().children(recursive=True)]
     return time.process_time() + float(sum(one.user + one.system for one in others))
 
 
 @contextmanager
-def _store(server: bool) -> Iterator[None]:
+def store(server: bool) -> Iterator[None]:
     """Work in a new folder, where the store is made, and the server's too."""
     before = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
@@ -101,7 +101,7 @@ def _store(server: bool) -> Iterator[None]:
         finally:
             os.chdir(before)
             if process is not None:
-                _end(process)
+                end(process)
 
 
 def _served() -> subprocess.Popen[bytes]:
@@ -114,7 +114,7 @@ def _served() -> subprocess.Popen[bytes]:
     deadline = time.monotonic() + _PATIENCE
     while not _listens(address):
         if process.poll() is not None or time.monotonic() > deadline:
-            _end(process)
+            end(process)
             sys.exit("the server does not answer")
         time.sleep(0.2)
     mlflow.set_tracking_uri(address)
@@ -127,7 +127,8 @@ def _listens(address: str) -> bool:
         return probe.connect_ex((host, int(port))) == 0
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process with those that it has started."""
     for one in [*psutil.Process(process.pid).children(recursive=True), process]:
         one.kill()
     process.wait()

@@ -101,12 +101,16 @@ class _Recalling:
             yield evaluation, training
 
 
-def ours(setting: Setting, budgets: Sequence[int], splits: int = 1) -> Answers:
-    """Answer with range test and search and their default options; the confirmation has its seeds on so many splits."""
+def ours(setting: Setting, budgets: Sequence[int], splits: int = 1, at_once: int = 1) -> Answers:
+    """Answer with range test and search and their default options; the confirmation has its seeds on so many splits.
+
+    So many trainings are asked for at once, as for workers.
+    """
     ask, answers = _Recalling(setting), Answers()
     for budget in budgets:
         ask.cost = 0.0
-        winner = find(setting.options(budget=budget, splits=splits), setting.network.steps_per_epoch, ask).winner
+        options, steps = setting.options(budget=budget, splits=splits), setting.network.steps_per_epoch
+        winner = find(options, steps, ask, at_once=at_once).winner
         answers[budget] = Answer(winner.scheme, winner.initial_lr, winner.params, ask.cost)
     return answers
 
@@ -255,6 +259,7 @@ def _optuna(
 METHODS: dict[str, Callable[[Setting, Sequence[int]], Answers]] = {
     "ours": ours,
     "ours, seeds on splits": partial(ours, splits=1_000),
+    **{f"ours, {at_once} at once": partial(ours, at_once=at_once) for at_once in (2, 4, 8, 16)},
     "Optuna TPE": optuna_tpe,
     "random search": random_search,
     "KerasTuner Hyperband": hyperband,

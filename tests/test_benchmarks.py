@@ -18,6 +18,9 @@ from benchmarks import (
     precision,
     range_test,
     range_test_peers,
+    scale,
+    scale_ui,
+    scale_workers,
     search_speed,
     search_tools,
     soak,
@@ -117,6 +120,38 @@ class TestOverhead:
         overhead.main(["logging", *SMALL, "--pairs", "1"])
         assert "in the logging call" in capsys.readouterr().out
         assert Path.cwd() == before
+
+
+class TestScale:
+    def test_of_simulated_workers(self, capsys: Printed) -> None:
+        """Four workers need less time than one, for as many trainings."""
+        scale.main(["workers", "--workers", "1", "4", "--budgets", "14", "--repeats", "1"])
+        one, four = rows(capsys.readouterr().out)
+        assert float(four[2]) < float(one[2])
+        assert one[4] == four[4]
+
+    def test_of_the_controller(self, capsys: Printed) -> None:
+        """It counts the workers that proposals and logging keep at work, more of them where trainings are longer."""
+        scale.main(["controller", "--trials", "12", "--workers", "4", "--logged", "2"])
+        counts = [float(cells[1]) for cells in rows(capsys.readouterr().out)[-3:]]
+        assert 0 < counts[0] < counts[1] < counts[2]
+
+    @pytest.mark.slow
+    def test_of_workers(self, capsys: Printed) -> None:
+        """An evaluation that trains nothing costs more by way of Dask than in this process."""
+        scale_workers.main(["overhead", "--evaluations", "5", "--workers", "1"])
+        here, there = rows(capsys.readouterr().out)
+        assert float(here[1]) < float(there[1])
+
+    @pytest.mark.slow
+    def test_of_the_ui(self, capsys: Printed) -> None:
+        """A real browser shows table and charts of the trainings."""
+        if scale_ui.chromium() is None:
+            pytest.skip("there is no Chromium to look at the UI with")
+        scale_ui.main(["--runs", "3", "--repeats", "1"])
+        (cells,) = rows(capsys.readouterr().out)
+        assert cells[0] == "3"
+        assert all(float(cell) > 0 for cell in cells)
 
 
 class TestMemory:
