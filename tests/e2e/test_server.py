@@ -124,21 +124,6 @@ def wait_until(there: Callable[[], bool], process: subprocess.Popen[str]) -> Non
         time.sleep(0.1)
 
 
-def test_find_logs_to_it(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Range test and search with their trainings and artifacts, and the answer is the one without runs."""
-    monkeypatch.chdir(tmp_path)
-    model = compiled()
-    tracked, untracked = (find(model, (X, Y), track=track, **QUICK) for track in (server.address, None))
-    assert tracked.leaderboard.equals(untracked.leaderboard)
-    client = MlflowClient(server.address)
-    experiment = client.get_experiment_by_name("lr-pipeline")
-    (own,) = client.search_runs([experiment.experiment_id], "tags.`pipeline.stage` = 'find'")
-    assert own.info.status == "FINISHED"
-    (search,) = runs(server.address, own.info.run_id)["search"]
-    assert {"result.json", "leaderboard.csv"} <= {file.path for file in client.list_artifacts(search.info.run_id)}
-    assert len(runs(server.address, search.info.run_id)["trial"]) >= tracked.search.trials
-
-
 @dataclass(frozen=True)
 class Outage:
     """A search whose server fell silent for a while and then went away, and the same command once it was back.
@@ -234,6 +219,21 @@ def test_signal_ends_a_command_whose_server_is_silent(server: Server, guarded: P
     assert process.returncode == 128 + signal.SIGTERM
     assert err.splitlines()[-1] == "lr-pipeline: interrupted; run the same command again to continue"
     assert "Traceback" not in err
+
+
+def test_find_logs_to_it(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Range test and search with their trainings and artifacts, and the answer is the one without runs."""
+    monkeypatch.chdir(tmp_path)
+    model = compiled()
+    tracked, untracked = (find(model, (X, Y), track=track, **QUICK) for track in (server.address, None))
+    assert tracked.leaderboard.equals(untracked.leaderboard)
+    client = MlflowClient(server.address)
+    experiment = client.get_experiment_by_name("lr-pipeline")
+    (own,) = client.search_runs([experiment.experiment_id], "tags.`pipeline.stage` = 'find'")
+    assert own.info.status == "FINISHED"
+    (search,) = runs(server.address, own.info.run_id)["search"]
+    assert {"result.json", "leaderboard.csv"} <= {file.path for file in client.list_artifacts(search.info.run_id)}
+    assert len(runs(server.address, search.info.run_id)["trial"]) >= tracked.search.trials
 
 
 def test_what_is_known_is_in_postgresql(server: Server, database: Database) -> None:
