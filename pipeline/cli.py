@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from traceback import format_exception
 from typing import Literal, NoReturn, get_args, get_origin
@@ -210,14 +210,14 @@ def _parser() -> argparse.ArgumentParser:
         for subject, options in {**LayerOptions.subjects(), **model.subjects()}.items():
             group = command.add_argument_group(subject)
             for option in (one for one in options if one in fields):
-                _add(group, option, fields[option])
+                _add(group.add_argument, option, fields[option])
     return parser
 
 
-def _add(group: argparse._ArgumentGroup, option: str, field: FieldInfo) -> None:
+def _add(add_argument: Callable[..., object], option: str, field: FieldInfo) -> None:
     examples = f"; for example {' or '.join(map(str, field.examples))}" if field.examples else ""
     default = "" if field.default is None else f" (default: {str(field.default).lower()})"
-    group.add_argument(
+    add_argument(
         *sorted({_flag(option), f"--{option}"}),
         dest=option,
         default=argparse.SUPPRESS,
