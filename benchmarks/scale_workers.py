@@ -1,7 +1,7 @@
 """What workers cost and gain on this machine: nothing simulated.
 
     python -m benchmarks.scale_workers overhead [--evaluations 1000] [--workers 2]
-    python -m benchmarks.scale_workers throughput [NAME ...] [--rounds 3]
+    python -m benchmarks.scale_workers throughput [--work NAME ...] [--rounds 3]
 
 `overhead` asks for evaluations that train nothing: of two workers, by way of Dask, and of a function in this process.
 `throughput` trains the same evaluations in this process, on one worker and on two, in turn, and compares the trainings
@@ -139,14 +139,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     one.add_argument("--evaluations", type=int, default=1_000)
     one.add_argument("--workers", type=int, default=2)
     other = kinds.add_parser("throughput")
-    other.add_argument("names", nargs="*", choices=[*WORK, []], default=list(WORK))
+    other.add_argument("--work", nargs="+", choices=WORK, default=list(WORK))
     other.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args(arguments)
     load = psutil.getloadavg()[0]
     if options.what == "overhead":
         overhead(options.evaluations, options.workers)
     else:
-        throughput(options.names, options.rounds)
+        throughput(options.work, options.rounds)
     print(f"\n{os.cpu_count()} cores; load of the machine before: {load:.1f}.")
 
 
