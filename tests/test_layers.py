@@ -83,6 +83,13 @@ def test_options_of_an_earlier_run_are_taken_over(tmp_path: Path) -> None:
     assert found.untyped == "budget=40.0,seeds=5,epochs=9,experiment_name=mine"
 
 
+@pytest.mark.parametrize("text", ["- a\n", "a: [\n", ""])
+def test_damaged_options_of_a_run_are_refused_in_a_line(text: str) -> None:
+    """It names the run."""
+    with pytest.raises(InputError, match=r"cannot read options\.yaml of run newest: received "):
+        layered(MainOptions, {"run": "newest"}, ALL, lambda run, experiment: text)
+
+
 @pytest.mark.usefixtures("own_store")
 def test_run_gives_its_options() -> None:
     """By its id, or as the newest of the chain; anything else is refused in a line."""

@@ -27,7 +27,7 @@ def workers_for(options: PrepareOptions, job: Job, note: Callable[[str], object]
     """
     if find_spec("distributed") is None:
         asked = f"workers={options.workers}" if options.scheduler is None else f"scheduler={options.scheduler}"
-        raise refusal("workers and scheduler need Dask", asked, "them after pip install 'lr-pipeline[scale]'")
+        raise refusal("workers and scheduler need Dask", asked, "them after pip install '.[scale]' in a clone")
     from pipeline.cluster.connection import connected  # loads Dask
     from pipeline.cluster.executor import Workers
 

@@ -1,4 +1,4 @@
-"""Options in layers: defaults, a profile, a file, the environment, and the command line, each over those before it."""
+"""Options in layers, each over those before it: defaults, profile, earlier run, file, environment, command line."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -49,12 +49,19 @@ _OWN = frozenset({"handover"})
 _READERS = {".yaml": YamlConfigSettingsSource, ".yml": YamlConfigSettingsSource, ".toml": TomlConfigSettingsSource}
 
 
+_IN_WORDS = "; ".join(
+    f"{name}: {', '.join(f'{option}={value:g}' for option, value in options.items())}"
+    for name, options in PROFILES.items()
+    if options
+)
+
+
 class LayerOptions(CommandOptions):
     """The options that say which layers there are."""
 
     subject: ClassVar[str] = "layers of options"
 
-    profile: Profile = Field("standard", description="quick: budget=10, seeds=2; thorough: budget=60, seeds=5")
+    profile: Profile = Field("standard", description=_IN_WORDS)
     run: OptionalName = Field(
         None,
         description="an earlier command's run, by its id or newest, whose options are taken over",
@@ -113,7 +120,9 @@ def layered(
     of_file = _of_file(Path(choice.config), names) if choice.config is not None else {}
     if choice.run is not None:
         experiment = {**of_file, **said}.get("experiment_name", PrepareOptions().experiment_name)
-        layers[f"run {choice.run}"] = _chosen_by(options_of(choice.run, str(experiment)), model)
+        effective = options_of(choice.run, str(experiment))
+        with reading(f"{EFFECTIVE} of run {choice.run}", "options, as a command's run keeps them"):
+            layers[f"run {choice.run}"] = _chosen_by(effective, model)
     if choice.config is not None:
         layers[choice.config] = of_file
     layers |= {"environment": environment, COMMAND_LINE: given}
