@@ -114,9 +114,7 @@ def test_without_dask_one_line_says_how_to_get_it(
     """It is an extra."""
     monkeypatch.setattr(cluster, "find_spec", lambda name: None)
     job = cluster.job_for(OPTIONS, prepared[1], prepared[0])
-    with pytest.raises(
-        InputError, match=r"received workers=2; accepted: them after XX\]'"
-    ):
+    with pytest.raises(InputError, match=r"received workers=2; accepted: them after pip install '\.\[scale\]'"):
         cluster.workers_for(OPTIONS, job, print)
 
 
