@@ -45,7 +45,7 @@ class Work:
 WORK = {
     "digits": Work("digits", "mlp", 20, 20),
     "mnist-5k": Work("mnist-5k", "cnn", 2, 4),
-    "long": Work("mnist-5k", "cnn", 12, 2),
+    "long": Work("mnist-5k", "cnn", 36, 2),
 }
 
 
