@@ -19,6 +19,12 @@ STEP = 0.4
 AT_ONCE = 3
 """The fewest trials between two fits of the surface: an outlier does not affect the others."""
 
+_BOTH_WAYS = 2
+"""The most rates of a bracket that are asked for at once: the second is nearly always what would come next anyway."""
+
+_SHARE = 4
+"""At most one in so many trials are asked for at once: of more, too many would be chosen before enough is known."""
+
 _FITS = 8
 """The most fits of the surface before trials are asked for, however many run at the same time."""
 
@@ -45,7 +51,8 @@ def run_trials(plan: Plan, evaluate: Evaluate, affords: Callable[[int], bool] = 
     2. The candidates that may be the best, according to the surface fitted to all trainings, are trained, a few at a
        time. From the 17th trial on, every second one also varies the parameters of a good scheme.
 
-    All that can run at the same time are asked for at once, and the next ones when all have ended.
+    Those of one step that can run at the same time are asked for at once, and the next ones when all have ended: of the
+    first step two, of the second at most a quarter of the trials, since more would be chosen worse (reports/scale.md).
 
     Args:
         plan: what to search.
@@ -99,16 +106,16 @@ def _next(plan: Plan, trials: Sequence[Trial]) -> list[Candidate]:
     bracketing = [
         candidate(space, first, rate)
         for space in plan.spaces
-        for rate in _bracket(space, _in(space, trials), plan.at_once // len(plan.spaces))
+        for rate in _bracket(space, _in(space, trials), min(plan.at_once // len(plan.spaces), _BOTH_WAYS))
     ]
     if bracketing:
         return bracketing
     if all(trial.outcome.loss == inf for trial in trials):
         return []
-    most = max(plan.at_once, AT_ONCE)
+    most = max(min(plan.at_once, plan.trials // _SHARE), AT_ONCE)
     asked: list[Candidate] = []
     known = list(trials)
-    while len(asked) < plan.at_once:
+    while len(asked) < min(plan.at_once, most):
         fitted_to = telling(known)
         surface = Surface(fitted_to)
         cells = [_cells(surface, place, fitted_to, nearby=0.0) for place in _places(plan, known)]
@@ -219,7 +226,7 @@ def _sampled(plan: Plan, trials: Sequence[Trial]) -> Candidate:
 def _bracket(space: Space, known: Sequence[Trial], at_once: int) -> list[float]:
     """Return the next rates of the first scheme in a space, at least one; none once the best rate is bracketed.
 
-    Of several, the first is taken for the best: the others lie around it.
+    Of several, the first is taken for the best: the next lies beside it.
     """
     losses = {trial.evaluation.candidate.initial_lr: trial.outcome.loss for trial in known}
     step = max(STEP, log10(space.lr_high / space.lr_low) / _STEPS)

@@ -179,13 +179,21 @@ def test_trials_that_do_not_depend_on_each_other_are_asked_at_once() -> None:
 
 
 def test_as_many_are_asked_as_can_run_at_once() -> None:
-    """A bracket goes both ways at the same time; then each scheme is tried before any is tried again."""
+    """A bracket takes two steps at the same time; then each scheme is tried before any is tried again."""
     surface = Surface()
     run_trials(make_plan(trials=43, at_once=8), surface)
-    assert [asked.candidate.initial_lr for asked in surface.batches[0]] == [0.1, 0.251, 0.0398]
-    assert {len(batch) for batch in surface.batches[2:-1]} == {8}
-    modelled = surface.batches[2 : 2 + (MODELLED - 4) // 8]
+    assert [asked.candidate.initial_lr for asked in surface.batches[0]] == [0.1, 0.251]
+    assert {len(batch) for batch in surface.batches[3:-1]} == {8}
+    modelled = surface.batches[3 : 3 + (MODELLED - 4) // 8]
     assert [{asked.candidate.scheme for asked in batch[:3]} for batch in modelled] == [set(SCHEMES)] * len(modelled)
+
+
+def test_few_trials_are_not_all_chosen_before_anything_is_known() -> None:
+    """At most a quarter of them are asked at once, however many could run: of nine, what one process asks too."""
+    for trials, most in ((9, AT_ONCE), (24, 6)):
+        surface = Surface()
+        run_trials(make_plan(trials=trials, at_once=16), surface)
+        assert max(len(batch) for batch in surface.batches) == most
 
 
 def test_asking_many_at_once_finds_the_same_optimum() -> None:
