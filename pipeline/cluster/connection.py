@@ -1,6 +1,8 @@
 """The connection to Dask: worker processes that this command starts and ends, or a cluster that runs already."""
 
+import asyncio
 import atexit
+import json
 import logging
 import tempfile
 from collections.abc import Callable, Iterator
@@ -10,7 +12,8 @@ from pathlib import Path
 
 import psutil
 from distributed import Client, LocalCluster
-from distributed.comm import CommClosedError
+from distributed.comm import CommClosedError, connect
+from distributed.security import Security
 
 from pipeline.cluster import working
 from pipeline.config import PrepareOptions
@@ -134,9 +137,21 @@ def _joined(scheduler: str) -> Connection:
     accepted = "the address of a Dask scheduler that runs, such as tcp://host:8786, or its scheduler file"
     if "://" not in scheduler and not Path(scheduler).is_file():
         raise refusal("scheduler", scheduler, accepted)
-    given = {"address": scheduler} if "://" in scheduler else {"scheduler_file": scheduler}
+    address = scheduler
     try:
-        client = Client(**given, timeout=_TIMEOUT, set_as_default=False)
+        if "://" not in scheduler:
+            address = str(json.loads(Path(scheduler).read_text(encoding="utf-8"))["address"])
+        asyncio.run(_reached(address))
+        client = Client(address, timeout=_TIMEOUT, set_as_default=False)
     except (OSError, ValueError, KeyError, TypeError) as error:
+        if address.startswith("tls://"):
+            accepted += ", with certificates that it and this command trust (docs/scale.md, TLS)"
         raise refusal("scheduler", f"{scheduler} ({describe(error)})", accepted) from error
     return Connection(client, None, 0)
+
+
+async def _reached(address: str) -> None:
+    """Connect to a scheduler and leave again: a client that cannot connect takes 20 s to end, with a traceback."""
+    given = Security().get_connection_args("client")
+    connection = await asyncio.wait_for(connect(address, timeout=_TIMEOUT, **given), _TIMEOUT + 1)
+    await connection.close()

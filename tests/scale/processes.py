@@ -30,10 +30,10 @@ class Processes:
         """The scheduler file."""
         return self.folder / "scheduler.json"
 
-    def start_scheduler(self, **environment: str) -> None:
+    def start_scheduler(self, *arguments: str, **environment: str) -> None:
         """Start a scheduler, and wait until it runs."""
         self.file.unlink(missing_ok=True)
-        given = ["--port", "0", "--scheduler-file", str(self.file)]
+        given = ["--port", "0", "--scheduler-file", str(self.file), *arguments]
         self.scheduler = self._start("dask_scheduler", *given, **environment)
         deadline = time.monotonic() + 60
         while not self.file.exists():
@@ -70,10 +70,10 @@ class Processes:
 
 
 @contextmanager
-def processes(folder: Path, **environment: str) -> Iterator[Processes]:
+def processes(folder: Path, *arguments: str, **environment: str) -> Iterator[Processes]:
     """Start a scheduler without workers, and kill everything at the end."""
     started = Processes(folder)
-    started.start_scheduler(**environment)
+    started.start_scheduler(*arguments, **environment)
     try:
         yield started
     finally:
