@@ -19,7 +19,6 @@ pytestmark = pytest.mark.slow
 
 TLS = "distributed.comm.tls"
 ROLES = ("scheduler", "worker", "client")
-TRAIN = {"model": "mlp", "scheme": "cosine", "initial_lr": 0.05, "seeds": 1, "epochs": 1}
 
 
 def certificates(folder: Path) -> Mapping[str, str]:
@@ -82,6 +81,6 @@ def test_certificates_that_do_not_fit_are_refused(
 def test_a_command_trains_by_tls(started: Processes, settings: Mapping[str, str], tmp_path: Path) -> None:
     """Where scheduler, worker and command trust each other."""
     with dask.config.set(settings):
-        ended = Project(tmp_path).here("train", scheduler=address(started), **TRAIN)
+        ended = Project(tmp_path).here("train", scheduler=address(started), scheme="cosine", initial_lr=0.05, seeds=1)
     assert address(started).startswith("tls://")
     assert "test accuracy" in ended.stdout
