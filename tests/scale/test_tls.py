@@ -32,11 +32,6 @@ def certificates(folder: Path) -> Mapping[str, str]:
     return {f"{TLS}.{name}": str(file) for name, file in {"ca-file": own, **files}.items()}
 
 
-def as_variables(settings: Mapping[str, str]) -> dict[str, str]:
-    """Return settings as the environment variables that Dask reads."""
-    return {f"DASK_{name}".replace(".", "__").replace("-", "_").upper(): value for name, value in settings.items()}
-
-
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
     """Return what scheduler, workers and command have in common."""
@@ -46,10 +41,13 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
 @pytest.fixture(scope="module")
 def started(settings: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
     """Return a scheduler and a worker that trust nobody else."""
-    variables = as_variables(settings)
-    with processes(tmp_path_factory.mktemp("cluster"), "--protocol", "tls", **variables) as made:
-        made.start_worker(**variables)
-        yield made
+    folder = tmp_path_factory.mktemp("cluster")
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in settings.items():
+            patched.setenv(f"DASK_{name}".replace(".", "__").replace("-", "_").upper(), value)
+        with processes(folder, "--protocol", "tls") as made:
+            made.start_worker()
+            yield made
 
 
 def address(started: Processes) -> str:
