@@ -19,12 +19,13 @@ PROGRAMS = frozenset(
 _FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _INDENTED = re.compile(r"(?<=\n\n)(?: {4}.*\n|\n(?= {4}))+")
 _SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
+_COMMENT = re.compile(r"#.* (python -m pipeline .+)$", re.MULTILINE)
 _ASSIGNMENT = re.compile(r"[A-Z_]+=.*")
 
 
 @dataclass(frozen=True)
 class Page:
-    """One page: its Python blocks, and its shell commands in blocks and in code spans."""
+    """One page: its Python blocks, and its shell commands in blocks, in code spans and in comments of Python."""
 
     path: Path
 
@@ -41,7 +42,8 @@ class Page:
     @property
     def commands(self) -> list[list[str]]:
         """Return the words of each shell command, without variables set before it."""
-        return [command for line in [*self._block_lines(), *self._spans()] for command in split(line)]
+        comments = _COMMENT.findall("\n".join(self.python))
+        return [command for line in [*self._block_lines(), *self._spans(), *comments] for command in split(line)]
 
     @property
     def shell(self) -> str:

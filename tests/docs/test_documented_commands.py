@@ -41,12 +41,13 @@ def test_every_command_is_accepted(path: Path, tmp_path: Path, monkeypatch: pyte
 
 
 def test_commands_are_found_where_they_are() -> None:
-    """In blocks, fenced or not, and in code spans; what cannot be checked is still there."""
+    """In blocks, fenced or not, code spans and comments of Python; what cannot be checked is still there."""
     found = {path: Page(path).commands for path in EVERY}
     all_of_them = {plain(command) for commands in found.values() for command in commands}
     assert ["make", "run", "ARGS=--transfer"] in found[ROOT / "README.md"]
     assert "mlflow run . -e search -P optimizer=adam -P budget=40 --env-manager local" in all_of_them
     assert "python -m pipeline main --data ./pets --image_size 64x48 --color_mode grayscale" in all_of_them
+    assert "python -m pipeline main --data my_data:load" in all_of_them
     assert "make test ARGS=-m 'not slow'" in all_of_them
     assert all_of_them >= PLACEHOLDERS.keys()
     assert len(all_of_them) > 80

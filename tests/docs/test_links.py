@@ -17,8 +17,9 @@ def anchors(page: Path) -> set[str]:
     """Return what a link may name within a page: headings, as GitHub writes them, and ids."""
     text = _FENCED.sub("", page.read_text(encoding="utf-8"))
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
-    slugs = (re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings)
-    return {*slugs, *re.findall(r'<a id="([^"]+)">', text)}
+    slugs = [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+    again = (f"{slug}-{slugs[:place].count(slug)}" for place, slug in enumerate(slugs) if slug in slugs[:place])
+    return {*slugs, *again, *re.findall(r'<a id="([^"]+)">', text)}
 
 
 def broken(page: Path) -> Iterator[str]:
