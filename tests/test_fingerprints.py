@@ -33,7 +33,7 @@ EDITS: dict[str, tuple[set[str], bool]] = {
     "pipeline/user_code.py": ({*TRAINING, "prepare"}, True),
     "pipeline/lr_pipeline_model/columns.py": ({*TRAINING, "prepare"}, True),
     "pipeline/__init__.py": (set(STAGES), True),
-    "pipeline/results.py": (set(STAGES) - {"prepare"}, False),
+    "pipeline/results/search.py": (set(STAGES) - {"prepare"}, False),
     "pipeline/search/plan.py": ({"search"}, False),
     "pipeline/range_test/landmarks.py": ({"range_test"}, False),
     "pipeline/statistics/intervals.py": ({"search", "train", "report", "reproduce"}, False),

@@ -1,0 +1,39 @@
+"""The results of all stages: the models behind every `result.json`."""
+
+from pipeline.results.common import Cost, Guess, Interval, Result
+from pipeline.results.range_test import RangeTestResult, Refinement, Tried, Valley
+from pipeline.results.search import (
+    Audits,
+    Baseline,
+    Basin,
+    LeaderboardRow,
+    RateSuggestion,
+    SearchResult,
+    Space,
+    Transfer,
+    Verdict,
+)
+from pipeline.results.train import ReportResult, SeedScore, TrainResult
+
+__all__ = [
+    "Audits",
+    "Baseline",
+    "Basin",
+    "Cost",
+    "Guess",
+    "Interval",
+    "LeaderboardRow",
+    "RangeTestResult",
+    "RateSuggestion",
+    "Refinement",
+    "ReportResult",
+    "Result",
+    "SearchResult",
+    "SeedScore",
+    "Space",
+    "TrainResult",
+    "Transfer",
+    "Tried",
+    "Valley",
+    "Verdict",
+]

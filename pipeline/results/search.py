@@ -1,0 +1,142 @@
+"""The results of a search: the answer, what it was compared with, and how far to trust it."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline.evaluation import Candidate
+from pipeline.objective import VAL_LOSS, Objective
+from pipeline.results.common import Cost, Guess, Interval, Result
+
+Verdict = Literal["winner", "tie", "equivalent", "worse", "diverged"]
+"""What the confirmation says of a candidate; docs/statistics.md defines each."""
+
+
+class Basin(Result):
+    """The initial rates of a scheme that are expected to come within `noise` of its best objective.
+
+    `noise` is the standard deviation between seeds, and `decades` is log10(lr_high / lr_low). `rates` are those tried,
+    ascending, and `values` the mean objective at each, infinite where a training diverged.
+    """
+
+    lr_low: float
+    lr_high: float
+    decades: float
+    noise: float
+    rates: tuple[float, ...]
+    values: tuple[float, ...]
+
+
+class LeaderboardRow(Candidate):
+    """A finalist or baseline at the full budget, on the confirmation seeds; a baseline has no basin.
+
+    `objective` and `val_loss` are means with their own 95% intervals; without `seeds` there was no confirmation, and
+    they are what the trials predict. `difference` is how far the row is behind the
+    best in the objective, positive where it is worse: its mean is the paired difference to the best mean among those
+    that may be the best, and its bounds hold for the truly best one, at 95% over all rows and looks.
+    """
+
+    objective: Interval
+    val_loss: Interval
+    val_accuracy: float | None
+    difference: Interval
+    seeds: tuple[int, ...]
+    verdict: Verdict
+    basin: Basin | None = None
+
+
+class Baseline(Result):
+    """A constant rate at the same budget and on the same seeds as the winner, or on the first of them.
+
+    `gain` is how much better the winner is in the objective, paired by seed; negative where it is worse. Its interval
+    holds at 95% over all baselines and looks, whichever finalist was chosen on these seeds. It excludes zero if and
+    only if one of the two beat the other; a bound of exactly zero is excluded too.
+    """
+
+    name: str
+    row: LeaderboardRow
+    gain: Interval
+    accuracy_gain: Interval | None
+
+
+class Space(Result):
+    """An optimizer and a batch size, with which every scheme is tried, and the rates that the range test found.
+
+    Where the range test refused, the bounds are those of its last sweep and the rate is their geometric mean.
+    """
+
+    optimizer: str
+    batch_size: int
+    suggested_lr: float
+    lr_low: float
+    lr_high: float
+
+
+class Audits(Result):
+    """How far to trust a search, by its own measurements.
+
+    `seed_noise` is the standard deviation of the finalists' objective between seeds at the full budget, and
+    `diverged_share` the share of the trials' trainings that diverged. `importance` is the share of the objective's
+    variance explained by rate, scheme and parameters, empty with few trials. `ledger` holds the cost of each part and,
+    for comparison, of one training at the full budget and of a search that trains every trial in full.
+    """
+
+    seed_noise: float | None
+    diverged_share: float
+    importance: dict[str, float]
+    ledger: dict[str, Cost] = Field(default_factory=dict)
+
+
+class Transfer(Result):
+    """The winner against the other finalists at another budget, `factor` times the full one.
+
+    `objective` is its mean, and `difference` how far it is behind the best, as in the leaderboard. `rivals` are the
+    other `candidates` that may be the best at this budget. The results of all budgets hold jointly at 95%.
+    """
+
+    factor: float
+    epochs: float
+    verdict: Verdict
+    rivals: tuple[str, ...]
+    objective: Interval
+    difference: Interval
+    candidates: tuple[str, ...]
+    seeds: tuple[int, ...]
+
+
+class RateSuggestion(Result):
+    """The winner's rate, scaled to another batch size by a rule of thumb; not measured."""
+
+    batch_size: int
+    initial_lr: float
+    rule: Literal["linear", "square root"]
+    note: str = "a suggestion, not measured"
+
+
+class SearchResult(Result):
+    """The answer: the best scheme and initial rate by the `objective`, and how certain that is.
+
+    `lr_low` and `lr_high` are the lowest and highest initial rate tried. Of the `trials`, `diverged` counts those that
+    diverged; `untried` names the schemes that got no trial. Comparisons spread their seeds over `splits` of the data.
+    `transfer`, to other budgets, and `suggestions`, for other batch sizes, are filled on request.
+    """
+
+    objective: Objective = VAL_LOSS
+    winner: Candidate
+    leaderboard: tuple[LeaderboardRow, ...]
+    ties: tuple[str, ...]
+    basin: Basin
+    baselines: tuple[Baseline, ...]
+    cost: Cost
+    reason: str
+    lr_low: float
+    lr_high: float
+    trials: int
+    diverged: int
+    spaces: tuple[Space, ...]
+    splits: int = 1
+    untried: tuple[str, ...] = ()
+    transfer: tuple[Transfer, ...] = ()
+    suggestions: tuple[RateSuggestion, ...] = ()
+    audits: Audits | None = None
+    guess: Guess | None = None
