@@ -15,6 +15,7 @@ from pipeline.tracking.delivery import store_in_order
 from pipeline.tracking.opening import usable_experiment
 from pipeline.tracking.processes import this_process
 from pipeline.tracking.store import PROCESS, StageRun, Store
+from pipeline.tracking.views import furnish
 
 Tracked = tuple[Store, StageRun]
 """A store, and the run below which a call tracks what it does; the files in its folder become artifacts."""
@@ -48,12 +49,13 @@ def tracked(track: object, call: str, experiment_name: str, params: Mapping[str,
     elif isinstance(track, str) and track:
         with _addresses_unprinted(), _tracking_uri(track):
             store = store_in_order(experiment_name)
-            experiment = usable_experiment(store.client, experiment_name).experiment_id
+            experiment = usable_experiment(store.client, experiment_name)
+            furnish(store.client, experiment)
             tags = {"pipeline.stage": call, PROCESS: this_process()}
-            run_id = store.client.create_run(experiment, tags=tags, run_name=call).info.run_id
+            run_id = store.client.create_run(experiment.experiment_id, tags=tags, run_name=call).info.run_id
             with store.ending(run_id), tempfile.TemporaryDirectory() as folder:
                 store.client.log_batch(run_id, params=[Param(name, str(value)) for name, value in params.items()])
-                yield store, (own := StageRun(run_id, experiment, Path(folder)))
+                yield store, (own := StageRun(run_id, experiment.experiment_id, Path(folder)))
                 store.keep(own)
     else:
         raise refusal("track", repr(track), "the URI of an MLflow store, an active run, or None")

@@ -2,7 +2,6 @@
 
 import logging
 import os
-from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -52,19 +51,6 @@ def sqlite_file() -> Path | None:
     uri = _tracking_uri()
     path = sqlalchemy.make_url(uri).database if uri.startswith("sqlite:") else None
     return None if path in (None, "", ":memory:") else Path(path).absolute()
-
-
-_KIND = {"mlflow.experimentKind": "custom_model_development"}
-"""The tag without which MLflow's UI expects prompts."""
-
-
-def enter_experiment(client: MlflowClient, name: str) -> None:
-    """Let runs that are begun from now on belong to an experiment, as `usable_experiment` returns it."""
-    experiment = usable_experiment(client, name)
-    mlflow.set_experiment(experiment_id=experiment.experiment_id)
-    if not _KIND.items() <= experiment.tags.items():
-        with suppress(MlflowException):  # raised where another process sets it at the same moment
-            mlflow.set_experiment_tags(_KIND)
 
 
 def options_of(run: str, experiment_name: str) -> str:
@@ -125,7 +111,7 @@ def _create_experiment(client: MlflowClient, name: str) -> Experiment:
     # MLflow's own default is a path that it reads as a URI: `#` and `%20` in it mean another folder.
     location = _artifacts() if uri.startswith("sqlite:") else None
     try:
-        client.create_experiment(name, artifact_location=location, tags=_KIND)
+        client.create_experiment(name, artifact_location=location)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise

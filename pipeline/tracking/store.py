@@ -21,9 +21,10 @@ from pipeline.tracking import integrity
 from pipeline.tracking.failures import is_away
 from pipeline.tracking.journal import journal_of_store
 from pipeline.tracking.metrics import score_metrics
-from pipeline.tracking.opening import enter_experiment, open_store
+from pipeline.tracking.opening import open_store, usable_experiment
 from pipeline.tracking.patience import last_word
 from pipeline.tracking.processes import is_alive, never_started, this_process
+from pipeline.tracking.views import furnish
 
 RESULT = "result.json"
 PROCESS = "pipeline.process"
@@ -83,12 +84,13 @@ class Store:
         """
         begun_by_mlflow = "MLFLOW_RUN_ID" in os.environ
         if not begun_by_mlflow:
-            enter_experiment(self.client, self._experiment_name)
+            mlflow.set_experiment(experiment_id=usable_experiment(self.client, self._experiment_name).experiment_id)
         own = {"pipeline.stage": stage, PROCESS: this_process()}  # from the start: what is killed now is found too
         run = mlflow.start_run(run_name=None if begun_by_mlflow else name, tags=own)
         # A nested project run takes its parent from the active run, not from this variable.
         os.environ.pop("MLFLOW_RUN_ID", None)
         with self.ending(run.info.run_id):
+            furnish(self.client, self.client.get_experiment(run.info.experiment_id))
             known = {key: redacted(value) for key, value in run.data.tags.items()}  # MLflow tags the remote's address
             mlflow.set_tags({**known, "mlflow.runName": name})
             if not begun_by_mlflow:  # else MLflow logged the entry point's parameters itself, in its own quoting

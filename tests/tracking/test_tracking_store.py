@@ -1,5 +1,6 @@
 """Stage runs: how they end, and which of them are found again."""
 
+import json
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ from pipeline.files import write_text
 from pipeline.tracking import Store
 from pipeline.tracking.integrity import is_intact
 from pipeline.tracking.store import RESULT
+from pipeline.tracking.views import TRAININGS
 from tests.e2e.project import ROOT
 from tests.tracking.conftest import Finish
 
@@ -74,6 +76,19 @@ def test_run_that_mlflow_began_is_continued(store: Store, monkeypatch: pytest.Mo
     assert run.info.experiment_id == stage_run.experiment_id == experiment
     assert run.data.params == {"data": "'a b'"}
     assert run.info.run_name == "prepare a b"
+    assert len(store.client.get_experiment(experiment).tags) == 2
+
+
+def test_experiment_keeps_the_view_that_its_users_have_made_of_ours(store: Store) -> None:
+    """Whoever begins the run, its experiment gets what MLflow's UI needs; what users change stays."""
+    mine = f"mlflow.sharedViewState.{TRAININGS}"
+    with store.stage_run("prepare", "prepare", {}) as stage_run:
+        tags = store.client.get_experiment(stage_run.experiment_id).tags
+        assert json.loads(json.loads(tags[mine])["state"])["orderByKey"] == "metrics.`val_loss`"
+        assert tags["mlflow.experimentKind"] == "custom_model_development"
+    store.client.set_experiment_tag(stage_run.experiment_id, mine, "theirs")
+    with store.stage_run("prepare", "prepare", {}):
+        assert store.client.get_experiment(stage_run.experiment_id).tags[mine] == "theirs"
 
 
 def test_parameters_that_were_not_given_are_not_logged(store: Store) -> None:
