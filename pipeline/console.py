@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -13,20 +13,16 @@ from typing import Self
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task
+from rich.table import Column
+from rich.text import Text
 
 from pipeline import interruption
 
 _WIDTH = 11  # columns for the name of a stage
 _REDRAW_EVERY = 0.5  # seconds
+_WITH_BAR = 120  # columns of a terminal
+_IN_MINUTES = 100  # seconds
 _SAY_EVERY = 60.0
 """Seconds between the lines that say, where nothing can be overwritten, that a stage is still at work."""
 
@@ -38,8 +34,8 @@ class Status:
     """
 
     def __init__(self, stage: str, *, quiet: bool = False, verbose: bool = False) -> None:
-        self._verbose, self._lowest = verbose, math.inf
-        self._stage = f"{stage:<{_WIDTH}}"
+        self._verbose, self._lowest, self._best, self._standing = verbose, math.inf, "", ""
+        self._name, self._stage = stage, f"{stage:<{_WIDTH}}"
         notebook = Console().is_jupyter
         terminal = False if notebook else None  # the streams of a notebook may call themselves terminals
         self._console = Console(
@@ -48,21 +44,19 @@ class Status:
         self._in_notebook = notebook and not quiet
         self._drawn, self._drawn_at = 0, 0.0
         self._ended = None if quiet or notebook or self._console.is_terminal else threading.Event()
+        whole = Column(no_wrap=True)
+        bar = [BarColumn(bar_width=24, table_column=whole)] if self._console.width >= _WITH_BAR else []
         self._progress = Progress(
-            SpinnerColumn("dots" if self._shows("⠋") else "line"),
-            TextColumn("{task.fields[stage]}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.description}", markup=False),  # a path may hold what looks like markup
-            TextColumn("{task.fields[best]}", markup=False),
+            SpinnerColumn("dots" if self._shows("⠋") else "line", table_column=whole),
+            *bar,
+            _OneLine(self._line),
             console=self._console,
             transient=True,
             disable=not self._console.is_terminal,
         )
-        self._task = self._progress.add_task("starting", total=None, stage=self._stage, best="")
+        self._task = self._progress.add_task("starting", total=None)
+        self._began: tuple[float, float] | None = None
+        self._advanced = 0.0
         self._started = time.perf_counter()
 
     def __enter__(self) -> Self:
@@ -83,6 +77,8 @@ class Status:
     def begin(self, what: str) -> None:
         """Show what is being done now."""
         interruption.check()
+        if self._began is None:  # what was recalled came before, and took no time
+            self._began = time.perf_counter(), self._of_rich.completed
         self._progress.update(self._task, description=what)
         self._redraw()
 
@@ -90,15 +86,21 @@ class Status:
         """Count steps as done."""
         interruption.check()
         self._progress.update(self._task, advance=steps)
+        self._advanced = time.perf_counter()
         self._redraw()
 
     def trained(self, name: str, val_loss: float, seconds: float) -> None:
-        """Show the lowest validation loss so far; and, if asked to be verbose, each."""
+        """Show the lowest validation loss, unless `stands` says more; and, if asked to be verbose, each."""
         if self._verbose:
             self.note(f"{name}: validation loss {val_loss:.4g}, {seconds:.1f} s")
         if val_loss < self._lowest:
             self._lowest = val_loss
-            self._progress.update(self._task, best=f"lowest loss so far {val_loss:.4g}: {name}")
+            self._best = f"lowest loss so far {val_loss:.4g}: {name}"
+
+    def stands(self, what: str) -> None:
+        """Show what is known of the answer so far, and how sure that is."""
+        self._standing = what
+        self._redraw()
 
     def note(self, what: str) -> None:
         """Print a permanent line."""
@@ -126,26 +128,38 @@ class Status:
 
     def _say_regularly(self, ended: threading.Event) -> None:
         while not ended.wait(_SAY_EVERY):
-            self._console.print(f"  {escape(self._line())}")
+            minutes = (time.perf_counter() - self._started) / 60
+            self._console.print(f"  {minutes:.0f} min: {escape(self._line())}")
 
     def _line(self) -> str:
-        """Return in plain text what the stage is at: how far, how long, what, and the best so far."""
-        task = self._progress.tasks[self._task]
-        elapsed = time.perf_counter() - self._started
-        parts = [f"{self._stage.strip()}: {elapsed / 60:.0f} min"]
-        if task.total:
-            parts.append(f"{task.completed:g} of {task.total:g} done")
-        if task.time_remaining:
-            parts.append(f"about {max(1, round(task.time_remaining / 60))} min left")
-        return ", ".join([*parts, str(task.description), *filter(None, [task.fields["best"]])])
+        """Return how far the stage is, the time left, what is known of the answer, and what is being done.
+
+        What is said first is what a narrow terminal shows.
+        """
+        task = self._of_rich
+        counted = f" {task.completed:g}/{task.total:g}" if task.total else ""
+        left = self._left(task)
+        what = (f"{self._name}{counted}{left}", self._standing or self._best, str(task.description))
+        line = "; ".join(filter(None, what))
+        return line if self._shows("±") else line.replace("±", "+/-")
+
+    def _left(self, task: Task) -> str:
+        """Return the time left, at the speed since the first training that was not recalled."""
+        if not task.total or self._began is None or self._advanced < (since := self._began[0]):
+            return ""
+        each = (self._advanced - since) / max(task.completed - self._began[1], 1)
+        left = max(each * (task.total - task.completed) - (time.perf_counter() - self._advanced), 1)
+        return f", {left:.0f} s left" if left < _IN_MINUTES else f", {left / 60:.0f} min left"
+
+    @property
+    def _of_rich(self) -> Task:
+        return self._progress.tasks[self._task]
 
     def _redraw(self) -> None:
         """Overwrite a notebook's live line, unless that was done a moment ago."""
         if not self._in_notebook or time.perf_counter() - self._drawn_at < _REDRAW_EVERY:
             return
-        task = self._progress.tasks[self._task]
-        counted = f"{task.completed:g}/{task.total:g}  " if task.total else ""
-        line = f"{self._stage} {counted}{task.description}"
+        line = self._line()
         print(f"\r{line:<{self._drawn}}", end="", flush=True)
         self._drawn, self._drawn_at = len(line), time.perf_counter()
 
@@ -162,6 +176,17 @@ class Status:
         except UnicodeEncodeError:
             return False
         return True
+
+
+class _OneLine(ProgressColumn):
+    """Text that is cut off where a terminal ends: wrapped lines would move all that is below them up and down."""
+
+    def __init__(self, line: Callable[[], str]) -> None:
+        super().__init__()
+        self._line = line
+
+    def render(self, task: Task) -> Text:
+        return Text(self._line(), no_wrap=True, overflow="ellipsis")
 
 
 @contextmanager

@@ -194,7 +194,8 @@ class _Finding:
             self.executor.require_metric(plan.objective, Evaluation(first, plan.epochs, plan.trial_seed))
             with self._part("search", options, partial(search_stage.label, plan), status) as (ask, place):
                 try:
-                    result, trials = search.conduct(plan, ask, status.note)
+                    watched = search.Watched(plan, ask, status.stands)
+                    result, trials = search.conduct(plan, watched, status.note)
                 except search.Interrupted as stopped:
                     result, trials, interrupted = stopped.result, stopped.trials, True
                 result = search_stage.concluded(

@@ -8,6 +8,7 @@ trained on seeds that no trial has used (`confirmation`).
 from pipeline.search.conducting import FACTORS, Interrupted, conduct
 from pipeline.search.confirmation import BASELINES
 from pipeline.search.plan import CONFIRM_SEED, Evaluate, Outcome, Plan, Trial, planned
+from pipeline.search.standing import Watched
 from pipeline.search.surface import candidate, same_setting
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Outcome",
     "Plan",
     "Trial",
+    "Watched",
     "candidate",
     "conduct",
     "planned",

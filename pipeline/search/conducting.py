@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from pipeline import statistics
 from pipeline.config import LARGEST_BATCH
-from pipeline.evaluation import Ask, Candidate, Evaluation, answers
+from pipeline.evaluation import Ask, Candidate, Evaluation
 from pipeline.results import Cost, RateSuggestion, SearchResult, Transfer
 from pipeline.search import confirmation
 from pipeline.search.allocation import finalists, run_trials
@@ -25,12 +25,24 @@ class _Ledger:
     started: float = field(default_factory=time.monotonic)
     part: str = "trials"
     known: dict[str, tuple[str, Outcome]] = field(default_factory=dict)
+    tried: list[Evaluation] = field(default_factory=list)
 
     def __call__(self, evaluations: Sequence[Evaluation]) -> list[Outcome]:
-        unknown = [evaluation for evaluation in evaluations if evaluation.digest not in self.known]
-        for evaluation, training in zip(unknown, answers(self.ask, unknown), strict=True):
-            self.known.setdefault(evaluation.digest, (self.part, Outcome.of(training, self.plan.objective)))
+        unknown = {one.digest: one for one in evaluations if one.digest not in self.known}
+        answered: dict[str, Outcome] = {}
+        try:
+            for evaluation, training in self.ask(list(unknown.values())):
+                answered[evaluation.digest] = Outcome.of(training, self.plan.objective)
+        finally:  # what has ended counts even if the others are interrupted; in the order in which they were asked for
+            ended = {digest: one for digest, one in unknown.items() if digest in answered}
+            self.known |= {digest: (self.part, answered[digest]) for digest in ended}
+            self.tried += ended.values() if self.part == "trials" else ()
         return [self.known[evaluation.digest][1] for evaluation in evaluations]
+
+    @property
+    def trials(self) -> list[Trial]:
+        """The trials that have ended, in the order of their numbers."""
+        return [Trial(number, one, self.known[one.digest][1]) for number, one in enumerate(self.tried)]
 
     def affords(self, trainings: int) -> bool:
         """Return whether this many more full trainings fit into the plan's trainings and seconds."""
@@ -110,7 +122,7 @@ def conduct(plan: Plan, ask: Ask, say: Callable[[str], None] = lambda text: None
     """
     ledger = _Ledger(plan, ask)
     try:
-        return _conduct(plan, ledger, ledger, ledger.affords, say)
+        return _conclude(plan, ledger, run_trials(plan, ledger, ledger.affords), ledger, ledger.affords, say)
     except KeyboardInterrupt:
         if not ledger.known:
             raise
@@ -119,7 +131,8 @@ def conduct(plan: Plan, ask: Ask, say: Callable[[str], None] = lambda text: None
 
 def _so_far(plan: Plan, ledger: _Ledger) -> Found:
     """Return the answer that the trainings known give: that of a search whose budget ends with them."""
-    again: set[str] = set()
+    trials = ledger.trials
+    again = {trial.evaluation.digest for trial in trials}
 
     def evaluate(evaluations: Sequence[Evaluation]) -> list[Outcome]:
         again.update(evaluation.digest for evaluation in evaluations)
@@ -128,23 +141,22 @@ def _so_far(plan: Plan, ledger: _Ledger) -> Found:
     def affords(trainings: int) -> bool:
         return len(again) + trainings <= len(ledger.known)
 
-    result, trials = _conduct(
-        replace(plan, transfer=False), ledger, evaluate, affords, lambda text: None, "it was interrupted"
-    )
+    briefly, lacking = replace(plan, transfer=False), "it was interrupted"
+    result, _ = _conclude(briefly, ledger, trials, evaluate, affords, lambda text: None, lacking)
     reason = f"interrupted after {len(ledger.known)} trainings; {result.reason}"
     return result.model_copy(update={"reason": reason}), trials
 
 
-def _conduct(
+def _conclude(
     plan: Plan,
     ledger: _Ledger,
+    trials: list[Trial],
     evaluate: Evaluate,
     affords: Callable[[int], bool],
     say: Callable[[str], None],
     lacking: str = "no budget or time was left",
 ) -> Found:
-    """Conduct a search; `lacking` says why nothing was compared if `affords` does not allow it."""
-    trials = run_trials(plan, evaluate, affords)
+    """Compare what the trials suggest; `lacking` says why nothing was compared if `affords` does not allow it."""
     cells = {plan.name(cell.candidate, cell.candidate.scheme): cell for cell in finalists(plan, trials)}
     name, best = next(iter(cells.items()))
     say(f"best so far: {name} lr={best.candidate.initial_lr:.3g}, after {len(trials)} trials; not confirmed")

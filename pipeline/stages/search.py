@@ -47,7 +47,8 @@ def run(context: Context[SearchOptions]) -> SearchResult:
     first = candidate(plan.spaces[0], "constant", plan.spaces[0].suggested_lr)
     asked.executor.require_metric(plan.objective, Evaluation(first, plan.epochs, plan.trial_seed))
     try:
-        result, done = search.conduct(plan, asked.ask, context.status.note)
+        watched = search.Watched(plan, asked.ask, context.status.stands)
+        result, done = search.conduct(plan, watched, context.status.note)
     except search.Interrupted as interrupted:
         _keep(context, interrupted)
         raise

@@ -1,7 +1,7 @@
 """Stage `train`: the winner at full budget on several seeds, the test set opened once."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ from pipeline import user_code
 from pipeline.config import TrainOptions
 from pipeline.datasets import Splits, example
 from pipeline.errors import InputError, describe
-from pipeline.evaluation import Candidate, Evaluation, Training, answers
+from pipeline.evaluation import Ask, Candidate, Evaluation, Training, answers
 from pipeline.files import write_text
 from pipeline.lr_pipeline_model import VALUES, Outputs, tensors
 from pipeline.lr_pipeline_model.columns import load_columns
@@ -45,7 +45,7 @@ def run(context: Context[TrainOptions]) -> TrainResult:
     context.status.expect(len(asked))
     trainer = asking(context, lambda evaluation: Label("train", evaluation.name, "final"))
     trainer.executor.require_metric(options.judged_by, asked[0])
-    trainings = answers(trainer.ask, asked)
+    trainings = answers(_shown(trainer.ask, context.status.stands), asked)
     scores = [_score(evaluation, training) for evaluation, training in zip(asked, trainings, strict=True)]
     # Losses on different validation sets cannot be compared.
     comparable = [at for at, evaluation in enumerate(asked) if not evaluation.split]
@@ -85,6 +85,21 @@ def run(context: Context[TrainOptions]) -> TrainResult:
         guess=guess,
         label_scaling=trainer.executor.label_scaling,
     )
+
+
+def _shown(ask: Ask, tell: Callable[[str], object]) -> Ask:
+    """Return `ask`, which also tells the mean and the standard deviation over the seeds that are trained so far."""
+
+    def asking(evaluations: Sequence[Evaluation]) -> Iterator[tuple[Evaluation, Training]]:
+        losses: list[float] = []
+        for evaluation, training in ask(evaluations):
+            losses.append(training.val_loss)
+            if np.isfinite(losses).all():
+                noise = f" ± {np.std(losses, ddof=1):.2g} between seeds" if len(losses) > 1 else ""
+                tell(f"val_loss so far {np.mean(losses):.3g}{noise}")
+            yield evaluation, training
+
+    return asking
 
 
 def _keep(context: Context[TrainOptions], serving: Any, unsavable: str, scores: Scores) -> dict[str, str | None]:

@@ -1,10 +1,14 @@
 """An interrupted search answers with what its finished trainings show, and says that it was interrupted."""
 
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 import pytest
 
-from pipeline.search import Interrupted, Plan, conduct
+from pipeline import statistics
+from pipeline.evaluation import Evaluation, Training
+from pipeline.search import Interrupted, Plan, Watched, conduct
+from pipeline.search.plan import BRACKET
 from tests.search.surface import Surface, make_plan
 
 PLAN = make_plan(top_k=2, confirm_seeds=6, transfer=True)
@@ -79,3 +83,46 @@ def test_before_the_first_training_there_is_no_answer() -> None:
     with pytest.raises(KeyboardInterrupt) as caught:
         conduct(PLAN, Surface(stop_at=0))
     assert not isinstance(caught.value, Interrupted)
+
+
+def test_during_the_trials_the_answer_is_what_was_shown_last() -> None:
+    """From the first training on: its candidate, and from the sixth on how much the loss varies between seeds."""
+    trials, _, _ = in_parts()
+    for number in (1, 2, BRACKET - 1, BRACKET, trials):
+        shown: list[str] = []
+        surface = Surface(noise=0.05, stop_at=number)
+        with pytest.raises(Interrupted) as caught:
+            conduct(PLAN, Watched(PLAN, surface, shown.append, every=0.0))
+        winner = caught.value.result.winner
+        assert len(shown) == number
+        assert shown[-1].startswith(f"best so far: {winner.scheme} at {winner.initial_lr:.3g}, val_loss ")
+        assert shown[-1].endswith(" between seeds") == (number >= BRACKET)
+
+
+def test_the_confirmation_shows_the_lowest_mean_after_each_look() -> None:
+    """With the noise that its seeds have shown."""
+    shown: list[str] = []
+    result, trials = conduct(PLAN, Watched(PLAN, Surface(noise=0.05), shown.append, every=0.0))
+    assert result.audits is not None
+    assert result.audits.seed_noise is not None
+    looks = shown[len(trials) :]
+    lowest = min(result.leaderboard, key=lambda row: row.objective.mean)
+    assert [line.rpartition(", on ")[2] for line in looks] == [f"{n} seeds" for n in statistics.looks(6)][: len(looks)]
+    assert f"{lowest.scheme} at {lowest.initial_lr:.3g}, val_loss {lowest.objective.mean:.3g}" in looks[-1]
+    assert f" ± {result.audits.seed_noise:.2g} between seeds, on {len(lowest.seeds)} seeds" in looks[-1]
+
+
+@pytest.mark.parametrize("ended", [1, 2, 3])
+def test_trainings_that_have_ended_count_while_others_are_at_work(ended: int) -> None:
+    """Of several at once: nothing is trained again for the answer, whichever of them ended first."""
+    plan = make_plan(at_once=4)
+    surface = Surface()
+
+    def last_first(evaluations: Sequence[Evaluation]) -> Iterator[tuple[Evaluation, Training]]:
+        yield from surface(evaluations[::-1][:ended])
+        raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted) as caught:
+        conduct(plan, last_first)
+    assert [trial.evaluation for trial in caught.value.trials] == surface.asked[::-1]
+    assert caught.value.result.reason.startswith(f"interrupted after {ended} trainings; not compared")
