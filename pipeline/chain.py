@@ -34,7 +34,7 @@ def run_main(given: Layered[Any], tell: Tell) -> None:
     """
     options: config.MainOptions = given.options
     main, store = STAGES["main"], store_in_order(options.experiment_name)
-    with store.stage_run("main", main.titled(options), _params(options)) as run:
+    with store.stage_run("main", main.titled(options), _params(options), system_metrics=options.system_metrics) as run:
         runs: dict[str, Finished] = {}
         _keep(given, store, run)
         try:
@@ -79,7 +79,7 @@ def run_stage(name: str, given: Layered[Any]) -> None:
     """Run one stage in this process, and first any stage it depends on that has no finished run."""
     options: PrepareOptions = given.options
     stage, store = STAGES[name], store_in_order(options.experiment_name)
-    with store.stage_run(name, stage.titled(options), _params(options)) as run:
+    with store.stage_run(name, stage.titled(options), _params(options), system_metrics=options.system_metrics) as run:
         handover = _handover(store)
         if not handover:  # those of a chain are with its own run
             _keep(given, store, run)

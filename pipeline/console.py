@@ -145,9 +145,10 @@ class Status:
 
     def _left(self, task: Task) -> str:
         """Return the time left, at the speed since the first training that was not recalled."""
-        if not task.total or self._began is None or self._advanced < (since := self._began[0]):
+        since, recalled = self._began or (math.inf, 0)
+        if not task.total or task.completed >= task.total or self._advanced < since:
             return ""
-        each = (self._advanced - since) / max(task.completed - self._began[1], 1)
+        each = (self._advanced - since) / max(task.completed - recalled, 1)
         left = max(each * (task.total - task.completed) - (time.perf_counter() - self._advanced), 1)
         return f", {left:.0f} s left" if left < _IN_MINUTES else f", {left / 60:.0f} min left"
 

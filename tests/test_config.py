@@ -32,6 +32,7 @@ DEFAULTS = {
     "scheduler": None,
     "quiet": False,
     "verbose": False,
+    "system_metrics": False,
     "data": "mnist-5k",
     "target": "target",
     "text_columns": "drop",

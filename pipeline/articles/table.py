@@ -281,7 +281,8 @@ def searches(options: ReproduceOptions) -> dict[str, SearchOptions]:
 def _search(answer: Experiment, options: ReproduceOptions) -> SearchOptions:
     return SearchOptions(
         **options.model_dump(
-            include=set(PrepareOptions.model_fields) - RUN_CONTROL | {"checkpoint", "workers", "scheduler"}
+            include=set(PrepareOptions.model_fields) - RUN_CONTROL
+            | {"checkpoint", "workers", "scheduler", "system_metrics"}
         ),
         model=answer.model,
         optimizer=answer.optimizer,

@@ -10,8 +10,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from pipeline.errors import InputError, shortened
 
-RUN_CONTROL = frozenset({"experiment_name", "fresh", "checkpoint", "workers", "scheduler", "quiet", "verbose"})
-"""Options that affect where and whether a stage runs and what it prints, but not what its result depends on."""
+RUN_CONTROL = frozenset(
+    {"experiment_name", "fresh", "checkpoint", "workers", "scheduler", "quiet", "verbose", "system_metrics"}
+)
+"""Options that affect where and whether a stage runs and what it prints or logs, but not what its result depends on."""
 
 Options = TypeVar("Options", bound="CommandOptions")
 

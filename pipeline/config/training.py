@@ -48,6 +48,7 @@ class PrepareOptions(CommandOptions):
     )
     quiet: bool = Field(False, description="print the answer and nothing else")
     verbose: bool = Field(False, description="also print a line for each training")
+    system_metrics: bool = Field(False, description="log use of processor, memory, disk and GPU with each stage's run")
     data: str = Field(
         "mnist-5k",
         min_length=1,

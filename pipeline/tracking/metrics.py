@@ -76,6 +76,11 @@ def score_metrics(scores: Mapping[str, float]) -> list[Metric]:
     return [Metric(name, value, now, 0) for name, value in scores.items()]
 
 
+def without_system(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return a run's metrics without MLflow's system metrics, which say nothing of another run."""
+    return {name: value for name, value in metrics.items() if not name.startswith("system/")}
+
+
 def _now() -> int:
     return int(time.time() * 1000)
 

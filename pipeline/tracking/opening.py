@@ -34,6 +34,7 @@ def open_store() -> MlflowClient:
     say_that_servers_are_asked_again()
     be_patient()
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # else a traceback before that of the error
+    logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)  # else four lines for each run
     try:
         _prepare(_tracking_uri())
         client = MlflowClient()

@@ -20,7 +20,7 @@ from pipeline.results import RangeTestResult
 from pipeline.tracking import integrity
 from pipeline.tracking.failures import is_away
 from pipeline.tracking.journal import journal_of_store
-from pipeline.tracking.metrics import score_metrics
+from pipeline.tracking.metrics import score_metrics, without_system
 from pipeline.tracking.opening import open_store, usable_experiment
 from pipeline.tracking.patience import last_word
 from pipeline.tracking.processes import is_alive, never_started, this_process
@@ -77,7 +77,9 @@ class Store:
         self._experiment_name = experiment_name
 
     @contextmanager
-    def stage_run(self, stage: str, name: str, params: Mapping[str, object]) -> Iterator[StageRun]:
+    def stage_run(
+        self, stage: str, name: str, params: Mapping[str, object], *, system_metrics: bool = False
+    ) -> Iterator[StageRun]:
         """Continue the run that `mlflow run` started for this process, or start a new one.
 
         It ends FINISHED, with its artifacts; KILLED when interrupted; FAILED on any other error.
@@ -86,7 +88,8 @@ class Store:
         if not begun_by_mlflow:
             mlflow.set_experiment(experiment_id=usable_experiment(self.client, self._experiment_name).experiment_id)
         own = {"pipeline.stage": stage, PROCESS: this_process()}  # from the start: what is killed now is found too
-        run = mlflow.start_run(run_name=None if begun_by_mlflow else name, tags=own)
+        titled, logs = None if begun_by_mlflow else name, system_metrics or None  # None: MLflow's variable decides
+        run = mlflow.start_run(run_name=titled, tags=own, log_system_metrics=logs)
         # A nested project run takes its parent from the active run, not from this variable.
         os.environ.pop("MLFLOW_RUN_ID", None)
         with self.ending(run.info.run_id):
@@ -145,7 +148,8 @@ class Store:
 
     def find(self, stage: str, fingerprint: str) -> Finished | None:
         """Return the newest finished run of a stage with this fingerprint and intact artifacts, if there is one."""
-        for run in self._search(stage, fingerprint, _FINISHED):
+        same = f"tags.`pipeline.stage` = '{stage}' and tags.`pipeline.fingerprint` = '{fingerprint}'"
+        for run in self.pages(f"{same} and {_FINISHED}"):
             if _CACHED not in run.data.tags and (finished := self._verified(run)) and self._has_its_trainings(run):
                 return finished
         return None
@@ -210,8 +214,8 @@ class Store:
         self.client.log_batch(run.run_id, score_metrics(scores))
 
     def copy_metrics(self, source: Finished, run_id: str) -> None:
-        """Show the last value of each of a run's metrics on another run too."""
-        self.client.log_batch(run_id, score_metrics(self.client.get_run(source.run_id).data.metrics))
+        """Show the last value of each of a run's metrics on another run too, but for those of the machine."""
+        self.client.log_batch(run_id, score_metrics(without_system(self.client.get_run(source.run_id).data.metrics)))
 
     def mark_reused(self, run: StageRun, source: Finished) -> None:
         """Make the run of the stage at work stand for another run, with its result and a tag that names it."""
@@ -280,10 +284,6 @@ class Store:
             run_name=name,
         )
         return str(run.info.run_id)
-
-    def _search(self, stage: str, fingerprint: str, condition: str) -> list[Run]:
-        tags = f"tags.`pipeline.stage` = '{stage}' and tags.`pipeline.fingerprint` = '{fingerprint}'"
-        return self.pages(f"{tags} and {condition}")
 
     def pages(self, query: str) -> list[Run]:
         """Return the matching runs of all experiments, newest first."""

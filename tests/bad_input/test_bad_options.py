@@ -18,6 +18,7 @@ VALUES: list[tuple[str, str, str]] = [
     ("deterministic", "exactly", "a valid boolean"),
     ("quiet", "very", "a valid boolean"),
     ("verbose", "-1", "a valid boolean"),
+    ("system_metrics", "gpu", "a valid boolean"),
     ("checkpoint", "-1", "greater than or equal to 0"),
     ("checkpoint", "nan", "less than or equal to 1000000"),
     ("workers", "0", "greater than or equal to 1"),

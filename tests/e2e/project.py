@@ -176,7 +176,11 @@ def _at_work_in(folder: Path, store: str) -> Iterator[None]:
     with (
         chdir(folder),
         own_signals(),
-        patch.dict(os.environ, kept | {"MLFLOW_TRACKING_URI": store}, clear=True),
+        patch.dict(
+            os.environ,
+            kept | {"MLFLOW_TRACKING_URI": store, "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL": "0.01"},
+            clear=True,
+        ),
         patch.object(projects, "_start", _start_here),
     ):
         table._source_digest.cache_clear()  # kept for the one command that a process is for

@@ -315,11 +315,12 @@ def test_other_trials_run_only_what_depends_on_them(project: Project) -> None:
 
 
 def test_fresh_runs_again(project: Project) -> None:
-    """What is reused without `fresh` runs again with it."""
+    """What is reused without `fresh` runs again with it; with the metrics of the machine, if they are asked for."""
     for fresh in (False, True):
-        project.here("prepare", fresh=str(fresh).lower())
+        project.here("prepare", fresh=str(fresh).lower(), system_metrics=str(fresh).lower())
         run = project.runs("prepare")[-1]
         assert ("pipeline.cached" in run.data.tags) is not fresh
+        assert ("system/cpu_utilization_percentage" in run.data.metrics) is fresh
         assert result(project, run) == result(project, only(project, "prepare"))
 
 

@@ -281,3 +281,15 @@ def test_part_that_does_not_end_well_cannot_be_found(
         assert store.find("reproduce", fingerprint) is None
         (run,) = store.client.search_runs([stage.experiment_id], f"tags.`mlflow.parentRunId` = '{stage.run_id}'")
     assert run.info.status == status
+
+
+def test_metrics_of_the_machine_stay_with_their_run(store: Store, finish: Finish, fingerprint: str) -> None:
+    """A run that stands for another one shows its results, but not how busy the machine was."""
+    source = finish("train", fingerprint).run_id
+    store.client.log_metric(source, "val_loss", 0.5)
+    store.client.log_metric(source, "system/cpu_utilization_percentage", 90.0)
+    copy = finish("main", fingerprint).run_id
+    found = store.get(source)
+    assert found is not None
+    store.copy_metrics(found, copy)
+    assert store.client.get_run(copy).data.metrics == {"val_loss": 0.5}
