@@ -12,7 +12,14 @@ from pydantic.fields import FieldInfo
 
 from pipeline.checkup import DoctorOptions
 from pipeline.cli import COMMANDS, command_fields
-from pipeline.config import CommandOptions, LayerOptions, MainOptions, ReproduceOptions, parameter_default
+from pipeline.config import (
+    CommandOptions,
+    LayerOptions,
+    MainOptions,
+    ReportOptions,
+    ReproduceOptions,
+    parameter_default,
+)
 from pipeline.config.layers import PROFILES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -48,9 +55,9 @@ def options_reference() -> str:
     parts = [_LAYERS.format(profiles="\n".join(_profile(*one) for one in PROFILES.items()))]
     models = {model: name for name, (model, _) in COMMANDS.items()}  # of those with the same options the last
     told = set[str]()
-    for model in (LayerOptions, MainOptions, ReproduceOptions, DoctorOptions):
+    for model in (LayerOptions, MainOptions, ReportOptions, ReproduceOptions, DoctorOptions):
         for subject, options in model.subjects().items():
-            where = f" (`{models[model]}` only)" if model in (ReproduceOptions, DoctorOptions) else ""
+            where = "" if model in (LayerOptions, MainOptions) else f" (`{models[model]}` only)"
             if subject in told:
                 continue
             told.add(subject)

@@ -21,7 +21,7 @@ from pipeline.config import (
 from pipeline.errors import InputError
 from pipeline.schedules import SCHEMES
 
-CHAIN = (PrepareOptions, RangeTestOptions, SearchOptions, TrainOptions, ReportOptions, MainOptions)
+CHAIN = (PrepareOptions, RangeTestOptions, SearchOptions, TrainOptions, MainOptions)
 
 DEFAULTS = {
     "experiment_name": "lr-pipeline",
@@ -176,7 +176,7 @@ def test_each_stage_extends_the_options_of_the_one_before() -> None:
         assert issubclass(later, earlier)
         for name, field in earlier.model_fields.items():
             assert repr(later.model_fields[name]) == repr(field)
-    others = (ReproduceOptions, DoctorOptions)
+    others = (ReportOptions, ReproduceOptions, DoctorOptions)
     assert tuple(dict.fromkeys(model for model, _ in COMMANDS.values())) == (MainOptions, *CHAIN[:-1], *others)
     assert DoctorOptions().data == PrepareOptions().data
 
@@ -188,7 +188,7 @@ def test_run_control_options_exist_everywhere() -> None:
 
 def test_every_option_says_what_it_is() -> None:
     """--help prints the description, in which a percent sign would be a directive."""
-    for name, field in (MainOptions.model_fields | ReproduceOptions.model_fields).items():
+    for name, field in (MainOptions.model_fields | ReportOptions.model_fields | ReproduceOptions.model_fields).items():
         assert field.description, name
         assert "%" not in field.description
 

@@ -1,5 +1,6 @@
 """Options of the search and of the stages after it, and of `reproduce`."""
 
+import re
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -124,8 +125,33 @@ class ReportOptions(TrainOptions):
 
     subject: ClassVar[str] = "report"
 
+    runs: OptionalName = Field(
+        None,
+        description="ids of training runs to compare, comma-separated, whoever logged them, in place of the report",
+        examples=["ID1,ID2"],
+    )
 
-class MainOptions(ReportOptions):
+    @field_validator("runs")
+    @classmethod
+    def _several_runs(cls, value: str | None) -> str | None:
+        ids = (value or "").split(",")
+        if value is None or (2 <= len(set(ids)) == len(ids) <= _MOST_RUNS and all(map(_RUN_ID.fullmatch, ids))):
+            return value
+        raise ValueError(f"expected 2 to {_MOST_RUNS} different ids of runs, separated by commas")
+
+    @property
+    def run_ids(self) -> tuple[str, ...]:
+        """The runs to compare."""
+        return tuple(self.runs.split(",")) if self.runs else ()
+
+
+_RUN_ID = re.compile(r"[a-zA-Z0-9][\w-]{0,255}", re.ASCII)
+"""What MLflow takes for one."""
+
+_MOST_RUNS = 12
+
+
+class MainOptions(TrainOptions):
     """Options of `main`, the whole chain."""
 
 

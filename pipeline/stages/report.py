@@ -13,6 +13,7 @@ from pipeline.reporting.answer import compose
 from pipeline.reporting.report_inputs import Report, answered, read_sweep
 from pipeline.reporting.training_figures import NamedTraining, Role, loss_curves, lr_curves
 from pipeline.results import RangeTestResult, ReportResult, SearchResult, TrainResult
+from pipeline.stages.comparing import compared
 from pipeline.stages.context import PAGE, REPORTS, Context, command, environment
 from pipeline.tracking.trainings import read_evaluation, read_training
 
@@ -26,7 +27,9 @@ def summary(result: ReportResult) -> str:
 
 
 def run(context: Context[ReportOptions]) -> ReportResult:
-    """Collect the results and curves of all stages, and render the page."""
+    """Collect the results and curves of all stages, and render the page; or compare the runs that are given."""
+    if context.options.runs is not None:
+        return compared(context)
     context.status.begin("gathering")
     report = _gather(context)
     context.status.begin("rendering")

@@ -11,7 +11,7 @@ from typing import Any
 from pipeline import config, datasets
 from pipeline.articles.experiment import refuse_unusable
 from pipeline.articles.table import searches
-from pipeline.config import PrepareOptions, ReproduceOptions, SearchOptions, TrainOptions
+from pipeline.config import PrepareOptions, ReportOptions, ReproduceOptions, SearchOptions, TrainOptions
 from pipeline.console import native_messages_hidden
 from pipeline.datasets import PrepareResult
 from pipeline.errors import refusal
@@ -80,8 +80,9 @@ class Stage:
         return self.title.format(**options.model_dump())
 
     def narrowed(self, options: PrepareOptions) -> PrepareOptions:
-        """Return this stage's options, taken from those of a later stage."""
-        return self.options(**{name: getattr(options, name) for name in self.options.model_fields})
+        """Return this stage's options, taken from those of a later stage; what only this one has keeps its default."""
+        names = (name for name in self.options.model_fields if name in type(options).model_fields)
+        return self.options(**{name: getattr(options, name) for name in names})
 
     def key(self, options: PrepareOptions, runs: Runs) -> str:
         """Return the fingerprint. Prepared data count only by content, not by how they were prepared."""
@@ -119,6 +120,12 @@ def _searched(options: TrainOptions) -> Iterator[Need]:
 def _trained(options: TrainOptions) -> Iterator[Need]:
     yield from _searched(options)
     yield Need("train", "train", options)
+
+
+def _shown(options: ReportOptions) -> Iterator[Need]:
+    """Yield all stages, or none if the runs to compare are given."""
+    if options.runs is None:
+        yield from _trained(options)
 
 
 def _reported(options: TrainOptions) -> Iterator[Need]:
@@ -176,8 +183,9 @@ STAGES: dict[str, Stage] = {
             "report",
             "report {model} on {data}",
             config.ReportOptions,
-            _trained,
+            _shown,
             inputs,
+            repeatable=lambda options: options.runs is None,  # other programs may go on logging to theirs
             published=(REPORTS, ("*.html", "*.png")),
         ),
         Stage(

@@ -200,9 +200,9 @@ class Store:
         """Show the result of a run in the UI, in one sentence."""
         self.client.set_tag(run.run_id, _NOTE, summary)
 
-    def rename(self, finished: Finished, name: str) -> None:
+    def rename(self, run: Finished | StageRun, name: str) -> None:
         """Give a run another name in the UI."""
-        self.client.set_tag(finished.run_id, "mlflow.runName", name)
+        self.client.set_tag(run.run_id, "mlflow.runName", name)
 
     def show_sweep(self, run: StageRun, metrics: Sequence[Metric], result: RangeTestResult) -> None:
         """Show a sweep on the run of its range test."""
