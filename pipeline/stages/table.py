@@ -11,7 +11,7 @@ from typing import Any
 from pipeline import config, datasets
 from pipeline.articles.experiment import refuse_unusable
 from pipeline.articles.table import searches
-from pipeline.config import PrepareOptions, ReportOptions, ReproduceOptions, SearchOptions, TrainOptions
+from pipeline.config import PrepareOptions, ReproduceOptions, SearchOptions, TrainOptions
 from pipeline.console import native_messages_hidden
 from pipeline.datasets import PrepareResult
 from pipeline.errors import refusal
@@ -122,9 +122,9 @@ def _trained(options: TrainOptions) -> Iterator[Need]:
     yield Need("train", "train", options)
 
 
-def _shown(options: ReportOptions) -> Iterator[Need]:
-    """Yield all stages, or none if the runs to compare are given."""
-    if options.runs is None:
+def _shown(options: TrainOptions) -> Iterator[Need]:
+    """Yield all stages, or none if the runs to compare are given; as part of a chain, none are."""
+    if getattr(options, "runs", None) is None:
         yield from _trained(options)
 
 
