@@ -6,7 +6,7 @@ import keras
 import pytest
 
 from pipeline.config import OptimizerName
-from pipeline.optimizers import OPTIMIZERS, create, in_code
+from pipeline.optimizers import OPTIMIZERS, create, in_code, prodigy, schedule_free
 
 CLASSES = {
     "sgd": "SGD",
@@ -18,8 +18,14 @@ CLASSES = {
     "nadam": "Nadam",
     "adagrad": "Adagrad",
     "lion": "Lion",
+    "adafactor": "Adafactor",
+    "lamb": "Lamb",
+    "muon": "Muon",
+    "schedule_free_sgd": "ScheduleFreeSGD",
+    "schedule_free_adamw": "ScheduleFreeAdamW",
+    "prodigy": "Prodigy",
 }
-"""The names that are promised to users, and the Keras classes they mean."""
+"""The names that are promised to users, and the classes they mean, of Keras or of this project."""
 
 
 class TestOptimizers:
@@ -28,9 +34,10 @@ class TestOptimizers:
         assert list(OPTIMIZERS) == list(get_args(OptimizerName)) == list(CLASSES)
 
     @pytest.mark.parametrize(("name", "expected"), CLASSES.items())
-    def test_each_is_keras_own_with_its_defaults(self, name: str, expected: str) -> None:
+    def test_each_has_the_defaults_of_its_class(self, name: str, expected: str) -> None:
         """It has the class of that name and the given rate; nothing else changes but the momentum of sgd."""
-        made, default = create(name, 0.125, 0.75), getattr(keras.optimizers, expected)(0.125)
+        home = next(one for one in (keras.optimizers, schedule_free, prodigy) if hasattr(one, expected))
+        made, default = create(name, 0.125, 0.75), getattr(home, expected)(0.125)
         assert type(made) is type(default)
         changed = {key for key, value in made.get_config().items() if value != default.get_config()[key]} - {"name"}
         assert changed == ({"momentum"} if name == "sgd" else set())
@@ -59,6 +66,10 @@ class TestOptimizers:
         (
             keras.optimizers.AdamW(0.1, weight_decay=0.01, global_clipnorm=1.0),
             "keras.optimizers.AdamW(learning_rate=Schedule(), weight_decay=0.01, global_clipnorm=1.0)",
+        ),
+        (
+            schedule_free.ScheduleFreeAdamW(0.1, warmup_steps=9),
+            "ScheduleFreeAdamW(learning_rate=Schedule(), warmup_steps=9)",
         ),
         (type("Own", (keras.optimizers.SGD,), {})(0.1), "Own(learning_rate=Schedule(), ...)"),
     ],

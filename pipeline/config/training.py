@@ -11,7 +11,10 @@ from pipeline.scale import AUTO, parse_scale
 from pipeline.schedules import SCHEMES, Spacing, format_params, parse_params
 from pipeline.user_code import is_function
 
-OptimizerName = Literal["sgd", "adam", "adamw", "adadelta", "adamax", "rmsprop", "nadam", "adagrad", "lion"]
+OptimizerName = Literal[
+    "sgd", "adam", "adamw", "adadelta", "adamax", "rmsprop", "nadam", "adagrad", "lion", "adafactor", "lamb", "muon",
+    "schedule_free_sgd", "schedule_free_adamw", "prodigy",
+]  # fmt: skip
 Precision = Literal["auto", "float32", "mixed_bfloat16"]
 TaskOption = Literal["auto", "classification", "regression", "multi_label"]
 ClassWeight = Literal["none", "balanced"]
@@ -131,7 +134,9 @@ class RangeTestOptions(PrepareOptions):
         examples=["width=64,dropout=0.2"],
     )
     optimizer: str = Field(
-        "sgd", description="Keras optimizer; the search takes several, comma-separated", examples=["adam", "sgd,adamw"]
+        "sgd",
+        description="optimizer; the search takes several, comma-separated",
+        examples=["adam", "sgd,adamw", "schedule_free_adamw"],
     )
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd; the others ignore it")
     batch_size: Annotated[str, BeforeValidator(_text)] = Field(

@@ -15,6 +15,12 @@ _OPTIMIZERS = {
     "nadam": "Nadam",
     "adagrad": "Adagrad",
     "lion": "Lion",
+    "adafactor": "Adafactor",
+    "lamb": "LAMB",
+    "muon": "Muon",
+    "schedule_free_sgd": "Schedule-Free SGD",
+    "schedule_free_adamw": "Schedule-Free AdamW",
+    "prodigy": "Prodigy",
 }
 
 

@@ -26,12 +26,24 @@ class BatchStatistics:
     Keras averages them over the updates, from a mean of 0 and a variance of 1. After n updates the share
     `momentum ** n` of these is left, and most of the rest belongs to earlier weights. Until they have arrived, the
     validation loss can be that of guessing, whatever has been learnt. So they are computed anew from training batches
-    with the weights as they are, as Wu and Johnson (2021, arXiv:2105.07576) recommend.
+    with the weights as they are, as Wu and Johnson (2021, arXiv:2105.07576) recommend. Moving averages never arrive if
+    other weights are evaluated than those that gradients are taken at, as with Schedule-Free optimizers.
     """
 
-    def __init__(self, model: keras.Model, feed: Feed, order: BatchOrder, draws: keras.random.SeedGenerator) -> None:
-        """Prepare for a model that is fed in this order; `draws` is what it draws from where no seed is given."""
-        self._model, self._feed = model, feed
+    def __init__(
+        self,
+        model: keras.Model,
+        feed: Feed,
+        order: BatchOrder,
+        draws: keras.random.SeedGenerator,
+        elsewhere: bool = False,
+    ) -> None:
+        """Prepare for a model that is fed in this order.
+
+        `draws` is what it draws from where no seed is given, and `elsewhere` says whether other weights are evaluated
+        than those that gradients are taken at.
+        """
+        self._model, self._feed, self._elsewhere = model, feed, elsewhere
         self._batches = min(-(-EXAMPLES // order.batch_size), UPDATES_PER_CALL, order.steps_per_epoch)
         layers = keras_internals.all_layers(model)
         self._layers = [one for one in layers if isinstance(one, keras.layers.BatchNormalization) and one.trainable]
@@ -43,7 +55,7 @@ class BatchStatistics:
 
     def lag(self, updates: int) -> bool:
         """Return whether moving averages have not arrived after so many updates."""
-        return any(layer.momentum**updates > LAG for layer in self._layers)
+        return any(self._elsewhere or layer.momentum**updates > LAG for layer in self._layers)
 
     def recompute(self) -> None:
         """Replace the statistics by averages over some 1,000 training examples, always the same ones.

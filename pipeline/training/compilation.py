@@ -204,6 +204,7 @@ class Program:
         traces: how often the program has been traced.
         fusible: whether XLA compiles its updates well.
         averages_weights: whether Keras replaces the weights by their moving averages at the end of a training.
+        averaging: the optimizer if it is Schedule-Free, whose averaged weights are those to evaluate; None otherwise.
 
     """
 
@@ -219,6 +220,7 @@ class Program:
         model.train_step = self._counted_call
         self._optimizer = compile_(model, self._rate, feed.steps_per_execution)
         self.averages_weights = bool(getattr(self._optimizer, "inner_optimizer", self._optimizer).use_ema)
+        self.averaging = optimizers.averaging(self._optimizer)
         self._initial = [variable.numpy() for variable in self._optimizer.variables]
 
     def reset(self, rates: NDArray[np.float64]) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pipeline.datasets import Splits
 from pipeline.evaluation import DIVERGED_AT, Training
 from pipeline.models import Builder
+from pipeline.optimizers import AveragedWeights
 from pipeline.training import keras_internals
 from pipeline.training.batch_statistics import BatchStatistics, Recompute
 from pipeline.training.callbacks import Reorder, Rewrite, Rewriter, Validate, Watch
@@ -72,7 +73,8 @@ class Trainer:
     def compile_with(self, compile_: Compile) -> "Trainer":
         """Compile the model by `compile_` with the engine's rates."""
         self._program = Program(self.model, self._feed, compile_)
-        self._statistics = BatchStatistics(self.model, self._feed, self._order, self._unseeded_draws)
+        elsewhere = self._program.averaging is not None
+        self._statistics = BatchStatistics(self.model, self._feed, self._order, self._unseeded_draws, elsewhere)
         return self
 
     @input_errors_unwrapped()
@@ -132,7 +134,7 @@ class Trainer:
             stretch=self._watched,
             diverged_at=diverged_at,
         )
-        own: list[keras.callbacks.Callback] = [Reorder(self._feed, seed, part), watch]
+        own: list[keras.callbacks.Callback] = [AveragedWeights(), Reorder(self._feed, seed, part), watch]
         if rewrite is not None:
             own.append(Rewriter(program.curve, program.step, curve, rewrite))
         if patience is not None or keep_best:
@@ -192,7 +194,14 @@ class Trainer:
         return {key: value for name, score in measured.items() for key, [value] in _series(name, [score]).items()}
 
     def _validation_loss(self) -> float:
-        return float(self.model.evaluate(self._source.validation, verbose=0, return_dict=True)["loss"])
+        """Return the validation loss in the midst of a training, with the weights to evaluate."""
+        free, weights = self._program.averaging, self.model.trainable_variables
+        if free is not None:
+            free.hold_average(weights)
+        loss = float(self.model.evaluate(self._source.validation, verbose=0, return_dict=True)["loss"])
+        if free is not None:
+            free.hold_training_weights(weights)
+        return loss
 
     def _reset(self, seed: int, curve: NDArray[np.float64]) -> None:
         """Put the model into the state of a new one built with this seed, without tracing again."""

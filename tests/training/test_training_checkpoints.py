@@ -23,6 +23,8 @@ PLATEAU = {"patience": 1, "min_delta": 0.9}
 WAYS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "momentum": ("constant", "sgd", {}),
     "adam, dropout, BatchNormalization, patience, best weights": ("rich", "adam", {"patience": 2, "keep_best": True}),
+    "averaged weights": ("rich", "schedule_free_adamw", {"patience": 2, "keep_best": True}),
+    "an estimated rate": ("plain", "prodigy", {}),
     "plateau, draws from the global generator": ("noisy", "sgd", {"rewrite": rewriter("reduce_on_plateau", PLATEAU)}),
 }
 """What is trained: the network, the optimizer, and arguments of `Trainer.train`."""

@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 from keras import layers, ops
 
+from pipeline import optimizers
 from pipeline.datasets import Splits, digests, input_shape, load, load_splits, named, save, split
 from pipeline.training import Trainer, engine
 from pipeline.training.feed import BatchOrder
@@ -87,6 +88,21 @@ def adamw() -> keras.optimizers.Optimizer:
     return optimizer
 
 
+def schedule_free(**settings: Any) -> keras.optimizers.Optimizer:
+    """Return an optimizer that averages weights, whose weight decay leaves biases alone."""
+    optimizer = optimizers.create("schedule_free_adamw", 0.1, 0.9).from_config(
+        {"learning_rate": 0.1, "warmup_steps": 9, "weight_decay": 0.1, **settings}
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    return optimizer
+
+
+def non_negative() -> keras.Model:
+    """Return a network whose last weights are kept non-negative."""
+    last = layers.Dense(10, "softmax", kernel_constraint=keras.constraints.NonNeg())
+    return keras.Sequential([keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(16, "relu"), last])
+
+
 def compiled(build: Callable[[], keras.Model], optimizer: Callable[[], Any], **options: Any) -> Callable[[], Any]:
     """Return a user's function that returns a compiled model; a function without arguments may make an option anew."""
 
@@ -124,6 +140,14 @@ CASES: dict[str, tuple[str, Callable[[], keras.Model]]] = {
     "moving average of weights": ("sgd", compiled(plain, sgd(use_ema=True, ema_momentum=0.8))),
     "moving average written back": ("sgd", compiled(plain, sgd(use_ema=True, ema_overwrite_frequency=5))),
     "gradient accumulation": ("sgd", compiled(plain, sgd(gradient_accumulation_steps=4))),
+    "Schedule-Free, weight decay with exceptions, constraint": (
+        "schedule_free_adamw",
+        compiled(non_negative, schedule_free),
+    ),
+    "Schedule-Free, gradient accumulation, clipnorm": (
+        "schedule_free_adamw",
+        compiled(plain, lambda: schedule_free(gradient_accumulation_steps=4, clipnorm=0.05)),
+    ),
     "own optimizer": ("sgd", compiled(plain, lambda: SignSGD(0.1))),
 }
 
@@ -179,7 +203,7 @@ def plain_fit(
         validation_data=tuple(validation),
         validation_batch_size=1000,
         class_weight=class_weight,
-        callbacks=list(callbacks),
+        callbacks=[optimizers.AveragedWeights(), *callbacks],
         verbose=0,
     )
     return model, history.history

@@ -32,13 +32,13 @@ def dense(*inner: layers.Layer) -> keras.Model:
 def trained(short: int, optimizer: str, curve: Any) -> tuple[Trainer, Any]:
     """Return a training with four validations, which are not at the ends of epochs."""
     # By Adam the bias that normalisation takes out again would follow the signs of what is left by rounding.
-    inner = {"sgd": layers.BatchNormalization, "adam": lambda: layers.Dense(16, "tanh")}[optimizer]
+    inner = layers.BatchNormalization if optimizer == "sgd" else lambda: layers.Dense(16, "tanh")
     options: dict[str, Any] = {"momentum": 0.9, "batch_size": BATCH, "precision": "float32"}
     made = engine(lambda: dense(inner()), data(short), optimizer=optimizer, **options)
     return made, made.train(curve, 3, validations=4)
 
 
-@pytest.mark.parametrize(("short", "optimizer"), [(0, "adam"), (3, "sgd")])
+@pytest.mark.parametrize(("short", "optimizer"), [(0, "adam"), (3, "sgd"), (0, "schedule_free_adamw"), (3, "prodigy")])
 def test_it_is_the_same_training(short: int, optimizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Losses, rates, history, states and the number of traces, with and without a short batch at an epoch's end."""
     curve = np.geomspace(3e-3, 1e-4, 600)

@@ -1,9 +1,32 @@
-"""The optimizers that can be tuned."""
+"""The optimizers that can be tuned: Keras' own, and three that need no schedule, written from their papers."""
 
+import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from keras import optimizers
+
+from pipeline.errors import refusal
+from pipeline.optimizers.prodigy import Prodigy
+from pipeline.optimizers.schedule_free import (
+    AveragedWeights,
+    ScheduleFree,
+    ScheduleFreeAdamW,
+    ScheduleFreeSGD,
+    averaging,
+)
+
+__all__ = [
+    "OPTIMIZERS",
+    "SHARED",
+    "AveragedWeights",
+    "averaging",
+    "create",
+    "in_code",
+    "name_of",
+    "own_file",
+]
 
 OPTIMIZERS: dict[str, Callable[[Any, float], optimizers.Optimizer]] = {
     "sgd": lambda rate, momentum: optimizers.SGD(rate, momentum=momentum),
@@ -15,8 +38,14 @@ OPTIMIZERS: dict[str, Callable[[Any, float], optimizers.Optimizer]] = {
     "nadam": lambda rate, _: optimizers.Nadam(rate),
     "adagrad": lambda rate, _: optimizers.Adagrad(rate),
     "lion": lambda rate, _: optimizers.Lion(rate),
+    "adafactor": lambda rate, _: optimizers.Adafactor(rate),
+    "lamb": lambda rate, _: optimizers.Lamb(rate),
+    "muon": lambda rate, _: optimizers.Muon(rate),
+    "schedule_free_sgd": lambda rate, _: ScheduleFreeSGD(rate),
+    "schedule_free_adamw": lambda rate, _: ScheduleFreeAdamW(rate),
+    "prodigy": lambda rate, _: Prodigy(rate),
 }
-"""Name -> function of learning rate and momentum that makes the optimizer, with Keras' defaults otherwise."""
+"""Name -> function of learning rate and momentum that makes the optimizer, with the defaults of its class otherwise."""
 
 
 SHARED = (
@@ -37,9 +66,12 @@ def create(
     Args:
         name: one in `OPTIMIZERS`.
         learning_rate: a rate or a Keras schedule.
-        momentum: for SGD; the others ignore it.
+        momentum: for SGD; the others ignore it, since what Schedule-Free SGD calls momentum is something else.
         compiled: the optimizer that the user compiled the model with. If it is the named one, it is returned itself,
             with only the rate replaced; otherwise its `SHARED` settings are copied to the new one.
+
+    Raises:
+        InputError: if the compiled one averages weights, and the named one does so in its own way.
 
     """
     made = OPTIMIZERS[name](learning_rate, momentum)
@@ -48,6 +80,8 @@ def create(
     if name_of(compiled) == name:
         compiled.learning_rate = learning_rate
         return compiled
+    if compiled.use_ema and isinstance(made, ScheduleFree):
+        raise refusal("model", f"one compiled with use_ema=True, for {name}", "use_ema=False: it averages by itself")
     changed = {key: value for key in SHARED if (value := getattr(compiled, key)) is not None}
     config = {**OPTIMIZERS[name](1.0, momentum).get_config(), **changed, "learning_rate": learning_rate}
     return type(made).from_config(config)
@@ -57,12 +91,19 @@ def in_code(optimizer: optimizers.Optimizer) -> str:
     """Return the call that makes an optimizer with a schedule, with the settings that differ from its defaults."""
     own = getattr(optimizer, "inner_optimizer", optimizer)
     kind = type(own)
-    if not kind.__module__.startswith("keras."):  # the user's own, whose settings are theirs to know
+    ours = own_file(own) is not None
+    if not (ours or kind.__module__.startswith("keras.")):  # the user's own, whose settings are theirs to know
         return f"{kind.__name__}(learning_rate=Schedule(), ...)"
     default = kind(1.0).get_config()
     changed = {name: value for name, value in own.get_config().items() if value != default[name]}
     given = ["learning_rate=Schedule()", *(f"{name}={changed[name]!r}" for name in changed if name not in _OTHERWISE)]
-    return f"keras.optimizers.{kind.__name__}({', '.join(given)})"
+    return f"{'' if ours else 'keras.optimizers.'}{kind.__name__}({', '.join(given)})"
+
+
+def own_file(optimizer: optimizers.Optimizer) -> Path | None:
+    """Return the file that defines an optimizer of this project, which needs Keras only; None for another."""
+    own = type(getattr(optimizer, "inner_optimizer", optimizer))
+    return Path(inspect.getfile(own)) if own in (ScheduleFreeSGD, ScheduleFreeAdamW, Prodigy) else None
 
 
 def name_of(optimizer: optimizers.Optimizer) -> str | None:
