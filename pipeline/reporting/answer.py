@@ -10,6 +10,7 @@ from pipeline.objective import VAL_LOSS
 from pipeline.reporting import wording
 from pipeline.reporting.gains import Gain, Tile, bounded, gain_over, gain_verdict
 from pipeline.reporting.report_inputs import Report, entries
+from pipeline.reporting.tiles import cost, how_sure, with_epochs_saved
 from pipeline.results import LeaderboardRow, SearchResult, TrainResult, Transfer
 from pipeline.statistics import mean_interval
 
@@ -41,7 +42,11 @@ class Answer:
 def compose(report: Report) -> Answer:
     """Return the answer that `report` gives."""
     search = report.search
-    gains = tuple(gain_over(baseline, search.objective) for baseline in search.baselines) if search else ()
+    gains = (
+        tuple(with_epochs_saved(gain_over(one, search.objective), one, report) for one in search.baselines)
+        if search
+        else ()
+    )
     tiles = tuple(_tiles(report, gains))
     return Answer(tuple(_warnings(report)), _headline(report), _score(report), tuple(_remarks(report)), gains, tiles)
 
@@ -206,13 +211,13 @@ def _spread(report: Report, train: TrainResult) -> str:
 
 
 def _tiles(report: Report, gains: tuple[Gain, ...]) -> list[Tile]:
-    """Return the key numbers: the test score, the gains, and the range of good rates."""
-    tiles, train = [], report.train
+    """Return the key numbers: the verdict, the test score, the gains, the cost, and the range of good rates."""
+    tiles, train = [how_sure(report.search)] if report.search else [], report.train
     if train and train.test_accuracy is None:
         tiles += [Tile("Test loss", wording.loss(train.test_loss), (_spread(report, train),)), *_mae(report)]
     elif train and train.test_accuracy is not None:
         tiles.append(Tile("Test accuracy", wording.percent(train.test_accuracy), (_spread(report, train),)))
-    tiles += [gain.tile for gain in gains]
+    tiles += [*(gain.tile for gain in gains), cost(report)]
     if report.search is not None:
         basin = report.search.basin
         span = f"{wording.number(basin.lr_low)} to {wording.number(basin.lr_high)}"

@@ -38,6 +38,7 @@ class Report:
         range_tests: one for each optimizer and batch size that was searched.
         trainings: the confirmation trainings of finalists and baselines, or the final ones if there was no search.
         costs: the name, wall seconds and passes over the training set of each stage.
+        code: the schedule as Keras code, with the call of its optimizer; "" before the final training.
         generated: an ISO time.
         interrupted: whether the chain was interrupted, so that this is its answer so far. Then `train` may be None.
 
@@ -56,6 +57,7 @@ class Report:
     costs: Sequence[tuple[str, float, float]]
     generated: str
     command: str
+    code: str = ""
     interrupted: bool = False
 
     @property

@@ -22,7 +22,7 @@ _ORDER: dict[Role, int] = {"winner": 0, "finalist": 1, "baseline": 2, "trial": 3
 
 @dataclass(frozen=True)
 class NamedTraining:
-    """A training with what figures need to label and group it; `name` ends in its seed: `cosine lr=0.03 seed=0`."""
+    """A training with what figures need to label and group it; `name` ends in its seed and any split."""
 
     name: str
     scheme: str
@@ -32,8 +32,8 @@ class NamedTraining:
 
     @property
     def series(self) -> str:
-        """The name without the seed: trainings that differ in their seed only are drawn as one series."""
-        return self.name.removesuffix(f" seed={self.seed}")
+        """The name without seed and split: trainings that differ in these only are drawn as one series."""
+        return self.name.partition(f" seed={self.seed}")[0]
 
 
 @dataclass(frozen=True)

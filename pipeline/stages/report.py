@@ -14,7 +14,7 @@ from pipeline.reporting.report_inputs import Report, answered, read_sweep
 from pipeline.reporting.training_figures import NamedTraining, Role, loss_curves, lr_curves
 from pipeline.results import RangeTestResult, ReportResult, SearchResult, TrainResult
 from pipeline.stages.comparing import compared
-from pipeline.stages.context import PAGE, REPORTS, Context, command, environment
+from pipeline.stages.context import CODE, PAGE, REPORTS, Context, command, environment
 from pipeline.tracking.trainings import read_evaluation, read_training
 
 _AT_FULL_BUDGET = ("confirmation", "transfer")
@@ -73,6 +73,7 @@ def _gather(context: Context[ReportOptions], *, interrupted: bool = False) -> Re
         costs=costs(upstream.prepare, tuple(range_tests.values()), search, train, options.epochs),
         generated=datetime.now(UTC).isoformat(timespec="seconds"),
         command=command(options),
+        code=(upstream.folder("train") / CODE).read_text(encoding="utf-8") if train else "",
         interrupted=interrupted,
     )
 

@@ -44,9 +44,11 @@ def test_the_whole_answer(report: Report) -> None:
         "Test accuracy 98.42% (mean of 3 seeds, 95% interval 97.64% to 99.20% over seeds and 1,000 test examples), "
         "test loss 0.0509.",
         "Gain over Adam at 0.001: 0.0282 in validation loss (95% interval 0.0204 to 0.036, excludes zero: better); "
-        "+0.94 accuracy points (95% interval +0.41 to +1.47, excludes zero).",
+        "+0.94 accuracy points (95% interval +0.41 to +1.47, excludes zero)."
+        " The winner reaches the final validation loss of Adam at 0.001 after epoch 4 of 6, on 3 seeds.",
         "Gain over SGD at 0.01: 0.0031 in validation loss (95% interval -0.0019 to 0.0081, "
-        "includes zero: no difference shown); +0.12 accuracy points (95% interval -0.20 to +0.44, includes zero).",
+        "includes zero: no difference shown); +0.12 accuracy points (95% interval -0.20 to +0.44, includes zero)."
+        " The winner reaches the final validation loss of SGD at 0.01 after epoch 4 of 6, on 3 seeds.",
     ]
 
 
@@ -118,7 +120,7 @@ def test_an_interrupted_chain_says_so_first(change: Callable[..., Report]) -> No
     assert lines[1].startswith("Train SGD with the cosine scheme and an initial learning rate of 0.0562")
     assert "" not in lines
     assert not any("Test " in line for line in lines)
-    assert compose(search).tiles[0].label == "Against Adam at 0.001"
+    assert [tile.label for tile in compose(search).tiles[:2]] == ["How sure", "Against Adam at 0.001"]
 
 
 def test_scaled_labels_are_a_remark(regression: Report) -> None:
@@ -182,8 +184,8 @@ def test_regression_speaks_of_losses_and_mean_absolute_error(regression: Report)
     """No accuracy anywhere."""
     composed = compose(regression)
     assert composed.score == "Test loss 0.0509 (mean of 3 seeds, 95% interval 0.0478 to 0.0541 over seeds)."
-    assert [tile.label for tile in composed.tiles[:2]] == ["Test loss", "Validation MAE"]
-    assert composed.tiles[1].details == ("mean absolute error, mean of 3 trainings",)
+    assert [tile.label for tile in composed.tiles[1:3]] == ["Test loss", "Validation MAE"]
+    assert composed.tiles[2].details == ("mean absolute error, mean of 3 trainings",)
     assert not any("accuracy" in line for line in composed.lines())
 
 
