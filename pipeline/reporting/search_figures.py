@@ -86,6 +86,7 @@ def _interval(axes: Axes, place: int, entry: Entry, marks: Marks) -> None:
         markeredgewidth=1.8,
         linestyle="none",
         zorder=4,
+        label=style.plain(f"{entry.label} ({wording.level(entry.row.objective)} {wording.span(entry.row.objective)})"),
     )
 
 
@@ -174,16 +175,17 @@ def _trials_of(axes: Axes, frame: pd.DataFrame, objective: Objective, marks: Mar
     diverged = _diverged(frame, objective)
     for name in dict.fromkeys(schemes):
         chosen = (schemes == name) & ~diverged
-        _points(axes, rates[chosen], values[chosen], marks[name])
+        _points(axes, rates[chosen], values[chosen], marks[name], wording.scheme(name))
         lost = rates[(schemes == name) & diverged]
         if lost.size:
             style.crosses(axes, lost, marks[name].color, bottom=objective.direction == "max")
 
 
-def _points(axes: Axes, x: Array, y: Array, mark: Mark) -> None:
+def _points(axes: Axes, x: Array, y: Array, mark: Mark, label: str) -> None:
     axes.plot(
         x,
         y,
+        label=style.plain(label),
         linestyle="none",
         marker=mark.marker,
         color=mark.color,

@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from pipeline.reporting import wording
+from pipeline.reporting.readings import Reading, readings
 from pipeline.schedules import Array
 
 PALETTE = {
@@ -224,8 +225,17 @@ def inline(figure: Figure, name: str, description: str) -> Markup:
         root.attrib.pop(size, None)
     root.set("role", "img")
     root.set("aria-label", description)
+    _add_readings(root, readings(figure))
     svg = ElementTree.tostring(root, encoding="unicode")
     return Markup(svg)  # nosec B704 # matplotlib and ElementTree escape all text
+
+
+def _add_readings(root: ElementTree.Element, found: list[Reading]) -> None:
+    """Add a circle for each point that can be read, unseen until the page's script shows it, with its text as title."""
+    group = ElementTree.SubElement(root, "g", {"class": "readings"})
+    for one in found:
+        place = {"cx": f"{one.x:.1f}", "cy": f"{one.y:.1f}", "r": "4"}
+        ElementTree.SubElement(ElementTree.SubElement(group, "circle", place), "title").text = one.text
 
 
 def _strip(element: ElementTree.Element, referred: Set[str]) -> None:

@@ -34,8 +34,8 @@ class Page(HTMLParser):
 
     @property
     def visible(self) -> str:
-        """All text that a reader sees."""
-        return " ".join(text for inside, text in self.texts if not {"style", "title"} & set(inside))
+        """All text that a reader sees without pointing at it."""
+        return " ".join(text for inside, text in self.texts if not {"style", "script", "title"} & set(inside))
 
     def text(self, tag: str) -> list[str]:
         """Return the texts inside a tag."""

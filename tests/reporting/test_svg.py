@@ -77,3 +77,30 @@ def test_text_stays_text(title: str) -> None:
     assert title in parsed.visible
     assert "script" not in {tag for tag, _ in parsed.tags}
     assert not any("onload" in attributes for _, attributes in parsed.tags)
+
+
+def test_the_values_of_lines_can_be_read() -> None:
+    """Each point of a named or marked line where it is drawn, and what it says; not noise, nor what is out of sight."""
+    figure, (axes,) = style.canvas(4.0, 2.0, fitted=False)
+    figure.subplots_adjust(left=0, right=1, bottom=0, top=1)
+    axes.set(xlim=(0, 10), ylim=(0, 100))
+    axes.plot([0, 5, 99], [0, 50, 50], label="cosine", marker="o")
+    axes.plot([5.0], [25.0], marker="s", linestyle="none")
+    axes.plot([1, 2], [3, 4], label="each seed", alpha=0.3)
+    axes.axvline(3)
+    style.label(axes, x="epoch", y="loss")
+    tags = Page(style.inline(figure, "a", "words"))
+    circles = [attributes for tag, attributes in tags.tags if tag == "circle"]
+    assert [(float(one["cx"]), float(one["cy"])) for one in circles] == [(0, 144), (144, 72), (144, 108)]
+    assert tags.text("title") == ["cosine: epoch 0, loss 0", "cosine: epoch 5, loss 50", "epoch 5, loss 25"]
+
+
+def test_a_panel_is_read_by_its_title_and_by_the_axis_that_it_shares() -> None:
+    """A long line is read at some of its points only, the first and the last among them."""
+    figure, panels = style.canvas(4.0, 2.0, columns=2, sharey=True)
+    style.label(panels[0], y="loss")
+    style.label(panels[1], title="Validation $")
+    panels[1].plot(range(1000), range(1000), label="rex")
+    texts = Page(style.inline(figure, "a", "words")).text("title")
+    assert len(texts) == 40
+    assert (texts[0], texts[-1]) == ("Validation $, rex: loss 0", "Validation $, rex: loss 999")
