@@ -63,8 +63,7 @@ def _of_line(axes: Axes, line: Line2D) -> Iterator[Reading]:
 
 def _inside(axes: Axes, places: Array) -> NDArray[np.bool_]:
     box = axes.bbox.padded(1.0)
-    inside: NDArray[np.bool_] = ((places >= box.min) & (places <= box.max)).all(axis=1)
-    return inside
+    return np.asarray(((places >= box.min) & (places <= box.max)).all(axis=1))
 
 
 def _name(axes: Axes, which: str) -> str:
