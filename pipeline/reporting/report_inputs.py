@@ -11,6 +11,7 @@ import pandas as pd
 
 from pipeline.datasets.arrays import PrepareResult
 from pipeline.evaluation import Candidate, setting_prefix
+from pipeline.predictions import Predictions
 from pipeline.reporting import wording
 from pipeline.reporting.training_figures import NamedTraining
 from pipeline.results import LeaderboardRow, RangeTestResult, SearchResult, TrainResult
@@ -38,6 +39,7 @@ class Report:
         range_tests: one for each optimizer and batch size that was searched.
         trainings: the confirmation trainings of finalists and baselines, or the final ones if there was no search.
         costs: the name, wall seconds and passes over the training set of each stage.
+        predictions: of the model that is kept, for the test set.
         code: the schedule as Keras code, with the call of its optimizer; "" before the final training.
         generated: an ISO time.
         interrupted: whether the chain was interrupted, so that this is its answer so far. Then `train` may be None.
@@ -57,6 +59,7 @@ class Report:
     costs: Sequence[tuple[str, float, float]]
     generated: str
     command: str
+    predictions: Predictions | None = None
     code: str = ""
     interrupted: bool = False
 

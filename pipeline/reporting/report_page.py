@@ -10,7 +10,15 @@ from matplotlib.figure import Figure
 
 from pipeline.datasets.scaling import described
 from pipeline.evaluation import setting_prefix
-from pipeline.reporting import range_test_figures, report_inputs, search_figures, style, training_figures, wording
+from pipeline.reporting import (
+    prediction_figures,
+    range_test_figures,
+    report_inputs,
+    search_figures,
+    style,
+    training_figures,
+    wording,
+)
 from pipeline.reporting.answer import compose, transferred
 from pipeline.reporting.report_inputs import Report
 from pipeline.reporting.style import Drawing, Marks
@@ -109,7 +117,13 @@ def figures(report: Report) -> dict[str, Figure]:
 def _planned(report: Report) -> _Planned:
     """Yield every figure that `report` has data for; the names are those that the template uses."""
     marks = style.marks(_schemes(report))
-    yield from (*_range_test(report), *_refinement(report), *_curves(report, marks), *_search(report, marks))
+    yield from (
+        *_range_test(report),
+        *_refinement(report),
+        *_curves(report, marks),
+        *_search(report, marks),
+        *_predicted(report),
+    )
 
 
 def _range_test(report: Report) -> _Planned:
@@ -171,6 +185,13 @@ def _search(report: Report, marks: Marks) -> _Planned:
             f"The {measure} against initial learning rate of every trial",
             lambda width: search_figures.trials(trials, search.objective, marks=marks, width=width),
         )
+
+
+def _predicted(report: Report) -> _Planned:
+    found = report.predictions
+    if found is not None and found.values:
+        what = "Predicted against true values of test examples, and their residuals"
+        yield "predictions", what, lambda width: prediction_figures.against_true(found, width=width)
 
 
 def _schemes(report: Report) -> list[str]:

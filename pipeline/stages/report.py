@@ -8,13 +8,14 @@ import pandas as pd
 from pipeline.config import ReportOptions
 from pipeline.datasets.arrays import PrepareResult
 from pipeline.evaluation import Candidate, Evaluation, Training, setting_prefix
+from pipeline.predictions import PREDICTIONS, Predictions
 from pipeline.reporting import report_page
 from pipeline.reporting.answer import compose
 from pipeline.reporting.report_inputs import Report, answered, read_sweep
 from pipeline.reporting.training_figures import NamedTraining, Role, loss_curves, lr_curves
 from pipeline.results import RangeTestResult, ReportResult, SearchResult, TrainResult
 from pipeline.stages.comparing import compared
-from pipeline.stages.context import CODE, PAGE, REPORTS, Context, command, environment
+from pipeline.stages.context import CODE, PAGE, REPORTS, Context, Upstream, command, environment
 from pipeline.tracking.trainings import read_evaluation, read_training
 
 _AT_FULL_BUDGET = ("confirmation", "transfer")
@@ -73,9 +74,16 @@ def _gather(context: Context[ReportOptions], *, interrupted: bool = False) -> Re
         costs=costs(upstream.prepare, tuple(range_tests.values()), search, train, options.epochs),
         generated=datetime.now(UTC).isoformat(timespec="seconds"),
         command=command(options),
+        predictions=_predictions(upstream) if train else None,
         code=(upstream.folder("train") / CODE).read_text(encoding="utf-8") if train else "",
         interrupted=interrupted,
     )
+
+
+def _predictions(upstream: Upstream) -> Predictions | None:
+    """Return what the model that is kept predicts for the test set; None with several outputs or labels an example."""
+    stored = upstream.folder("train") / PREDICTIONS
+    return Predictions.model_validate_json(stored.read_text(encoding="utf-8")) if stored.is_file() else None
 
 
 def _trainings(context: Context[ReportOptions]) -> Iterator[NamedTraining]:

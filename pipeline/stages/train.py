@@ -9,19 +9,21 @@ import numpy as np
 
 from pipeline import user_code
 from pipeline.config import TrainOptions
-from pipeline.datasets import Splits, example
+from pipeline.datasets import Splits, head
 from pipeline.errors import InputError, describe
 from pipeline.evaluation import Ask, Candidate, Evaluation, Training, answers
 from pipeline.files import write_text
 from pipeline.lr_pipeline_model import VALUES, Outputs, tensors
 from pipeline.lr_pipeline_model.columns import load_columns
 from pipeline.optimizers import in_code
+from pipeline.predictions import PREDICTIONS
 from pipeline.reporting import wording
 from pipeline.results import SeedScore, TrainResult
 from pipeline.schedules import keras_source, parse_params, torch_source
 from pipeline.stages.asking import asking
 from pipeline.stages.context import CODE, COLUMNS, Context
 from pipeline.stages.guessing import Answered, against_guessing
+from pipeline.stages.predicting import as_served, predictions
 from pipeline.statistics import accuracy_interval
 from pipeline.tracking import Label
 from pipeline.tracking.models import Scores, log_model, register
@@ -62,7 +64,9 @@ def run(context: Context[TrainOptions]) -> TrainResult:
     measured = {**upstream.prepare.digests, **trainer.executor.objective(winner)}
     if options.splits > 1:
         measured["splits"] = str(options.splits)
-    kept = _keep(context, trainer.executor.served(trainings[best]), trainer.unsavable, Scores(measured, losses))
+    serving = trainer.executor.served(trainings[best])
+    _keep_predictions(context, serving, asked[best].seed)
+    kept = _keep(context, serving, trainer.unsavable, Scores(measured, losses))
     guess = against_guessing(
         Answered(asked[best], "test", means["test_loss"], means.get("test_accuracy"), trainings[best]),
         trainer.executor,
@@ -108,9 +112,7 @@ def _keep(context: Context[TrainOptions], serving: Any, unsavable: str, scores: 
     if not unsavable:
         try:
             serving.save(folder / "model.keras")
-            given, modules = example(upstream.splits.x_train), user_code.local_modules(context.options.model)
-            if isinstance(given, np.ndarray) and given.dtype.kind == "f":  # of sequences without the data's channel
-                given = given.reshape(len(given), *serving.input_shape[1:])
+            given, modules = _example(serving, upstream.splits), user_code.local_modules(context.options.model)
             outputs = _outputs(serving, upstream.splits, tensors(given))
             columns = upstream.folder("prepare") / COLUMNS
             raw = (load_columns(columns).example, columns) if columns.exists() else (given, None)
@@ -122,6 +124,26 @@ def _keep(context: Context[TrainOptions], serving: Any, unsavable: str, scores: 
             return {"registered": registered, "champion": champion}
     serving.save_weights(folder / "model.weights.h5")
     return {"registered": None, "unsaved": unsavable}
+
+
+def _keep_predictions(context: Context[TrainOptions], serving: Any, seed: int) -> None:
+    """Write what the model that is kept predicts for the test set, for the report; the answer does without it."""
+    splits = context.upstream.splits
+    if splits.outputs:
+        return
+    try:
+        outputs = _outputs(serving, splits, tensors(_example(serving, splits)))
+        assert isinstance(outputs, Outputs)  # as there is one output
+        found = predictions(serving, outputs, splits, seed)
+    except Exception as error:  # of the user's layers
+        context.status.note(f"the report does not show where the model errs: {describe(error)}")
+        return
+    if found is not None:
+        write_text(context.run.folder / PREDICTIONS, found.model_dump_json())
+
+
+def _example(serving: Any, splits: Splits) -> Any:
+    return as_served(head(splits.x_train, 5), serving)
 
 
 def _outputs(serving: Any, splits: Splits, inputs: Any) -> Outputs | dict[str, Outputs]:

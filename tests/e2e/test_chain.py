@@ -16,6 +16,7 @@ from sklearn.datasets import load_digits
 
 from pipeline import datasets, find
 from pipeline.models import mlp
+from pipeline.predictions import PREDICTIONS, Predictions
 from pipeline.results import RangeTestResult, SearchResult
 from tests.e2e.project import SMALL, Project, command
 
@@ -119,7 +120,7 @@ def test_every_training_keeps_its_whole_curve(project: Project) -> None:
         ),
         (
             "train",
-            {"model.keras", "schedule.json", "schedule.py", "lr_curve.csv", "lr_curve.png"},
+            {"model.keras", "schedule.json", "schedule.py", "predictions.json", "lr_curve.csv", "lr_curve.png"},
             {"test_loss", "test_accuracy", "test_accuracy_interval", "val_loss", "seeds", "winner"},
         ),
         ("report", {"report.html"}, {"report", "answer"}),
@@ -273,6 +274,10 @@ def test_logged_model_predicts(project: Project, monkeypatch: pytest.MonkeyPatch
     train = json.loads((project.artifacts(only(project, "train")) / "result.json").read_text(encoding="utf-8"))
     best = min(train["seeds"], key=lambda score: score["val_loss"])
     assert accuracy == pytest.approx(best["test_accuracy"], abs=1e-6)
+    stored = (project.artifacts(only(project, "train")) / PREDICTIONS).read_text(encoding="utf-8")
+    kept = Predictions.model_validate_json(stored)
+    assert kept.correct / kept.examples == pytest.approx(accuracy)
+    assert len(kept.hardest) == 12
     assert model.metadata.signature is not None
     assert model.input_example is not None
 

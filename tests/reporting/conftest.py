@@ -9,6 +9,7 @@ import pytest
 from pipeline.datasets import PrepareResult, Scaling
 from pipeline.evaluation import Training
 from pipeline.objective import Objective
+from pipeline.predictions import Confused, Hard, Predictions
 from pipeline.reporting.report_inputs import Report, Sweep
 from pipeline.reporting.report_page import render
 from pipeline.reporting.training_figures import NamedTraining, Role
@@ -125,6 +126,22 @@ def make_range_test() -> RangeTestResult:
         updates=240,
         seconds=11.4,
         refinement=make_refinement(),
+    )
+
+
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+
+
+def make_predictions() -> Predictions:
+    """Return those of a model that takes one of two sevens for a one."""
+    return Predictions(
+        seed=0,
+        examples=3,
+        correct=2,
+        classes=("1", "7"),
+        counts=((1, 0), (1, 1)),
+        confused=(Confused(true="7", predicted="1", count=1),),
+        hardest=(Hard(row=2, true="7", predicted="1", probability=0.8, true_probability=0.15, image=PNG),),
     )
 
 

@@ -1,9 +1,11 @@
 from dataclasses import replace
 
 from pipeline.evaluation import Training
+from pipeline.predictions import Predictions, Values
 from pipeline.reporting.answer import compose
 from pipeline.reporting.report_inputs import Report
 from pipeline.reporting.report_page import render
+from tests.reporting.conftest import PNG, make_predictions
 from tests.reporting.page import Page
 
 
@@ -190,6 +192,35 @@ def test_test_results_of_each_seed_and_their_mean(rendered: str) -> None:
     shown = Page(rendered).visible
     assert "0 0.0561 0.0498 98.42% 9.4 s 1 0.0588 0.0523 98.28% 9.4 s" in shown
     assert "Mean 0.0576 0.0509 98.42% 9.4 s" in shown
+
+
+def test_where_a_classification_errs(report: Report) -> None:
+    """The confusion matrix with its classes as headers, and each hard image with a text in its place."""
+    page = Page(render(replace(report, predictions=make_predictions(), trainings=(), trials=None)))
+    assert "of seed 0, has 2 of 3 test examples right. Most often it takes 7 for 1 (1)." in page.visible
+    assert "True 1 7 1 1 7 1 1 The hardest" in page.visible
+    assert "7 at 15.00% taken for 1 at 80.00% row 2" in page.visible
+    (image,) = [attributes for tag, attributes in page.tags if tag == "img"]
+    assert image == {"src": f"data:image/png;base64,{PNG}", "alt": "Test image 2: 7"}
+
+
+def test_of_many_classes_the_most_frequent_errors_are_listed(report: Report) -> None:
+    """In a table instead of the matrix."""
+    few = make_predictions().model_copy(update={"counts": (), "hardest": ()})
+    shown = Page(render(replace(report, predictions=few, trainings=(), trials=None))).visible
+    assert "True Predicted Test examples 7 1 1" in shown
+    assert "hardest" not in shown
+
+
+def test_where_a_regression_errs(regression: Report) -> None:
+    """Predicted against true values, and the residuals, drawn and readable."""
+    values = Values(true=(1.0, 2.0), predicted=(1.5, 2.5), mean_absolute_error=0.5)
+    found = Predictions(seed=2, examples=9, values=(values,))
+    page = Page(render(replace(regression, predictions=found, trainings=(), trials=None, sweep=None)))
+    assert "of seed 2: mean absolute error 0.5 over 9 test examples, of which 2 are shown." in page.visible
+    texts = page.text("title")
+    assert "Predicted against true: true value 2, predicted value 2.5" in texts
+    assert "Residuals: predicted value 1.5, predicted minus true 0.5" in texts
 
 
 def test_costs_add_up(rendered: str) -> None:
