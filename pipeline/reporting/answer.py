@@ -95,7 +95,7 @@ def _remarks(report: Report) -> list[str]:
     if report.search is None:
         remarks.append("There was no search, so nothing shows that this is the best choice.")
     else:
-        remarks.extend([*_standing(report.search), *transferred(report.search)])
+        remarks.extend([*_standing(report.search), *transferred(report.search), *scaled(report.search)])
     if train and train.recomputed:
         remarks.append(
             "The training is too short for BatchNormalization's moving averages:"
@@ -153,6 +153,25 @@ def _tie(search: SearchResult, row: LeaderboardRow) -> list[str]:
 def transferred(search: SearchResult) -> list[str]:
     """Return a sentence for each other budget tried, saying whether the winner wins there too."""
     return [f"{_budget(row)} {_outcome(row)}." for row in search.transfer]
+
+
+def scaled(search: SearchResult) -> list[str]:
+    """Return a sentence on how the best rate depends on the batch size, if the search has measured it."""
+    law = search.batch_scaling
+    if law is None:
+        return []
+    low, middle, high = (wording.number(one, 2) for one in (law.exponent_low, law.exponent, law.exponent_high))
+    sizes = wording.listed([str(size) for size in law.batch_sizes])
+    rates = [
+        f"{wording.number(one.initial_lr)} with batches of {one.batch_size}"
+        f" ({wording.number(one.lr_low)} to {wording.number(one.lr_high)})"
+        for one in law.rates
+    ]
+    use = f": use about {wording.listed(rates)}" if rates else ""
+    return [
+        f"At other batch sizes, the best initial rate of {wording.optimizer(law.optimizer)} is about proportional to"
+        f" the batch size to the power of {middle} (95% interval {low} to {high}, measured at {sizes}){use}."
+    ]
 
 
 def _budget(row: Transfer) -> str:

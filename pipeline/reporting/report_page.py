@@ -19,7 +19,7 @@ from pipeline.reporting import (
     training_figures,
     wording,
 )
-from pipeline.reporting.answer import compose, transferred
+from pipeline.reporting.answer import compose, scaled, transferred
 from pipeline.reporting.report_inputs import Report
 from pipeline.reporting.style import Drawing, Marks
 
@@ -63,6 +63,7 @@ def render(report: Report) -> str:
         board=report_inputs.entries(report.search) if report.search else (),
         drawings=_draw(report),
         transferred=transferred(report.search) if report.search else [],
+        scaled=scaled(report.search) if report.search else [],
         sections=_sections(report),
         best_trials=_best_trials(report),
         longest=max([seconds for _, seconds, _ in report.costs] + [1e-9]),
@@ -76,7 +77,7 @@ def _sections(report: Report) -> list[tuple[str, str]]:
         *([("range-test", "Range test")] if report.range_test else []),
         *(curves if any(training.role != "trial" for training in report.trainings) else []),
         *([("leaderboard", "Leaderboard")] if report.search else []),
-        *([("transfer", "Other budgets and batch sizes")] if report.search and report.search.transfer else []),
+        *([("transfer", "Other budgets and batch sizes")] if _other_settings(report) else []),
         *([("basins", "How much the initial rate matters")] if report.search and report.search.basin.rates else []),
         *([("trials", "Trials")] if report.search else []),
         *([("audits", "Trust")] if report.search and report.search.audits else []),
@@ -85,6 +86,10 @@ def _sections(report: Report) -> list[tuple[str, str]]:
         ("reproduce", "How to reproduce"),
         ("glossary", "How to read this"),
     ]
+
+
+def _other_settings(report: Report) -> bool:
+    return report.search is not None and bool(report.search.transfer or report.search.batch_scaling)
 
 
 def _best_trials(report: Report) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """The results of all stages: the models behind every `result.json`."""
 
+from pipeline.results.batch_scaling import BatchScaling, RateSuggestion, ScaledRate
 from pipeline.results.common import Cost, Guess, Interval, Result
 from pipeline.results.range_test import RangeTestResult, Refinement, Tried, Valley
 from pipeline.results.search import (
@@ -7,7 +8,6 @@ from pipeline.results.search import (
     Baseline,
     Basin,
     LeaderboardRow,
-    RateSuggestion,
     SearchResult,
     Space,
     Transfer,
@@ -19,6 +19,7 @@ __all__ = [
     "Audits",
     "Baseline",
     "Basin",
+    "BatchScaling",
     "Cost",
     "Guess",
     "Interval",
@@ -28,6 +29,7 @@ __all__ = [
     "Refinement",
     "ReportResult",
     "Result",
+    "ScaledRate",
     "SearchResult",
     "SeedScore",
     "Space",

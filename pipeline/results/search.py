@@ -6,6 +6,7 @@ from pydantic import Field
 
 from pipeline.evaluation import Candidate
 from pipeline.objective import VAL_LOSS, Objective
+from pipeline.results.batch_scaling import BatchScaling, RateSuggestion
 from pipeline.results.common import Cost, Guess, Interval, Result
 
 Verdict = Literal["winner", "tie", "equivalent", "worse", "diverged"]
@@ -104,21 +105,13 @@ class Transfer(Result):
     seeds: tuple[int, ...]
 
 
-class RateSuggestion(Result):
-    """The winner's rate, scaled to another batch size by a rule of thumb; not measured."""
-
-    batch_size: int
-    initial_lr: float
-    rule: Literal["linear", "square root"]
-    note: str = "a suggestion, not measured"
-
-
 class SearchResult(Result):
     """The answer: the best scheme and initial rate by the `objective`, and how certain that is.
 
     `lr_low` and `lr_high` are the lowest and highest initial rate tried. Of the `trials`, `diverged` counts those that
     diverged; `untried` names the schemes that got no trial. Comparisons spread their seeds over `splits` of the data.
-    `transfer`, to other budgets, and `suggestions`, for other batch sizes, are filled on request.
+    `transfer`, to other budgets, and `suggestions`, for other batch sizes, are filled on request; `batch_scaling`
+    where several batch sizes were searched and show it.
     """
 
     objective: Objective = VAL_LOSS
@@ -138,5 +131,6 @@ class SearchResult(Result):
     untried: tuple[str, ...] = ()
     transfer: tuple[Transfer, ...] = ()
     suggestions: tuple[RateSuggestion, ...] = ()
+    batch_scaling: BatchScaling | None = None
     audits: Audits | None = None
     guess: Guess | None = None

@@ -5,15 +5,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pipeline import statistics
-from pipeline.config import LARGEST_BATCH
-from pipeline.evaluation import Ask, Candidate, Evaluation
-from pipeline.results import Cost, RateSuggestion, SearchResult, Transfer
+from pipeline.evaluation import Ask, Evaluation
+from pipeline.results import Cost, SearchResult, Transfer
 from pipeline.search import confirmation
 from pipeline.search.allocation import finalists, run_trials
 from pipeline.search.audits import audit
 from pipeline.search.confirmation import losses_of, train_on_seeds
 from pipeline.search.leaderboard import in_its_sign
 from pipeline.search.plan import Evaluate, Outcome, Plan, Trial
+from pipeline.search.scaling import measure_scaling, suggest_rates
+from pipeline.search.surface import telling
 
 
 @dataclass
@@ -165,6 +166,7 @@ def _conclude(
     found = confirmation.confirm(plan, cells, baselines, trials, evaluate, affords, lacking)
     rivals = chosen if len(chosen) > 1 and found.winner in chosen else {**chosen, **baselines}
     ledger.part, winner = "transfer", {**chosen, **baselines}[found.winner].candidate
+    scaling = measure_scaling(plan, winner, telling([*trials, *found.trials]))
     moved = transfer(plan, found.winner, rivals, evaluate) if plan.transfer else ()
     rates = [trial.evaluation.candidate.initial_lr for trial in trials]
     tried = {plan.name(trial.evaluation.candidate, trial.evaluation.candidate.scheme) for trial in trials}
@@ -187,7 +189,8 @@ def _conclude(
         splits=plan.splits,
         untried=untried,
         transfer=moved,
-        suggestions=suggest_rates(plan, winner) if plan.transfer else (),
+        suggestions=suggest_rates(plan, winner) if plan.transfer and not scaling else (),
+        batch_scaling=scaling,
         diverged=sum(bool(trial.outcome.diverged) for trial in trials),
         audits=audit(plan, trials, found.outcomes, ledger.parts(len(trials))),
     )
@@ -204,9 +207,6 @@ FACTORS = (0.5, 2.0)
 
 _LEVEL = 1 - 0.05 / len(FACTORS)
 """The confidence level at one budget, so that all budgets together hold at 95%."""
-
-_BATCHES = (0.5, 2.0, 4.0)
-"""The batch sizes for which a rate is suggested, as multiples of the winner's."""
 
 
 def transfer(plan: Plan, winner: str, candidates: Mapping[str, Evaluation], evaluate: Evaluate) -> tuple[Transfer, ...]:
@@ -235,21 +235,4 @@ def _at(factor: float, plan: Plan, winner: str, candidates: Mapping[str, Evaluat
         difference=own.behind,
         candidates=tuple(candidates),
         seeds=seeds[: len(losses[winner])],
-    )
-
-
-def suggest_rates(plan: Plan, winner: Candidate) -> tuple[RateSuggestion, ...]:
-    """Return the winner's rate scaled to batch sizes that were not searched, for the same number of epochs.
-
-    The rate is proportional to the batch size for SGD (Goyal et al. 2017, arXiv:1706.02677), and to its square root for
-    the other optimizers, which all normalise the gradients (Malladi et al. 2022, arXiv:2205.10287, for Adam and
-    RMSprop).
-    """
-    rule, power = ("linear", 1.0) if winner.optimizer == "sgd" else ("square root", 0.5)
-    searched = {space.batch_size for space in plan.spaces if space.optimizer == winner.optimizer}
-    sizes = [int(factor * winner.batch_size) for factor in _BATCHES]
-    return tuple(
-        RateSuggestion(batch_size=size, initial_lr=winner.initial_lr * (size / winner.batch_size) ** power, rule=rule)
-        for size in sizes
-        if 1 <= size <= LARGEST_BATCH and size not in searched
     )

@@ -35,6 +35,7 @@ class Confirmation:
         basin: the rates around the winner's that are about as good.
         baselines: the winner's gain over each baseline.
         outcomes: every training of the confirmation.
+        trials: those of settings that were searched, as further trials.
 
     """
 
@@ -45,6 +46,7 @@ class Confirmation:
     basin: Basin
     baselines: tuple[Baseline, ...]
     outcomes: Outcomes
+    trials: Sequence[Trial] = ()
 
 
 def baselines(batch_size: int) -> dict[str, Evaluation]:
@@ -120,6 +122,7 @@ def confirm(
             if name != chosen
         ),
         outcomes=outcomes,
+        trials=confirmed,
     )
 
 

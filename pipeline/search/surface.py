@@ -116,23 +116,28 @@ class Surface:
 
     Attributes:
         noise: standard deviation of the log loss between seeds, near the best rate.
+        evidence: the logarithm of the posterior probability of the fit, up to a constant.
 
     """
 
-    def __init__(self, trials: Sequence[Trial]) -> None:
-        """Fit the surface. At least one of the trials must have a finite loss."""
+    def __init__(self, trials: Sequence[Trial], exponent: float | None = None) -> None:
+        """Fit the surface. At least one of the trials must have a finite loss.
+
+        Each optimizer and batch size has a curve of its own. Given an exponent, the batch sizes of an optimizer share
+        one, over the rate divided by `batch_size ** exponent`.
+        """
         candidates = [trial.evaluation.candidate for trial in trials]
         losses = [trial.outcome.loss for trial in trials]
         on_prepared = [trial.outcome.loss for trial in trials if not trial.evaluation.split]
         self._log, self._unit = _scale(losses)
         self._lowest = min(on_prepared if min(on_prepared, default=inf) < inf else losses)
-        self._at = _Points.of(candidates)
+        self._at = _Points.of(candidates, exponent)
         self._values = np.array([self.height(trial.outcome.loss) for trial in trials])
         seeds, splits = (np.array([getattr(trial.evaluation, of) for trial in trials]) for of in ("seed", "split"))
         self._alike = (seeds[:, None] == seeds) * _SHARED
         self._shifts = ((splits[:, None] == splits) & (splits > 0)) * _SPLIT**2
         fits = [self._fit(noise, length) for noise, length in product(_NOISES, _LENGTHS)]
-        _, self.noise, self._length, self._factor, self._weights = max(fits, key=lambda fit: fit[0])
+        self.evidence, self.noise, self._length, self._factor, self._weights = max(fits, key=lambda fit: fit[0])
 
     @classmethod
     def of(cls, trials: Sequence[Trial]) -> "Surface | None":
@@ -203,24 +208,27 @@ class Surface:
 
 @dataclass(frozen=True)
 class _Points:
-    """Candidates as the process sees them: rates in decades, and schemes and settings, which are equal or not."""
+    """Candidates as the process sees them: rates in decades, and schemes, settings and curves, equal or not."""
 
     rates: Array
     schemes: tuple[tuple[object, ...], ...]
     settings: tuple[tuple[str, int], ...]
+    curves: tuple[object, ...]
 
     @classmethod
-    def of(cls, candidates: Sequence[Candidate]) -> "_Points":
+    def of(cls, candidates: Sequence[Candidate], exponent: float | None = None) -> "_Points":
+        settings = tuple((one.optimizer, one.batch_size) for one in candidates)
         return cls(
-            np.array([log10(one.initial_lr) for one in candidates]),
+            np.array([log10(one.initial_lr) - (exponent or 0.0) * log10(one.batch_size) for one in candidates]),
             tuple((one.scheme, *sorted(one.params.items())) for one in candidates),
-            tuple((one.optimizer, one.batch_size) for one in candidates),
+            settings,
+            settings if exponent is None else tuple(one.optimizer for one in candidates),
         )
 
     @classmethod
     def along(cls, like: Candidate, rates: Array) -> "_Points":
         one = cls.of([like])
-        return cls(rates, one.schemes * rates.size, one.settings * rates.size)
+        return cls(rates, one.schemes * rates.size, one.settings * rates.size, one.curves * rates.size)
 
     @property
     def mean(self) -> Array:
@@ -232,9 +240,11 @@ class _Points:
 
     def covariance(self, other: "_Points", length: float) -> Array:
         near = np.exp(-0.5 * ((self.rates[:, None] - other.rates) / length) ** 2)
-        alike = _equal(self.settings, other.settings)
-        scheme = _equal(self.schemes, other.schemes)
-        return alike * (_ANY_LEVEL**2 + _AMPLITUDE**2 * near) + scheme * (_LEVEL**2 + alike * _DEVIATION**2 * near)
+        alike, scheme, curve = (
+            _equal(getattr(self, of), getattr(other, of)) for of in ("settings", "schemes", "curves")
+        )
+        own = alike * (_ANY_LEVEL**2 + scheme * _DEVIATION**2 * near)
+        return own + curve * _AMPLITUDE**2 * near + scheme * _LEVEL**2
 
 
 def _equal(rows: Sequence[object], columns: Sequence[object]) -> Array:

@@ -1,14 +1,12 @@
-"""The transfer: the winner at other budgets on the same seeds, and scaled rates for other batch sizes."""
+"""The transfer: the winner at other budgets on the same seeds."""
 
 from dataclasses import dataclass, replace
-from math import sqrt
 
 import pytest
 
 from pipeline.evaluation import Evaluation, Training
 from pipeline.search import conduct
-from pipeline.search.conducting import suggest_rates
-from tests.search.surface import FULL, SPACE, Surface, make_evaluation, make_plan
+from tests.search.surface import FULL, Surface, make_plan
 
 PLAN = make_plan(transfer=True)
 
@@ -96,28 +94,3 @@ def test_ledger_holds_its_cost() -> None:
     assert ledger["transfer"].epochs == pytest.approx(2 * 3 * (FULL / 2 + FULL * 2))
     parts = [ledger[name].epochs for name in ("trials", "confirmation", "transfer")]
     assert sum(parts) == pytest.approx(result.cost.epochs)
-
-
-@pytest.mark.parametrize(
-    ("optimizer", "batch_size", "expected"),
-    [
-        ("sgd", 32, {16: 0.05, 64: 0.2, 128: 0.4}),
-        ("adam", 32, {16: 0.1 / sqrt(2), 64: 0.1 * sqrt(2), 128: 0.2}),
-        ("lion", 1, {2: 0.1 * sqrt(2), 4: 0.2}),
-        ("sgd", 32_768, {16_384: 0.05, 65_536: 0.2}),
-    ],
-)
-def test_rates_for_other_batch_sizes(optimizer: str, batch_size: int, expected: dict[int, float]) -> None:
-    """Proportional for SGD, by the square root for others; labelled, and within the range of the option."""
-    plan = make_plan(spaces=(SPACE.model_copy(update={"optimizer": optimizer, "batch_size": batch_size}),))
-    winner = make_evaluation(initial_lr=0.1, optimizer=optimizer, batch_size=batch_size).candidate
-    found = suggest_rates(plan, winner)
-    assert {one.batch_size: one.initial_lr for one in found} == pytest.approx(expected)
-    assert {one.note for one in found} == {"a suggestion, not measured"}
-
-
-def test_batch_sizes_that_were_searched_get_no_suggestion() -> None:
-    """They were measured."""
-    plan = make_plan(spaces=(SPACE, SPACE.model_copy(update={"batch_size": 64})))
-    found = suggest_rates(plan, make_evaluation().candidate)
-    assert [one.batch_size for one in found] == [16, 128]
