@@ -15,6 +15,7 @@ from pipeline.lr_pipeline_model import definitions
 from pipeline.reporting.training_figures import lr_curve
 from pipeline.stages.context import SPLITS, Context, Options, inputs
 from pipeline.tracking import Label, StageRun, Store, TrainingLog
+from pipeline.tracking.data_sets import copy_data_sets
 from pipeline.tracking.processes import PROJECT
 from pipeline.training import Checkpoints, InProcess, executor_for
 
@@ -136,8 +137,15 @@ class Asking:
         self.status.begin(f"{self.describe(evaluation).name}{waiting}")
 
 
-def asking(context: Context[Trained], describe: Describe) -> Asking:
-    """Set up a stage's executor for the user's network and data, with its log and progress."""
+def asking(context: Context[Trained], describe: Describe, *, tested: bool = False) -> Asking:
+    """Set up a stage's executor for the user's network and data, with its log and progress.
+
+    Args:
+        context: that of the stage.
+        describe: names the runs of trainings.
+        tested: whether the trainings open the test set, which MLflow then shows among their data sets.
+
+    """
     options, upstream = context.options, context.upstream
     executor = executor_for(options, upstream.splits)
     modules = user_code.local_modules(options.model)
@@ -146,6 +154,8 @@ def asking(context: Context[Trained], describe: Describe) -> Asking:
         for line in _remarks(options, upstream.splits, executor, unsavable):
             context.status.note(line)
     digests = inputs(options, upstream.runs)
+    parts = ("training", "validation", *(("test",) if tested else ()))
+    copy_data_sets(context.store.client, upstream.runs["prepare"].run_id, context.run.run_id, parts)
     log = training_log(context, context.run, executor, digests)
     return Asking(
         executor,

@@ -26,7 +26,7 @@ from pipeline.stages.guessing import Answered, against_guessing
 from pipeline.stages.predicting import as_served, predictions
 from pipeline.statistics import accuracy_interval
 from pipeline.tracking import Label
-from pipeline.tracking.models import Scores, log_model, register
+from pipeline.tracking.models import About, Scores, log_model, register
 from pipeline.training import single_outputs, to_probabilities
 
 
@@ -45,7 +45,7 @@ def run(context: Context[TrainOptions]) -> TrainResult:
     seeds = range(options.seed, options.seed + options.seeds)
     asked = Evaluation(winner, options.epochs, options.seed, test=True, weights=True).spread(seeds, options.splits)
     context.status.expect(len(asked))
-    trainer = asking(context, lambda evaluation: Label("train", evaluation.name, "final"))
+    trainer = asking(context, lambda evaluation: Label("train", evaluation.name, "final"), tested=True)
     trainer.executor.require_metric(options.judged_by, asked[0])
     trainings = answers(_shown(trainer.ask, context.status.stands), asked)
     scores = [_score(evaluation, training) for evaluation, training in zip(asked, trainings, strict=True)]
@@ -55,7 +55,7 @@ def run(context: Context[TrainOptions]) -> TrainResult:
     means = _mean_scores(scores)
     accuracies = [score.test_accuracy for score in scores if score.test_accuracy is not None]
     others = _mean_metrics(trainings)
-    trainer.finish(_in_words(means.get("test_accuracy"), means["test_loss"], len(asked)))
+    trainer.finish(tested := _in_words(means.get("test_accuracy"), means["test_loss"], len(asked)))
     logged = {**means, **{f"test_{name}": value for name, value in others.items()}}
     trainer.log.log_onto(context.run, asked[best], trainings[best], logged)
     _write_schedule(context, winner, trainings[best], in_code(trainer.executor.compiled(winner).optimizer))
@@ -66,7 +66,8 @@ def run(context: Context[TrainOptions]) -> TrainResult:
         measured["splits"] = str(options.splits)
     serving = trainer.executor.served(trainings[best])
     _keep_predictions(context, serving, asked[best].seed)
-    kept = _keep(context, serving, trainer.unsavable, Scores(measured, losses))
+    about = About(_in_registry(winner, trainings[best], tested), winner, len(trainings[best].rates), means)
+    kept = _keep(context, serving, trainer.unsavable, Scores(measured, losses), about)
     guess = against_guessing(
         Answered(asked[best], "test", means["test_loss"], means.get("test_accuracy"), trainings[best]),
         trainer.executor,
@@ -106,7 +107,16 @@ def _shown(ask: Ask, tell: Callable[[str], object]) -> Ask:
     return asking
 
 
-def _keep(context: Context[TrainOptions], serving: Any, unsavable: str, scores: Scores) -> dict[str, str | None]:
+def _in_registry(winner: Candidate, training: Training, tested: str) -> str:
+    """Return what the registry says of a model: how it was trained, and how it did."""
+    steps = len(training.rates)
+    schedule = f"{winner.name} over {steps} updates ({steps / training.steps_per_epoch:g} epochs)"
+    return f"Trained with {winner.optimizer} in batches of {winner.batch_size}: {schedule}.\n\nMean {tested}."
+
+
+def _keep(
+    context: Context[TrainOptions], serving: Any, unsavable: str, scores: Scores, about: About
+) -> dict[str, str | None]:
     """Save, log and register the model; where that fails, keep its weights and the reason: the answer still counts."""
     upstream, folder = context.upstream, context.run.folder
     if not unsavable:
@@ -116,8 +126,8 @@ def _keep(context: Context[TrainOptions], serving: Any, unsavable: str, scores: 
             outputs = _outputs(serving, upstream.splits, tensors(given))
             columns = upstream.folder("prepare") / COLUMNS
             raw = (load_columns(columns).example, columns) if columns.exists() else (given, None)
-            model_uri = log_model(serving, raw[0], outputs, modules, raw[1])
-            registered, champion = register(model_uri, upstream.prepare.data, scores)
+            model_uri = log_model(serving, raw[0], outputs, modules, raw[1], about)
+            registered, champion = register(model_uri, upstream.prepare.data, scores, about)
         except Exception as error:  # of the user's layers, of Keras, or of the store
             unsavable = describe(error)
         else:

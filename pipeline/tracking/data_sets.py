@@ -1,5 +1,6 @@
-"""The data of a run, as MLflow shows them."""
+"""The data sets of runs, which MLflow shows and can filter runs by."""
 
+from collections.abc import Collection
 from typing import Any
 
 import mlflow
@@ -7,8 +8,11 @@ import mlflow.data
 import numpy as np
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
+from mlflow.entities import DatasetInput
 from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
 from mlflow.types import Schema, TensorSpec
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 from numpy.typing import NDArray
 
 from pipeline.datasets import named
@@ -31,3 +35,19 @@ def log_dataset(name: str, part: str, x: Any, y: NDArray[np.generic], digest: st
         mlflow.log_input(dataset, context=part)
     except MlflowException:  # another command has just logged the same data for the first time
         mlflow.log_input(dataset, context=part)
+
+
+def copy_data_sets(client: MlflowClient, source: str, run_id: str, parts: Collection[str]) -> None:
+    """Log these parts of the data that one run has as inputs of another one too."""
+    found = [one for one in data_sets(client, source) if _part(one) in parts]
+    if found:
+        client.log_inputs(run_id, datasets=found)
+
+
+def data_sets(client: MlflowClient, run_id: str) -> list[DatasetInput]:
+    """Return the data sets of a run."""
+    return list(client.get_run(run_id).inputs.dataset_inputs)
+
+
+def _part(logged: DatasetInput) -> str:
+    return next((str(tag.value) for tag in logged.tags if tag.key == MLFLOW_DATASET_CONTEXT), "")

@@ -5,10 +5,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from mlflow.entities import Run
+from mlflow.entities import DatasetInput, Run
 
 from pipeline import interruption
 from pipeline.errors import InputError, describe
+from pipeline.tracking.data_sets import data_sets
 from pipeline.tracking.failures import explained, may_pass
 from pipeline.tracking.journal import Entry, Record
 from pipeline.tracking.metrics import training_metrics
@@ -51,6 +52,7 @@ class Delivery:
         self._failure: Exception | None = None
         self._pause = _FIRST_PAUSE
         self._not_before = 0.0
+        self._data_sets: dict[str, list[DatasetInput]] = {}
 
     @property
     def waiting(self) -> int:
@@ -163,8 +165,16 @@ class Delivery:
                 run_id = self._store.create_child(record.name, parent, tags, started)
             with self._store.ending(run_id, record.ended):
                 client.log_batch(run_id, metrics, params)
+                if data := self._data_sets_of(record.parent):
+                    client.log_inputs(run_id, datasets=data)
                 with one_attempt(_UPLOAD):
                     client.log_artifacts(run_id, str(entry.artifacts))
+
+    def _data_sets_of(self, run_id: str) -> list[DatasetInput]:
+        """Return the data sets of a stage's run, which are those of its trainings."""
+        if run_id not in self._data_sets:
+            self._data_sets[run_id] = data_sets(self._store.client, run_id)
+        return self._data_sets[run_id]
 
     def _begun(self, record: Record, started: float) -> str:
         """Return the id of the run that an earlier attempt has begun, "" if there is none."""

@@ -35,7 +35,8 @@ def training_metrics(training: Training, extra: Mapping[str, float], ended: floa
     Names that MLflow refuses are changed; no two metrics get the same one. All have the time when the training `ended`,
     in seconds since the epoch, so that those that are logged twice are stored once.
     """
-    found = [*_curve_points(training), *_epoch_points(training), *_final_points(training, extra)]
+    # The UI compares runs by the metric that comes first.
+    found = [*_epoch_points(training), *_curve_points(training), *_final_points(training, extra)]
     names, at = storable(dict.fromkeys(name for name, _, _ in found)), int(ended * 1000)
     return [Metric(names[name], value, at, step) for name, value, step in found]
 
@@ -99,7 +100,7 @@ def _curve_points(training: Training) -> Iterator[Point]:
 
 def _epoch_points(training: Training) -> Iterator[Point]:
     """Yield the metrics of each validation, at the last update before it."""
-    for name, values in training.history.items():
+    for name, values in sorted(training.history.items(), key=lambda series: series[0] != "val_loss"):
         if name == "loss":  # Keras' running mean; the metric `loss` is that of each batch
             continue
         shown = f"{name}_metric" if name in _OURS else name

@@ -17,6 +17,7 @@ from typing import Any
 
 import mlflow
 import mlflow.pyfunc
+from mlflow.entities import Metric
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.environment_variables import MLFLOW_ALLOW_PICKLE_DESERIALIZATION
 from mlflow.exceptions import MlflowException
@@ -28,8 +29,10 @@ from mlflow.utils.logging_utils import suppress_logs
 from pipeline import lr_pipeline_model, user_code
 from pipeline.containment import contained
 from pipeline.errors import describe
+from pipeline.evaluation import Candidate
 from pipeline.lr_pipeline_model import VALUES, Outputs
 from pipeline.statistics import paired_difference
+from pipeline.tracking.trainings import candidate_params
 
 ALIAS = "champion"
 _PREFIX = "lr-pipeline-"
@@ -62,12 +65,31 @@ class Scores:
         return {_COMPARABLE: hashlib.sha256(text.encode()).hexdigest(), _LOSSES: json.dumps(losses)}
 
 
+@dataclass(frozen=True)
+class About:
+    """What MLflow's pages on a model say of its training.
+
+    Attributes:
+        description: in words, as Markdown.
+        candidate: what it was trained with.
+        steps: the number of updates.
+        scores: the metrics of the active run that are the model's.
+
+    """
+
+    description: str
+    candidate: Candidate
+    steps: int
+    scores: Mapping[str, float]
+
+
 def log_model(
     network: Any,
     example: Any,
     outputs: Outputs | Mapping[str, Outputs] = VALUES,
     modules: Sequence[ModuleType] = (),
     columns: Path | None = None,
+    about: About | None = None,
 ) -> str:
     """Log a Keras model on the active run, with signature and input example.
 
@@ -77,6 +99,7 @@ def log_model(
         outputs: what its outputs are.
         modules: the user's modules, stored with the model so that it can be loaded where they are not installed.
         columns: as of `lr_pipeline_model.save`; the example is then rows of the table, as they were given.
+        about: its training, if it is known.
 
     Returns:
         the URI of the logged model.
@@ -101,8 +124,24 @@ def log_model(
             input_example=example,
             code_paths=[lr_pipeline_model.__path__[0], *_code_paths(modules)],
             pip_requirements=[f"{name}=={version(name)}" for name in sorted(needed)],
+            params=candidate_params(about.candidate) if about else None,
+            step=about.steps if about else 0,  # at which no metric is: MLflow would show all that are, as the model's
         )
+    if about:
+        _show_scores(info.model_id, about.scores)
     return str(info.model_uri)
+
+
+def _show_scores(model_id: str, scores: Mapping[str, float]) -> None:
+    """Show scores of the active run on a model too: the very points, so that the run does not get any more."""
+    client, run_id = MlflowClient(), mlflow.active_run().info.run_id
+    points = [point for name in scores for point in client.get_metric_history(run_id, name)]
+    shown = [
+        Metric(point.key, point.value, point.timestamp, point.step, model_id=model_id, run_id=run_id)
+        for point in points
+        if point.value == scores[point.key]
+    ]
+    client.log_batch(run_id, shown)
 
 
 def _save(path: str, mlflow_model: Model, data_path: str, **options: Any) -> None:
@@ -121,7 +160,7 @@ def _save(path: str, mlflow_model: Model, data_path: str, **options: Any) -> Non
     )
 
 
-def register(model_uri: str, data: str, scores: Scores) -> tuple[str, str]:
+def register(model_uri: str, data: str, scores: Scores, about: About | None = None) -> tuple[str, str]:
     """Register a model, and make it the champion of its data if it is better than the current one.
 
     It is better where the 95% interval of the paired difference of losses, on the seeds that both were trained on,
@@ -132,6 +171,7 @@ def register(model_uri: str, data: str, scores: Scores) -> tuple[str, str]:
         model_uri: the URI of the logged model.
         data: the data's name; each has a registered model of its own.
         scores: the scores by which the model is compared.
+        about: its training, if it is known.
 
     Returns:
         the registered name and version, and why it is the champion or not.
@@ -141,7 +181,8 @@ def register(model_uri: str, data: str, scores: Scores) -> tuple[str, str]:
     better, reason = _judge(_champion(client, name), scores)
     with redirect_stderr(StringIO()):  # MLflow announces every version there
         registered = mlflow.register_model(model_uri, name, tags={**scores.tags, _REASON: reason})
-    client.update_model_version(name, registered.version, description=f"{ALIAS if better else 'no ' + ALIAS}: {reason}")
+    description = f"{ALIAS if better else 'no ' + ALIAS}: {reason}" + (f"\n\n{about.description}" if about else "")
+    client.update_model_version(name, registered.version, description=description)
     if better:
         client.set_registered_model_alias(name, ALIAS, registered.version)
     return f"{name} version {registered.version}", reason

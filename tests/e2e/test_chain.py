@@ -77,7 +77,7 @@ def test_every_training_is_a_child_of_its_stage(project: Project) -> None:
 
 
 def test_every_training_logs_the_metrics_of_the_contract(project: Project) -> None:
-    """The test set is opened by `train` only."""
+    """And its data sets: the test set is opened by `train` only."""
     always = {
         *("lr", "loss", "accuracy", "val_loss", "val_accuracy", "epoch"),
         *("best_val_loss", "best_val_accuracy", "train_seconds", "examples_per_second"),
@@ -85,6 +85,8 @@ def test_every_training_logs_the_metrics_of_the_contract(project: Project) -> No
     for run in trainings(project):
         tested = {"test_loss", "test_accuracy"} if run.data.tags["pipeline.stage"] == "train" else set()
         assert set(run.data.metrics) == always | tested
+        parts = {tag.value for data in run.inputs.dataset_inputs for tag in data.tags}
+        assert parts == {"training", "validation"} | ({"test"} if tested else set())
     means = result(project, only(project, "train"))
     finals = [run.data.metrics["test_loss"] for run in project.runs("train", only(project, "train").info.run_id)]
     assert means["test_loss"] == pytest.approx(np.mean(finals))
@@ -278,6 +280,7 @@ def test_logged_model_predicts(project: Project, monkeypatch: pytest.MonkeyPatch
     kept = Predictions.model_validate_json(stored)
     assert kept.correct / kept.examples == pytest.approx(accuracy)
     assert len(kept.hardest) == 12
+    assert f"over {len(train['seeds'])} seeds" in version.description
     assert model.metadata.signature is not None
     assert model.input_example is not None
 
