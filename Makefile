@@ -38,8 +38,8 @@ reproduce: $(READY) ## Run the two articles' experiments; ARGS="--data mnist" ta
 doctor: $(READY) ## Find what is broken; ARGS=--fix mends what can be mended
 	@$(BIN)/python -m pipeline doctor $(ARGS)
 
-ui: $(READY) ## Open the runs in the MLflow UI, on this machine only
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/mlflow ui --host 127.0.0.1 $(ARGS)
+ui: $(READY) ## Say where trainings and report are, and open the MLflow UI, on this machine only; ARGS="--port 5001"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m scripts.ui $(ARGS)
 
 # Two files at a time: many tests only wait for processes that they start, and the tests of a file share their set-up.
 # In their own order, which has the longest files early, so that no worker is left alone with one of them.

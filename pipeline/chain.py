@@ -17,6 +17,7 @@ from pipeline.tracking import Finished, StageRun, Store
 from pipeline.tracking.delivery import store_in_order
 from pipeline.tracking.projects import Handover, launch, take_handover
 from pipeline.tracking.store import RESULT
+from pipeline.tracking.views import artifact_page, note_newest
 
 Tell = Callable[[Sequence[str], Mapping[str, str]], None]
 """Is given the answer, and where what it leaves is: the report, the schedule as code, the registered model."""
@@ -48,12 +49,19 @@ def run_main(given: Layered[Any], tell: Tell) -> None:
         store.copy_metrics(runs["train"], run.run_id)
         store.summarise(run, result.answer[0])
         write_text(run.folder / RESULT, runs["report"].result)
+        report, trained = store.client.get_run(runs["report"].run_id).info, _trained(runs)
+        page = artifact_page(report.experiment_id, report.run_id, PAGE)
+        note_newest(store.client, run.experiment_id, result.answer[0], page, trained.registered)
+
+
+def _trained(runs: Runs) -> TrainResult:
+    return TrainResult.model_validate_json(runs["train"].result)
 
 
 def _places(runs: Runs) -> dict[str, str]:
     """Return where report and schedule are, and the model, if it could be registered."""
     places = {"Report": place_of(PAGE, REPORTS, runs["report"]), "Schedule": place_of(CODE, REPORTS, runs["train"])}
-    registered = TrainResult.model_validate_json(runs["train"].result).registered
+    registered = _trained(runs).registered
     return places if registered is None else {**places, "Model": f"models:/{registered.replace(' version ', '/')}"}
 
 

@@ -99,8 +99,7 @@ class Store:
             if not begun_by_mlflow:  # else MLflow logged the entry point's parameters itself, in its own quoting
                 mlflow.log_params({key: value for key, value in params.items() if value is not None})
             with tempfile.TemporaryDirectory() as folder:
-                started = StageRun(run.info.run_id, run.info.experiment_id, Path(folder))
-                yield started
+                yield (started := StageRun(run.info.run_id, run.info.experiment_id, Path(folder)))
                 self.keep(started)
 
     @contextmanager
@@ -293,8 +292,7 @@ class Store:
         while True:
             page = self.client.search_runs(experiments, query, max_results=_PAGE, page_token=token)
             found += page
-            token = page.token
-            if not token:
+            if not (token := page.token):
                 return found
 
 

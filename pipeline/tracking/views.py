@@ -1,8 +1,9 @@
-"""What MLflow's UI shows of an experiment: a saved view of its trainings, which the menu "Views" lists."""
+"""What MLflow's UI shows of an experiment: a saved view of its trainings, which the menu "Views" lists, and a note."""
 
 import json
 import time
 from contextlib import suppress
+from urllib.parse import quote
 
 from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
@@ -16,6 +17,9 @@ _KIND = {"mlflow.experimentKind": "custom_model_development"}
 
 _KEPT = "mlflow.sharedViewState."
 """What the tag of a view begins with: since 3.15, MLflow's UI keeps views as tags of their experiment."""
+
+_NOTE, _NEWEST = "mlflow.note.content", "**Newest answer:**"
+"""The tag with an experiment's note, in Markdown, and how this project's begins."""
 
 _NAME = "attributes.`Run Name`"
 _COLUMNS = (
@@ -48,6 +52,11 @@ def trainings_page(experiment_id: str) -> str:
     return f"/#/experiments/{experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={TRAININGS}"
 
 
+def artifact_page(experiment_id: str, run_id: str, path: str) -> str:
+    """Return where a tracking server shows an artifact of a run, relative to the server's address."""
+    return f"/#/experiments/{experiment_id}/runs/{run_id}/artifacts/{path}?workflowType=machine_learning"
+
+
 def furnish(client: MlflowClient, experiment: Experiment) -> None:
     """Give an experiment the tags that MLflow's UI needs to show trainings; those that it has stay as they are."""
     wanted = _KIND | {f"{_KEPT}{TRAININGS}": _kept("lr-pipeline: trainings", _trainings())}
@@ -55,6 +64,27 @@ def furnish(client: MlflowClient, experiment: Experiment) -> None:
         if key not in experiment.tags:
             with suppress(MlflowException):  # another process sets it at the same moment, or users may not
                 client.set_experiment_tag(experiment.experiment_id, key, value)
+
+
+def note_newest(client: MlflowClient, experiment_id: str, answer: str, report: str, model: str | None) -> None:
+    """Say in the note of an experiment, which the UI shows above its runs, what was found last; others' notes stay.
+
+    Args:
+        client: of the store.
+        experiment_id: where the chain ran.
+        answer: in a sentence.
+        report: `artifact_page` of the report.
+        model: the registered model, as `NAME version NUMBER`, if there is one.
+
+    """
+    if not client.get_experiment(experiment_id).tags.get(_NOTE, _NEWEST).startswith(_NEWEST):
+        return
+    links = [f"[report]({report.removeprefix('/')})"]
+    if model is not None:
+        name, _, number = model.rpartition(" version ")
+        links.append(f"[model](#/models/{quote(name)}/versions/{number})")
+    with suppress(MlflowException):  # users may not
+        client.set_experiment_tag(experiment_id, _NOTE, f"{_NEWEST} {answer} {', '.join(links)}")
 
 
 def _kept(name: str, state: object) -> str:

@@ -322,6 +322,16 @@ def test_other_trials_run_only_what_depends_on_them(project: Project) -> None:
     assert sum("pipeline.cached" in run.data.tags for run in added) >= 3
 
 
+def test_experiment_says_what_was_found_last(project: Project) -> None:
+    """Its note, which MLflow's UI shows above the runs, leads to report and model."""
+    experiment = project.client.get_experiment_by_name("lr-pipeline")
+    assert experiment is not None
+    note = experiment.tags["mlflow.note.content"]
+    assert note.startswith("**Newest answer:** ")
+    assert "/artifacts/report.html" in note
+    assert "[model](#/models/lr-pipeline-digits/versions/" in note
+
+
 def test_fresh_runs_again(project: Project) -> None:
     """What is reused without `fresh` runs again with it; with the metrics of the machine, if they are asked for."""
     for fresh in (False, True):
