@@ -39,7 +39,7 @@ doctor: $(READY) ## Find what is broken; ARGS=--fix mends what can be mended
 	@$(BIN)/python -m pipeline doctor $(ARGS)
 
 ui: $(READY) ## Say where trainings and report are, and open the MLflow UI, on this machine only; ARGS="--port 5001"
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m scripts.ui $(ARGS)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m scripts.ui --host 127.0.0.1 $(ARGS)
 
 # Two files at a time: many tests only wait for processes that they start, and the tests of a file share their set-up.
 # In their own order, which has the longest files early, so that no worker is left alone with one of them.

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     print("", *places(client, _experiment_name(), address), "", sep="\n", flush=True)
     if not is_served:
         os.environ[_STORE] = uri
-        os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", *_of_server(given), *arguments])  # nosec B606
+        os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", *arguments])  # nosec B606
     return 0
 
 
@@ -71,10 +71,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", "-p", default=os.environ.get("MLFLOW_PORT", "5000"))
     parser.add_argument("--backend-store-uri")
     return parser
-
-
-def _of_server(given: argparse.Namespace) -> Sequence[str]:
-    return "--host", given.host, "--port", given.port
 
 
 if __name__ == "__main__":

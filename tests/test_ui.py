@@ -56,9 +56,9 @@ def test_server_gets_options_and_store(
     monkeypatch.setenv("LR_PIPELINE_EXPERIMENT_NAME", "answers")
     monkeypatch.setenv("MLFLOW_BACKEND_STORE_URI", "")
     monkeypatch.setattr(os, "execv", lambda path, arguments: started.append(arguments[1:]))
-    assert ui.main(["-p", "5001", "--workers", "1"]) == 0
+    assert ui.main(["--host", "127.0.0.1", "-p", "5001", "--workers", "1"]) == 0
     assert f"Trainings: {ADDRESS}/#/experiments/" in capsys.readouterr().out
-    assert started == [["-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", "5001", "-p", "5001", "--workers", "1"]]
+    assert started == [["-m", "mlflow", "ui", "--host", "127.0.0.1", "-p", "5001", "--workers", "1"]]
     assert os.environ["MLFLOW_BACKEND_STORE_URI"] == mlflow.get_tracking_uri()
 
 
