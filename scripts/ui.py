@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--host", "-h", default="127.0.0.1")
     parser.add_argument("--port", "-p", default=os.environ.get("MLFLOW_PORT", "5000"))
-    parser.add_argument("--backend-store-uri")
+    parser.add_argument("--backend-store-uri", default=os.environ.get(_STORE))
     return parser
 
 
