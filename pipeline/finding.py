@@ -187,7 +187,7 @@ class _Finding:
             for line in filter(None, (*self.executor.remarks, self.executor.class_weights)):
                 status.note(line)
             tested = [self._tested(one, steps_per_epoch, status) for one in self._settings()]
-            tests = tuple(one.result for one in tested)
+            tests = tuple(result for result, _ in tested)
             plan = search.planned(options, tests, steps_per_epoch, prepared.validation_examples)
             status.note(search_stage.announced(plan, options.budget, tests, steps_per_epoch))
             first = search.candidate(plan.spaces[0], "constant", plan.spaces[0].suggested_lr)
@@ -204,14 +204,14 @@ class _Finding:
                 if place is not None:
                     search_stage.write(result, trials, place[1].folder)
                     _keep(place, result, search_stage.summary(result))
-        own = next((one for one in tested if search.same_setting(one.result, result.winner)), tested[0])
+        own = next((one for one in tested if search.same_setting(one[0], result.winner)), tested[0])
         report = Report(
             prepare=prepared,
-            range_test=own.result,
+            range_test=own[0],
             range_tests=tests,
             search=result,
             train=None,
-            sweep=_sweep(own),
+            sweep=own[1],
             trials=search_stage.trials_frame(trials, result.objective),
             trainings=tuple(
                 named(evaluation, training, result)
@@ -235,13 +235,18 @@ class _Finding:
         for optimizer, size in product(self.options.optimizers, self.options.batch_sizes):
             yield self.options.model_copy(update={"optimizer": optimizer, "batch_size": str(size)})
 
-    def _tested(self, options: SearchOptions, steps_per_epoch: Callable[[int], int], status: Status) -> Conducted:
+    def _tested(
+        self, options: SearchOptions, steps_per_epoch: Callable[[int], int], status: Status
+    ) -> tuple[RangeTestResult, Sweep | None]:
+        if (known := range_test.not_swept(options)) is not None:
+            status.note(known.reason)
+            return known, None
         with self._part("range_test", options, range_test_stage.label, status) as (ask, place):
             tested = range_test.conduct(range_test.planned(options, steps_per_epoch), ask)
             if place is not None:
                 range_test_stage.write(tested, *place)
                 _keep(place, tested.result, range_test_stage.summary(tested.result))
-        return tested
+        return tested.result, _sweep(tested)
 
     @contextmanager
     def _part(

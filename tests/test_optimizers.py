@@ -36,7 +36,7 @@ class TestOptimizers:
     @pytest.mark.parametrize(("name", "expected"), CLASSES.items())
     def test_each_has_the_defaults_of_its_class(self, name: str, expected: str) -> None:
         """It has the class of that name and the given rate; nothing else changes but the momentum of sgd."""
-        home = next(one for one in (keras.optimizers, schedule_free, prodigy) if hasattr(one, expected))
+        home = next(one for one in (schedule_free, prodigy, keras.optimizers) if hasattr(one, expected))
         made, default = create(name, 0.125, 0.75), getattr(home, expected)(0.125)
         assert type(made) is type(default)
         changed = {key for key, value in made.get_config().items() if value != default.get_config()[key]} - {"name"}

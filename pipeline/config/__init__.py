@@ -6,6 +6,7 @@ the stages it depends on.
 
 from pipeline.config.common import RUN_CONTROL, CommandOptions, Options, validated
 from pipeline.config.layers import Layered, LayerOptions, layered, parameter_default, typed
+from pipeline.config.optimizers import Usage, usage
 from pipeline.config.search import (
     MainOptions,
     ReportOptions,
@@ -45,8 +46,10 @@ __all__ = [
     "SamplerName",
     "SearchOptions",
     "TrainOptions",
+    "Usage",
     "layered",
     "parameter_default",
     "typed",
+    "usage",
     "validated",
 ]

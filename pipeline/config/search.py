@@ -6,6 +6,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from pipeline.config.common import OptionalCount, OptionalName, OptionalRate
+from pipeline.config.optimizers import usage
 from pipeline.config.training import PrepareOptions, RangeTestOptions
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.schedules import SCHEMES, parse_params, validate
@@ -66,6 +67,16 @@ class SearchOptions(RangeTestOptions):
         given = ", ".join(f"{name}={value}" for name in sizes if (value := getattr(self, name)) is not None)
         what = given or f"{settings} combinations of optimizer and batch size"
         raise ValueError(f"budget: received {self.budget:g}, expected more than {least} full trainings for {what}")
+
+    @model_validator(mode="after")
+    def _schemes_suit_an_optimizer(self) -> Self:
+        suited = [usage(optimizer).schemes for optimizer in self.optimizers]
+        wanted = self.schemes.split(",")
+        if self.schemes == "all" or not all(suited) or any(set(schemes) & set(wanted) for schemes in suited):
+            return self
+        accepted = ", ".join(dict.fromkeys(scheme for schemes in suited for scheme in schemes))
+        received = f"{self.schemes!r} with optimizer={self.optimizer}"
+        raise ValueError(f"schemes: received {received}, expected all, or one that it is searched with: {accepted}")
 
     @property
     def judged_by(self) -> Objective:

@@ -1,7 +1,9 @@
 """Schedule-Free SGD and AdamW (Defazio et al. 2024, arXiv:2405.15682) for Keras 3 on TensorFlow.
 
-They need no decay: the weights that count are an average of all iterates. This file needs Keras only, so that a copy of
-it works anywhere:
+They need no decay: the weights that count are an average of all iterates. Keras has a ScheduleFreeAdamW too, but that
+of 3.15 leaves the weights at which gradients are taken in the model, and does not weigh the average by rates.
+
+This file needs Keras only, so that a copy of it works anywhere:
 
     model.compile(optimizer=ScheduleFreeAdamW(0.0025), loss=...)
     model.fit(x, y, validation_data=..., callbacks=[AveragedWeights()])

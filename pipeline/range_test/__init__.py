@@ -11,7 +11,7 @@ from pipeline.range_test.analysis import Analysis, analyse
 from pipeline.range_test.exploration import BOUNDS, Exploration, bounds, explore, updates_for
 
 if TYPE_CHECKING:
-    from pipeline.range_test.conducting import Conducted, Sweeps, conduct, planned
+    from pipeline.range_test.conducting import Conducted, Sweeps, conduct, not_swept, planned
     from pipeline.range_test.model import RangeTest, range_test
     from pipeline.range_test.refinement import refine, short_share, starting_rate
 
@@ -26,6 +26,7 @@ __all__ = [
     "bounds",
     "conduct",
     "explore",
+    "not_swept",
     "planned",
     "range_test",
     "refine",
@@ -38,6 +39,7 @@ _LOADED_ON_USE = {
     "Conducted": "conducting",
     "Sweeps": "conducting",
     "conduct": "conducting",
+    "not_swept": "conducting",
     "planned": "conducting",
     "RangeTest": "model",
     "range_test": "model",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config import REFINE_OFF, RangeTestOptions
+from pipeline.config import REFINE_OFF, RangeTestOptions, usage
 from pipeline.errors import refusal
 from pipeline.evaluation import SWEEP, Ask, Candidate, Evaluation, Training, answers
 from pipeline.range_test.exploration import BOUNDS, FOR_WIDER, WIDENINGS, Exploration, explore, updates_for
@@ -96,6 +96,28 @@ def planned(options: RangeTestOptions, steps_per_epoch: Callable[[int], int]) ->
         most=most,
         refine=None if options.refine == REFINE_OFF else options.refine,
         epochs=options.epochs,
+    )
+
+
+def not_swept(options: RangeTestOptions) -> RangeTestResult | None:
+    """Return the result for an optimizer that estimates its own step size, which a sweep would disturb; else None."""
+    (batch_size,), rate = options.batch_sizes, usage(options.optimizer).rate
+    if rate is None:
+        return None
+    return RangeTestResult(
+        verdict="ok",
+        reason=f"Not swept: {options.optimizer} estimates its step size, and its authors leave the rate at {rate:g}.",
+        suggested_lr=rate,
+        lr_low=rate,
+        lr_high=rate,
+        suggestions={},
+        seeds=(),
+        optimizer=options.optimizer,
+        batch_size=batch_size,
+        lr_min=rate,
+        lr_max=rate,
+        updates=0,
+        seconds=0.0,
     )
 
 

@@ -16,9 +16,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pipeline import schedules
-from pipeline.config import BatchNorm
+from pipeline.config import BatchNorm, usage
 from pipeline.errors import InputError
 from pipeline.evaluation import Training
+from pipeline.optimizers import name_of
 from pipeline.range_test.analysis import Analysis
 from pipeline.range_test.conducting import Sweeps, conduct
 from pipeline.range_test.exploration import WIDENINGS, bounds, updates_for
@@ -130,8 +131,8 @@ def range_test(
         widenings: most times to sweep again over a wider range if the answer lies at an edge.
 
     Raises:
-        InputError: if the model is not built, not compiled or has its own `train_step`, or if options or data are
-            invalid.
+        InputError: if the model is not built, not compiled, has its own `train_step` or an optimizer that estimates
+            its rate itself, or if options or data are invalid.
 
     """
     _check(model)
@@ -194,11 +195,13 @@ def _check(model: keras.Model) -> None:
         raise InputError("model: received one without an optimizer, expected a compiled one")
     if type(model).train_step is not keras.Model.train_step:
         raise InputError("model: received one with its own train_step, expected Keras'; override compute_loss instead")
+    if usage(name := _optimizer_name(model)).rate is not None:
+        raise InputError(f"model: received one with {name}, which estimates its rate itself, expected another")
 
 
 def _optimizer_name(model: keras.Model) -> str:
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    return type(optimizer).__name__.lower()
+    return name_of(optimizer) or type(optimizer).__name__.lower()
 
 
 def _check_refinement(scheme: str, epochs: int | None, data: Any, validation_data: Any) -> None:

@@ -77,9 +77,11 @@ def answered(search: SearchResult | None, train: TrainResult | None) -> Candidat
     return found.winner
 
 
-def read_sweep(folder: Path) -> Sweep:
-    """Read the curves of a range test from its `range_test.csv`."""
-    frame = pd.read_csv(folder / "range_test.csv")
+def read_sweep(folder: Path) -> Sweep | None:
+    """Read the curves of a range test from its `range_test.csv`; None if nothing was swept."""
+    if not (file := folder / "range_test.csv").is_file():
+        return None
+    frame = pd.read_csv(file)
     return Sweep(
         rates=frame["lr"].to_numpy(np.float64),
         losses=frame.filter(like="loss_seed_").to_numpy(np.float64).T,

@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from itertools import product
 from math import inf, log10
 
 import numpy as np
 
+from pipeline.config import usage
 from pipeline.evaluation import Candidate, Evaluation, Setting
 from pipeline.results import Space
 from pipeline.search.plan import BRACKET, Evaluate, Outcome, Plan, Trial
@@ -95,16 +95,15 @@ def _setting(one: Setting) -> tuple[str, int]:
     return one.optimizer, one.batch_size
 
 
-def _in_order(plan: Plan) -> list[str]:
-    """Return the schemes, the most promising first."""
-    return sorted(plan.schemes, key=lambda scheme: LEVELS.get(scheme, inf))
+def _in_order(plan: Plan, setting: Setting) -> list[str]:
+    """Return the schemes that are tried with a setting, the most promising first."""
+    return sorted(plan.schemes_for(setting), key=lambda scheme: LEVELS.get(scheme, inf))
 
 
 def _next(plan: Plan, trials: Sequence[Trial]) -> list[Candidate]:
     """Return the next candidates to try, independent of each other; an empty list if nothing is left to try."""
-    first = _in_order(plan)[0]
     bracketing = [
-        candidate(space, first, rate)
+        candidate(space, _in_order(plan, space)[0], rate)
         for space in plan.spaces
         for rate in _bracket(space, _in(space, trials), min(plan.at_once // len(plan.spaces), _BOTH_WAYS))
     ]
@@ -182,19 +181,26 @@ def settled(plan: Plan, trials: Sequence[Trial]) -> bool:
 
 def _places(plan: Plan, trials: Sequence[Trial]) -> list[Candidate]:
     """Return the schemes that may be tried next in each space; their number grows with that of the trials."""
-    schemes = _in_order(plan)[: max(_SCHEMES, len(trials) * 2 // 3)]
-    return [candidate(space, scheme, space.suggested_lr) for space in plan.spaces for scheme in schemes]
+    most = max(_SCHEMES, len(trials) * 2 // 3)
+    return [
+        candidate(space, scheme, space.suggested_lr)
+        for space in plan.spaces
+        for scheme in _in_order(plan, space)[:most]
+    ]
 
 
 def _cells(surface: Surface, place: Candidate, trials: Sequence[Trial], nearby: float = NEARBY) -> list[Cell]:
     """Return what the surface expects of a place's scheme, from the lowest to the highest sound rate of its setting.
 
-    If the best rate is at an end, the range extends half a step beyond it, unless a larger rate diverged.
+    If the best rate is at an end, the range extends half a step beyond it, unless a larger rate diverged. An optimizer
+    may have only one rate.
     """
     losses = {trial.evaluation.candidate.initial_lr: trial.outcome.loss for trial in _in(place, trials)}
     sound = [rate for rate, loss in losses.items() if loss < inf]
     if not sound:
         return [Cell(place, inf, inf)]
+    if usage(place.optimizer).rate is not None:
+        return surface.cells(place, np.array([place.initial_lr]))
     best, low, high = min(sound, key=losses.__getitem__), log10(min(sound)), log10(max(sound))
     if best == min(sound):
         low -= STEP / 2
@@ -211,7 +217,9 @@ def _sampled(plan: Plan, trials: Sequence[Trial]) -> Candidate:
     of the fourth, and every scheme gets some.
     """
     spaces = {_setting(space): space for space in plan.spaces}
-    groups: dict[tuple[tuple[str, int], str], list[Trial]] = {key: [] for key in product(spaces, _in_order(plan))}
+    groups: dict[tuple[tuple[str, int], str], list[Trial]] = {
+        (setting, scheme): [] for setting, space in spaces.items() for scheme in _in_order(plan, space)
+    }
     for trial in trials:
         one = trial.evaluation.candidate
         groups.setdefault((_setting(one), one.scheme), []).append(trial)
@@ -229,6 +237,8 @@ def _bracket(space: Space, known: Sequence[Trial], at_once: int) -> list[float]:
     Of several, the first is taken for the best: the next lies beside it.
     """
     losses = {trial.evaluation.candidate.initial_lr: trial.outcome.loss for trial in known}
+    if space.lr_low == space.lr_high:
+        return [] if known else [space.suggested_lr]
     step = max(STEP, log10(space.lr_high / space.lr_low) / _STEPS)
     rates: list[float] = []
     while len(rates) < max(at_once, 1):

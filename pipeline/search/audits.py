@@ -77,7 +77,7 @@ def importance(plan: Plan, trials: Sequence[Trial]) -> dict[str, float]:
 
 
 def _parameters(plan: Plan) -> dict[str, Parameter]:
-    return dict(chain.from_iterable(searched(scheme).items() for scheme in plan.schemes))
+    return dict(chain.from_iterable(searched(scheme).items() for scheme in plan.all_schemes))
 
 
 def _columns(plan: Plan, trial: Trial) -> dict[str, Value]:
@@ -96,7 +96,7 @@ def _distributions(plan: Plan, trials: Sequence[Trial]) -> dict[str, BaseDistrib
     rates = [trial.evaluation.candidate.initial_lr for trial in trials]
     return {
         "rate": FloatDistribution(min(rates), max(rates), log=True),
-        "scheme": CategoricalDistribution(list(plan.schemes)),
+        "scheme": CategoricalDistribution(plan.all_schemes),
         "optimizer": CategoricalDistribution(list(dict.fromkeys(space.optimizer for space in plan.spaces))),
         "batch size": CategoricalDistribution(list(dict.fromkeys(space.batch_size for space in plan.spaces))),
         **{key: distribution(parameter) for key, parameter in _parameters(plan).items()},

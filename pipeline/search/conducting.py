@@ -171,7 +171,10 @@ def _conclude(
     rates = [trial.evaluation.candidate.initial_lr for trial in trials]
     tried = {plan.name(trial.evaluation.candidate, trial.evaluation.candidate.scheme) for trial in trials}
     untried = tuple(
-        name for space in plan.spaces for scheme in plan.schemes if (name := plan.name(space, scheme)) not in tried
+        name
+        for space in plan.spaces
+        for scheme in plan.schemes_for(space)
+        if (name := plan.name(space, scheme)) not in tried
     )
     result = SearchResult(
         objective=plan.objective,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Self
 
-from pipeline.config import SamplerName, SearchOptions
+from pipeline.config import SamplerName, SearchOptions, usage
 from pipeline.evaluation import Evaluation, Setting, Training, setting_prefix
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.results import RangeTestResult, Space
@@ -85,7 +85,7 @@ def planned(
     """
     spent = sum(test.updates / (steps_per_epoch(test.batch_size) * options.epochs) for test in tests)
     left = max(options.budget - spent, 1.0)
-    own = _with_given(options, left)
+    own = _with_given(options, left, sum(len(usage(test.optimizer).among(options.scheme_names())) for test in tests))
     return Plan(
         spaces=tuple(_space(test) for test in tests),
         schemes=options.scheme_names(),
@@ -107,10 +107,13 @@ def planned(
     )
 
 
-def _with_given(options: SearchOptions, left: float) -> Sizes:
-    """Return the sizes given in the options, with the others chosen so that all fit into what is left."""
+def _with_given(options: SearchOptions, left: float, combinations: int) -> Sizes:
+    """Return the sizes given in the options, with the others chosen so that all fit into what is left.
+
+    There are no more finalists than combinations of scheme, optimizer and batch size; the budget may then be left over.
+    """
     own = sizes(left)
-    top_k, baselines = options.top_k or own.top_k, own.baselines or options.confirm_seeds is not None
+    top_k, baselines = options.top_k or min(own.top_k, combinations), own.baselines or options.confirm_seeds is not None
     rows = top_k + baselines * _BASELINES
     seeds = options.confirm_seeds
     if seeds is None:
@@ -135,6 +138,8 @@ def _space(found: RangeTestResult) -> Space:
 
 def bounds(space: Space, known: Sequence["Trial"]) -> tuple[float, float]:
     """Return the samplers' bounds of initial rates: the range test's interval, widened, and all rates tried."""
+    if space.lr_low == space.lr_high:
+        return space.lr_low, space.lr_high
     tried = [trial.evaluation.candidate.initial_lr for trial in known]
     return min([space.lr_low / WIDEN, *tried]), max([space.lr_high * WIDEN, *tried])
 
@@ -145,7 +150,7 @@ class Plan:
 
     Attributes:
         spaces: optimizers and batch sizes, each with the rates that its range test found.
-        schemes: names from the table of schemes.
+        schemes: names from the table of schemes; an optimizer may have its own (`schemes_for`).
         trials: the maximum number of trials, each a full-length training.
         epochs: the length of each training, in passes over the training set.
         top_k: the number of finalists.
@@ -185,7 +190,16 @@ class Plan:
     @property
     def combinations(self) -> int:
         """The number of combinations of scheme, optimizer and batch size."""
-        return len(self.schemes) * len(self.spaces)
+        return sum(len(self.schemes_for(space)) for space in self.spaces)
+
+    def schemes_for(self, setting: Setting) -> tuple[str, ...]:
+        """Return the names of the schemes that are tried with a setting's optimizer."""
+        return usage(setting.optimizer).among(tuple(self.schemes))
+
+    @property
+    def all_schemes(self) -> tuple[str, ...]:
+        """The names of all schemes that are tried."""
+        return tuple(dict.fromkeys(scheme for space in self.spaces for scheme in self.schemes_for(space)))
 
     @property
     def sizes(self) -> Sizes:

@@ -15,7 +15,7 @@ from pipeline.evaluation import Candidate
 from pipeline.results import Space
 from pipeline.schedules import SCHEMES, Choice, Float, Parameter, Value
 from pipeline.search.plan import Plan, Trial, bounds
-from pipeline.search.surface import telling
+from pipeline.search.surface import candidate, telling
 
 RATE = "initial_lr"
 
@@ -46,13 +46,8 @@ def propose(plan: Plan, space: Space, scheme: str, known: Sequence[Trial]) -> Ca
             study.enqueue_trial(dict(points[0]))
     params = study.ask(distributions).params
     rate = float(params.pop(RATE))
-    return Candidate(
-        scheme=scheme,
-        initial_lr=rate,
-        optimizer=space.optimizer,
-        batch_size=space.batch_size,
-        params={parameter.name: params[key] for key, parameter in parameters.items()},
-    )
+    default, varied = candidate(space, scheme, rate), {p.name: params[key] for key, p in parameters.items()}
+    return default.model_copy(update={"initial_lr": rate, "params": {**default.params, **varied}})
 
 
 def searched(scheme: str) -> Mapping[str, Parameter]:
@@ -93,7 +88,7 @@ def grid(limits: tuple[float, float], parameters: Mapping[str, Parameter], seed:
 
 def _point(trial: Trial) -> dict[str, Value]:
     tried = trial.evaluation.candidate
-    return {RATE: tried.initial_lr, **{f"{tried.scheme}.{name}": value for name, value in tried.params.items()}}
+    return {RATE: tried.initial_lr, **{key: tried.params[p.name] for key, p in searched(tried.scheme).items()}}
 
 
 def _finished(

@@ -5,7 +5,7 @@ from math import inf
 
 import numpy as np
 
-from pipeline.config import LARGEST_BATCH
+from pipeline.config import LARGEST_BATCH, usage
 from pipeline.evaluation import Candidate
 from pipeline.results import BatchScaling, RateSuggestion, ScaledRate
 from pipeline.schedules import Array
@@ -86,9 +86,12 @@ def suggest_rates(plan: Plan, winner: Candidate) -> tuple[RateSuggestion, ...]:
 
     The rate is proportional to the batch size for SGD (Goyal et al. 2017, arXiv:1706.02677), and to its square root for
     the other optimizers, which all normalise the gradients (Malladi et al. 2022, arXiv:2205.10287, for Adam and
-    RMSprop).
+    RMSprop). There is none for an optimizer that estimates its own step size.
     """
-    rule, power = ("linear", 1.0) if winner.optimizer == "sgd" else ("square root", 0.5)
+    if usage(winner.optimizer).rate is not None:
+        return ()
+    linear = winner.optimizer in ("sgd", "schedule_free_sgd")
+    rule, power = ("linear", 1.0) if linear else ("square root", 0.5)
     return tuple(
         RateSuggestion(batch_size=size, initial_lr=winner.initial_lr * (size / winner.batch_size) ** power, rule=rule)
         for size in _others(winner, _sizes(plan, winner))

@@ -15,6 +15,7 @@ from math import inf, log10
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
+from pipeline.config import usage
 from pipeline.evaluation import Candidate, Setting
 from pipeline.schedules import SCHEMES, Array, Value
 from pipeline.search.plan import Trial
@@ -156,7 +157,11 @@ class Surface:
         return self._lowest * float(np.exp(height)) if self._log else self._lowest + height * self._unit
 
     def cells(self, like: Candidate, rates: Array, *, nearby: float = NEARBY) -> list[Cell]:
-        """Return what is known of a candidate at these rates, averaged over `nearby` decades on each side."""
+        """Return what is known of a candidate at these rates, averaged over `nearby` decades on each side.
+
+        Nothing is averaged where the optimizer has only one rate.
+        """
+        nearby = nearby if usage(like.optimizer).rate is None else 0.0
         shifts = np.array([-nearby, 0.0, nearby])
         spread = (np.log10(rates)[:, None] + shifts).ravel()
         mean, deviation = (part.reshape(-1, 3) @ _WEIGHTS for part in self._predict(_Points.along(like, spread)))
@@ -267,13 +272,13 @@ def _scale(losses: Sequence[float]) -> tuple[bool, float]:
 
 
 def candidate(setting: Setting, scheme: str, initial_lr: float) -> Candidate:
-    """Return the candidate with the scheme's default parameters."""
+    """Return the candidate with the scheme's default parameters, or those that the optimizer needs."""
     return Candidate(
         scheme=scheme,
         initial_lr=rounded(initial_lr),
         optimizer=setting.optimizer,
         batch_size=setting.batch_size,
-        params=defaults(scheme),
+        params={**defaults(scheme), **(usage(setting.optimizer).params or {})},
     )
 
 

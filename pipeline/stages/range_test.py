@@ -5,7 +5,7 @@ import pandas as pd
 
 from pipeline.config import REFINE_OFF, RangeTestOptions
 from pipeline.evaluation import Evaluation
-from pipeline.range_test import Conducted, conduct, planned
+from pipeline.range_test import Conducted, conduct, not_swept, planned
 from pipeline.reporting import range_test_figures
 from pipeline.results import RangeTestResult
 from pipeline.stages.asking import asking
@@ -26,6 +26,10 @@ def summary(result: RangeTestResult) -> str:
 def run(context: Context[RangeTestOptions]) -> RangeTestResult:
     """Ask for sweeps and trainings, and write the curves and the figures."""
     options = context.options
+    if (known := not_swept(options)) is not None:
+        context.status.note(known.reason)
+        context.store.show_sweep(context.run, (), known)
+        return known
     context.status.expect(1 + (0 if options.refine == REFINE_OFF else _USUAL_TRAININGS))
     asked = asking(context, label)
     done = conduct(planned(options, context.upstream.prepare.steps_per_epoch), asked.ask)

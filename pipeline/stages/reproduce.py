@@ -138,4 +138,5 @@ def _sweep(context: Context[ReproduceOptions]) -> tuple[RangeTestResult, Sweep] 
     if source not in context.upstream.runs:
         return None
     found, _ = context.upstream.behind(_ANSWER_ON_B)
-    return found, read_sweep(context.upstream.folder(source))
+    sweep = read_sweep(context.upstream.folder(source))
+    return None if sweep is None else (found, sweep)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -88,12 +89,13 @@ def announced(
     plan: Plan, budget: float, tests: Sequence[RangeTestResult], steps_per_epoch: Callable[[int], int]
 ) -> str:
     """Say what the budget is spent on, and how long that would take at the speed of the range tests, start included."""
-    each = [test.seconds / max(test.updates, 1) * steps_per_epoch(test.batch_size) for test in tests]
-    seconds = float(np.mean(each)) * plan.epochs * min(plan.sizes.trainings, plan.trainings)
+    each = [test.seconds / test.updates * steps_per_epoch(test.batch_size) for test in tests if test.updates]
+    seconds = float(np.mean(each)) * plan.epochs * min(plan.sizes.trainings, plan.trainings) if each else inf
     rows = f"{plan.top_k} finalists{' and 2 baselines' if plan.baselines else ''}"
     compared = f"{rows} on up to {plan.confirm_seeds} seeds" if plan.confirm_seeds else "nothing compared"
     tested = f"{budget - plan.trainings:.1f} went into the range test"
-    about = f"{wording.seconds(min(seconds, plan.seconds))} at the speed of the range test"
+    at_most = min(seconds, plan.seconds)
+    about = f"{wording.seconds(at_most)} at the speed of the range test" if at_most < inf else "of unknown duration"
     most = sum(search.FACTORS) * plan.transferred
     beyond = f"; beyond the budget, transfer costs up to {most:g}" if most else ""
     return f"budget {budget:g}: {tested}; up to {plan.trials} trials, then {compared}; {about}{beyond}"
