@@ -165,10 +165,10 @@ def test_every_option_changes_it(name: str) -> None:
 
 
 def test_where_and_whether_a_stage_runs_does_not_change_it() -> None:
-    """Experiment, `fresh`, `checkpoint`, `workers`, `scheduler` and `system_metrics` leave a result as it is."""
+    """The experiment's name, `fresh`, `checkpoint`, `system_metrics`, where and how long it may run leave a result as it is."""
     for other in (
         PrepareOptions(experiment_name="other", fresh=True, checkpoint=0, workers=8, system_metrics=True),
-        PrepareOptions(scheduler="tcp://host:8786"),
+        PrepareOptions(scheduler="tcp://host:8786", training_minutes=60),
     ):
         assert fingerprint("prepare", other, INPUTS) == fingerprint("prepare", PrepareOptions(), INPUTS)
 

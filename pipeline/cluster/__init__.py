@@ -31,4 +31,5 @@ def workers_for(options: PrepareOptions, job: Job, note: Callable[[str], object]
     from pipeline.cluster.connection import connected  # loads Dask
     from pipeline.cluster.executor import Workers
 
-    return Workers(connected(options, note), job, note)
+    limit = 60 * options.training_minutes if options.training_minutes is not None else None
+    return Workers(connected(options, note), job, note, limit)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from queue import Empty, SimpleQueue
 from statistics import median
@@ -29,6 +29,9 @@ _COUNT_EVERY = 2.0
 _TIMES, _GRACE = 10.0, 300.0
 """A worker hangs if a training takes this many times as long as others took, and these seconds more."""
 
+_SET_UP = 300.0
+"""Seconds that a worker may take to set up a network beside the limit of a training, where that is given."""
+
 _TRIES = 3
 """How often Dask may give up an evaluation that seems not to have begun on the workers that ended."""
 
@@ -39,28 +42,47 @@ class _Asked:
 
     Attributes:
         evaluation: what to train.
-        future: Dask's.
         given_up: how often Dask has given it up before.
+        future: Dask's.
         worker: the address of the worker that last began it.
-        since: when that was.
+        since: when that was, or when it then began to train.
+        trains: whether it trains by now.
         begun: how often a worker began it.
 
     """
 
     evaluation: Evaluation
-    future: Future
     given_up: int
+    future: Future = field(init=False)
     worker: str = ""
     since: float = 0.0
+    trains: bool = False
     begun: int = 0
 
 
 class Workers:
     """Trains on workers. Each builds a network once, and keeps it and its data for the next training."""
 
-    def __init__(self, connection: Connection, job: Job, note: Callable[[str], object], grace: float = _GRACE) -> None:
-        """Train what a job describes; `note` is given a line for what users should know."""
-        self._connection, self._job, self._note, self._grace = connection, job, note, grace
+    def __init__(
+        self,
+        connection: Connection,
+        job: Job,
+        note: Callable[[str], object],
+        limit: float | None = None,
+        grace: float = _GRACE,
+    ) -> None:
+        """Train what a job describes.
+
+        Args:
+            connection: to the workers.
+            job: what they train on.
+            note: is given a line for what users should know.
+            limit: the seconds after which a training counts as one that hangs; default: by what others took.
+            grace: the seconds that are added to what others took.
+
+        """
+        self._connection, self._job, self._note = connection, job, note
+        self._limit, self._grace = limit, grace
         self._asked: dict[str, _Asked] = {}
         self._done: SimpleQueue[str] = SimpleQueue()
         self._rates: list[float] = []
@@ -127,11 +149,11 @@ class Workers:
         self._connection.check()
         key = f"training-{uuid4().hex}"
         resources = {"GPU": 1} if self._on_gpus else None
-        future = self._client.submit(
+        self._asked[key] = asked = _Asked(evaluation, given_up)  # a worker may begin before `submit` returns
+        asked.future = self._client.submit(
             working.answer, self._job, evaluation, *extra, key=key, pure=False, resources=resources
         )
-        self._asked[key] = _Asked(evaluation, future, given_up)
-        future.add_done_callback(lambda done: self._done.put(done.key))
+        asked.future.add_done_callback(lambda done: self._done.put(done.key))
 
     def _next(self) -> _Asked:
         """Wait for a training to end; meanwhile look for signals, for the scheduler, and for workers that hang."""
@@ -142,7 +164,7 @@ class Workers:
                 interruption.check()
                 self._connection.check()
                 for asked in list(self._asked.values()):
-                    if asked.since and time.monotonic() - asked.since > self._limit(asked.evaluation):
+                    if asked.since and time.monotonic() - asked.since > self._most(asked):
                         self._restart(asked)
 
     def _training(self, asked: _Asked) -> Training | None:
@@ -189,17 +211,20 @@ class Workers:
         nothing = np.empty(0, np.float32)
         return Training(nothing, nothing, {}, steps_per_epoch, steps_per_epoch, reason, 0.0, 0)
 
-    def _begun(self, event: tuple[float, dict[str, str]]) -> None:
-        """Note that a worker has begun a training. Called by Dask, in a thread of its own."""
+    def _begun(self, event: tuple[float, dict[str, Any]]) -> None:
+        """Note that a worker has begun a task, or to train. Called by Dask, in a thread of its own."""
         _, said = event
         if (asked := self._asked.get(said["key"])) is not None:
-            asked.worker, asked.since, asked.begun = said["worker"], time.monotonic(), asked.begun + 1
+            asked.worker, asked.since, asked.trains = said["worker"], time.monotonic(), said["trains"]
+            asked.begun += not said["trains"]
 
-    def _limit(self, evaluation: Evaluation) -> float:
-        """Return the seconds after which a training counts as one that hangs; inf if nothing is known yet."""
-        if not self._rates:
+    def _most(self, asked: _Asked) -> float:
+        """Return the seconds after which a worker hangs at a training; inf if nothing is known yet."""
+        if self._limit is not None:
+            return self._limit + (0 if asked.trains else _SET_UP)
+        if not self._rates or not asked.trains:
             return np.inf
-        return self._grace + _TIMES * median(self._rates) * evaluation.epochs * self._job.examples
+        return self._grace + _TIMES * median(self._rates) * asked.evaluation.epochs * self._job.examples
 
     def _restart(self, asked: _Asked) -> None:
         """Let Dask end the process of a worker that hangs, and run what it had at work elsewhere."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # they load TensorFlow, whose settings a job may still change
     from pipeline.training import InProcess
 
 BEGUN = "lr-pipeline-begun"
-"""The topic of Dask's events for trainings that have begun."""
+"""The topic of Dask's events for tasks that a worker has begun, and again where it then begins to train."""
 
 _KEPT = 4
 """Most networks with their data that a worker keeps."""
@@ -79,7 +79,9 @@ def answer(
     from distributed import get_worker  # the process that asks needs this module too, not all of Dask
 
     worker = get_worker()
+    begun = {"key": worker.get_current_task(), "worker": worker.address}
     try:
+        worker.log_event(BEGUN, {**begun, "trains": False})
         if job.key not in _executors:
             path = _data(job, worker)
             if path is None:
@@ -89,7 +91,7 @@ def answer(
                 while len(_executors) >= _KEPT:
                     del _executors[next(iter(_executors))]
                 _executors[job.key] = _set_up(job, path)
-        worker.log_event(BEGUN, {"key": worker.get_current_task(), "worker": worker.address})
+        worker.log_event(BEGUN, {**begun, "trains": True})
         from pipeline.training import Checkpoints
 
         checkpoints = Checkpoints(*kept, tell=lambda line: None) if kept else None

@@ -11,7 +11,17 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pipeline.errors import InputError, shortened
 
 RUN_CONTROL = frozenset(
-    {"experiment_name", "fresh", "checkpoint", "workers", "scheduler", "quiet", "verbose", "system_metrics"}
+    {
+        "experiment_name",
+        "fresh",
+        "checkpoint",
+        "workers",
+        "scheduler",
+        "training_minutes",
+        "quiet",
+        "verbose",
+        "system_metrics",
+    }
 )
 """Options that affect where and whether a stage runs and what it prints or logs, but not what its result depends on."""
 
@@ -27,6 +37,7 @@ def none_if_empty(value: object) -> object:
 
 
 OptionalRate = Annotated[float | None, Field(gt=0, le=1e6, allow_inf_nan=False), BeforeValidator(none_if_empty)]
+OptionalMinutes = Annotated[float | None, Field(gt=0, le=1e6), BeforeValidator(none_if_empty)]
 OptionalCount = Annotated[int | None, BeforeValidator(none_if_empty)]
 OptionalName = Annotated[str | None, BeforeValidator(none_if_empty)]
 

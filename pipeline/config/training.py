@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from pipeline.config.common import CommandOptions, OptionalName, OptionalRate
+from pipeline.config.common import CommandOptions, OptionalMinutes, OptionalName, OptionalRate
 from pipeline.scale import AUTO, parse_scale
 from pipeline.schedules import SCHEMES, Spacing, format_params, parse_params
 from pipeline.user_code import is_function
@@ -49,6 +49,11 @@ class PrepareOptions(CommandOptions):
         description="Dask cluster that trains: the address of its scheduler, or its scheduler file",
         examples=["tcp://host:8786", "scheduler.json"],
     )
+    training_minutes: OptionalMinutes = Field(
+        None,
+        description="minutes after which a training on workers counts as hanging; default: 5 and ten times others",
+        examples=["60"],
+    )
     quiet: bool = Field(False, description="print the answer and nothing else")
     verbose: bool = Field(False, description="also print a line for each training")
     system_metrics: bool = Field(False, description="log use of processor, memory, disk and GPU with each stage's run")
@@ -84,6 +89,13 @@ class PrepareOptions(CommandOptions):
         if self.workers == 1 or self.scheduler is None:
             return self
         raise ValueError(f"workers: received {self.workers} with a scheduler, expected 1: the cluster has its own")
+
+    @model_validator(mode="after")
+    def _limit_where_it_can_be_kept(self) -> Self:
+        if self.training_minutes is None or self.workers > 1 or self.scheduler is not None:
+            return self
+        received = f"{self.training_minutes:g} without workers"
+        raise ValueError(f"training_minutes: received {received}, expected workers above 1, or a scheduler, with it")
 
     @model_validator(mode="after")
     def _quiet_or_verbose(self) -> Self:

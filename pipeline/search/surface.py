@@ -157,7 +157,7 @@ class Surface:
         return self._lowest * float(np.exp(height)) if self._log else self._lowest + height * self._unit
 
     def cells(self, like: Candidate, rates: Array, *, nearby: float = NEARBY) -> list[Cell]:
-        """Return what is known of a candidate at these rates, averaged over `nearby` decades on each side, if it may vary."""
+        """Return what is known of a candidate at these rates: means over `nearby` decades on each side if they vary."""
         nearby = nearby if usage(like.optimizer).rate is None else 0.0
         shifts = np.array([-nearby, 0.0, nearby])
         spread = (np.log10(rates)[:, None] + shifts).ravel()

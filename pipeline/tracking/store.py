@@ -88,8 +88,8 @@ class Store:
         if not begun_by_mlflow:
             mlflow.set_experiment(experiment_id=usable_experiment(self.client, self._experiment_name).experiment_id)
         own = {"pipeline.stage": stage, PROCESS: this_process()}  # from the start: what is killed now is found too
-        titled, logs = None if begun_by_mlflow else name, system_metrics or None  # None: MLflow's variable decides
-        run = mlflow.start_run(run_name=titled, tags=own, log_system_metrics=logs)
+        logs = system_metrics or None  # None: MLflow's variable decides
+        run = mlflow.start_run(run_name=None if begun_by_mlflow else name, tags=own, log_system_metrics=logs)
         # A nested project run takes its parent from the active run, not from this variable.
         os.environ.pop("MLFLOW_RUN_ID", None)
         with self.ending(run.info.run_id):

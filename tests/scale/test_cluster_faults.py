@@ -47,13 +47,18 @@ def started(tmp_path: Path) -> Iterator[Processes]:
 
 
 def executor_on(
-    started: Processes, prepared: tuple[InProcess, Path], said: list[str], grace: float = 300, data: Path | None = None
+    started: Processes,
+    prepared: tuple[InProcess, Path],
+    said: list[str],
+    limit: float | None = None,
+    grace: float = 300,
+    data: Path | None = None,
 ) -> Workers:
     """Return what trains on a cluster."""
     here, path = prepared
     job = cluster.job_for(OPTIONS, data or path, here)
     options = OPTIONS.model_copy(update={"scheduler": str(started.file)})
-    return Workers(connected(options, said.append), job, said.append, grace)
+    return Workers(connected(options, said.append), job, said.append, limit, grace)
 
 
 def test_workers_join_are_killed_and_hang(
@@ -78,6 +83,19 @@ def test_workers_join_are_killed_and_hang(
     here = answers(prepared[0].ask, [evaluation for evaluation, _ in found])
     assert all(same(one, other) for one, (_, other) in zip(here, found, strict=True))
     assert any(" hangs: cosine lr=0.05 seed=" in line for line in said)
+
+
+def test_a_first_training_that_takes_too_long_runs_again(started: Processes, prepared: tuple[InProcess, Path]) -> None:
+    """A limit that is given holds although nothing is known yet of how long trainings take."""
+    said: list[str] = []
+    there = executor_on(started, prepared, said, limit=10)
+    (started.folder / "hang").touch()
+    started.start_worker()
+    (training,) = answers(there.ask, ASKED[:1])
+    assert same(training, *answers(prepared[0].ask, ASKED[:1]))
+    assert [line.partition(" hangs: ")[2] for line in said if " hangs: " in line] == [
+        f"{ASKED[0].name} runs elsewhere after 10 s"
+    ]
 
 
 def test_a_training_that_no_worker_survives_is_given_up(prepared: tuple[InProcess, Path], tmp_path: Path) -> None:
