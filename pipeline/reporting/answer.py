@@ -10,7 +10,7 @@ from pipeline.objective import VAL_LOSS
 from pipeline.reporting import wording
 from pipeline.reporting.gains import Gain, Tile, bounded, gain_over, gain_verdict
 from pipeline.reporting.report_inputs import Report, entries
-from pipeline.reporting.tiles import cost, how_sure, with_epochs_saved
+from pipeline.reporting.tiles import cost, how_sure, wide_enough, with_epochs_saved
 from pipeline.results import LeaderboardRow, SearchResult, TrainResult, Transfer
 from pipeline.statistics import mean_interval
 
@@ -237,8 +237,7 @@ def _tiles(report: Report, gains: tuple[Gain, ...]) -> list[Tile]:
     elif train and train.test_accuracy is not None:
         tiles.append(Tile("Test accuracy", wording.percent(train.test_accuracy), (_spread(report, train),)))
     tiles += [*(gain.tile for gain in gains), cost(report)]
-    if report.search is not None:
-        basin = report.search.basin
+    if report.search is not None and wide_enough(basin := report.search.basin):
         span = f"{wording.number(basin.lr_low)} to {wording.number(basin.lr_high)}"
         within = f"{basin.decades:.1f} decades of initial rates within noise of the best"
         tiles.append(Tile("Rates as good", span, (within,)))

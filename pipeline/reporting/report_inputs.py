@@ -102,6 +102,8 @@ class Entry:
     @property
     def standing(self) -> str:
         """The verdict; among tied finalists, the one to train with is marked."""
+        if not self.row.seeds:
+            return "not compared"
         if self.role == "winner" and self.row.verdict in ("tie", "equivalent"):
             return f"{self.row.verdict}, chosen"
         return self.row.verdict

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
@@ -22,6 +23,7 @@ from pipeline.reporting import (
 from pipeline.reporting.answer import compose, scaled, transferred
 from pipeline.reporting.report_inputs import Report
 from pipeline.reporting.style import Drawing, Marks
+from pipeline.reporting.tiles import wide_enough
 
 _Planned = Iterator[tuple[str, str, Callable[[float], Figure]]]
 """Figures as the name, the description and the function that draws one at a width."""
@@ -65,6 +67,7 @@ def render(report: Report) -> str:
         transferred=transferred(report.search) if report.search else [],
         scaled=scaled(report.search) if report.search else [],
         sections=_sections(report),
+        compared=_compared(report),
         best_trials=_best_trials(report),
         longest=max([seconds for _, seconds, _ in report.costs] + [1e-9]),
     )
@@ -72,20 +75,27 @@ def render(report: Report) -> str:
 
 def _sections(report: Report) -> list[tuple[str, str]]:
     """Return the anchors and titles of the sections that follow the answer."""
-    curves = [("rates", "Learning-rate curves"), ("losses", "Loss curves")]
-    return [
-        *([("range-test", "Range test")] if report.range_test else []),
-        *(curves if any(training.role != "trial" for training in report.trainings) else []),
-        *([("leaderboard", "Leaderboard")] if report.search else []),
-        *([("transfer", "Other budgets and batch sizes")] if _other_settings(report) else []),
-        *([("basins", "How much the initial rate matters")] if report.search and report.search.basin.rates else []),
-        *([("trials", "Trials")] if report.search else []),
-        *([("audits", "Trust")] if report.search and report.search.audits else []),
-        *([("test", "Test results")] if report.train else []),
-        ("costs", "Costs"),
-        ("reproduce", "How to reproduce"),
-        ("glossary", "How to read this"),
+    search, curves = report.search, any(training.role != "trial" for training in report.trainings)
+    sections = [
+        ("range-test", "Range test", report.range_test is not None),
+        ("rates", "Learning-rate curves", curves),
+        ("losses", "Loss curves", curves),
+        ("leaderboard", "Leaderboard", search is not None),
+        ("transfer", "Other budgets and batch sizes", _other_settings(report)),
+        ("basins", "How much the initial rate matters", search is not None and wide_enough(search.basin)),
+        ("trials", "Trials", search is not None),
+        ("audits", "Trust", search is not None and search.audits is not None and _compared(report)),
+        ("test", "Test results", report.train is not None),
+        ("costs", "Costs", True),
+        ("reproduce", "How to reproduce", True),
+        ("glossary", "How to read this", True),
     ]
+    return [(name, title) for name, title, shown in sections if shown]
+
+
+def _compared(report: Report) -> bool:
+    """Return whether candidates were compared on the same seeds: small budgets allow trials only."""
+    return report.search is not None and any(row.seeds for row in report.search.leaderboard)
 
 
 def _other_settings(report: Report) -> bool:
@@ -100,7 +110,10 @@ def _best_trials(report: Report) -> list[dict[str, Any]]:
     finite = report.trials[np.isfinite(report.trials[metric].astype(float))]
     best = finite.sort_values(metric, kind="stable", ascending=ascending).head(_BEST_TRIALS)
     rows = [{str(name): value for name, value in row.items()} for row in best.to_dict("records")]
-    return [row | {"setting": _setting(row, report)} for row in rows]
+    return [
+        row | {"setting": _setting(row, report), "params": "" if pd.isna(row["params"]) else row["params"]}
+        for row in rows
+    ]
 
 
 def _setting(trial: Mapping[str, Any], report: Report) -> str:
@@ -173,18 +186,19 @@ def _search(report: Report, marks: Marks) -> _Planned:
     if search is None:
         return
     measure = search.objective.label
-    yield (
-        "leaderboard",
-        f"Mean {measure} of each finalist and baseline with its interval, as in the table that follows",
-        lambda width: search_figures.leaderboard(search, marks=marks, width=width),
-    )
-    if any(row.basin for row in search.leaderboard):
+    if _compared(report):
+        yield (
+            "leaderboard",
+            f"Mean {measure} of each finalist and baseline with its interval, as in the table that follows",
+            lambda width: search_figures.leaderboard(search, marks=marks, width=width),
+        )
+    if wide_enough(search.basin):
         yield (
             "basins",
             f"The {measure} against initial learning rate of each finalist, with the noise as a band",
             lambda width: search_figures.basins(search, marks=marks, width=width),
         )
-    if trials is not None and len(trials):
+    if trials is not None and len(trials) > 1:
         yield (
             "trials",
             f"The {measure} against initial learning rate of every trial",

@@ -7,7 +7,9 @@ from pipeline.reporting import wording
 from pipeline.reporting.epochs_saved import passing
 from pipeline.reporting.gains import Gain, Tile
 from pipeline.reporting.report_inputs import Report, entries
-from pipeline.results import Baseline, SearchResult
+from pipeline.results import Baseline, Basin, SearchResult
+
+_FEWEST_RATES = 3
 
 
 def how_sure(search: SearchResult) -> Tile:
@@ -25,6 +27,11 @@ def how_sure(search: SearchResult) -> Tile:
     seeds, splits = wording.count(len(row.seeds), "seed"), wording.count(search.splits, "split")
     level = "at 95%, " if len(row.seeds) > 1 else ""
     return Tile("How sure", verdict, (f"{level}of {len(compared)} compared on {seeds} and {splits} of the data",))
+
+
+def wide_enough(basin: Basin) -> bool:
+    """Return whether so many rates were tried that their range says something."""
+    return len(basin.rates) >= _FEWEST_RATES
 
 
 def cost(report: Report) -> Tile:

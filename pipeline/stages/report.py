@@ -87,11 +87,14 @@ def _predictions(upstream: Upstream) -> Predictions | None:
 
 
 def _trainings(context: Context[ReportOptions]) -> Iterator[NamedTraining]:
-    """Return the confirmation trainings, or the final ones if there was no search."""
+    """Return the confirmation trainings, or the final ones if there was no confirmation."""
     runs, search = context.upstream.runs, context.upstream.search
-    source, stage = ("search", "trial") if search else ("train", "train")
+    compared = search is not None and any(row.seeds for row in search.leaderboard)
+    source, stage = ("search", "trial") if compared else ("train", "train")
+    if source not in runs:
+        return
     for child in context.store.children(runs[source].run_id, stage):
-        if search and child.data.tags.get("pipeline.role") not in _AT_FULL_BUDGET:
+        if compared and child.data.tags.get("pipeline.role") not in _AT_FULL_BUDGET:
             continue
         folder = context.store.intact(child.info.run_id)
         if folder is None:

@@ -336,3 +336,29 @@ def test_another_objective_is_shown_wherever_the_search_is(maximised: Report) ->
     assert maximised.trials is not None
     best = maximised.trials.sort_values("val_gain", ascending=False).iloc[0]
     assert f"The best 18 trials Trial Scheme Initial rate Validation gain Time Parameters {best['number']} " in shown
+
+
+def test_a_small_budget_gives_a_short_page(report: Report, rendered: str) -> None:
+    """One trial and nothing compared: no leaderboard of one, no figure of one point, and no word of a tie."""
+    assert report.search is not None
+    assert report.trials is not None
+    first = report.search.leaderboard[0]
+    basin = report.search.basin.model_copy(update={"rates": (0.0562,), "values": (0.12,)})
+    alone = report.search.model_copy(
+        update={
+            "leaderboard": (first.model_copy(update={"seeds": (), "basin": basin}),),
+            "baselines": (), "ties": (), "basin": basin, "trials": 1,
+        }
+    )  # fmt: skip
+    winners = [training for training in report.trainings if training.role == "winner"]
+    text = render(replace(report, search=alone, trials=report.trials.head(1), trainings=winners))
+    page = Page(text)
+    assert page.text("h2") == [
+        "Range test", "Learning-rate curves", "Loss curves", "Leaderboard", "Trials", "Test results", "Costs",
+        "How to reproduce", "How to read this",
+    ]  # fmt: skip
+    assert page.text("nav") == page.text("h2")
+    assert "not compared" in page.visible
+    for words in ("tie", "Tie", "Rates as good", "nan", "Baselines are"):
+        assert words not in page.visible
+    assert len(text) < 0.7 * len(rendered)
