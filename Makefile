@@ -4,10 +4,13 @@ SHELL := bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 READY := .venv/ready
+DEV := .venv/ready-dev
 
 # The first interpreter that is new enough; PYTHON=... chooses another.
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header
+
 # Options passed to the command: make run ARGS="--data digits --epochs 3"
 ARGS ?=
 
@@ -18,12 +21,26 @@ help: ## List the targets
 
 setup: $(READY) ## Set up .venv from requirements.lock; other targets do this when needed
 
+# uv takes half the time, but does not read pip's settings of an index: where there are any, pip installs.
 # Byte code is compiled now, whatever PYTHONDONTWRITEBYTECODE says: without it every start takes three times as long.
+define install
+if command -v uv >/dev/null && test -z "$$($(BIN)/python -m pip config list)"; then \
+	uv pip install --quiet --compile-bytecode --python $(BIN)/python -r $(1); \
+else \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --compile -r $(1); \
+fi
+endef
+
 $(READY): requirements.lock
 	@test -n "$(PYTHON)" || { echo "make: needs Python 3.11, 3.12 or 3.13; none of them was found" >&2; exit 2; }
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --compile -r requirements.lock
+	$(call install,$<)
+	touch $@
+
+# What only tests and checks need is installed beside it, by the targets that do.
+$(DEV): $(READY) requirements-dev.lock
+	$(call install,requirements-dev.lock)
 	touch $@
 
 run: $(READY) ## Run the whole chain on real data and print the answer
@@ -43,30 +60,30 @@ ui: $(READY) ## Say where trainings and report are, and open the MLflow UI, on t
 
 # Two files at a time: many tests only wait for processes that they start, and the tests of a file share their set-up.
 # In their own order, which has the longest files early, so that no worker is left alone with one of them.
-test: $(READY) ## Run every test
+test: $(DEV) ## Run every test
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-faults: $(READY) ## Kill real commands, break what is around them, and write reports/reliability.md (an hour)
+faults: $(DEV) ## Kill real commands, break what is around them, and write reports/reliability.md (an hour)
 	$(BIN)/python -m tests.faults.matrix $(ARGS)
 
-lint: $(READY) ## Check style, types and layers
+lint: $(DEV) ## Check style, types and layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-audit: $(READY) ## Look for vulnerable packages and unsafe code
+audit: $(DEV) ## Look for vulnerable packages and unsafe code
 	$(BIN)/bandit -q -c pyproject.toml -r pipeline scripts benchmarks
 	$(BIN)/python -m scripts.audit
 
-bench: $(READY) ## Measure the engine, start-up and logging; ARGS="--data PATH" where Keras cannot download MNIST
+bench: $(DEV) ## Measure the engine, start-up and logging; ARGS="--data PATH" where Keras cannot download MNIST
 	$(BIN)/python -m benchmarks.performance $(ARGS)
 	$(BIN)/python -m benchmarks.overhead chain
 	$(BIN)/python -m benchmarks.overhead logging
 
-lock: $(READY) ## Choose versions anew from pyproject.toml, and rewrite the files that repeat them
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
-		--group dev --extra uv --extra scale pyproject.toml -o requirements.lock
+lock: $(DEV) ## Choose versions anew from pyproject.toml, and rewrite the files that repeat them
+	$(COMPILE) --extra uv --extra scale pyproject.toml -o requirements.lock
+	$(COMPILE) --extra uv --extra scale --group dev --constraint requirements.lock pyproject.toml -o requirements-dev.lock
 	$(BIN)/python -m scripts.render_project_files
 
 clean: ## Remove the environment and caches; runs and reports stay

@@ -25,7 +25,9 @@ from scripts import render_project_files
 ROOT = Path(__file__).resolve().parents[1]
 MLPROJECT = yaml.safe_load((ROOT / "MLproject").read_text(encoding="utf-8"))
 CONDA = yaml.safe_load((ROOT / "conda.yaml").read_text(encoding="utf-8"))
-LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+LOCK, DEV_LOCK = (
+    (ROOT / name).read_text(encoding="utf-8").splitlines() for name in ("requirements.lock", "requirements-dev.lock")
+)
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 MLFLOW_TYPES = dict.fromkeys(("seed", "seeds", "splits", "epochs", "in_memory_mb", "workers"), "int") | dict.fromkeys(
@@ -34,9 +36,9 @@ MLFLOW_TYPES = dict.fromkeys(("seed", "seeds", "splits", "epochs", "in_memory_mb
 """Options with a number as default; all others are strings to MLflow, which has no better type."""
 
 
-def pinned() -> dict[str, Requirement]:
-    """Return the lock's packages by name."""
-    packages = [Requirement(line) for line in LOCK if line and not line.startswith("#")]
+def pinned(lock: list[str]) -> dict[str, Requirement]:
+    """Return a lock's packages by name."""
+    packages = [Requirement(line) for line in lock if line and not line.startswith("#")]
     return {canonicalize_name(package.name): package for package in packages}
 
 
@@ -85,20 +87,28 @@ def test_conda_environment_is_the_lock() -> None:
     assert packages == {"pip": [line for line in LOCK if line and not line.startswith("#")]}
 
 
-def test_lock_pins_every_package_exactly() -> None:
+@pytest.mark.parametrize("lock", [LOCK, DEV_LOCK], ids=["runtime", "dev"])
+def test_lock_pins_every_package_exactly(lock: list[str]) -> None:
     """Each line is a name and one version: no URL, no index, no pip option."""
-    for line in LOCK:
+    for line in lock:
         if line and not line.startswith("#"):
             assert re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+( ; [^#@]+)?", line), line
-    assert len(pinned()) == len(LOCK)
+    assert len(pinned(lock)) == len(lock)
 
 
-DEPENDENCIES = [
+def test_development_uses_the_versions_of_the_runtime() -> None:
+    """Its lock holds all packages of the other one, in the same versions, and those of the checks, which that lacks."""
+    runtime, dev = ({name: one.specifier for name, one in pinned(lock).items()} for lock in (LOCK, DEV_LOCK))
+    assert runtime.items() < dev.items()
+    assert {"pytest", "mypy", "ruff", "ipykernel", "psycopg2-binary"} <= dev.keys() - runtime.keys()
+
+
+RUNTIME = [
     *PYPROJECT["project"]["dependencies"],
     *PYPROJECT["project"]["optional-dependencies"]["scale"],
     *PYPROJECT["project"]["optional-dependencies"]["uv"],
-    *PYPROJECT["dependency-groups"]["dev"],
 ]
+DEPENDENCIES = [*RUNTIME, *PYPROJECT["dependency-groups"]["dev"]]
 OF_BENCHMARKS = {"fastai", "jax", "keras-lr-finder", "keras-tuner", "lightning", "optax", "torch", "torch-lr-finder"}
 """Packages that benchmarks and scripts compare with, in environments of their own, listed in files beside them."""
 
@@ -130,7 +140,7 @@ def test_what_is_imported_is_declared() -> None:
 def test_lock_holds_every_dependency_within_its_range(dependency: str) -> None:
     """The locked versions are within the ranges of pyproject.toml."""
     asked = Requirement(dependency)
-    (pin,) = pinned()[canonicalize_name(asked.name)].specifier
+    (pin,) = pinned(LOCK if dependency in RUNTIME else DEV_LOCK)[canonicalize_name(asked.name)].specifier
     assert pin.operator == "=="
     assert asked.specifier.contains(pin.version)
 
