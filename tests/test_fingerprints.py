@@ -165,7 +165,7 @@ def test_every_option_changes_it(name: str) -> None:
 
 
 def test_where_and_whether_a_stage_runs_does_not_change_it() -> None:
-    """The experiment's name, `fresh`, `checkpoint`, `system_metrics`, where and how long it may run leave a result as it is."""
+    """Where, whether and how long a stage may run, and what it logs beside, leave a result as it is."""
     for other in (
         PrepareOptions(experiment_name="other", fresh=True, checkpoint=0, workers=8, system_metrics=True),
         PrepareOptions(scheduler="tcp://host:8786", training_minutes=60),
