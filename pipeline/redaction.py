@@ -14,8 +14,9 @@ _SHORTEST = 6
 def redacted(text: str) -> str:
     """Return a text without the credentials in its URLs and without the secrets of the environment."""
     text = _SIGNED.sub(r"\1***", _CREDENTIALS.sub("***@", text))
-    for name, value in os.environ.items():
-        if _SECRET.search(name) and len(value) >= _SHORTEST:
+    for name in filter(_SECRET.search, os.environ):
+        value = os.environ.get(name, "")  # a thread of MLflow's may have removed it meanwhile
+        if len(value) >= _SHORTEST:
             text = text.replace(value, "***")
     return text
 

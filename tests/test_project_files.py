@@ -109,7 +109,18 @@ RUNTIME = [
     *PYPROJECT["project"]["optional-dependencies"]["uv"],
 ]
 DEPENDENCIES = [*RUNTIME, *PYPROJECT["dependency-groups"]["dev"]]
-OF_BENCHMARKS = {"fastai", "jax", "keras-lr-finder", "keras-tuner", "lightning", "optax", "torch", "torch-lr-finder"}
+OF_BENCHMARKS = {
+    "fastai",
+    "jax",
+    "keras-lr-finder",
+    "keras-tuner",
+    "lightning",
+    "optax",
+    "prodigyopt",
+    "schedulefree",
+    "torch",
+    "torch-lr-finder",
+}
 """Packages that benchmarks and scripts compare with, in environments of their own, listed in files beside them."""
 
 

@@ -1,6 +1,7 @@
 """Credentials are taken out of whatever is shown or kept."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,21 @@ import pytest
 from pipeline.errors import describe
 from pipeline.redaction import redacted, take_credentials_out_of_uri
 from tests.bad_input.harness import refusal
+
+
+def test_variables_may_go_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow's telemetry sets one and removes it, in a thread of its own."""
+    monkeypatch.setattr(os, "environ", Vanishing({"A_TOKEN": "secrets", "B_TOKEN": "others"}))
+    assert redacted("secrets others") == "secrets ***"
+
+
+class Vanishing(dict[str, str]):
+    """An environment whose first variable is removed once the names have been listed."""
+
+    def __iter__(self) -> Iterator[str]:
+        names = list(super().__iter__())
+        self.pop(names[0])
+        return iter(names)
 
 
 @pytest.mark.parametrize(

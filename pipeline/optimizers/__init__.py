@@ -25,6 +25,7 @@ __all__ = [
     "create",
     "in_code",
     "name_of",
+    "note",
     "own_file",
 ]
 
@@ -98,6 +99,27 @@ def in_code(optimizer: optimizers.Optimizer) -> str:
     changed = {name: value for name, value in own.get_config().items() if value != default[name]}
     given = ["learning_rate=Schedule()", *(f"{name}={changed[name]!r}" for name in changed if name not in _OTHERWISE)]
     return f"{'' if ours else 'keras.optimizers.'}{kind.__name__}({', '.join(given)})"
+
+
+def note(optimizer: optimizers.Optimizer) -> str:
+    """Return the lines that tell users where the class of an optimizer is, and how to train with it; "" for Keras' own.
+
+    Its file is taken to lie beside theirs.
+    """
+    own, file = getattr(optimizer, "inner_optimizer", optimizer), own_file(optimizer)
+    if file is None:
+        return ""
+    where = f"\nwith `from {file.stem} import {type(own).__name__}`, of the file {file.name} beside this one.\n"
+    return where + (_AVERAGED if isinstance(own, ScheduleFree) else "")
+
+
+_AVERAGED = """
+The weights to use are the optimizer's averages, which `fit` leaves in the model. Its validations see them with
+
+    model.fit(..., callbacks=[AveragedWeights()])  # from the same file
+
+With BatchNormalization, AveragedWeights(inputs=x[:1000]) gives the averages statistics of their own.
+"""
 
 
 def own_file(optimizer: optimizers.Optimizer) -> Path | None:

@@ -22,7 +22,7 @@ KERAS = Template('''\
 One rate for each of $steps optimizer updates; after the last the rate stays. It needs Keras 3 and NumPy:
 
     model.compile(optimizer=$optimizer, loss=...)
-"""
+$note"""
 $imports
 import keras
 import numpy as np
@@ -110,6 +110,7 @@ def keras_source(
     params: Mapping[str, Value] | None = None,
     rates: Array | None = None,
     optimizer: str = "keras.optimizers.SGD(learning_rate=Schedule())",
+    note: str = "",
 ) -> str:
     """Return the text of a `schedule.py` for Keras 3 whose `Schedule()` gives the rates of `curve` in float32.
 
@@ -122,12 +123,13 @@ def keras_source(
         rates: The rates that a training with a reactive scheme used, float64[steps], which the file then repeats;
             without them it stays at the rates before the first reduction. Other schemes ignore them.
         optimizer: The call that makes the optimizer which the rates are for.
+        note: What else there is to say about the optimizer, in lines of text.
 
     Raises:
         InputError: as `curve`.
 
     """
-    return _filled(KERAS, scheme, steps, steps_per_epoch, initial_lr, params, rates, optimizer)
+    return _filled(KERAS, scheme, steps, steps_per_epoch, initial_lr, params, rates, optimizer, note)
 
 
 def torch_source(
@@ -152,6 +154,7 @@ def _filled(
     params: Mapping[str, Value] | None,
     rates: Array | None,
     optimizer: str = "",
+    note: str = "",
 ) -> str:
     checked = validate(scheme, params)
     check_training(steps, steps_per_epoch, initial_lr)
@@ -172,6 +175,7 @@ def _filled(
         scheme=scheme,
         steps=steps,
         optimizer=optimizer,
+        note=note,
         imports=f"\nfrom collections.abc import {', '.join(names)}\n" if names else "",
         settings=_literal(settings),
         functions=functions,

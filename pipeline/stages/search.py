@@ -91,7 +91,7 @@ def announced(
     """Say what the budget is spent on, and how long that would take at the speed of the range tests, start included."""
     each = [test.seconds / test.updates * steps_per_epoch(test.batch_size) for test in tests if test.updates]
     seconds = float(np.mean(each)) * plan.epochs * min(plan.sizes.trainings, plan.trainings) if each else inf
-    rows = f"{plan.top_k} finalists{' and 2 baselines' if plan.baselines else ''}"
+    rows = f"{plan.top_k} finalist{'s' if plan.top_k > 1 else ''}{' and 2 baselines' if plan.baselines else ''}"
     compared = f"{rows} on up to {plan.confirm_seeds} seeds" if plan.confirm_seeds else "nothing compared"
     tested = f"{budget - plan.trainings:.1f} went into the range test"
     at_most = min(seconds, plan.seconds)

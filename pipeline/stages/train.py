@@ -1,6 +1,7 @@
 """Stage `train`: the winner at full budget on several seeds, the test set opened once."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -15,7 +16,7 @@ from pipeline.evaluation import Ask, Candidate, Evaluation, Training, answers
 from pipeline.files import write_text
 from pipeline.lr_pipeline_model import VALUES, Outputs, tensors
 from pipeline.lr_pipeline_model.columns import load_columns
-from pipeline.optimizers import in_code
+from pipeline.optimizers import in_code, note, own_file
 from pipeline.predictions import PREDICTIONS
 from pipeline.reporting import wording
 from pipeline.results import SeedScore, TrainResult
@@ -58,7 +59,7 @@ def run(context: Context[TrainOptions]) -> TrainResult:
     trainer.finish(tested := _in_words(means.get("test_accuracy"), means["test_loss"], len(asked)))
     logged = {**means, **{f"test_{name}": value for name, value in others.items()}}
     trainer.log.log_onto(context.run, asked[best], trainings[best], logged)
-    _write_schedule(context, winner, trainings[best], in_code(trainer.executor.compiled(winner).optimizer))
+    _write_schedule(context, winner, trainings[best], trainer.executor.compiled(winner).optimizer)
     context.status.begin("saving the model")
     losses = {score.seed: score.val_loss for score in scores}  # whatever the objective: all models must compare
     measured = {**upstream.prepare.digests, **trainer.executor.objective(winner)}
@@ -213,12 +214,19 @@ def _mean_metrics(trainings: Sequence[Training]) -> dict[str, float]:
     }
 
 
-def _write_schedule(context: Context[TrainOptions], winner: Candidate, training: Training, optimizer: str) -> None:
-    """Write `schedule.json`, and the schedule as Keras code that runs without this project, or as PyTorch code."""
+def _write_schedule(context: Context[TrainOptions], winner: Candidate, training: Training, optimizer: Any) -> None:
+    """Write `schedule.json`, and the schedule as Keras code that runs without this project, or as PyTorch code.
+
+    The file of an optimizer that is this project's own is copied beside the Keras code, which imports it.
+    """
     steps, steps_per_epoch = len(training.rates), training.steps_per_epoch
     fields = {**winner.model_dump(), "steps": steps, "steps_per_epoch": steps_per_epoch}
     write_text(context.run.folder / "schedule.json", json.dumps(fields, indent=2))
-    forms: dict[str, Callable[..., str]] = {CODE: partial(keras_source, optimizer=optimizer)}
+    if (own := own_file(optimizer)) is not None:
+        shutil.copyfile(own, context.run.folder / own.name)
+    forms: dict[str, Callable[..., str]] = {
+        CODE: partial(keras_source, optimizer=in_code(optimizer), note=note(optimizer))
+    }
     if context.options.torch_schedule:
         forms["schedule_torch.py"] = torch_source
     for name, source in forms.items():
