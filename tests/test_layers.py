@@ -225,6 +225,7 @@ def test_examples_are_accepted() -> None:
         "initial_lr": {"scheme": "cosine"},
         "scheme_params": {"scheme": "cosine", "initial_lr": "0.1"},
         "model_args": {"model": "nets:resnet"},
+        "training_minutes": {"workers": "2"},
     }
     examples = [(name, one) for name, field in MainOptions.model_fields.items() for one in field.examples or ()]
     assert len(examples) > 20
