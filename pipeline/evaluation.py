@@ -199,6 +199,11 @@ class Training:
         return tested >= evaluation.test and weighed >= evaluation.weights
 
     @property
+    def given_up(self) -> bool:
+        """Whether no worker survived the training: it made no update that is known of."""
+        return not len(self.rates)
+
+    @property
     def epochs(self) -> float:
         """The passes over the training set that were made."""
         return len(self.rates) / self.steps_per_epoch

@@ -78,7 +78,8 @@ class TrainingLog:
         """Return the known training for an evaluation, if any, and show it below this stage's run as well.
 
         A training of another run stays there, and a child tagged `pipeline.cached` stands for it. A training whose
-        artifacts are damaged, or that holds less than is asked for, does not count.
+        artifacts are damaged, or that holds less than is asked for, does not count; nor does one that another run gave
+        up, as the reason may have gone with its workers.
         """
         if self._looked is None:
             return None
@@ -90,9 +91,10 @@ class TrainingLog:
             record, folder = copy
             try:
                 training = read_training(folder)
-                if not training.answers(evaluation):
+                of_another = record.parent != self._parent.run_id
+                if not training.answers(evaluation) or (of_another and training.given_up):
                     continue
-                if record.parent != self._parent.run_id:
+                if of_another:
                     self._stand_in(record, folder)
             except (FileNotFoundError, shutil.Error):  # logged meanwhile by another command, so that the store has it
                 continue

@@ -43,16 +43,23 @@ def assert_same(left: Training, right: Training) -> None:
             assert repr(after) == repr(before)
 
 
-def test_a_training_that_was_given_up_is_recalled(store: Store, parent: StageRun, fingerprint: str) -> None:
-    """No worker survived an update of it, so its curve is empty."""
+def test_a_training_that_was_given_up_is_tried_again(store: Store, fingerprint: str) -> None:
+    """By the next stage that asks for it. No worker survived an update of it, so its curve is empty."""
     nothing = np.empty(0, np.float32)
     given_up = Training(nothing, nothing, {}, 22, 22, "given up: it ended the process of 3 workers", 0.0, 0)
-    TrainingLog(store, parent, fingerprint, lr_curve).log(QUESTION, given_up, TRIAL)
-    later = TrainingLog(store, parent, fingerprint, lr_curve)
-    later.look_up()
-    recalled = later.recall(QUESTION)
-    assert recalled is not None
-    assert_same(recalled, given_up)
+    with store.stage_run("search", "search", {}) as run:
+        TrainingLog(store, run, fingerprint, lr_curve).log(QUESTION, given_up, TRIAL)
+        later = TrainingLog(store, run, fingerprint, lr_curve)
+        later.look_up()
+        assert_same(recalled(later, QUESTION), given_up)
+    with store.stage_run("search", "search", {}) as run:
+        log = TrainingLog(store, run, fingerprint, lr_curve)
+        log.look_up()
+        assert log.recall(QUESTION) is None
+        assert log.claim(QUESTION)
+        log.log(QUESTION, make_training(), TRIAL)
+        log.look_up()
+        assert not recalled(log, QUESTION).given_up
 
 
 def test_training_is_logged_as_the_contract_says(store: Store, parent: StageRun, fingerprint: str) -> None:
