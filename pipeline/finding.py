@@ -38,6 +38,7 @@ from pipeline.scale import AUTO, NONE
 from pipeline.stages import prepare as prepare_stage
 from pipeline.stages import range_test as range_test_stage
 from pipeline.stages import search as search_stage
+from pipeline.stages import train as train_stage
 from pipeline.stages.asking import Asking, Describe
 from pipeline.stages.context import PAGE, environment
 from pipeline.stages.report import costs, named
@@ -223,6 +224,7 @@ class _Finding:
             costs=costs(prepared, tests, result, None, options.epochs),
             generated=datetime.now(UTC).isoformat(timespec="seconds"),
             command=_command(options),
+            code=train_stage.keras_code_of(result.winner, options.epochs, self.full, self.executor),
             interrupted=interrupted,
         )
         if self.place is not None:

@@ -1,6 +1,5 @@
 """What `find` returns: the answer in words, tables and figures, and as a Keras schedule."""
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,8 +115,7 @@ class Found:
         return "\n".join(compose(self._report).lines())
 
     def _repr_html_(self) -> str:
-        lines = "".join(f"<p>{html.escape(line)}</p>" for line in compose(self._report).lines())
-        return f"{lines}{self.leaderboard.to_html(index=False)}"
+        return report_page.fragment(self._report)
 
 
 @keras.saving.register_keras_serializable("lr_pipeline")

@@ -1,5 +1,6 @@
 """`find`: the search from Python, on a network and data of one's own."""
 
+import html
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,11 @@ def test_answer_and_report_show_the_same(found: Found, tmp_path: Path) -> None:
     page = found.report(tmp_path / "report.html").read_text(encoding="utf-8")
     assert first.removesuffix(".") in page
     assert "find(model, data, " in page
-    assert first in found._repr_html_()
+    shown = found._repr_html_()
+    for words in (first, "How sure", "keras.optimizers.Adam(learning_rate=Schedule()", "Finalists and baselines"):
+        assert words in html.unescape(shown)
+    assert "<html" not in shown
+    assert ".lr-pipeline {" in shown  # its style applies to nothing else in the notebook
     assert {"range_test", "lr_curves", "loss_curves", "leaderboard", "trials"} <= found.figures.keys()
     found.figures["range_test"].savefig(tmp_path / "range_test.png")
     assert (tmp_path / "range_test.png").stat().st_size > 10_000

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from matplotlib.figure import Figure
 
 from pipeline.datasets.scaling import described
@@ -51,18 +51,8 @@ _BEST_TRIALS = 30
 
 def render(report: Report) -> str:
     """Return the page, which loads nothing from outside. The same report always gives the same text."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(_FILTERS)
-    return environment.get_template("report.html.j2").render(
-        report=report,
-        answer=compose(report),
-        board=report_inputs.entries(report.search) if report.search else (),
+    return _template("report.html.j2").render(
+        **_first_screen(report),
         drawings=_draw(report),
         transferred=transferred(report.search) if report.search else [],
         scaled=scaled(report.search) if report.search else [],
@@ -71,6 +61,28 @@ def render(report: Report) -> str:
         best_trials=_best_trials(report),
         longest=max([seconds for _, seconds, _ in report.costs] + [1e-9]),
     )
+
+
+def fragment(report: Report) -> str:
+    """Return what a notebook shows: the page's first screen and its leaderboard, in a style that stays there."""
+    return _template("fragment.html.j2").render(**_first_screen(report))
+
+
+def _first_screen(report: Report) -> dict[str, Any]:
+    board = report_inputs.entries(report.search) if report.search else ()
+    return {"report": report, "answer": compose(report), "board": board}
+
+
+def _template(name: str) -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(_FILTERS)
+    return environment.get_template(name)
 
 
 def _sections(report: Report) -> list[tuple[str, str]]:

@@ -115,6 +115,7 @@ def loss_curves(trainings: Sequence[NamedTraining], *, marks: Marks | None = Non
         beside = width >= WIDE
         style.label(axes, title=title, x="epoch" if beside or axes is grid[1] else None)
         style.label(axes, y="loss" if axes is grid[0] or not beside else None)
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     if spans:
         style.log_or_linear(grid[0].yaxis, min(low for low, _ in spans), max(high for _, high in spans))
     style.legend(figure, 3 if width >= WIDE else 1)

@@ -28,7 +28,7 @@ from pipeline.stages.predicting import as_served, predictions
 from pipeline.statistics import accuracy_interval
 from pipeline.tracking import Label
 from pipeline.tracking.models import About, Scores, log_model, register
-from pipeline.training import single_outputs, to_probabilities
+from pipeline.training import InProcess, single_outputs, to_probabilities
 
 
 def summary(result: TrainResult) -> str:
@@ -214,28 +214,40 @@ def _mean_metrics(trainings: Sequence[Training]) -> dict[str, float]:
     }
 
 
+def keras_code(winner: Candidate, training: Training, optimizer: Any) -> str:
+    """Return the schedule of a training as Keras code, with the call that makes its optimizer."""
+    return _in_code(partial(keras_source, optimizer=in_code(optimizer), note=note(optimizer)), winner, training)
+
+
+def keras_code_of(
+    winner: Candidate, epochs: float, known: Sequence[tuple[Evaluation, Training]], executor: InProcess
+) -> str:
+    """Return the schedule of one of the known trainings of the winner, as Keras code; "" if none has this length."""
+    asked = (winner, float(epochs))
+    training = next((training for one, training in known if (one.candidate, float(one.epochs)) == asked), None)
+    return "" if training is None else keras_code(winner, training, executor.compiled(winner).optimizer)
+
+
+def _in_code(source: Callable[..., str], winner: Candidate, training: Training) -> str:
+    return source(
+        winner.scheme,
+        steps=len(training.rates),
+        steps_per_epoch=training.steps_per_epoch,
+        initial_lr=winner.initial_lr,
+        params=winner.params,
+        rates=training.rates.astype(np.float64),  # a reactive scheme can only be written as it happened
+    )
+
+
 def _write_schedule(context: Context[TrainOptions], winner: Candidate, training: Training, optimizer: Any) -> None:
     """Write `schedule.json`, and the schedule as Keras code that runs without this project, or as PyTorch code.
 
     The file of an optimizer that is this project's own is copied beside the Keras code, which imports it.
     """
-    steps, steps_per_epoch = len(training.rates), training.steps_per_epoch
-    fields = {**winner.model_dump(), "steps": steps, "steps_per_epoch": steps_per_epoch}
+    fields = {**winner.model_dump(), "steps": len(training.rates), "steps_per_epoch": training.steps_per_epoch}
     write_text(context.run.folder / "schedule.json", json.dumps(fields, indent=2))
     if (own := own_file(optimizer)) is not None:
         shutil.copyfile(own, context.run.folder / own.name)
-    forms: dict[str, Callable[..., str]] = {
-        CODE: partial(keras_source, optimizer=in_code(optimizer), note=note(optimizer))
-    }
+    write_text(context.run.folder / CODE, keras_code(winner, training, optimizer))
     if context.options.torch_schedule:
-        forms["schedule_torch.py"] = torch_source
-    for name, source in forms.items():
-        text = source(
-            winner.scheme,
-            steps=steps,
-            steps_per_epoch=steps_per_epoch,
-            initial_lr=winner.initial_lr,
-            params=winner.params,
-            rates=training.rates.astype(np.float64),  # a reactive scheme can only be written as it happened
-        )
-        write_text(context.run.folder / name, text)
+        write_text(context.run.folder / "schedule_torch.py", _in_code(torch_source, winner, training))
