@@ -1,5 +1,6 @@
 """The chain: a stage runs only if no finished run of it can be reused."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -10,7 +11,7 @@ from pipeline.config.layers import EFFECTIVE
 from pipeline.console import Status
 from pipeline.files import write_text
 from pipeline.results import ReportResult, TrainResult
-from pipeline.stages.context import CODE, PAGE, REPORTS, Context, Upstream
+from pipeline.stages.context import CODE, ORIGINS, PAGE, REPORTS, Context, Upstream
 from pipeline.stages.publishing import place_of, publish
 from pipeline.stages.table import STAGES, Need, Runs, Stage
 from pipeline.tracking import Finished, StageRun, Store
@@ -174,6 +175,7 @@ def _keep(given: Layered[Any], store: Store, run: StageRun) -> None:
     write_text(run.folder / EFFECTIVE, given.as_yaml())
     if given.untyped:
         store.client.set_tag(run.run_id, "pipeline.options", given.untyped)
+    store.client.set_tag(run.run_id, ORIGINS, json.dumps(dict(given.origins)))
 
 
 def _params(options: PrepareOptions) -> dict[str, object]:

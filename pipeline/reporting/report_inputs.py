@@ -30,6 +30,15 @@ class Sweep:
 
 
 @dataclass(frozen=True)
+class StageRun:
+    """A run of a stage in the tracking store: its id, and where MLflow's UI shows it, "" without a server."""
+
+    stage: str
+    run_id: str
+    page: str = ""
+
+
+@dataclass(frozen=True)
 class Report:
     """Everything that the report shows.
 
@@ -39,6 +48,8 @@ class Report:
         range_tests: one for each optimizer and batch size that was searched.
         trainings: the confirmation trainings of finalists and baselines, or the final ones if there was no search.
         costs: the name, wall seconds and passes over the training set of each stage.
+        origins: the layer that each option is from that is no default; None where nobody can say.
+        runs: those that the report is made of.
         predictions: of the model that is kept, for the test set.
         code: the schedule as Keras code, with the call of its optimizer; "" before the final training.
         generated: an ISO time.
@@ -59,6 +70,8 @@ class Report:
     costs: Sequence[tuple[str, float, float]]
     generated: str
     command: str
+    origins: Mapping[str, str] | None = None
+    runs: Sequence[StageRun] = ()
     predictions: Predictions | None = None
     code: str = ""
     interrupted: bool = False

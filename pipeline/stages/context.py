@@ -35,6 +35,9 @@ PAGE = "report.html"
 CODE = "schedule.py"
 """The schedule found as Keras code, there and among the artifacts."""
 
+ORIGINS = "pipeline.origins"
+"""The tag of a command's run that says from which layer each option is that is no default, as JSON."""
+
 ARTICLES = REPORTS / "articles"
 """The folder of the newest page on the articles' experiments."""
 

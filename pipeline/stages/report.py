@@ -1,6 +1,7 @@
 """Stage `report`: the results of all stages on one page."""
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 import pandas as pd
@@ -11,12 +12,13 @@ from pipeline.evaluation import Candidate, Evaluation, Training, setting_prefix
 from pipeline.predictions import PREDICTIONS, Predictions
 from pipeline.reporting import report_page
 from pipeline.reporting.answer import compose
-from pipeline.reporting.report_inputs import Report, answered, read_sweep
+from pipeline.reporting.report_inputs import Report, StageRun, answered, read_sweep
 from pipeline.reporting.training_figures import NamedTraining, Role, loss_curves, lr_curves
 from pipeline.results import RangeTestResult, ReportResult, SearchResult, TrainResult
 from pipeline.stages.comparing import compared
-from pipeline.stages.context import CODE, PAGE, REPORTS, Context, Upstream, command, environment
+from pipeline.stages.context import CODE, ORIGINS, PAGE, REPORTS, Context, Upstream, command, environment
 from pipeline.tracking.trainings import read_evaluation, read_training
+from pipeline.tracking.views import run_page, server_address
 
 _AT_FULL_BUDGET = ("confirmation", "transfer")
 """Roles of trainings at the full budget: half or double the budget of one search may be the full one of another."""
@@ -74,10 +76,30 @@ def _gather(context: Context[ReportOptions], *, interrupted: bool = False) -> Re
         costs=costs(upstream.prepare, tuple(range_tests.values()), search, train, options.epochs),
         generated=datetime.now(UTC).isoformat(timespec="seconds"),
         command=command(options),
+        origins=_origins(context),
+        runs=tuple(_runs(context)),
         predictions=_predictions(upstream) if train else None,
         code=(upstream.folder("train") / CODE).read_text(encoding="utf-8") if train else "",
         interrupted=interrupted,
     )
+
+
+def _origins(context: Context[ReportOptions]) -> Mapping[str, str]:
+    """Return the layer of each option that is no default: of the command's run, which may be above this stage's."""
+    client = context.store.client
+    tags = client.get_run(context.run.run_id).data.tags
+    if ORIGINS not in tags and (parent := tags.get("mlflow.parentRunId")):
+        tags = client.get_run(parent).data.tags
+    origins: dict[str, str] = json.loads(tags.get(ORIGINS, "{}"))
+    return origins
+
+
+def _runs(context: Context[ReportOptions]) -> Iterator[StageRun]:
+    """Yield the runs of the earlier stages, each with its page where a server shows it."""
+    server = server_address()
+    for stage, run in context.upstream.runs.items():
+        experiment = context.store.client.get_run(run.run_id).info.experiment_id
+        yield StageRun(stage, run.run_id, f"{server}{run_page(experiment, run.run_id)}" if server else "")
 
 
 def _predictions(upstream: Upstream) -> Predictions | None:

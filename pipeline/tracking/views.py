@@ -5,9 +5,12 @@ import time
 from contextlib import suppress
 from urllib.parse import quote
 
+import mlflow
 from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+
+from pipeline.redaction import redacted
 
 TRAININGS = "lr-pipeline-trainings"
 """The key of the view."""
@@ -50,6 +53,17 @@ _SECTION = "lr-pipeline"
 def trainings_page(experiment_id: str) -> str:
     """Return where a tracking server shows the trainings of an experiment, relative to the server's address."""
     return f"/#/experiments/{experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={TRAININGS}"
+
+
+def run_page(experiment_id: str, run_id: str) -> str:
+    """Return where a tracking server shows a run, relative to the server's address."""
+    return f"/#/experiments/{experiment_id}/runs/{run_id}"
+
+
+def server_address() -> str:
+    """Return the address of the tracking server, without credentials; "" where the store is used without one."""
+    address = str(mlflow.get_tracking_uri())
+    return redacted(address).rstrip("/") if address.startswith(("http://", "https://")) else ""
 
 
 def artifact_page(experiment_id: str, run_id: str, path: str) -> str:

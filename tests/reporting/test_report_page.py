@@ -3,7 +3,7 @@ from dataclasses import replace
 from pipeline.evaluation import Training
 from pipeline.predictions import Predictions, Values
 from pipeline.reporting.answer import compose
-from pipeline.reporting.report_inputs import Report
+from pipeline.reporting.report_inputs import Report, StageRun
 from pipeline.reporting.report_page import render
 from pipeline.results import BatchScaling, ScaledRate
 from tests.reporting.conftest import PNG, make_predictions
@@ -239,6 +239,20 @@ def test_how_to_reproduce(report: Report, rendered: str) -> None:
     shown = page.visible
     for words in ("batch_size 50", "scheme not given", "tensorflow 2.21.0", "9f" * 32):
         assert words in shown
+
+
+def test_where_options_are_from_and_where_the_runs_are(report: Report, rendered: str) -> None:
+    """The layer of each option, and a link to each run where a server shows it; only there is an address."""
+    page = "http://127.0.0.1:5000/#/experiments/1/runs/ab"
+    made = replace(report, origins={"epochs": "config a.yaml"}, trainings=(), trials=None, sweep=None)
+    linked = Page(render(replace(made, runs=[StageRun("range_test", "ab", page)])))
+    assert "epochs 6 config a.yaml" in linked.visible
+    assert "batch_size 50 default" in linked.visible
+    assert {"href": page, "target": "_blank", "rel": "noopener"} in [attributes for _, attributes in linked.tags]
+    named = render(replace(made, runs=[StageRun("range_test", "ab")]))
+    assert "range test ab make ui" in Page(named).visible
+    assert "://" not in named
+    assert "Runs in MLflow" not in Page(rendered).visible
 
 
 def test_best_trials_are_listed_by_loss_without_diverged_ones(report: Report, rendered: str) -> None:
