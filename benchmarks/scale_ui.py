@@ -9,30 +9,23 @@ The page has been opened before, so its programs are in the browser's cache.
 """
 
 import argparse
-import json
-import os
-import shutil
-import subprocess
 import sys
-import tempfile
 import time
-from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from itertools import count
+from collections.abc import Sequence
 from statistics import median
-from typing import Any
 
 import mlflow
 import numpy as np
 from matplotlib.figure import Figure
 from mlflow.tracking import MlflowClient
+from playwright.sync_api import Page
 
-from benchmarks.soak import end, store
+from benchmarks.soak import store
 from pipeline.evaluation import Candidate, Evaluation, Training
 from pipeline.schedules import SCHEMES
 from pipeline.search.surface import defaults
 from pipeline.tracking import Label, Store, TrainingLog
+from scripts.browser import browser, chromium
 
 NAME = "scale"
 STEPS, EPOCHS = 90, 9
@@ -45,103 +38,39 @@ _PATIENCE = 120.0
 _QUIET = 1.5
 """Seconds without a request after which a page is taken to be complete."""
 
-_READ, _WRITE = 3, 4
-"""The descriptors on which Chromium reads commands and writes answers."""
-
 _ROWS = "document.querySelectorAll('.ag-center-cols-container .ag-row').length"
-_UNFOLD = f"{_ROWS} == 1 && document.querySelector('.ag-row button').click()"
+_UNFOLD = f"{_ROWS} == 1 && document.querySelector('.ag-row button')?.click()"
 READY = {"TABLE": f"{_ROWS} > 1", "CHART": "document.querySelectorAll('.js-plotly-plot').length > 0"}
 """What is true of a page that shows the trainings, which are folded below their search at first."""
 
 
-class Browser:
-    """A headless Chromium with one page, driven by its debugging protocol over a pipe."""
+class Costs:
+    """What a page costs the browser: the work of its main thread, and what it is sent."""
 
-    def __init__(self, process: subprocess.Popen[bytes], to: int, back: int) -> None:
-        self._process, self._to, self._back, self._rest = process, to, back, b""
-        self._numbers, self._session = count(1), ""
-        self._events: deque[dict[str, Any]] = deque()
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Network", "Page", "Performance"):
-            self.call(f"{domain}.enable")
-
-    def call(self, method: str, **params: object) -> dict[str, Any]:
-        """Send a command and return its result; events that come before it are kept."""
-        message = {"id": next(self._numbers), "method": method, "params": params}
-        if self._session:
-            message["sessionId"] = self._session
-        os.write(self._to, json.dumps(message).encode() + b"\0")
-        while (answer := self._next()).get("id") != message["id"]:
-            self._events.append(answer)
-        if "error" in answer:
-            raise RuntimeError(f"{method}: {answer['error']['message']}")
-        return dict(answer["result"])
-
-    def value(self, expression: str) -> Any:
-        """Return what an expression is in the page."""
-        return self.call("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+    def __init__(self, page: Page) -> None:
+        self._page, self._session = page, page.context.new_cdp_session(page)
+        self._loaded, self._seen = 0.0, 0.0
+        for domain in ("Network", "Performance"):
+            self._session.send(f"{domain}.enable")
+        for event in ("requestWillBeSent", "dataReceived"):
+            self._session.on(f"Network.{event}", lambda _: self._note(0.0))
+        self._session.on("Network.loadingFinished", lambda event: self._note(event["encodedDataLength"] / 1024))
 
     def busy(self) -> float:
         """Return the seconds that the page's main thread has worked."""
-        metrics = self.call("Performance.getMetrics")["metrics"]
+        metrics = self._session.send("Performance.getMetrics")["metrics"]
         return float(next(one["value"] for one in metrics if one["name"] == "TaskDuration"))
 
-    def open(self, address: str) -> None:
-        """Leave the page for another one."""
-        self.call("Page.navigate", url="about:blank")
-        self._events.clear()
-        self.call("Page.navigate", url=address)
-
     def settle(self) -> float:
-        """Wait until the page has asked for nothing for a while, and return the KiB that it has been sent."""
-        loaded, seen = 0.0, time.monotonic()
-        while time.monotonic() - seen < _QUIET:
-            time.sleep(0.1)
-            self.value("0")  # events come with the answer
-            while self._events:
-                event = self._events.popleft()
-                if event.get("method", "").startswith("Network."):
-                    seen = time.monotonic()
-                if event.get("method") == "Network.loadingFinished":
-                    loaded += event["params"]["encodedDataLength"] / 1024
+        """Wait until the page has asked for nothing for a while, and return the KiB that it has been sent since."""
+        self._note(0.0)
+        while time.monotonic() - self._seen < _QUIET:
+            self._page.wait_for_timeout(100)
+        loaded, self._loaded = self._loaded, 0.0
         return loaded
 
-    def _next(self) -> dict[str, Any]:
-        while b"\0" not in self._rest:
-            self._rest += os.read(self._back, 1 << 20)
-        line, _, self._rest = self._rest.partition(b"\0")
-        return dict(json.loads(line))
-
-
-def chromium() -> str | None:
-    """Return the browser's program; None where there is none."""
-    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-
-@contextmanager
-def browser(program: str) -> Iterator[Browser]:
-    """Run a browser with a profile of its own."""
-    (theirs, to), (back, answers) = os.pipe(), os.pipe()
-
-    def place() -> None:
-        for at, descriptor in zip((_READ, _WRITE), [os.dup(theirs), os.dup(answers)], strict=True):
-            os.dup2(descriptor, at)
-
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        flags = ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1600,1000")
-        process = subprocess.Popen(
-            [program, *flags, "--remote-debugging-pipe", f"--user-data-dir={profile}"],
-            preexec_fn=place,
-            pass_fds=(_READ, _WRITE),
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            yield Browser(process, to, back)
-        finally:
-            end(process)
-            for descriptor in (theirs, to, back, answers):
-                os.close(descriptor)
+    def _note(self, loaded: float) -> None:
+        self._loaded, self._seen = self._loaded + loaded, time.monotonic()
 
 
 def log(first: int, last: int) -> tuple[str, float]:
@@ -173,20 +102,22 @@ def training(seed: int) -> Training:
     return Training(rates, losses, history, STEPS, STEPS, "", 1.0, updates * 32)
 
 
-def look(page: Browser, address: str) -> list[float]:
+def look(page: Page, address: str) -> list[float]:
     """Open the table and the charts: return seconds to the table, then work and KiB, and the same of the charts."""
     found = list[float]()
     for mode, ready in READY.items():
-        page.open(f"{address}?compareRunsMode={mode}")
-        before, started = page.busy(), time.monotonic()
-        while not page.value(ready):
+        page.goto("about:blank")
+        costs = Costs(page)
+        before, started = costs.busy(), time.monotonic()
+        page.goto(f"{address}?compareRunsMode={mode}", wait_until="commit")
+        while not page.evaluate(ready):
             if time.monotonic() > started + _PATIENCE:
                 sys.exit(f"the page showed no {mode.lower()} in {_PATIENCE:.0f} s")
-            page.value(_UNFOLD)
-            time.sleep(0.1)
+            page.evaluate(_UNFOLD)
+            page.wait_for_timeout(100)
         shown = time.monotonic() - started
-        loaded = page.settle()
-        found += [shown, page.busy() - before, loaded]
+        loaded = costs.settle()
+        found += [shown, costs.busy() - before, loaded]
     return found
 
 
@@ -201,7 +132,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit("received no browser, expected chromium on PATH")
     print("| trainings | table, s | its work, s | KiB | charts, s | their work, s | KiB | logging one, ms |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
-    with store(server=True), browser(program) as page:
+    with store(server=True), browser(program) as running:
+        page = running.new_page(viewport={"width": 1600, "height": 1000})
         logged, server = 0, mlflow.get_tracking_uri()
         for runs in sorted(options.runs):
             mlflow.set_tracking_uri(_FILE)
