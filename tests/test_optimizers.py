@@ -35,12 +35,12 @@ class TestOptimizers:
 
     @pytest.mark.parametrize(("name", "expected"), CLASSES.items())
     def test_each_has_the_defaults_of_its_class(self, name: str, expected: str) -> None:
-        """It has the class of that name and the given rate; nothing else changes but the momentum of sgd."""
+        """It has the class of that name and the given rate; only sgd and adafactor have another setting."""
         home = next(one for one in (schedule_free, prodigy, keras.optimizers) if hasattr(one, expected))
         made, default = create(name, 0.125, 0.75), getattr(home, expected)(0.125)
         assert type(made) is type(default)
         changed = {key for key, value in made.get_config().items() if value != default.get_config()[key]} - {"name"}
-        assert changed == ({"momentum"} if name == "sgd" else set())
+        assert changed == {"sgd": {"momentum"}, "adafactor": {"epsilon_1"}}.get(name, set())
         assert float(made.learning_rate) == 0.125
 
     @pytest.mark.parametrize("momentum", [0.0, 0.75])

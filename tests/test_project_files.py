@@ -18,6 +18,7 @@ from packaging.utils import canonicalize_name
 
 from pipeline.cli import COMMANDS, command_fields
 from pipeline.config import OptimizerName
+from pipeline.config.optimizers import USAGES
 from pipeline.optimizers import OPTIMIZERS
 from pipeline.range_test.exploration import BOUNDS
 from scripts import render_project_files
@@ -177,7 +178,9 @@ def test_no_tracked_file_names_a_package_registry() -> None:
 
 
 def test_every_optimizer_has_all_it_needs() -> None:
-    """Each is in the table of optimizers, in the bounds of sweeps and among the options."""
-    assert set(BOUNDS) | {"prodigy"} == set(OPTIMIZERS) == set(get_args(OptimizerName))
+    """Each is in the table of optimizers, has bounds of sweeps or rates of its own, and is among the options."""
+    unswept = {name for name, used in USAGES.items() if used.rates}
+    assert set(BOUNDS) | unswept == set(OPTIMIZERS) == set(get_args(OptimizerName))
+    assert not set(BOUNDS) & unswept
     for low, high in BOUNDS.values():
         assert 0 < low < high / 1e3

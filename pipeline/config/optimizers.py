@@ -9,18 +9,26 @@ from pipeline.schedules import Value
 
 @dataclass(frozen=True)
 class Usage:
-    """The schemes that an optimizer is searched with, and their parameters that are not at their defaults.
+    """How an optimizer is searched.
 
     Attributes:
-        schemes: by name; empty for all.
-        params: of each of these schemes.
-        rate: the only initial rate that is tried, for an optimizer that estimates its step size; None to search one.
+        schemes: the names of those it is tried with; empty for all.
+        params: parameters of each of these schemes that are not at their defaults.
+        rates: the lowest, the first and the highest initial rate to try, where a sweep says nothing; None to sweep. All
+            are equal if the optimizer estimates its step size.
+        unswept: why a sweep says nothing.
 
     """
 
     schemes: tuple[str, ...] = ()
     params: Mapping[str, Value] | None = None
-    rate: float | None = None
+    rates: tuple[float, float, float] | None = None
+    unswept: str = ""
+
+    @property
+    def has_one_rate(self) -> bool:
+        """Whether there is only one rate to try."""
+        return self.rates is not None and self.rates[0] == self.rates[-1]
 
     def among(self, wanted: tuple[str, ...]) -> tuple[str, ...]:
         """Return those of the wanted schemes that suit the optimizer, or all that do if none is wanted."""
@@ -34,14 +42,24 @@ _FREE = Usage(("constant",), {"warmup": 0.05})
 USAGES: Final[Mapping[str, Usage]] = {
     "schedule_free_sgd": _FREE,
     "schedule_free_adamw": _FREE,
-    "prodigy": Usage(("constant", "cosine"), rate=1.0),
+    "prodigy": Usage(
+        ("constant", "cosine"),
+        rates=(1.0, 1.0, 1.0),
+        unswept="it estimates its step size, and its authors leave the rate at 1",
+    ),
+    "adafactor": Usage(
+        rates=(0.001, 0.01, 0.1),
+        unswept="Keras limits its rate to 1/sqrt(update), so that no sweep shows where it diverges;"
+        " its authors begin with 0.01",
+    ),
 }
 """By optimizer, as the authors recommend: for Schedule-Free a constant rate after a warm-up
 (github.com/facebookresearch/schedule_free), for Prodigy a rate of 1, constant or along half a cosine without restarts
-(github.com/konstmish/prodigy). The length of the warm-up is that of `warmup_stable_decay`.
+(github.com/konstmish/prodigy), for Adafactor a rate of 0.01 or less (arXiv:1804.04235). The warm-up is as long as that
+of `warmup_stable_decay`.
 """
 
 
 def usage(optimizer: str) -> Usage:
-    """Return how an optimizer is used: with any scheme at any rate if nothing else is said."""
+    """Return how an optimizer is searched: with any scheme, at rates that a sweep shows, if nothing else is said."""
     return USAGES.get(optimizer, Usage())

@@ -39,7 +39,8 @@ OPTIMIZERS: dict[str, Callable[[Any, float], optimizers.Optimizer]] = {
     "nadam": lambda rate, _: optimizers.Nadam(rate),
     "adagrad": lambda rate, _: optimizers.Adagrad(rate),
     "lion": lambda rate, _: optimizers.Lion(rate),
-    "adafactor": lambda rate, _: optimizers.Adafactor(rate),
+    # With Keras' 1e-30, squares of it underflow where a unit and its input are both silent, and weights become NaN.
+    "adafactor": lambda rate, _: optimizers.Adafactor(rate, epsilon_1=1e-16),
     "lamb": lambda rate, _: optimizers.Lamb(rate),
     "muon": lambda rate, _: optimizers.Muon(rate),
     "schedule_free_sgd": lambda rate, _: ScheduleFreeSGD(rate),

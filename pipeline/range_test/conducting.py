@@ -100,22 +100,23 @@ def planned(options: RangeTestOptions, steps_per_epoch: Callable[[int], int]) ->
 
 
 def not_swept(options: RangeTestOptions) -> RangeTestResult | None:
-    """Return the result for an optimizer that estimates its own step size, which a sweep would disturb; else None."""
-    (batch_size,), rate = options.batch_sizes, usage(options.optimizer).rate
-    if rate is None:
+    """Return the result for an optimizer that a sweep says nothing about, with its reason; None for any other."""
+    (batch_size,), used = options.batch_sizes, usage(options.optimizer)
+    if used.rates is None:
         return None
+    low, first, high = used.rates
     return RangeTestResult(
         verdict="ok",
-        reason=f"Not swept: {options.optimizer} estimates its step size, and its authors leave the rate at {rate:g}.",
-        suggested_lr=rate,
-        lr_low=rate,
-        lr_high=rate,
+        reason=f"{options.optimizer} was not swept: {used.unswept}.",
+        suggested_lr=first,
+        lr_low=low,
+        lr_high=high,
         suggestions={},
         seeds=(),
         optimizer=options.optimizer,
         batch_size=batch_size,
-        lr_min=rate,
-        lr_max=rate,
+        lr_min=low,
+        lr_max=high,
         updates=0,
         seconds=0.0,
     )

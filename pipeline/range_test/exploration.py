@@ -24,7 +24,6 @@ BOUNDS: Final[dict[str, tuple[float, float]]] = {
     "nadam": (1e-6, 1.0),
     "adagrad": (1e-5, 10.0),
     "lion": (1e-7, 0.1),
-    "adafactor": (1e-5, 10.0),
     "lamb": (1e-5, 10.0),
     "muon": (1e-6, 1.0),
     "schedule_free_sgd": (1e-4, 100.0),

@@ -131,8 +131,8 @@ def range_test(
         widenings: most times to sweep again over a wider range if the answer lies at an edge.
 
     Raises:
-        InputError: if the model is not built, not compiled, has its own `train_step` or an optimizer that estimates
-            its rate itself, or if options or data are invalid.
+        InputError: if the model is not built, not compiled, has its own `train_step` or an optimizer that a
+            sweep says nothing about, or if options or data are invalid.
 
     """
     _check(model)
@@ -195,8 +195,8 @@ def _check(model: keras.Model) -> None:
         raise InputError("model: received one without an optimizer, expected a compiled one")
     if type(model).train_step is not keras.Model.train_step:
         raise InputError("model: received one with its own train_step, expected Keras'; override compute_loss instead")
-    if usage(name := _optimizer_name(model)).rate is not None:
-        raise InputError(f"model: received one with {name}, which estimates its rate itself, expected another")
+    if unswept := usage(name := _optimizer_name(model)).unswept:
+        raise InputError(f"model: received one with {name}, expected another optimizer: {unswept}")
 
 
 def _optimizer_name(model: keras.Model) -> str:

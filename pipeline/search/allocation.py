@@ -199,7 +199,7 @@ def _cells(surface: Surface, place: Candidate, trials: Sequence[Trial], nearby: 
     sound = [rate for rate, loss in losses.items() if loss < inf]
     if not sound:
         return [Cell(place, inf, inf)]
-    if usage(place.optimizer).rate is not None:
+    if usage(place.optimizer).has_one_rate:
         return surface.cells(place, np.array([place.initial_lr]))
     best, low, high = min(sound, key=losses.__getitem__), log10(min(sound)), log10(max(sound))
     if best == min(sound):

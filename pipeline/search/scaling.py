@@ -88,7 +88,7 @@ def suggest_rates(plan: Plan, winner: Candidate) -> tuple[RateSuggestion, ...]:
     the other optimizers, which all normalise the gradients (Malladi et al. 2022, arXiv:2205.10287, for Adam and
     RMSprop). There is none for an optimizer that estimates its own step size.
     """
-    if usage(winner.optimizer).rate is not None:
+    if usage(winner.optimizer).has_one_rate:
         return ()
     linear = winner.optimizer in ("sgd", "schedule_free_sgd")
     rule, power = ("linear", 1.0) if linear else ("square root", 0.5)

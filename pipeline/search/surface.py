@@ -158,7 +158,7 @@ class Surface:
 
     def cells(self, like: Candidate, rates: Array, *, nearby: float = NEARBY) -> list[Cell]:
         """Return what is known of a candidate at these rates: means over `nearby` decades on each side if they vary."""
-        nearby = nearby if usage(like.optimizer).rate is None else 0.0
+        nearby = 0.0 if usage(like.optimizer).has_one_rate else nearby
         shifts = np.array([-nearby, 0.0, nearby])
         spread = (np.log10(rates)[:, None] + shifts).ravel()
         mean, deviation = (part.reshape(-1, 3) @ _WEIGHTS for part in self._predict(_Points.along(like, spread)))

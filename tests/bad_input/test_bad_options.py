@@ -169,6 +169,10 @@ LINES: list[tuple[list[str], tuple[str, ...]]] = [
     (["range_test", "--batch-size=32,64"], ("'32,64'", "only the search takes several")),
     (["range_test", "--lr-min=0.1", "--lr-max=0.1"], ("received 0.1 and 0.1", "lr_min below lr_max")),
     (["search", "--optimizer=sgd,adam,sgd"], ("'sgd,adam,sgd'", "each once")),
+    (
+        ["search", "--optimizer=schedule_free_sgd,prodigy", "--schemes=linear,step"],
+        ("'linear,step' with optimizer=schedule_free_sgd,prodigy", "searched with: constant, cosine"),
+    ),
     (["search", "--optimizer=sgd,"], ("'sgd,'", "several, comma-separated")),
     (["search", "--batch-size=32,64,032"], ("'32,64,032'", "each once")),
     (["search", "--batch-size=32,"], ("'32,'", "several, comma-separated")),

@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras import layers
 
 from pipeline.errors import InputError
+from pipeline.optimizers.prodigy import Prodigy
 from pipeline.range_test import range_test
 from pipeline.schedules import SCHEMES
 from tests.range_test.networks import network
@@ -46,6 +47,8 @@ class TestRefusals:
             (uncompiled, "expected a compiled one"),
             (training_itself, "override compute_loss"),
             (lambda: "model", "expected a Keras model"),
+            (lambda: network(Prodigy()), "received one with prodigy.* estimates its step size"),
+            (lambda: network("adafactor"), "received one with adafactor.* no sweep shows where it diverges"),
         ],
     )
     def test_models_that_cannot_be_swept(self, make: Callable[[], Any], expected: str, digits: Any) -> None:
