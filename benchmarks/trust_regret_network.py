@@ -51,7 +51,7 @@ class How:
 
     Attributes:
         validations: the number of validations, at equal distances; 0 for none.
-        optimizer: "sgd", with momentum, or "adam"; any of ours where the engine trains.
+        optimizer: "sgd", with momentum, "adam" or "adamw"; any of ours where the engine trains.
         start: weights to start from, in place of the seed's.
         stop: called after each validation with their number and the loss; the training ends if it returns True.
 
@@ -278,6 +278,8 @@ class _Momentum:
 
 
 class _Adam:
+    decay = np.float32(0.0)
+
     def __init__(self, weights: Weights, momentum: float) -> None:
         self._weights, self._step = weights, 0
         self._means, self._squares = ([np.zeros_like(part) for part in weights] for _ in range(2))
@@ -288,10 +290,16 @@ class _Adam:
         for part, mean, square, gradient in zip(self._weights, self._means, self._squares, gradients, strict=True):
             mean += np.float32(0.1) * (gradient - mean)
             square += np.float32(0.001) * (gradient * gradient - square)
+            part *= 1 - rate * self.decay
             part -= scaled * mean / (np.sqrt(square) + np.float32(1e-7))
+
+
+class _AdamW(_Adam):
+    decay = np.float32(0.004)
 
 
 _UPDATES: dict[str, Callable[[Weights, float], Callable[[Weights, np.float32], None]]] = {
     "sgd": _Momentum,
     "adam": _Adam,
+    "adamw": _AdamW,
 }
