@@ -32,7 +32,7 @@ from pipeline.evaluation import Candidate, Evaluation, Training
 from pipeline.results import Space
 from pipeline.schedules import SCHEMES
 from pipeline.search import Plan, allocation, conduct
-from pipeline.search.plan import sizes
+from pipeline.search.budget import sizes
 
 NAMES = tuple(name for name, scheme in SCHEMES.items() if scheme.searchable)
 SPACE = Space(optimizer="sgd", batch_size=32, suggested_lr=0.03, lr_low=0.003, lr_high=0.3)

@@ -10,7 +10,7 @@ from pipeline.evaluation import Evaluation
 from pipeline.search import CONFIRM_SEED
 from pipeline.statistics import looks
 from tests.answering import PLAN, Descent
-from tests.search.surface import FULL, SCHEMES, SPACE, Surface, make_plan
+from tests.search.surface import BASELINE, FULL, SCHEMES, SPACE, Surface, make_plan
 
 Batch = list[Evaluation]
 LARGER = SPACE.model_copy(update={"batch_size": 64, "suggested_lr": 0.2})
@@ -36,16 +36,16 @@ def test_search_for_the_rate_in_all_spaces() -> None:
 def confirmed() -> tuple[search.Plan, list[Batch]]:
     """Return what is asked after the trials where nothing is clear, so that all seeds are used."""
     plan = make_plan(trials=12, top_k=3, confirm_seeds=10, transfer=True)
-    surface = Surface(noise=0.1, floor=dict.fromkeys(SCHEMES, 0.1), baseline={"adam": 0.1, "sgd": 0.1})
+    surface = Surface(noise=0.1, floor=dict.fromkeys(SCHEMES, 0.1), baseline=dict.fromkeys(BASELINE, 0.1))
     search.conduct(plan, surface)
     return plan, surface.batches[len(trial_batches(surface)) :]
 
 
 def test_seeds_of_all_candidates_at_each_look(confirmed: tuple[search.Plan, list[Batch]]) -> None:
-    """Three finalists and two baselines: 3 seeds each, then for those that are not beaten 3 more, then the last 4."""
+    """Three finalists and three baselines: 3 seeds each, then for those that are not beaten 3 more, then the last 4."""
     plan, batches = confirmed
     names = [{asked.candidate.name for asked in batch} for batch in batches[: len(looks(10))]]
-    assert len(names[0]) == 5
+    assert len(names[0]) == 6
     assert names[0] >= names[1] >= names[2]
     assert len(names[2]) > 1
     for batch, (done, look) in zip(batches, pairwise((0, *looks(10))), strict=False):

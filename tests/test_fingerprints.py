@@ -34,6 +34,7 @@ EDITS: dict[str, tuple[set[str], bool]] = {
     "pipeline/lr_pipeline_model/columns.py": ({*TRAINING, "prepare"}, True),
     "pipeline/__init__.py": (set(STAGES), True),
     "pipeline/results/search.py": (set(STAGES) - {"prepare"}, False),
+    "pipeline/rivals.py": ({"search", "report"}, False),
     "pipeline/search/plan.py": ({"search"}, False),
     "pipeline/range_test/landmarks.py": ({"range_test"}, False),
     "pipeline/statistics/intervals.py": ({"search", "train", "report", "reproduce"}, False),
@@ -151,7 +152,7 @@ def test_every_option_changes_it(name: str) -> None:
     """Two runs that differ in an option are never taken for each other."""
     values = {
         **{"data": "digits", "model": "mlp", "optimizer": "adam", "precision": "float32", "schemes": "cosine"},
-        **{"sampler": "random", "spacing": "linear", "refine": "cosine", "objective": "val_accuracy"},
+        **{"sampler": "random", "spacing": "linear", "rivals": "lion", "refine": "cosine", "objective": "val_accuracy"},
         **{"torch_schedule": True, "transfer": True, "target": "label", "momentum": 0.5, "scale": "none"},
         **{"batch_norm": "keras", "tolerance": 0.01, "scale_labels": True, "deterministic": True},
         **{"scheme": "cosine", "initial_lr": 0.2, "scheme_params": "warmup=0.1", "model_args": "width=8"},

@@ -6,7 +6,6 @@ the stages it depends on.
 
 from pipeline.config.common import RUN_CONTROL, CommandOptions, Options, validated
 from pipeline.config.layers import Layered, LayerOptions, layered, parameter_default, typed
-from pipeline.config.optimizers import Usage, usage
 from pipeline.config.search import (
     MainOptions,
     ReportOptions,
@@ -25,6 +24,7 @@ from pipeline.config.training import (
     PrepareOptions,
     RangeTestOptions,
 )
+from pipeline.usages import Usage, usage
 
 __all__ = [
     "LARGEST_BATCH",

@@ -6,10 +6,14 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from pipeline.config.common import OptionalCount, OptionalName, OptionalRate
-from pipeline.config.optimizers import usage
 from pipeline.config.training import PrepareOptions, RangeTestOptions
 from pipeline.objective import VAL_LOSS, Objective
+from pipeline.rivals import Rival, parse_rivals
 from pipeline.schedules import SCHEMES, parse_params, validate
+from pipeline.usages import usage
+
+_COMPARES = 8
+"""The least budget that leaves a comparison, after any range test."""
 
 SamplerName = Literal["tpe", "random", "quasi-random", "grid"]
 
@@ -43,6 +47,11 @@ class SearchOptions(RangeTestOptions):
     )
     top_k: OptionalCount = Field(None, ge=1, le=100, description="finalists that are confirmed; default: by budget")
     transfer: bool = Field(False, description="also compare finalists at half and double the epochs, beyond the budget")
+    rivals: str = Field(
+        "",
+        description="what the winner is compared with too, beyond the budget: optimizer:scheme:rate, comma-separated",
+        examples=["lion", "adamw:cosine:0.003,nadam"],
+    )
     splits: int = Field(1, ge=1, le=1_000, description="train/validation splits for confirmation and final training")
     objective: str = Field(
         VAL_LOSS.metric,
@@ -55,6 +64,17 @@ class SearchOptions(RangeTestOptions):
     def _readable_objective(cls, value: str) -> str:
         Objective.parse(value)
         return value
+
+    @field_validator("rivals")
+    @classmethod
+    def _readable_rivals(cls, value: str) -> str:
+        parse_rivals(value)
+        return value
+
+    @property
+    def rival_candidates(self) -> tuple[Rival, ...]:
+        """What the winner is compared with too."""
+        return parse_rivals(self.rivals)
 
     @model_validator(mode="after")
     def _budget_can_be_kept(self) -> Self:
@@ -77,6 +97,12 @@ class SearchOptions(RangeTestOptions):
         accepted = ", ".join(dict.fromkeys(scheme for schemes in suited for scheme in schemes))
         received = f"{self.schemes!r} with optimizer={self.optimizer}"
         raise ValueError(f"schemes: received {received}, expected all, or one that it is searched with: {accepted}")
+
+    @model_validator(mode="after")
+    def _rivals_are_compared(self) -> Self:
+        if not self.rivals or self.confirm_seeds or self.budget >= _COMPARES:
+            return self
+        raise ValueError(f"rivals: received {self.rivals!r} with budget={self.budget:g}, expected {_COMPARES} or more")
 
     @property
     def judged_by(self) -> Objective:

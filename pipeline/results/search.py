@@ -47,17 +47,34 @@ class LeaderboardRow(Candidate):
 
 
 class Baseline(Result):
-    """A constant rate at the same budget and on the same seeds as the winner, or on the first of them.
+    """What people use without a search, or a rival, at the same budget and on the same seeds or the first of them.
 
     `gain` is how much better the winner is in the objective, paired by seed; negative where it is worse. Its interval
-    holds at 95% over all baselines and looks, whichever finalist was chosen on these seeds. It excludes zero if and
-    only if one of the two beat the other; a bound of exactly zero is excluded too.
+    holds at 95% over all baselines, comparisons and looks, whichever finalist was chosen on these seeds. It excludes
+    zero if and only if one of the two beat the other; a bound of exactly zero is excluded too.
     """
 
     name: str
     row: LeaderboardRow
     gain: Interval
     accuracy_gain: Interval | None
+
+
+Question = Literal["decay", "schedule_free", "search"]
+
+
+class Comparison(Result):
+    """What a choice is worth over another one; its interval is one of those of the baselines.
+
+    Of the question "decay", `name` is the best decaying scheme, and it is compared `over` the best constant rate of the
+    same search; of "schedule_free", over the best candidate whose optimizer needs no schedule; of "search", the answer over
+    the recipe. Where nothing was compared, `over` is None, and `unknown` says why.
+    """
+
+    question: Question
+    name: str = ""
+    over: Baseline | None = None
+    unknown: str = ""
 
 
 class Space(Result):
@@ -120,6 +137,7 @@ class SearchResult(Result):
     ties: tuple[str, ...]
     basin: Basin
     baselines: tuple[Baseline, ...]
+    comparisons: tuple[Comparison, ...] = ()
     cost: Cost
     reason: str
     lr_low: float

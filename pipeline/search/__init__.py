@@ -1,18 +1,16 @@
 """The search: a surface fitted to all trainings and Optuna propose, the caller trains, paired seeds decide.
 
 It knows neither Keras nor MLflow. `plan` divides a budget of full trainings. Trials find the rate and the best schemes
-(`allocation`), using all trainings together (`surface`). The best schemes and the constant-rate baselines are then
-trained on seeds that no trial has used (`confirmation`).
+(`allocation`), using all trainings together (`surface`). The best schemes are then trained beside the best constant
+rate and what people use without a search, on seeds that no trial has used (`confirmation`).
 """
 
 from pipeline.search.conducting import FACTORS, Interrupted, conduct
-from pipeline.search.confirmation import BASELINES
 from pipeline.search.plan import CONFIRM_SEED, Evaluate, Outcome, Plan, Trial, planned
 from pipeline.search.standing import Watched
 from pipeline.search.surface import candidate, same_setting
 
 __all__ = [
-    "BASELINES",
     "CONFIRM_SEED",
     "FACTORS",
     "Evaluate",

@@ -9,9 +9,10 @@ import numpy as np
 from pipeline.config import usage
 from pipeline.evaluation import Candidate, Evaluation, Setting
 from pipeline.results import Space
-from pipeline.search.plan import BRACKET, Evaluate, Outcome, Plan, Trial
+from pipeline.rivals import CONSTANT
+from pipeline.search.plan import BRACKET, Evaluate, Outcome, Plan, Trial, family, telling
 from pipeline.search.proposals import propose
-from pipeline.search.surface import LEVELS, NEARBY, Cell, Surface, candidate, family, same_setting, telling
+from pipeline.search.surface import LEVELS, NEARBY, Cell, Surface, candidate, same_setting
 
 STEP = 0.4
 """Decades between the rates of a bracket."""
@@ -160,7 +161,13 @@ def _finalists(plan: Plan, trials: Sequence[Trial], surface: Surface) -> list[Ce
         one = cell.candidate
         if len(chosen) < plan.top_k and plan.confirm_seeds:
             chosen.setdefault((one.optimizer, one.batch_size, one.scheme), cell)
-    return list(chosen.values())[: plan.top_k]
+    best = list(chosen.values())[: plan.top_k]
+    first = best[0].candidate
+    alike = [cell.candidate.scheme for cell in best if same_setting(cell.candidate, first)]
+    if not plan.compares_decay or CONSTANT in alike or CONSTANT not in plan.schemes_for(first):
+        return best
+    constant = first.model_copy(update={"scheme": CONSTANT, "params": {}})
+    return [*best[:-1], min(_cells(surface, constant, trials), key=lambda cell: cell.worst)]
 
 
 def settled(plan: Plan, trials: Sequence[Trial]) -> bool:

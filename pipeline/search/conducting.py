@@ -12,9 +12,8 @@ from pipeline.search.allocation import finalists, run_trials
 from pipeline.search.audits import audit
 from pipeline.search.confirmation import losses_of, train_on_seeds
 from pipeline.search.leaderboard import in_its_sign
-from pipeline.search.plan import Evaluate, Outcome, Plan, Trial
+from pipeline.search.plan import Evaluate, Outcome, Plan, Trial, telling
 from pipeline.search.scaling import measure_scaling, suggest_rates
-from pipeline.search.surface import telling
 
 
 @dataclass
@@ -48,7 +47,7 @@ class _Ledger:
     def affords(self, trainings: int) -> bool:
         """Return whether this many more full trainings fit into the plan's trainings and seconds."""
         spent = _sum(outcome for _, outcome in self.known.values())
-        if spent.epochs / self.plan.epochs + trainings > self.plan.trainings + _ROUNDING:
+        if spent.epochs / self.plan.epochs + trainings > self.plan.trainings + self.plan.beyond + _ROUNDING:
             return False
         each = spent.seconds / spent.epochs * self.plan.epochs if spent.epochs else 0.0
         elapsed = max(time.monotonic() - self.started, spent.seconds)  # the latter is larger in a resumed search
@@ -162,7 +161,7 @@ def _conclude(
     name, best = next(iter(cells.items()))
     say(f"best so far: {name} lr={best.candidate.initial_lr:.3g}, after {len(trials)} trials; not confirmed")
     chosen = {name: Evaluation(cell.candidate, plan.epochs, plan.trial_seed) for name, cell in cells.items()}
-    ledger.part, baselines = "confirmation", confirmation.baselines(plan.spaces[0].batch_size) if plan.baselines else {}
+    ledger.part, baselines = "confirmation", confirmation.baselines(plan)
     found = confirmation.confirm(plan, cells, baselines, trials, evaluate, affords, lacking)
     rivals = chosen if len(chosen) > 1 and found.winner in chosen else {**chosen, **baselines}
     ledger.part, winner = "transfer", {**chosen, **baselines}[found.winner].candidate
@@ -183,6 +182,7 @@ def _conclude(
         ties=found.ties,
         basin=found.basin,
         baselines=found.baselines,
+        comparisons=found.comparisons,
         cost=ledger.cost(time.monotonic() - ledger.started),
         reason="; ".join([found.reason, *_unknown(plan, untried)]),
         lr_low=min(rates),

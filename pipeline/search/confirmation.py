@@ -9,16 +9,14 @@ from dataclasses import dataclass, replace
 from math import inf, log10
 
 from pipeline import statistics
-from pipeline.evaluation import Candidate, Evaluation
+from pipeline.evaluation import Evaluation
 from pipeline.objective import VAL_LOSS
-from pipeline.results import Baseline, Basin, Interval, LeaderboardRow
+from pipeline.results import Baseline, Basin, Comparison, Interval, LeaderboardRow
 from pipeline.search.choice import Evidence, choose, explain
+from pipeline.search.comparisons import Compared, unanswered
 from pipeline.search.leaderboard import Outcomes, against, basin_of, in_its_sign, row_of
-from pipeline.search.plan import Evaluate, Outcome, Plan, Trial
-from pipeline.search.surface import Cell, Surface, same_setting, telling
-
-BASELINES = {"Adam at 0.001": ("adam", 0.001), "SGD at 0.01": ("sgd", 0.01)}
-"""What people use without a search: the default rate of each optimizer in Keras, kept constant."""
+from pipeline.search.plan import Evaluate, Outcome, Plan, Trial, telling
+from pipeline.search.surface import Cell, Surface, same_setting
 
 Candidates = Mapping[str, Evaluation]
 
@@ -34,6 +32,7 @@ class Confirmation:
         rows: the leaderboard row of each candidate.
         basin: the rates around the winner's that are about as good.
         baselines: the winner's gain over each baseline.
+        comparisons: what a decay and the search are worth.
         outcomes: every training of the confirmation.
         trials: those of settings that were searched, as further trials.
 
@@ -45,20 +44,18 @@ class Confirmation:
     rows: dict[str, LeaderboardRow]
     basin: Basin
     baselines: tuple[Baseline, ...]
+    comparisons: tuple[Comparison, ...]
     outcomes: Outcomes
     trials: Sequence[Trial] = ()
 
 
-def baselines(batch_size: int) -> dict[str, Evaluation]:
-    """Return the constant-rate baselines by name. Their epochs and seed are placeholders, set when they are trained."""
-    return {
-        name: Evaluation(_constant(optimizer, rate, batch_size), epochs=1, seed=0)
-        for name, (optimizer, rate) in BASELINES.items()
-    }
+def baselines(plan: Plan) -> dict[str, Evaluation]:
+    """Return what finalists are compared with, by name. Epochs and seed are placeholders, set when they are trained.
 
-
-def _constant(optimizer: str, rate: float, batch_size: int) -> Candidate:
-    return Candidate(scheme="constant", initial_lr=rate, optimizer=optimizer, batch_size=batch_size, params={})
+    The batch size is the first one given, which the user would have used.
+    """
+    batch_size = plan.spaces[0].batch_size
+    return {one.name: Evaluation(one.candidate(batch_size), epochs=1, seed=0) for one in plan.opponents}
 
 
 def confirm(
@@ -100,8 +97,9 @@ def confirm(
     expected = {name: surface.at(one.candidate).worst if surface else 0.0 for name, one in asked.items()}
     evidence = Evidence(losses, found, expected, plan.objective, tuple(reserves))
     chosen = choose(evidence)
+    compared = Compared({name: one.candidate for name, one in candidates.items()}, chosen, evidence)
     # Any tied finalist could have been chosen on these seeds, so the error is shared by all their comparisons.
-    sides = 2 * max(len(evidence.tied), 1) * len(baselines)
+    sides = 2 * compared.pairs
     basins = {
         name: basin_of(surface, one.candidate, everything, plan.objective)
         for name, one in {**asked, chosen: candidates[chosen]}.items()
@@ -110,17 +108,18 @@ def confirm(
         name: row_of(candidate, outcomes[name], found.rows[name], plan, basins.get(name))
         for name, candidate in candidates.items()
     }
+
+    def gain(name: str, over: str) -> Baseline:
+        return against(name, over, rows[name], outcomes, found, sides, plan.resolution)
+
     return Confirmation(
         winner=chosen,
         ties=tuple(name for name in evidence.tied if name != chosen),
         reason=explain(evidence, chosen, len(everything)),
         rows=rows,
         basin=basins[chosen],
-        baselines=tuple(
-            against(name, chosen, rows[name], outcomes, found, sides, plan.resolution)
-            for name in baselines
-            if name != chosen
-        ),
+        baselines=tuple(gain(name, chosen) for name in baselines if name != chosen),
+        comparisons=compared.answered(gain, plan.schemes),
         outcomes=outcomes,
         trials=confirmed,
     )
@@ -152,7 +151,7 @@ def _unconfirmed(plan: Plan, finalists: Mapping[str, Cell], trials: Sequence[Tri
     )
     why = lacking if plan.confirm_seeds else "the budget allows none"
     reason = f"not compared: {why}; {len(trials)} trainings suggest it, each on its own seed"
-    return Confirmation(name, (), reason, {name: row}, basin, (), {})
+    return Confirmation(name, (), reason, {name: row}, basin, (), unanswered("nothing was compared"), {})
 
 
 _PREDICTED = 1.96

@@ -1,14 +1,18 @@
-"""What to search, how a budget is divided, and what the search needs to know about each training."""
+"""What to search, how thoroughly, and what the search needs to know about each training."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Self
 
+import numpy as np
+
 from pipeline.config import SamplerName, SearchOptions, usage
-from pipeline.evaluation import Evaluation, Setting, Training, setting_prefix
+from pipeline.evaluation import Candidate, Evaluation, Setting, Training, setting_prefix
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.results import RangeTestResult, Space
+from pipeline.rivals import USUAL, Rival
+from pipeline.search.budget import WITH_CONSTANT, Sizes, with_given
 
 TRIAL_SEED, CONFIRM_SEED = 10_000, 20_000
 """Added to `seed`, so that trials, confirmation and final trainings share no seed."""
@@ -18,52 +22,6 @@ BRACKET = 6
 
 WIDEN = 2.0
 """Samplers may exceed the range test's interval by this factor, since a sweep gives it only roughly."""
-
-_BASELINES = 2
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """How full trainings are spent: on `trials`, then on `confirm_seeds` for each finalist and baseline.
-
-    Without seeds there is no confirmation: the answer is what the trials suggest, compared with nothing.
-    """
-
-    trials: int
-    top_k: int
-    confirm_seeds: int
-    baselines: bool
-
-    @property
-    def trainings(self) -> int:
-        """The maximum number of full trainings that this takes."""
-        return self.trials + (self.top_k + self.baselines * _BASELINES) * self.confirm_seeds
-
-
-def sizes(trainings: float) -> Sizes:
-    """Return how to spend a budget of full trainings, not counting the range test (reports/trust.md).
-
-    A small budget is all needed to find the rate. From 14 on, the comparison includes the baselines and takes about two
-    thirds, up to seven seeds: after some ten trials, what limits the answer is how well the best ones are
-    distinguished.
-    """
-    left = int(trainings + 1e-9)
-    if left < _COMPARED:
-        return Sizes(left, 1, 0, baselines=False)
-    if left < _WITH_BASELINES:
-        return Sizes(left - 4, 2, 2, baselines=False)
-    top_k = 3 if left < _LARGE else 5
-    seeds = min(max(round(_CONFIRMED * left / (top_k + _BASELINES)), 2), _MOST_SEEDS)
-    return Sizes(left - (top_k + _BASELINES) * seeds, top_k, seeds, baselines=True)
-
-
-_COMPARED, _WITH_BASELINES, _LARGE = 6, 14, 80
-"""The fewest full trainings for which finalists are compared, baselines are too, and there are five finalists."""
-
-_CONFIRMED = 0.65
-"""The approximate share of the trainings that the comparison takes."""
-
-_MOST_SEEDS = 7
 
 
 def planned(
@@ -85,7 +43,7 @@ def planned(
     """
     spent = sum(test.updates / (steps_per_epoch(test.batch_size) * options.epochs) for test in tests)
     left = max(options.budget - spent, 1.0)
-    own = _with_given(options, left, sum(len(usage(test.optimizer).among(options.scheme_names())) for test in tests))
+    own = with_given(options, left, sum(len(usage(test.optimizer).among(options.scheme_names())) for test in tests))
     return Plan(
         spaces=tuple(_space(test) for test in tests),
         schemes=options.scheme_names(),
@@ -95,6 +53,7 @@ def planned(
         confirm_seeds=own.confirm_seeds,
         seed=options.seed,
         baselines=own.baselines,
+        rivals=options.rival_candidates,
         trainings=left,
         seconds=inf if options.minutes is None else 60 * options.minutes - sum(test.seconds for test in tests),
         tolerance=options.tolerance,
@@ -107,24 +66,6 @@ def planned(
     )
 
 
-def _with_given(options: SearchOptions, left: float, combinations: int) -> Sizes:
-    """Return the sizes given in the options, with the others chosen so that all fit into what is left.
-
-    There are no more finalists than combinations of scheme, optimizer and batch size; the budget may then be left over.
-    """
-    own = sizes(left)
-    top_k, baselines = options.top_k or min(own.top_k, combinations), own.baselines or options.confirm_seeds is not None
-    rows = top_k + baselines * _BASELINES
-    seeds = options.confirm_seeds
-    if seeds is None:
-        afforded = int((left - (options.trials or own.trials)) / rows)
-        seeds = min(own.confirm_seeds, afforded) if afforded > 1 else 0
-    trials = options.trials or max(min(own.trials, int(left - rows * seeds)), 1)
-    if options.trials is None and options.confirm_seeds is not None:
-        trials = max(int(left - rows * seeds), 1)
-    return Sizes(trials, top_k, seeds, baselines and seeds > 0)
-
-
 def _space(found: RangeTestResult) -> Space:
     suggested, low, high = found.suggested_lr, found.lr_low, found.lr_high
     if suggested is None or low is None or high is None:
@@ -134,6 +75,11 @@ def _space(found: RangeTestResult) -> Space:
     return Space(
         optimizer=found.optimizer, batch_size=found.batch_size, suggested_lr=suggested, lr_low=low, lr_high=high
     )
+
+
+def family(one: Candidate) -> tuple[object, ...]:
+    """Return a key that is equal for candidates which differ only in the rate."""
+    return one.optimizer, one.batch_size, one.scheme, *sorted(one.params.items())
 
 
 def bounds(space: Space, known: Sequence["Trial"]) -> tuple[float, float]:
@@ -156,8 +102,9 @@ class Plan:
         top_k: the number of finalists.
         confirm_seeds: the maximum number of seeds in the confirmation; 0 for no confirmation.
         seed: all other seeds are derived from it.
-        baselines: whether the constant-rate baselines are confirmed too.
-        trainings: the most full trainings that the search may cost.
+        baselines: whether what people use without a search is confirmed too.
+        rivals: what the user wants confirmed beside them.
+        trainings: the most full trainings that the search may cost, besides those of rivals.
         seconds: the most seconds that it may take.
         tolerance: the share of the loss below which a difference does not matter.
         resolution: the step in which accuracies move, 1 / n on n validation examples.
@@ -177,6 +124,7 @@ class Plan:
     confirm_seeds: int
     seed: int
     baselines: bool = True
+    rivals: Sequence[Rival] = ()
     trainings: float = inf
     seconds: float = inf
     tolerance: float = 0.0
@@ -207,9 +155,25 @@ class Plan:
         return Sizes(self.trials, self.top_k, self.confirm_seeds, self.baselines)
 
     @property
+    def opponents(self) -> tuple[Rival, ...]:
+        """What the finalists are compared with, by name."""
+        usual = USUAL if self.baselines else ()
+        return (*usual, *self.rivals) if self.confirm_seeds else ()
+
+    @property
+    def beyond(self) -> int:
+        """The most trainings that rivals cost, beyond the budget."""
+        return len(self.rivals) * self.confirm_seeds
+
+    @property
+    def compares_decay(self) -> bool:
+        """Whether one of the finalists is to be the best constant rate, to show what a decay is worth."""
+        return self.baselines and self.top_k >= WITH_CONSTANT
+
+    @property
     def transferred(self) -> int:
         """The most trainings at each other budget: of the finalists, or of a single one and the baselines."""
-        candidates = self.top_k if self.top_k > 1 else 1 + self.baselines * _BASELINES
+        candidates = self.top_k if self.top_k > 1 else 1 + len(self.opponents)
         return self.transfer * candidates * self.confirm_seeds
 
     @property
@@ -283,3 +247,21 @@ class Trial:
     number: int
     evaluation: Evaluation
     outcome: Outcome
+
+
+_MOST = 200
+"""The most trials that a surface is fitted to: the time that it takes grows with the third power of their number."""
+
+
+def telling(trials: Sequence[Trial]) -> Sequence[Trial]:
+    """Return the trials that say most, in their order: all, unless they are more than a surface can take.
+
+    Of more, half are those with the lowest losses, which the answer is among, and half are spread evenly over the
+    others, so that it stays known where losses are high.
+    """
+    if len(trials) <= _MOST:
+        return trials
+    ranked = sorted(range(len(trials)), key=lambda at: trials[at].outcome.loss)
+    lowest, others = ranked[: _MOST // 2], sorted(ranked[_MOST // 2 :])
+    spread = np.linspace(0, len(others) - 1, _MOST - len(lowest)).round().astype(int)
+    return [trials[at] for at in sorted([*lowest, *(others[at] for at in spread)])]

@@ -14,8 +14,8 @@ from pipeline.config import SamplerName
 from pipeline.evaluation import Candidate
 from pipeline.results import Space
 from pipeline.schedules import SCHEMES, Choice, Float, Parameter, Value
-from pipeline.search.plan import Plan, Trial, bounds
-from pipeline.search.surface import candidate, telling
+from pipeline.search.plan import Plan, Trial, bounds, telling
+from pipeline.search.surface import candidate
 
 RATE = "initial_lr"
 

@@ -10,8 +10,8 @@ import numpy as np
 from pipeline import statistics
 from pipeline.evaluation import Ask, Candidate, Evaluation, Training
 from pipeline.search.allocation import finalists
-from pipeline.search.plan import BRACKET, CONFIRM_SEED, Outcome, Plan, Trial
-from pipeline.search.surface import Surface, family, telling
+from pipeline.search.plan import BRACKET, CONFIRM_SEED, Outcome, Plan, Trial, family, telling
+from pipeline.search.surface import Surface
 
 _EVERY = 1.0
 """Seconds that short trainings leave between two looks: fitting a surface takes longer than some of them."""

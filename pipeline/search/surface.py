@@ -39,6 +39,9 @@ arXiv:2310.07831), rex (Chen et al. 2021, arXiv:2107.04197), and the trapezoid, 
 arXiv:2405.18392).
 """
 
+_LOWER: Mapping[str, float] = {"constant": 0.25}
+"""Decades by which the best rate of a scheme is taken to be below that of the others (reports/trust.md)."""
+
 _OTHERS = 0.06
 """The level of schemes that are not in the table."""
 
@@ -74,23 +77,6 @@ _FINEST = 0.025
 """Decades between the rates that are compared to find a basin."""
 
 _WEIGHTS = np.array([0.25, 0.5, 0.25])
-
-_MOST = 200
-"""The most trials that a surface is fitted to: the time that it takes grows with the third power of their number."""
-
-
-def telling(trials: Sequence[Trial]) -> Sequence[Trial]:
-    """Return the trials that say most, in their order: all, unless they are more than a surface can take.
-
-    Of more, half are those with the lowest losses, which the answer is among, and half are spread evenly over the
-    others, so that it stays known where losses are high.
-    """
-    if len(trials) <= _MOST:
-        return trials
-    ranked = sorted(range(len(trials)), key=lambda at: trials[at].outcome.loss)
-    lowest, others = ranked[: _MOST // 2], sorted(ranked[_MOST // 2 :])
-    spread = np.linspace(0, len(others) - 1, _MOST - len(lowest)).round().astype(int)
-    return [trials[at] for at in sorted([*lowest, *(others[at] for at in spread)])]
 
 
 @dataclass(frozen=True)
@@ -220,8 +206,9 @@ class _Points:
     @classmethod
     def of(cls, candidates: Sequence[Candidate], exponent: float | None = None) -> "_Points":
         settings = tuple((one.optimizer, one.batch_size) for one in candidates)
+        shifts = [_LOWER.get(one.scheme, 0.0) - (exponent or 0.0) * log10(one.batch_size) for one in candidates]
         return cls(
-            np.array([log10(one.initial_lr) - (exponent or 0.0) * log10(one.batch_size) for one in candidates]),
+            np.array([log10(one.initial_lr) for one in candidates]) + shifts,
             tuple((one.scheme, *sorted(one.params.items())) for one in candidates),
             settings,
             settings if exponent is None else tuple(one.optimizer for one in candidates),
@@ -230,7 +217,12 @@ class _Points:
     @classmethod
     def along(cls, like: Candidate, rates: Array) -> "_Points":
         one = cls.of([like])
-        return cls(rates, one.schemes * rates.size, one.settings * rates.size, one.curves * rates.size)
+        return cls(
+            rates + _LOWER.get(like.scheme, 0.0),
+            one.schemes * rates.size,
+            one.settings * rates.size,
+            one.curves * rates.size,
+        )
 
     @property
     def mean(self) -> Array:
@@ -287,11 +279,6 @@ def defaults(scheme: str) -> dict[str, Value]:
 def rounded(rate: float) -> float:
     """Return the rate with three significant digits: it is not known more precisely, and is easier to use."""
     return float(f"{rate:.3g}")
-
-
-def family(one: Candidate) -> tuple[object, ...]:
-    """Return a key that is equal for candidates which differ only in the rate."""
-    return one.optimizer, one.batch_size, one.scheme, *sorted(one.params.items())
 
 
 def same_setting(one: Setting, other: Setting) -> bool:

@@ -44,7 +44,7 @@ def run(context: Context[SearchOptions]) -> SearchResult:
     at_once = asked.workers.at_once if asked.workers else 1
     plan = search.planned(context.options, tests, prepared.steps_per_epoch, prepared.validation_examples, at_once)
     context.status.note(announced(plan, context.options.budget, tests, prepared.steps_per_epoch))
-    context.status.expect(plan.sizes.trainings + len(search.FACTORS) * plan.transferred)
+    context.status.expect(plan.sizes.trainings + plan.beyond + len(search.FACTORS) * plan.transferred)
     first = candidate(plan.spaces[0], "constant", plan.spaces[0].suggested_lr)
     asked.executor.require_metric(plan.objective, Evaluation(first, plan.epochs, plan.trial_seed))
     try:
@@ -91,13 +91,15 @@ def announced(
     """Say what the budget is spent on, and how long that would take at the speed of the range tests, start included."""
     each = [test.seconds / test.updates * steps_per_epoch(test.batch_size) for test in tests if test.updates]
     seconds = float(np.mean(each)) * plan.epochs * min(plan.sizes.trainings, plan.trainings) if each else inf
-    rows = f"{plan.top_k} finalist{'s' if plan.top_k > 1 else ''}{' and 2 baselines' if plan.baselines else ''}"
+    others = f" and {len(plan.opponents)} baselines" if plan.opponents else ""
+    rows = f"{plan.top_k} finalist{'s' if plan.top_k > 1 else ''}{others}"
     compared = f"{rows} on up to {plan.confirm_seeds} seeds" if plan.confirm_seeds else "nothing compared"
     tested = f"{budget - plan.trainings:.1f} went into the range test"
     at_most = min(seconds, plan.seconds)
     about = f"{wording.seconds(at_most)} at the speed of the range test" if at_most < inf else "of unknown duration"
-    most = sum(search.FACTORS) * plan.transferred
-    beyond = f"; beyond the budget, transfer costs up to {most:g}" if most else ""
+    more = {"rivals": plan.beyond, "transfer": sum(search.FACTORS) * plan.transferred}
+    costly = " and ".join(f"{what} up to {most:g}" for what, most in more.items() if most)
+    beyond = f"; beyond the budget, {costly}" if costly else ""
     return f"budget {budget:g}: {tested}; up to {plan.trials} trials, then {compared}; {about}{beyond}"
 
 

@@ -23,7 +23,7 @@ from tests.e2e.project import SMALL, Project, command
 pytestmark = pytest.mark.slow
 
 STAGES = ("prepare", "range_test", "search", "train", "report")
-CONFIRMED = (1 + 2) * 2  # the finalist and both baselines, on two seeds each
+CONFIRMED = (1 + 3) * 2  # the finalist and the three baselines, on two seeds each
 EVALUATIONS = 3 + CONFIRMED  # with the trials before
 
 ROLES = ("sweep", "refinement")
@@ -171,8 +171,8 @@ def test_search_result_holds_together(project: Project) -> None:
     found = json.loads((project.artifacts(run) / "result.json").read_text(encoding="utf-8"))
     winner, basin, cost = found["winner"], found["basin"], found["cost"]
     assert basin["lr_low"] <= winner["initial_lr"] <= basin["lr_high"]
-    assert [baseline["name"] for baseline in found["baselines"]] == ["Adam at 0.001", "SGD at 0.01"]
-    assert len(found["leaderboard"]) == 3
+    assert [baseline["name"] for baseline in found["baselines"]] == ["Adam at 0.001", "SGD at 0.01", "AdamW recipe"]
+    assert len(found["leaderboard"]) == 4
     assert set(winner) == {"scheme", "initial_lr", "optimizer", "batch_size", "params"}
     children = project.runs("trial", run.info.run_id)
     spent = [pd.read_csv(project.artifacts(child) / "lr_curve.csv") for child in children]
@@ -390,7 +390,7 @@ def test_models_of_different_objectives_compete_by_validation_loss(project: Proj
 def test_several_batch_sizes_and_other_budgets(project: Project) -> None:
     """The new batch size gets a range test, trainings of the old one are reused, and names show the size."""
     said = project.here("search", batch_size="50,25", trials=2, transfer="true").stdout
-    assert "; beyond the budget, transfer costs up to 15\n" in said  # at 0.5 and 2, 3 candidates on 2 seeds
+    assert "; beyond the budget, transfer up to 20\n" in said  # at 0.5 and 2, 4 candidates on 2 seeds
     run = project.runs("search")[-1]
     (added,) = project.runs("range_test", run.info.run_id)
     assert added.data.tags["pipeline.batch_size"] == "25"

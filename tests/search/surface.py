@@ -11,6 +11,7 @@ from pipeline.config import SamplerName
 from pipeline.evaluation import Candidate, Evaluation, Training, answers
 from pipeline.objective import VAL_LOSS
 from pipeline.results import Space
+from pipeline.rivals import USUAL
 from pipeline.schedules import SCHEMES as SCHEME_TABLE
 from pipeline.search import Outcome, Plan, Trial, allocation
 from pipeline.search.plan import bounds
@@ -20,7 +21,7 @@ SCHEMES = ("constant", "cosine", "step")
 FLOOR = {"constant": 0.30, "cosine": 0.10, "step": 0.20}
 DIVERGES_ABOVE = 1.0
 FULL = 6
-BASELINE = {"adam": 0.6, "sgd": 0.5}
+BASELINE = {"adam": 0.6, "sgd": 0.5, "adamw": 0.7}
 
 SPACE = Space(optimizer="sgd", batch_size=32, suggested_lr=0.1, lr_low=0.002, lr_high=2.0)
 BOUNDS = bounds(SPACE, ())
@@ -120,8 +121,8 @@ class Surface:
         """Return the formula plus the seed's noise, which is the same each time for the same evaluation."""
         candidate = evaluation.candidate
         chance = np.random.default_rng(int(evaluation.digest[:12], 16)).normal(0, self.noise) if self.noise else 0.0
-        if candidate.scheme == "constant" and candidate.initial_lr in (0.001, 0.01):
-            return self.baseline[candidate.optimizer] + chance
+        if candidate in [one.candidate(candidate.batch_size) for one in USUAL]:
+            return {**BASELINE, **self.baseline}[candidate.optimizer] + chance
         chance += self.by_batch_size.get(candidate.batch_size, 0.0)
         short = (FULL / evaluation.epochs - 1) * 0.01
         return self.floor[candidate.scheme] + log10(candidate.initial_lr / self.optimum) ** 2 + chance + short

@@ -5,8 +5,9 @@ import pytest
 from pipeline.config import SearchOptions, validated
 from pipeline.errors import InputError
 from pipeline.results import RangeTestResult
+from pipeline.rivals import USUAL
 from pipeline.search import Plan, conduct, planned
-from pipeline.search.plan import Sizes, sizes
+from pipeline.search.budget import Sizes, sizes
 from tests.search.surface import SCHEMES, Surface
 
 STEPS_PER_EPOCH, EPOCHS = 90, 6
@@ -49,13 +50,14 @@ def test_sizes_use_the_budget_and_keep_it(trainings: int) -> None:
     [
         (2, Sizes(2, 1, 0, baselines=False)),
         (9, Sizes(5, 2, 2, baselines=False)),
-        (22, Sizes(7, 3, 3, baselines=True)),
-        (24, Sizes(9, 3, 3, baselines=True)),
-        (59, Sizes(24, 3, 7, baselines=True)),
+        (22, Sizes(7, 2, 3, baselines=True)),
+        (24, Sizes(9, 2, 3, baselines=True)),
+        (27, Sizes(9, 3, 3, baselines=True)),
+        (59, Sizes(23, 3, 6, baselines=True)),
     ],
 )
 def test_what_a_budget_is_spent_on(trainings: float, expected: Sizes) -> None:
-    """A small budget is spent on the rate alone, a larger one on a comparison, then on baselines and more seeds."""
+    """A small budget is spent on the rate alone, a larger one on finalists too, then baselines, then more seeds."""
     assert sizes(trainings) == expected
 
 
@@ -72,8 +74,9 @@ def test_given_sizes_are_kept_and_the_others_fit_in() -> None:
     assert plan_of(trials=4).trials == 4
     assert plan_of(trials=20).sizes.trainings <= 24
     assert plan_of(confirm_seeds=2).confirm_seeds == 2
-    assert plan_of(confirm_seeds=2, top_k=1).sizes == Sizes(18, 1, 2, baselines=True)
+    assert plan_of(confirm_seeds=2, top_k=1).sizes == Sizes(16, 1, 2, baselines=True)
     assert plan_of(trials=2, top_k=1, confirm_seeds=2, budget=100).sizes == Sizes(2, 1, 2, baselines=True)
+    assert plan_of(trials=2, top_k=1, confirm_seeds=2, budget=10).sizes == Sizes(2, 1, 2, baselines=False)
 
 
 @pytest.mark.parametrize(
@@ -101,12 +104,14 @@ def test_budget_is_kept(budget: float) -> None:
 
 
 def test_larger_budgets_know_more() -> None:
-    """At 3 nothing is compared, at 10 finalists are, at 25 the baselines too."""
-    small, medium, default = (conduct(plan_of(budget=b), Surface(noise=0.01))[0] for b in (3, 10, 25))
+    """At 3 nothing is compared, at 10 finalists are, at 25 the baselines too, and at 30 the best constant rate."""
+    small, medium, default, large = (conduct(plan_of(budget=b), Surface(noise=0.01))[0] for b in (3, 10, 25, 30))
+    known = [[one.question for one in found.comparisons if one.over] for found in (small, medium, default, large)]
+    assert known == [[], [], ["search"], ["decay", "search"]]
     assert small.reason.startswith("not compared: the budget allows none")
     assert [len(row.seeds) for row in medium.leaderboard] == [2, 2]
     assert medium.baselines == ()
-    assert {baseline.name for baseline in default.baselines} == {"Adam at 0.001", "SGD at 0.01"}
+    assert {baseline.name for baseline in default.baselines} == {one.name for one in USUAL}
 
 
 def test_time_ends_a_search_too() -> None:

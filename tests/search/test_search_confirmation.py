@@ -10,12 +10,14 @@ from scipy import stats
 
 from pipeline.evaluation import Evaluation, Training
 from pipeline.objective import Objective
-from pipeline.search import BASELINES, Plan, Trial, candidate, conduct
+from pipeline.rivals import USUAL
+from pipeline.search import Plan, Trial, candidate, conduct
 from pipeline.search.allocation import finalists
 from pipeline.search.confirmation import Confirmation, confirm, train_on_seeds
 from pipeline.search.plan import Outcome
 from pipeline.search.surface import Cell
 from tests.search.surface import (
+    BASELINE,
     OPTIMUM,
     SCHEMES,
     SPACE,
@@ -64,7 +66,7 @@ def test_confirmation_uses_fresh_seeds_the_same_for_all() -> None:
     assert not {trial.evaluation.seed for trial in trials} & {evaluation.seed for evaluation in asked}
     assert {evaluation.epochs for evaluation in asked} == {plan.epochs}
     candidates = {replace(evaluation, seed=0).digest for evaluation in asked}
-    assert len(candidates) == plan.top_k + len(BASELINES)
+    assert len(candidates) == plan.top_k + len(USUAL)
     assert len(asked) == len({evaluation.digest for evaluation in asked}) == len(candidates) * 3
     assert {row.seeds for row in result.leaderboard} == {(20_005, 20_006, 20_007)}
 
@@ -84,12 +86,12 @@ def test_seeds_are_spread_over_splits(splits: int, expected: set[int]) -> None:
 
 def test_seeds_are_added_while_the_result_is_unclear() -> None:
     """All candidates get more seeds, up to the limit."""
-    equal = dict.fromkeys(SCHEMES, 0.1)
-    plan = make_plan(top_k=3, confirm_seeds=10)
-    surface = Surface(noise=0.1, floor=equal, baseline={"adam": 0.1, "sgd": 0.1})
+    equal = dict.fromkeys(("linear", "cosine", "step"), 0.1)
+    plan = make_plan(schemes=tuple(equal), top_k=3, confirm_seeds=10, seed=1)
+    surface = Surface(noise=0.1, floor=equal, baseline=dict.fromkeys(BASELINE, 0.1))
     result, _ = conduct(plan, surface)
     assert {row.seeds for row in result.leaderboard} == {plan.fresh_seeds}
-    assert len(confirmations(plan, surface)) == 10 * 5
+    assert len(confirmations(plan, surface)) == 10 * 6
 
 
 def test_a_beaten_candidate_is_trained_no_further() -> None:
@@ -99,7 +101,7 @@ def test_a_beaten_candidate_is_trained_no_further() -> None:
     result, _ = conduct(plan, surface)
     seeds = {row.verdict: len(row.seeds) for row in result.leaderboard}
     assert seeds == {"tie": 6, "worse": 3}
-    assert len(confirmations(plan, surface)) == 2 * 6 + 3 * 3
+    assert len(confirmations(plan, surface)) == 2 * 6 + 4 * 3
     assert all(row.difference.mean < row.difference.high < inf for row in result.leaderboard)
     assert all(baseline.gain.low > 0 for baseline in result.baselines)
 
@@ -209,7 +211,7 @@ def test_every_finalist_has_a_basin_but_no_baseline() -> None:
     """The basin of the result is the winner's, and holds its rate."""
     plan, surface = make_plan(trials=14, top_k=3), Surface(noise=0.02)
     result, _ = conduct(plan, surface)
-    rates = set(BASELINES.values())
+    rates = {(one.optimizer, one.initial_lr) for one in USUAL}
     basins = {row.scheme: row.basin for row in result.leaderboard if (row.optimizer, row.initial_lr) not in rates}
     assert all(row.basin is None for row in result.leaderboard if (row.optimizer, row.initial_lr) in rates)
     assert set(basins) == set(SCHEMES)
@@ -239,16 +241,17 @@ def test_gain_allows_for_the_choice_of_the_winner() -> None:
     assert (gain.low, gain.high, gain.level) == pytest.approx((expected.low, expected.high, 0.95), rel=1e-6)
 
 
-def test_baselines_are_the_usual_constant_rates() -> None:
-    """Adam at 0.001 and SGD at 0.01, whichever optimizer is searched."""
+def test_baselines_are_what_people_use_without_a_search() -> None:
+    """Adam at 0.001, SGD at 0.01 and the AdamW recipe, whichever optimizer is searched."""
     plan, surface = make_plan(spaces=(SPACE.model_copy(update={"optimizer": "rmsprop"}),)), Surface()
-    surface.baseline = {"adam": 0.6, "sgd": 0.5, "rmsprop": 0.4}
+    surface.baseline = {"rmsprop": 0.4}
     result, _ = conduct(plan, surface)
     rows = {baseline.name: baseline.row for baseline in result.baselines}
     settings = {name: (row.optimizer, row.initial_lr, row.scheme, row.params) for name, row in rows.items()}
     assert settings == {
         "Adam at 0.001": ("adam", 0.001, "constant", {}),
         "SGD at 0.01": ("sgd", 0.01, "constant", {}),
+        "AdamW recipe": ("adamw", 0.001, "cosine", {"warmup": 0.05}),
     }
     assert result.winner.optimizer == "rmsprop"
     assert all(row in result.leaderboard for row in rows.values())
@@ -258,7 +261,7 @@ def test_gain_is_positive_where_the_winner_is_better() -> None:
     """The loss of the baseline minus that of the winner; for accuracy the reverse."""
     result, _ = conduct(make_plan(), Surface())
     best = result.leaderboard[0].val_loss.mean
-    for baseline, loss in zip(result.baselines, (0.6, 0.5), strict=True):
+    for baseline, loss in zip(result.baselines, BASELINE.values(), strict=True):
         assert baseline.gain.mean == pytest.approx(loss - best)
         assert baseline.gain.mean > 0
         assert baseline.accuracy_gain is not None
@@ -268,8 +271,9 @@ def test_gain_is_positive_where_the_winner_is_better() -> None:
 def test_gain_is_negative_where_the_baseline_is_better() -> None:
     """And the reason names the baseline; the winner is still the best scheme found."""
     result, _ = conduct(make_plan(), Surface(noise=1e-4, baseline={"adam": 0.01, "sgd": 0.9}))
-    adam, sgd = result.baselines
+    adam, sgd, recipe = result.baselines
     assert adam.gain.mean < 0 < sgd.gain.mean
+    assert recipe.gain.mean > 0
     assert result.winner.scheme == "cosine"
     assert result.reason.startswith("every scheme is worse in validation loss than Adam at 0.001; cosine is the best")
     assert {row.verdict for row in result.leaderboard[1:]} == {"worse"}
@@ -279,7 +283,7 @@ def test_a_baseline_that_beats_every_scheme_is_the_answer_if_its_optimizer_was_s
     """It is no baseline of itself, has a basin, and is compared at other budgets too."""
     result, _ = conduct(make_plan(transfer=True), Surface(noise=1e-4, baseline={"adam": 0.9, "sgd": 0.01}))
     assert (result.winner.scheme, result.winner.initial_lr, result.ties) == ("constant", 0.01, ())
-    assert [baseline.name for baseline in result.baselines] == ["Adam at 0.001"]
+    assert [baseline.name for baseline in result.baselines] == ["Adam at 0.001", "AdamW recipe"]
     assert result.leaderboard[0].only == result.winner
     assert result.leaderboard[0].verdict == "winner"
     assert 0.01 in result.basin.rates
@@ -290,7 +294,7 @@ def test_clear_winner_is_called_so() -> None:
     """Large differences and little noise: one winner, no ties, and all others behind it."""
     result, _ = conduct(make_plan(trials=16, top_k=3), Surface(noise=1e-4))
     words = {(row.scheme, row.optimizer, row.initial_lr): row.verdict for row in result.leaderboard}
-    assert list(words.values()) == ["winner", "worse", "worse", "worse", "worse"]
+    assert list(words.values()) == ["winner", *["worse"] * 5]
     assert result.leaderboard[0].scheme == result.winner.scheme == "cosine"
     assert result.leaderboard[0].initial_lr == result.winner.initial_lr
     assert result.ties == ()
@@ -320,7 +324,7 @@ def test_finalist_that_diverges_on_a_seed_loses() -> None:
 
     result, _ = conduct(make_plan(), Unlucky())
     assert result.winner.scheme == "step"
-    (row,) = [row for row in result.leaderboard if row.scheme == "cosine"]
+    (row,) = [row for row in result.leaderboard if (row.scheme, row.optimizer) == ("cosine", "sgd")]
     assert row.verdict == "diverged"
     assert row.val_loss.mean == inf
     assert row.val_accuracy is None
@@ -362,8 +366,8 @@ def test_without_seeds_the_trials_answer() -> None:
 
 def test_confirmation_ends_where_no_more_can_be_afforded() -> None:
     """After the look that still fitted; with less than one, nothing is compared."""
-    equal = Surface(noise=0.1, floor=dict.fromkeys(SCHEMES, 0.1), baseline={"adam": 0.1, "sgd": 0.1})
-    plan = make_plan(top_k=3, confirm_seeds=10, trainings=6 + 5 * 3 + 4)
+    equal = Surface(noise=0.1, floor=dict.fromkeys(SCHEMES, 0.1), baseline=dict.fromkeys(BASELINE, 0.1))
+    plan = make_plan(top_k=3, confirm_seeds=10, trainings=6 + 6 * 3 + 5)
     result, trials = conduct(plan, equal)
     assert len(trials) <= 6
     assert {len(row.seeds) for row in result.leaderboard} == {3}

@@ -9,7 +9,7 @@ import pytest
 from pipeline.evaluation import Evaluation
 from pipeline.results import BatchScaling
 from pipeline.search import Plan, conduct
-from pipeline.search.plan import sizes
+from pipeline.search.budget import sizes
 from pipeline.search.scaling import suggest_rates
 from tests.search.surface import OPTIMUM, SPACE, Surface, make_evaluation, make_plan
 

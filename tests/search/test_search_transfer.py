@@ -81,7 +81,7 @@ def test_winner_that_diverges_in_longer_trainings() -> None:
 def test_single_finalist_is_compared_with_the_baselines() -> None:
     """There is no other finalist to compare it with."""
     alone, _ = conduct(replace(PLAN, top_k=1), Surface(noise=0.002))
-    assert alone.transfer[0].candidates == ("cosine", "Adam at 0.001", "SGD at 0.01")
+    assert alone.transfer[0].candidates == ("cosine", "Adam at 0.001", "SGD at 0.01", "AdamW recipe")
     assert [row.verdict for row in alone.transfer] == ["winner", "winner"]
 
 
