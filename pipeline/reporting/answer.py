@@ -8,10 +8,11 @@ from pipeline.datasets.arrays import Scaling
 from pipeline.evaluation import setting_prefix
 from pipeline.objective import VAL_LOSS
 from pipeline.reporting import wording
-from pipeline.reporting.gains import Gain, Tile, bounded, gain_over, gain_verdict
+from pipeline.reporting.gains import Gain, Tile, bounded, gain_verdict, gains, unanswered
 from pipeline.reporting.report_inputs import Report, entries
 from pipeline.reporting.tiles import cost, how_sure, wide_enough, with_epochs_saved
 from pipeline.results import LeaderboardRow, SearchResult, TrainResult, Transfer
+from pipeline.rivals import CONSTANT
 from pipeline.statistics import mean_interval
 
 _TWO = 2
@@ -42,13 +43,9 @@ class Answer:
 def compose(report: Report) -> Answer:
     """Return the answer that `report` gives."""
     search = report.search
-    gains = (
-        tuple(with_epochs_saved(gain_over(one, search.objective), one, report) for one in search.baselines)
-        if search
-        else ()
-    )
-    tiles = tuple(_tiles(report, gains))
-    return Answer(tuple(_warnings(report)), _headline(report), _score(report), tuple(_remarks(report)), gains, tiles)
+    found = tuple(with_epochs_saved(gain, one, report) for gain, one in gains(search)) if search else ()
+    tiles = tuple(_tiles(report, found))
+    return Answer(tuple(_warnings(report)), _headline(report), _score(report), tuple(_remarks(report)), found, tiles)
 
 
 def _warnings(report: Report) -> list[str]:
@@ -130,8 +127,9 @@ def _standing(search: SearchResult) -> list[str]:
                 better = (
                     f"had a better mean {label} on the same seeds, but the interval of the difference includes zero"
                 )
-            remarks.append(f"{baseline.name}, a constant rate, {better}.")
-    return remarks
+            kind = ", a constant rate," if baseline.row.scheme == CONSTANT else ""
+            remarks.append(f"{baseline.name}{kind} {better}.")
+    return [*remarks, *unanswered(search)] if row is not None and row.seeds else remarks
 
 
 def _tie(search: SearchResult, row: LeaderboardRow) -> list[str]:

@@ -1,4 +1,4 @@
-"""The gain of the winner over each baseline, as a sentence and as a key number."""
+"""The gains of the winner over baselines, and of a decay and the search, as sentences and as key numbers."""
 
 from dataclasses import dataclass
 from math import inf, isfinite
@@ -6,7 +6,8 @@ from typing import Literal
 
 from pipeline.objective import Objective
 from pipeline.reporting import wording
-from pipeline.results import Baseline, Interval
+from pipeline.results import Baseline, Comparison, Interval, Question, SearchResult
+from pipeline.rivals import RECIPE
 
 GainVerdict = Literal["better", "worse", "unclear"]
 
@@ -29,23 +30,60 @@ class Tile:
 
 @dataclass(frozen=True)
 class Gain:
-    """The gain of the winner over one baseline, on paired seeds, as a sentence and as a key number."""
+    """A gain over one candidate, on paired seeds, as a sentence and as a key number."""
 
     text: str
     tile: Tile
 
 
-def gain_over(baseline: Baseline, objective: Objective) -> Gain:
-    """Return the gain of the winner over a baseline, in words and as a key number."""
+def gains(search: SearchResult) -> tuple[tuple[Gain, Baseline], ...]:
+    """Return what a decay and the search are worth, as far as that is known, then the gains over other baselines.
+
+    Each with what it is a gain over.
+    """
+    known = [(one, one.over) for one in search.comparisons if one.over]
+    answered = [(gain_over(_described(one, over), search.objective, _subject(one)), over) for one, over in known]
+    rest = [baseline for baseline in search.baselines if baseline not in [over for _, over in known]]
+    return (*answered, *((gain_over(baseline, search.objective), baseline) for baseline in rest))
+
+
+def unanswered(search: SearchResult) -> list[str]:
+    """Return a sentence for each reason why something is not known."""
+    reasons: dict[str, list[str]] = {}
+    for one in search.comparisons:
+        if not one.over and one.question in _WORTH:
+            reasons.setdefault(one.unknown, []).append(_WORTH[one.question])
+    return [f"What {' and '.join(what)}, is not known: {why}." for why, what in reasons.items()]
+
+
+_WORTH: dict[Question, str] = {
+    "decay": "a decay is worth, compared with the best constant rate",
+    "search": f"the search is worth, compared with the {RECIPE}",
+}
+
+
+def _subject(one: Comparison) -> str:
+    return "the search" if one.question == "search" else wording.scheme(one.name)
+
+
+def _described(one: Comparison, over: Baseline) -> Baseline:
+    """Return what a choice is compared with under the name that it has in a sentence."""
+    constant = f"the best constant rate, {wording.number(over.row.initial_lr)}"
+    names: dict[Question, str] = {"decay": constant, "schedule_free": over.name, "search": f"the {over.name}"}
+    return over.model_copy(update={"name": names[one.question]})
+
+
+def gain_over(baseline: Baseline, objective: Objective, subject: str = "") -> Gain:
+    """Return the gain of the winner, or of the subject named, over a baseline, in words and as a key number."""
     name, gain, accuracy = baseline.name, baseline.gain, baseline.accuracy_gain
-    label, direction = f"Against {name}", gain_verdict(gain)
+    label, direction, of = f"Against {name}", gain_verdict(gain), f" of {subject}" if subject else ""
     if not isfinite(gain.mean):
         reason = "it diverged on at least one seed" if gain.mean == inf else "not every training has a loss to compare"
         return Gain(f"{label}: {reason}.", Tile(label, "diverged" if gain.mean == inf else "n/a", (reason,), direction))
     meaning = _MEANING[direction]
     if direction == "unclear" and baseline.row.verdict == "worse":
         meaning = "includes zero: another scheme beat it, this one did not"
-    text = f"Gain over {name}: {wording.loss(gain.mean)} in {objective.label} ({bounded(gain)}, {meaning})"
+    text = f"Gain{of} over {name}: {wording.loss(gain.mean)} in {objective.label} ({bounded(gain)}, {meaning})"
     details = [f"{objective.label}, by {wording.loss(gain.mean)}", f"{bounded(gain)}", meaning]
     if accuracy is not None and objective.metric != "val_accuracy":
         text += f"; {wording.points(accuracy.mean)} accuracy points ({_accuracy_bounds(baseline, accuracy)})"

@@ -44,9 +44,11 @@ def cost(report: Report) -> Tile:
 
 
 def with_epochs_saved(gain: Gain, one: Baseline, report: Report) -> Gain:
-    """Add to the gain over a baseline when the winner passes what that ends with, where both have trainings."""
+    """Add to the winner's gain over a baseline when it passes what that ends with, where both have trainings."""
     assert report.search is not None  # baselines are the search's
     objective = report.search.objective
+    if one not in report.search.baselines:
+        return gain
     found = passing(report.trainings, one.name, objective)
     if found is None or not isfinite(one.gain.mean):
         return gain

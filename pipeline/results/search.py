@@ -67,8 +67,8 @@ class Comparison(Result):
     """What a choice is worth over another one; its interval is one of those of the baselines.
 
     Of the question "decay", `name` is the best decaying scheme, and it is compared `over` the best constant rate of the
-    same search; of "schedule_free", over the best candidate whose optimizer needs no schedule; of "search", the answer over
-    the recipe. Where nothing was compared, `over` is None, and `unknown` says why.
+    same search; of "schedule_free", over the best candidate whose optimizer needs no schedule. Of "search" it is the
+    answer, over the recipe. Where nothing was compared, `over` is None, and `unknown` says why.
     """
 
     question: Question
