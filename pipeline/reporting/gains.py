@@ -53,12 +53,12 @@ def unanswered(search: SearchResult) -> list[str]:
     for one in search.comparisons:
         if not one.over and one.question in _WORTH:
             reasons.setdefault(one.unknown, []).append(_WORTH[one.question])
-    return [f"What {' and '.join(what)}, is not known: {why}." for why, what in reasons.items()]
+    return [f"It is not known {', nor '.join(what)}: {why}." for why, what in reasons.items()]
 
 
 _WORTH: dict[Question, str] = {
-    "decay": "a decay is worth, compared with the best constant rate",
-    "search": f"the search is worth, compared with the {RECIPE}",
+    "decay": "what a decay is worth compared with the best constant rate",
+    "search": f"what the search is worth compared with the {RECIPE}",
 }
 
 
