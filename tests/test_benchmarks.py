@@ -32,6 +32,7 @@ from benchmarks import (
 from benchmarks.range_test_problems import PROBLEMS, Problem, build_of, splits_of
 from pipeline import datasets
 from pipeline.training import examples
+from scripts.browser import chromium
 
 SMALL = ["--data", "digits", "--model", "mlp", "--epochs", "1"]
 ONCE = ["--trials", "1", "--rounds", "1"]
@@ -146,7 +147,7 @@ class TestScale:
     @pytest.mark.slow
     def test_of_the_ui(self, capsys: Printed) -> None:
         """A real browser shows table and charts of the trainings."""
-        if scale_ui.chromium() is None:
+        if chromium() is None:
             pytest.skip("there is no Chromium to look at the UI with")
         scale_ui.main(["--runs", "3", "--repeats", "1"])
         (cells,) = rows(capsys.readouterr().out)

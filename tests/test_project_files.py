@@ -18,9 +18,9 @@ from packaging.utils import canonicalize_name
 
 from pipeline.cli import COMMANDS, command_fields
 from pipeline.config import OptimizerName
-from pipeline.config.optimizers import USAGES
 from pipeline.optimizers import OPTIMIZERS
 from pipeline.range_test.exploration import BOUNDS
+from pipeline.usages import USAGES
 from scripts import render_project_files
 
 ROOT = Path(__file__).resolve().parents[1]
