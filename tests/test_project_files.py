@@ -111,6 +111,7 @@ RUNTIME = [
 ]
 DEPENDENCIES = [*RUNTIME, *PYPROJECT["dependency-groups"]["dev"]]
 OF_BENCHMARKS = {
+    "configspace",
     "fastai",
     "jax",
     "keras-lr-finder",
@@ -119,6 +120,7 @@ OF_BENCHMARKS = {
     "optax",
     "prodigyopt",
     "schedulefree",
+    "smac",
     "torch",
     "torch-lr-finder",
 }
