@@ -98,6 +98,7 @@ def _sections(report: Report) -> list[tuple[str, str]]:
         ("trials", "Trials", search is not None),
         ("audits", "Trust", search is not None and search.audits is not None and _compared(report)),
         ("test", "Test results", report.train is not None),
+        ("data", "Data", True),
         ("costs", "Costs", True),
         ("reproduce", "How to reproduce", True),
         ("glossary", "How to read this", True),

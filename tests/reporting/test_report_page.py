@@ -32,6 +32,7 @@ def test_sections_in_order_each_with_a_heading(rendered: str) -> None:
         "Trials",
         "Trust",
         "Test results",
+        "Data",
         "Costs",
         "How to reproduce",
         "How to read this",
@@ -171,6 +172,7 @@ def test_a_given_scheme_leaves_the_search_out(given: Report) -> None:
         "Learning-rate curves",
         "Loss curves",
         "Test results",
+        "Data",
         "Costs",
         "How to reproduce",
         "How to read this",
@@ -368,7 +370,7 @@ def test_a_small_budget_gives_a_short_page(report: Report, rendered: str) -> Non
     text = render(replace(report, search=alone, trials=report.trials.head(1), trainings=winners))
     page = Page(text)
     assert page.text("h2") == [
-        "Range test", "Learning-rate curves", "Loss curves", "Leaderboard", "Trials", "Test results", "Costs",
+        "Range test", "Learning-rate curves", "Loss curves", "Leaderboard", "Trials", "Test results", "Data", "Costs",
         "How to reproduce", "How to read this",
     ]  # fmt: skip
     assert page.text("nav") == page.text("h2")
