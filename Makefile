@@ -14,7 +14,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-
 # Options passed to the command: make run ARGS="--data digits --epochs 3"
 ARGS ?=
 
-.PHONY: help setup run test faults lint audit bench ui report reproduce doctor clean lock
+.PHONY: help setup run test faults lint audit bench ui report reproduce doctor pictures clean lock
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -80,6 +80,9 @@ bench: $(DEV) ## Measure the engine, start-up and logging; ARGS="--data PATH" wh
 	$(BIN)/python -m benchmarks.performance $(ARGS)
 	$(BIN)/python -m benchmarks.overhead chain
 	$(BIN)/python -m benchmarks.overhead logging
+
+pictures: $(DEV) ## Take the pictures of README and docs anew, from a real chain; needs Chromium
+	$(BIN)/python -m scripts.take_pictures $(ARGS)
 
 lock: $(DEV) ## Choose versions anew from pyproject.toml, and rewrite the files that repeat them
 	$(COMPILE) --extra uv --extra scale pyproject.toml -o requirements.lock

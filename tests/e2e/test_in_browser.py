@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -13,6 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from pipeline.tracking.views import trainings_page
 from scripts.browser import browser, chromium, without_assistant
+from scripts.take_pictures import PICTURES, take
 from tests.e2e.project import Project
 from tests.e2e.server import Server
 
@@ -227,3 +229,18 @@ def test_registered_model_says_what_it_is(project: Project, server: Server, ui: 
         expect(ui.get_by_text(said)).to_be_visible()
     ui.get_by_role("link", name="model", exact=True).click()
     expect(ui.get_by_role("cell", name="test_accuracy")).to_be_visible()
+
+
+def test_pictures_of_the_documentation_can_be_taken(
+    chrome: Browser, project: Project, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From report and UI as they are now, and small enough."""
+    monkeypatch.chdir(project.folder)
+    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
+    mlflow.set_tracking_uri(server.address)
+    try:
+        for name in PICTURES:
+            take(chrome, name, tmp_path)
+    finally:
+        mlflow.set_tracking_uri(before)
+    assert {picture.name for picture in tmp_path.iterdir()} == set(PICTURES)
