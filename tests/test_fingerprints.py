@@ -25,7 +25,8 @@ TRAINING = {"range_test", "search", "train", "reproduce"}
 EDITS: dict[str, tuple[set[str], bool]] = {
     "pipeline/training/engine.py": (TRAINING, True),
     "pipeline/models.py": (TRAINING, True),
-    "pipeline/optimizers.py": (TRAINING, True),
+    "pipeline/optimizers/__init__.py": (TRAINING, True),
+    "pipeline/usages.py": ({"range_test", "search", "report"}, False),
     "pipeline/evaluation.py": ({*TRAINING, "report"}, True),
     "pipeline/schedules/decays.py": ({*TRAINING, "report"}, True),
     "pipeline/datasets/splits.py": ({*TRAINING, "prepare"}, True),

@@ -24,7 +24,6 @@ from pipeline.config.training import (
     PrepareOptions,
     RangeTestOptions,
 )
-from pipeline.usages import Usage, usage
 
 __all__ = [
     "LARGEST_BATCH",
@@ -46,10 +45,8 @@ __all__ = [
     "SamplerName",
     "SearchOptions",
     "TrainOptions",
-    "Usage",
     "layered",
     "parameter_default",
     "typed",
-    "usage",
     "validated",
 ]

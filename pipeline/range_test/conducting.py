@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config import REFINE_OFF, RangeTestOptions, usage
+from pipeline.config import REFINE_OFF, RangeTestOptions
 from pipeline.errors import refusal
 from pipeline.evaluation import SWEEP, Ask, Candidate, Evaluation, Training, answers
 from pipeline.range_test.exploration import BOUNDS, FOR_WIDER, WIDENINGS, Exploration, explore, updates_for
 from pipeline.range_test.refinement import Ending, refine, short_share, starting_rate
 from pipeline.results import RangeTestResult, Refinement
 from pipeline.schedules import Array, Spacing
+from pipeline.usages import usage
 
 _START = 32
 """Examples whose median loss is that before training, as where divergence is looked for."""

@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pipeline import schedules
-from pipeline.config import BatchNorm, usage
+from pipeline.config import BatchNorm
 from pipeline.errors import InputError
 from pipeline.evaluation import Training
 from pipeline.optimizers import name_of
@@ -27,6 +27,7 @@ from pipeline.reporting import range_test_figures
 from pipeline.results import RangeTestResult
 from pipeline.schedules import Array, Spacing
 from pipeline.training.own_model import OwnModel, batch_length, knows_length, model_kept
+from pipeline.usages import usage
 
 
 @dataclass(frozen=True)

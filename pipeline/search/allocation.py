@@ -6,13 +6,13 @@ from math import inf, log10
 
 import numpy as np
 
-from pipeline.config import usage
 from pipeline.evaluation import Candidate, Evaluation, Setting
 from pipeline.results import Space
 from pipeline.rivals import CONSTANT
 from pipeline.search.plan import BRACKET, Evaluate, Outcome, Plan, Trial, family, telling
 from pipeline.search.proposals import propose
 from pipeline.search.surface import LEVELS, NEARBY, Cell, Surface, candidate, same_setting
+from pipeline.usages import usage
 
 STEP = 0.4
 """Decades between the rates of a bracket."""

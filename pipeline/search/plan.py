@@ -7,12 +7,13 @@ from typing import Self
 
 import numpy as np
 
-from pipeline.config import SamplerName, SearchOptions, usage
+from pipeline.config import SamplerName, SearchOptions
 from pipeline.evaluation import Candidate, Evaluation, Setting, Training, setting_prefix
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.results import RangeTestResult, Space
 from pipeline.rivals import USUAL, Rival
 from pipeline.search.budget import WITH_CONSTANT, Sizes, with_given
+from pipeline.usages import usage
 
 TRIAL_SEED, CONFIRM_SEED = 10_000, 20_000
 """Added to `seed`, so that trials, confirmation and final trainings share no seed."""

@@ -5,12 +5,13 @@ from math import inf
 
 import numpy as np
 
-from pipeline.config import LARGEST_BATCH, usage
+from pipeline.config import LARGEST_BATCH
 from pipeline.evaluation import Candidate
 from pipeline.results import BatchScaling, RateSuggestion, ScaledRate
 from pipeline.schedules import Array
 from pipeline.search.plan import Plan, Trial
 from pipeline.search.surface import Surface, rounded
+from pipeline.usages import usage
 
 _FACTORS = (0.5, 2.0, 4.0)
 """The batch sizes for which a rate is given, as multiples of the winner's."""

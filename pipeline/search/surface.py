@@ -15,10 +15,10 @@ from math import inf, log10
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
-from pipeline.config import usage
 from pipeline.evaluation import Candidate, Setting
 from pipeline.schedules import SCHEMES, Array, Value
 from pipeline.search.plan import Trial
+from pipeline.usages import usage
 
 LEVELS: Mapping[str, float] = {
     "linear": 0.0,

@@ -35,6 +35,9 @@ PAGE = "report.html"
 CODE = "schedule.py"
 """The schedule found as Keras code, there and among the artifacts."""
 
+OPTIMIZER_FILES = ("schedule_free.py", "prodigy.py")
+"""The files beside it that it needs if the optimizer is one of this project's own."""
+
 ORIGINS = "pipeline.origins"
 """The tag of a command's run that says from which layer each option is that is no default, as JSON."""
 

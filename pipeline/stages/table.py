@@ -17,7 +17,7 @@ from pipeline.datasets import PrepareResult
 from pipeline.errors import refusal
 from pipeline.fingerprints import fingerprint
 from pipeline.loading import quick_imports
-from pipeline.stages.context import ARTICLES, CODE, REPORTS, inputs
+from pipeline.stages.context import ARTICLES, CODE, OPTIMIZER_FILES, REPORTS, inputs
 from pipeline.stages.publishing import Published
 from pipeline.tracking import Finished
 from pipeline.tracking.store import RESULT
@@ -177,7 +177,7 @@ STAGES: dict[str, Stage] = {
             config.TrainOptions,
             _searched,
             inputs,
-            published=(REPORTS, (CODE,)),
+            published=(REPORTS, (CODE, *OPTIMIZER_FILES)),
         ),
         Stage(
             "report",

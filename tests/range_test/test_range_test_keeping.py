@@ -10,9 +10,9 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from pipeline.config import usage
 from pipeline.optimizers import OPTIMIZERS, create
 from pipeline.range_test import range_test
+from pipeline.usages import usage
 from tests.range_test.networks import SHORT, network, state
 
 
