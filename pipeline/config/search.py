@@ -102,7 +102,8 @@ class SearchOptions(RangeTestOptions):
     def _rivals_are_compared(self) -> Self:
         if not self.rivals or self.confirm_seeds or self.budget >= _COMPARES:
             return self
-        raise ValueError(f"rivals: received {self.rivals!r} with budget={self.budget:g}, expected {_COMPARES} or more")
+        received = f"{self.rivals!r} with budget={self.budget:g}"
+        raise ValueError(f"rivals: received {received}, expected a budget of {_COMPARES} or more, or confirm_seeds")
 
     @property
     def judged_by(self) -> Objective:

@@ -93,6 +93,13 @@ def test_budget_that_cannot_be_kept_is_refused(options: dict[str, object], least
         validated(SearchOptions, options)
 
 
+def test_rivals_need_a_comparison() -> None:
+    """With a budget that allows none they are refused, not left out in silence."""
+    with pytest.raises(InputError, match=r"^rivals: received 'lion' with budget=3, expected a budget of 8 or more"):
+        validated(SearchOptions, {"rivals": "lion", "budget": 3})
+    assert [one.name for one in plan_of(rivals="lion", budget=8).opponents] == ["lion at 0.001"]
+
+
 @pytest.mark.parametrize("budget", [3, 6, 10, 16, 25, 60])
 def test_budget_is_kept(budget: float) -> None:
     """It is not exceeded whatever the seeds show, even if some trainings diverge."""
