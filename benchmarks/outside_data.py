@@ -9,7 +9,7 @@ networks, 5 runs of each.
 The tables are pickles of plain dictionaries, which are read without importing anything that a pickle names.
 """
 
-import pickle
+import pickle  # nosec B403  # nothing that a pickle names is imported, see Plain
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pipeline.evaluation import Candidate
 
 
-class _Plain(pickle.Unpickler):
+class Plain(pickle.Unpickler):
     """Reads numbers, strings and containers only."""
 
     def find_class(self, module: str, name: str) -> object:
@@ -91,7 +91,7 @@ def hpobench(folder: Path, name: str) -> Table:
 def _read(path: Path, shape: tuple[int, ...], metric: str) -> NDArray[np.float64]:
     """Return the values of all keys, whose digits are positions, with the runs on the last axis."""
     with path.open("rb") as file:
-        known = _Plain(file).load()
+        known = Plain(file).load()
     values = np.full(shape, np.nan)
     for key, entry in known.items():
         values[tuple(int(digit) for digit in key)] = entry[metric]
