@@ -41,7 +41,7 @@ def _code_runners(tree: ast.AST) -> Iterator[str]:
 
 
 def test_no_file_is_loaded_that_could_run_code() -> None:
-    """No pickle, and no model but in safe mode, except a benchmark's tables, whose reader refuses all but plain values."""
+    """No pickle, and no model but in safe mode, except a table of a benchmark, by a reader of plain values."""
     found = {path: [*_code_runners(ast.parse(path.read_text(encoding="utf-8")))] for path in SOURCES}
     assert {path: runners for path, runners in found.items() if runners} == {PLAIN: ["pickle"]}
 
