@@ -9,8 +9,6 @@ from pipeline.reporting.gains import Gain, Tile
 from pipeline.reporting.report_inputs import Report, entries
 from pipeline.results import Baseline, Basin, SearchResult
 
-_FEWEST_RATES = 3
-
 
 def how_sure(search: SearchResult) -> Tile:
     """Return the verdict on the winner, and what it rests on."""
@@ -30,8 +28,8 @@ def how_sure(search: SearchResult) -> Tile:
 
 
 def wide_enough(basin: Basin) -> bool:
-    """Return whether so many rates were tried that their range says something."""
-    return len(basin.rates) >= _FEWEST_RATES
+    """Return whether enough is known of the rates for a range: a single trial gives none."""
+    return basin.lr_high > basin.lr_low
 
 
 def cost(report: Report) -> Tile:
@@ -52,5 +50,5 @@ def with_epochs_saved(gain: Gain, one: Baseline, report: Report) -> Gain:
     found = passing(report.trainings, one.name, objective)
     if found is None or not isfinite(one.gain.mean):
         return gain
-    text = f"{gain.text} The winner reaches the final {objective.label} of {one.name} {found.text}."
+    text = f"{gain.text} The winner reaches this baseline's final {objective.label} {found.text}."
     return Gain(text, replace(gain.tile, details=(*gain.tile.details, f"as good {found.text}")))

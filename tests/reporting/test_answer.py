@@ -45,10 +45,10 @@ def test_the_whole_answer(report: Report) -> None:
         "test loss 0.0509.",
         "Gain over Adam at 0.001: 0.0282 in validation loss (95% interval 0.0204 to 0.036, excludes zero: better); "
         "+0.94 accuracy points (95% interval +0.41 to +1.47, excludes zero)."
-        " The winner reaches the final validation loss of Adam at 0.001 after epoch 4 of 6, on 3 seeds.",
+        " The winner reaches this baseline's final validation loss after epoch 4 of 6, on 3 seeds.",
         "Gain over SGD at 0.01: 0.0031 in validation loss (95% interval -0.0019 to 0.0081, "
         "includes zero: no difference shown); +0.12 accuracy points (95% interval -0.20 to +0.44, includes zero)."
-        " The winner reaches the final validation loss of SGD at 0.01 after epoch 4 of 6, on 3 seeds.",
+        " The winner reaches this baseline's final validation loss after epoch 4 of 6, on 3 seeds.",
     ]
 
 

@@ -67,7 +67,7 @@ def test_the_answer_says_it_in_a_sentence_and_on_a_tile(report: Report) -> None:
     """Of each baseline, with the seeds that it was compared on."""
     answer = compose(report)
     assert answer.gains[0].text.endswith(
-        "The winner reaches the final validation loss of Adam at 0.001 after epoch 4 of 6, on 3 seeds."
+        "The winner reaches this baseline's final validation loss after epoch 4 of 6, on 3 seeds."
     )
     assert answer.gains[0].tile.details[-1] == "as good after epoch 4 of 6, on 3 seeds"
     assert [tile.label for tile in answer.tiles] == [

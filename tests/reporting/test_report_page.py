@@ -359,7 +359,9 @@ def test_a_small_budget_gives_a_short_page(report: Report, rendered: str) -> Non
     assert report.search is not None
     assert report.trials is not None
     first = report.search.leaderboard[0]
-    basin = report.search.basin.model_copy(update={"rates": (0.0562,), "values": (0.12,)})
+    basin = report.search.basin.model_copy(
+        update={"rates": (0.0562,), "values": (0.12,), "lr_low": 0.0562, "lr_high": 0.0562, "decades": 0.0}
+    )
     alone = report.search.model_copy(
         update={
             "leaderboard": (first.model_copy(update={"seeds": (), "basin": basin}),),
