@@ -179,6 +179,13 @@ def test_no_tracked_file_names_a_package_registry() -> None:
     assert [file.name for file, text in texts.items() if pattern.search(text)] == []
 
 
+def test_pictures_of_the_documentation_load_fast() -> None:
+    """None has more than a quarter of a megabyte."""
+    sizes = {picture.name: picture.stat().st_size for picture in (ROOT / "docs").glob("*.png")}
+    assert {name: size for name, size in sizes.items() if size > 250_000} == {}
+    assert len(sizes) >= 4
+
+
 def test_every_optimizer_has_all_it_needs() -> None:
     """Each is in the table of optimizers, has bounds of sweeps or rates of its own, and is among the options."""
     unswept = {name for name, used in USAGES.items() if used.rates}
