@@ -113,7 +113,10 @@ class Prodigy(keras.optimizers.Optimizer):  # type: ignore[misc]
 
     def _seen(self, gradient: Any, variable: Any, d: Any, weight: Any) -> tuple[Any, Any]:
         """Add a gradient to a variable's state, and return <g, x0 - x> and the sum of |s|."""
-        at, gradient = self._get_variable_index(variable), ops.cast(gradient, variable.dtype)
+        at = self._get_variable_index(variable)
+        if hasattr(gradient, "indices"):  # that of an embedding has only the rows that were looked up
+            gradient = ops.add(ops.zeros_like(variable), gradient)
+        gradient = ops.cast(gradient, variable.dtype)
         first = ops.where(ops.greater(self.iterations, 0), self._first[at], variable)
         self.assign(self._first[at], first)
         scaled = ops.cast(d, variable.dtype) * gradient

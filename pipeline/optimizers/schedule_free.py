@@ -81,7 +81,7 @@ class ScheduleFree(keras.optimizers.Optimizer):  # type: ignore[misc]
         rate, share = ops.cast(learning_rate, variable.dtype), ops.cast(self._share, variable.dtype)
         at, begun = self._get_variable_index(variable), ops.greater(self.iterations, 0)
         z, x = (ops.where(begun, kept[at], variable) for kept in (self._z, self._x))
-        step = self._step(ops.cast(gradient, variable.dtype), variable)
+        step = self._step(ops.cast(_dense(gradient, variable), variable.dtype), variable)
         if self.weight_decay is not None and self._use_weight_decay(variable):
             step = step + self.weight_decay * variable
         z = z - rate * step
@@ -256,6 +256,11 @@ def averaging(optimizer: Any) -> ScheduleFree | None:
     """Return the Schedule-Free optimizer that an optimizer is, or scales the loss for; None if it is another."""
     own = getattr(optimizer, "inner_optimizer", optimizer)
     return own if isinstance(own, ScheduleFree) else None
+
+
+def _dense(gradient: Any, variable: Any) -> Any:
+    """Return a gradient as a tensor; that of an embedding has only the rows that were looked up."""
+    return ops.add(ops.zeros_like(variable), gradient) if hasattr(gradient, "indices") else gradient
 
 
 def _within(layer: Any) -> list[Any]:

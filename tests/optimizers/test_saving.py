@@ -44,3 +44,18 @@ def test_a_loaded_model_trains_on_as_the_one_that_was_saved(name: str, rate: flo
     for ours, theirs, earlier in zip(model.get_weights(), loaded.get_weights(), before, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
         assert not np.allclose(ours, earlier, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(("name", "rate"), RATES.items())
+def test_embeddings_learn_as_from_one_hot_rows(name: str, rate: float) -> None:
+    """Their gradients have only the rows that were looked up; the others count as zero, and averages go on."""
+    codes, start = np.arange(32) % 7, np.linspace(-1, 1, 16, dtype=np.float32).reshape(8, 2)
+    found = []
+    for first, x in ((keras.layers.Embedding(8, 2), codes), (keras.layers.Dense(2, use_bias=False), np.eye(8)[codes])):
+        model = keras.Sequential([keras.Input(x.shape[1:]), first])
+        model.set_weights([start])
+        model.compile(create(name, rate, 0.9), "mse", jit_compile=False)
+        model.fit(x, np.stack([codes, -codes], 1) / 7, batch_size=8, epochs=3, verbose=0, shuffle=False)
+        found.append(model.get_weights()[0])
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-4, atol=1e-6)
+    assert not np.allclose(found[0][:7], start[:7], atol=1e-3 if name != "prodigy" else 1e-6)
