@@ -199,7 +199,7 @@ def test_next_command_logs_what_waited_and_repeats_no_training(
     keys = [run.data.tags["pipeline.fingerprint"] for run in made]
     assert len(keys) == len(set(keys))
     searched = [run.data.tags["pipeline.role"] for run in made if run.data.tags["pipeline.stage"] == "trial"]
-    assert searched == ["sweep", *["trial"] * 5, *["confirmation"] * 6]
+    assert searched == ["sweep", *["trial"] * 5, *["confirmation"] * 8]
 
 
 def test_signal_ends_a_command_whose_server_is_silent(server: Server, guarded: Project) -> None:
