@@ -27,7 +27,7 @@ def test_labels_far_out_of_scale(tmp_path: Path) -> None:
     lost = "This is no better than predicting the mean of the training labels for every example: test loss "
     assert said.index(lost) < said.index("✓ train")
     page = (tmp_path / "reports" / "report.html").read_text(encoding="utf-8")
-    assert page.index(lost) < page.index('<h1 id="headline">')
+    assert page.index(lost) < page.index('<h1 class="headline" id="headline">')
     assert "scale_labels=true scales them for the training" in page
     said = project.here("report", epochs=10, scale_labels="true", **GIVEN).stdout
     assert lost not in said

@@ -28,7 +28,7 @@ def test_the_notebook_of_find(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         cell.source = cell.source.replace("EPOCHS, BUDGET = 5, 15", "EPOCHS, BUDGET = 1, 10")
     nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     pages = outputs(notebook.cells, "text/html")
-    assert "<p>Train Adam with the " in pages
+    assert ">Train Adam with the " in pages
     assert "behind_at_most" in pages
     assert outputs(notebook.cells, "image/png")
     printed = [
