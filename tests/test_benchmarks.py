@@ -277,10 +277,15 @@ class TestTrust:
         ],
         ids=["ours and others", "Hyperband"],
     )
-    def test_measures_regret(self, methods: list[str], tmp_path: Path, capsys: Printed) -> None:
+    def test_measures_regret(
+        self, methods: list[str], tmp_path: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """Every answer is judged against the best of the grid, on two budgets, and kept for the next run."""
         if "KerasTuner Hyperband" in methods:
             needs("keras_tuner", "peers_search.txt")
+        monkeypatch.setattr(trust_regret, "JUDGES", trust_regret.JUDGES[:2])
+        monkeypatch.setattr(trust_regret, "GRID_RATES", trust_regret.GRID_RATES[::4])
+        monkeypatch.setattr(trust_regret, "GRID_ROUNDS", ((1, 4), (2, 2)))
         asked = ["digits", "--repeats", "1", "--epochs", "1", "--folder", str(tmp_path), "--budgets", "3", "5"]
         figure = tmp_path / "regret.svg"
         trust_regret.main([*asked, "--methods", *methods, "--figure", str(figure)])
