@@ -34,6 +34,6 @@ def test_the_notebook_of_find(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     printed = [
         output.text for cell in notebook.cells for output in cell.get("outputs", ()) if output.get("name") == "stdout"
     ]
-    assert any("\rfind " in text for text in printed)
+    assert any("\rfind" in text for text in printed)
     assert sum(text.count("\n") for text in printed) < 20
     assert (tmp_path / "find.html").is_file()
