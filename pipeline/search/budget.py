@@ -60,7 +60,7 @@ def with_given(options: SearchOptions, left: float, combinations: int) -> Sizes:
     """Return the sizes given in the options, with the others chosen so that all fit into what is left.
 
     There are no more finalists than combinations of scheme, optimizer and batch size; the budget may then be left over.
-    Baselines are left out if the given sizes have no room for them.
+    Baselines are left out if the given sizes have no room for them, and so is the comparison of a single finalist.
     """
     own = sizes(left)
     top_k, asked = options.top_k or min(own.top_k, combinations), options.confirm_seeds or 0
@@ -74,4 +74,6 @@ def with_given(options: SearchOptions, left: float, combinations: int) -> Sizes:
     trials = options.trials or max(min(own.trials, int(left - rows * seeds)), 1)
     if options.trials is None and options.confirm_seeds is not None:
         trials = max(int(left - rows * seeds), 1)
+    if rows == 1:  # nothing to compare it with
+        seeds = 0
     return Sizes(trials, top_k, seeds, baselines and seeds > 0)

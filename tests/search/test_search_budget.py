@@ -76,7 +76,7 @@ def test_given_sizes_are_kept_and_the_others_fit_in() -> None:
     assert plan_of(confirm_seeds=2).confirm_seeds == 2
     assert plan_of(confirm_seeds=2, top_k=1).sizes == Sizes(16, 1, 2, baselines=True)
     assert plan_of(trials=2, top_k=1, confirm_seeds=2, budget=100).sizes == Sizes(2, 1, 2, baselines=True)
-    assert plan_of(trials=2, top_k=1, confirm_seeds=2, budget=10).sizes == Sizes(2, 1, 2, baselines=False)
+    assert plan_of(trials=2, top_k=1, confirm_seeds=2, budget=10).sizes == Sizes(2, 1, 0, baselines=False)
 
 
 @pytest.mark.parametrize(
