@@ -27,7 +27,9 @@ def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     mlflow.set_tracking_uri(before)
 
 
-WITH_THE_CHAIN = frozenset(f"tests/e2e/test_{name}.py" for name in ("chain", "in_browser", "interruptions"))
+WITH_THE_CHAIN = frozenset(
+    f"tests/e2e/test_{name}.py" for name in ("chain", "comparing", "in_browser", "interruptions")
+)
 """The files whose tests look at one finished chain, which takes half a minute."""
 
 
