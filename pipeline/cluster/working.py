@@ -18,6 +18,7 @@ from pipeline.errors import InputError, refusal
 from pipeline.evaluation import Evaluation, Training
 from pipeline.files import whole_file
 from pipeline.keras_settings import settle
+from pipeline.loading import quick_imports
 
 if TYPE_CHECKING:  # they load TensorFlow, whose settings a job may still change
     from pipeline.cluster.job import Job
@@ -153,7 +154,7 @@ def _start_tensorflow(job: "Job", worker: Any, local: int) -> None:
         settle(job.options.deterministic)
         if local:
             _take_share(int(worker.name), local)
-    with native_messages_hidden():
+    with native_messages_hidden(), quick_imports():
         threading = import_module("tensorflow").config.threading
     try:
         threading.set_intra_op_parallelism_threads(job.threads)
@@ -188,8 +189,9 @@ def visible_gpus() -> list[str]:
 def _set_up(job: "Job", data: Path) -> "InProcess":
     """Return the executor for a job, where it trains as that of the process which asks."""
     _compare(loaded_code(job.options), job.facts)
-    from pipeline.datasets import load_splits
-    from pipeline.training import executor_for
+    with quick_imports():
+        from pipeline.datasets import load_splits
+        from pipeline.training import executor_for
 
     executor = executor_for(job.options, load_splits(data))
     _compare(executor.conditions(), job.facts)
