@@ -12,12 +12,13 @@ import psutil
 import pytest
 from mlflow import MlflowClient
 
+from tests.e2e.project import Project
 from tests.scale.processes import ROOT
 
 pytestmark = pytest.mark.slow
 
 GIVEN = (
-    "train --data digits --model cnn --epochs 20 --seeds 4 --scheme cosine --initial-lr 0.05 --precision float32"
+    "train --data digits --model mlp --epochs 40 --seeds 4 --scheme cosine --initial-lr 0.05 --precision float32"
     " --workers 2 --verbose"
 )
 
@@ -61,6 +62,7 @@ def end(below: list[psutil.Process], within: float) -> bool:
 
 def test_an_ended_command_leaves_no_worker_and_goes_on(tmp_path: Path) -> None:
     """Ctrl-C reaches the workers too and ends all within seconds, by one line; SIGKILL leaves no worker either."""
+    Project(tmp_path).here("prepare")
     command = start(tmp_path)
     below = until_trained(command)
     begun = time.monotonic()
