@@ -149,11 +149,12 @@ class Outage:
 @pytest.fixture(scope="module")
 def outage(server: Server, guarded: Project) -> Outage:
     """Search on a server that fails, then on one that does not."""
+    guarded.here("range_test", store=server.address, refine="off", epochs=10)
     asked = command("search", refine="off", epochs=10, trials=5)
     uri = {"MLFLOW_TRACKING_URI": server.address}
     before = len(trainings(server))
     process = guarded.start(*asked, variables=uri)
-    wait_until(lambda: len(trainings(server)) > before + 1, process)  # the sweep and the first trial
+    wait_until(lambda: len(trainings(server)) > before, process)
     server.silence(True)
     wait_until(lambda: waiting(guarded) >= 2, process)
     server.silence(False)
@@ -204,9 +205,10 @@ def test_next_command_logs_what_waited_and_repeats_no_training(
 
 def test_signal_ends_a_command_whose_server_is_silent(server: Server, guarded: Project) -> None:
     """With its stages, soon."""
+    guarded.here("range_test", store=server.address, refine="off", epochs=10, seed=1)
     before = len(trainings(server))
     process = guarded.start(*command("main", refine="off", epochs=10, seed=1), variables=as_ada(server))
-    wait_until(lambda: len(trainings(server)) > before + 1, process)
+    wait_until(lambda: len(trainings(server)) > before, process)
     server.silence(True)
     try:
         time.sleep(1)
@@ -252,6 +254,7 @@ ON_ITS_WAY = 2_000
 
 def test_two_users_share_what_either_has_trained(server: Server, tmp_path: Path) -> None:
     """Searches at once, in two folders: none repeats what the other one had finished, and each adds up."""
+    Project(tmp_path).here("range_test", store=server.address, refine="off", epochs=20, seed=2)
     before, uri = {run.info.run_id for run in trainings(server)}, {"MLFLOW_TRACKING_URI": server.address}
 
     def search(name: str, seeds: int) -> subprocess.Popen[str]:
