@@ -28,6 +28,13 @@ SMALL: dict[str, Any] = {
 }
 
 
+LEAST = SMALL | {"budget": 6}
+"""Options of a search that compares little, for what is not about its answer."""
+
+OF_FEW_ROWS = SMALL | {"budget": 20}
+"""Options of such a search where a sweep takes as long as many trainings."""
+
+
 def network() -> keras.Model:
     """Return a small network that ends in logits, uncompiled."""
     return keras.Sequential([keras.Input((64,)), layers.Dense(16, activation="relu"), layers.Dense(10)])
@@ -117,7 +124,7 @@ def test_several_inputs_are_a_list_or_a_dictionary() -> None:
     joined = layers.concatenate([layers.Dense(8, activation="relu")(left), right])
     model = keras.Model([left, right], layers.Dense(10)(joined))
     as_list, as_dictionary = [X[:, :32], X[:, 32:]], {"right": X[:, 32:], "left": X[:, :32]}
-    boards = [find(model, (x, Y), **SMALL).leaderboard for x in (as_list, as_dictionary)]
+    boards = [find(model, (x, Y), **LEAST).leaderboard for x in (as_list, as_dictionary)]
     assert boards[0].equals(boards[1])
 
 
@@ -170,7 +177,7 @@ def test_a_function_builds_new_networks() -> None:
 
     All data beside those for validation are trained on, and give the same answer wherever they come from.
     """
-    options: dict[str, Any] = {"optimizer": "sgd", **SMALL}
+    options: dict[str, Any] = {"optimizer": "sgd", **LEAST}
     answer = find(network, (X, Y), validation_data=(X[:300], Y[:300]), **options)
     assert answer.winner.optimizer == "sgd"
     assert answer._report.prepare.train_examples == len(X)
@@ -227,7 +234,7 @@ def test_wrong_options_are_refused(model: keras.Model, options: dict[str, Any], 
 
 def _own_step() -> keras.Model:
     model = network()
-    model.compile(keras.optimizers.Adafactor(), "mse")
+    model.compile(keras.optimizers.Ftrl(), "mse")
     return model
 
 
@@ -238,7 +245,7 @@ def _own_step() -> keras.Model:
         (keras.Sequential([layers.Dense(10)]), "model: received one without weights"),
         (lambda: 3, "returned int, expected a Keras model"),
         (lambda: keras.Sequential([keras.Input((64,)), layers.Dense(3)]), "gives outputs of shape (None, 3)"),
-        (_own_step, "model's optimizer: received Adafactor; accepted: one of sgd, adam"),
+        (_own_step, "model's optimizer: received Ftrl; accepted: one of sgd, adam"),
     ],
 )
 def test_models_that_cannot_be_used_are_refused(model: Any, said: str) -> None:
@@ -296,7 +303,7 @@ def test_sequences_reach_a_network_as_they_are_given(built: bool) -> None:
         return keras.Sequential([keras.Input(shape), layers.SimpleRNN(4), layers.Dense(outputs)])
 
     x = np.random.default_rng(0).normal(size=(400, 12, 3))
-    found = find(recurrent() if built else recurrent, (x, x.sum((1, 2))), **SMALL)
+    found = find(recurrent() if built else recurrent, (x, x.sum((1, 2))), **OF_FEW_ROWS)
     assert found.search.trials
     assert shapes[-1] == (12, 3)
 
@@ -319,7 +326,7 @@ def dense(shape: tuple[int, ...], outputs: int) -> keras.Model:
 
 def test_a_table_is_encoded_and_its_rows_are_given_back_so(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """What was done to each column is printed, kept and reported, and `inputs` does it to any rows."""
-    found = find(dense, (SHOP, BOUGHT), **SMALL | {"progress": True})
+    found = find(dense, (SHOP, BOUGHT), **OF_FEW_ROWS | {"progress": True})
     assert found.columns["age"] == "number, 40 missing, filled in with the median 30 and marked"
     assert set(found.columns) == set(SHOP)
     printed = " ".join(capsys.readouterr().out.split())
@@ -338,13 +345,13 @@ def test_a_validation_set_without_gaps_is_encoded_as_the_training_set() -> None:
     """Though by itself it would be an array of numbers."""
     numbers = SHOP[["age", "spent"]]
     full = numbers.dropna()
-    found = find(dense, (numbers, BOUGHT), validation_data=(full, BOUGHT[full.index]), **SMALL)
+    found = find(dense, (numbers, BOUGHT), validation_data=(full, BOUGHT[full.index]), **OF_FEW_ROWS)
     assert found.columns["age"].startswith("number, 40 missing")
 
 
 def test_labels_that_look_like_classes_are_pointed_out(capsys: pytest.CaptureFixture[str]) -> None:
     """As by `prepare`, and labels far from one, unless they are scaled."""
-    options = SMALL | {"progress": True}
+    options = LEAST | {"progress": True}
     find(lambda: dense((64,), 1), (X, Y * 100.0), **options)
     printed = " ".join(capsys.readouterr().out.split())
     assert "labels 0.0, 100.0, 200.0, ...: regression; for classes write whole numbers" in printed
