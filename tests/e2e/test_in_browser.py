@@ -122,7 +122,7 @@ def test_code_to_paste_can_be_copied(chrome: Browser, report: Path) -> None:
 
 ROWS = ".ag-center-cols-container .ag-row"
 NAMES = "[col-id='attributes.`Run Name`'] a"
-BOXES = ".ag-pinned-left-cols-container .ag-selection-checkbox input"
+BOX = ".ag-pinned-left-cols-container .ag-row[row-id='{}'] .ag-selection-checkbox input"
 COLUMNS = ["pipeline.stage", "scheme", "initial_lr", "optimizer", "batch_size", "seed", "val_loss", "test_accuracy"]
 FIRST_COLUMNS = """names => [...document.querySelectorAll(".ag-header-viewport .ag-header-cell")]
     .sort((one, other) => one.getBoundingClientRect().x - other.getBoundingClientRect().x)
@@ -153,7 +153,7 @@ def ui(chrome: Browser) -> Iterator[Page]:
 def trainings(project: Project, server: Server, ui: Page, mode: str = "TABLE") -> list[Run]:
     """Open the view of the trainings, and return them as it must show them: the best first."""
     shown = project.runs("trial") + project.runs("train")
-    scored = [run for run in shown if run.data.tags.get("pipeline.role") in ("trial", "confirmation", "final")]
+    scored = [run for run in shown if run.data.tags.get("pipeline.role", "sweep") not in ("sweep", "refinement")]
     best_first = sorted(scored, key=lambda run: float(run.data.metrics["val_loss"]))
     ui.goto(f"{server.address}{trainings_page(best_first[0].info.experiment_id)}&compareRunsMode={mode}")
     expect(ui.get_by_role("link", name=best_first[0].info.run_name).first).to_be_visible()
@@ -176,9 +176,11 @@ def test_experiment_opens_on_its_trainings(project: Project, server: Server, ui:
 def test_trainings_are_compared(project: Project, server: Server, ui: Page) -> None:
     """By rate, scheme and loss, and by their learning rates over the updates."""
     runs = trainings(project, server, ui)
-    pair = [next(run for run in runs if run.data.params["scheme"] == scheme) for scheme in ("cosine", "constant")]
+    search = first(project, "search").info.run_id  # others train for longer, and on other batches
+    alike = [run for run in runs if run.data.tags["mlflow.parentRunId"] == search]
+    pair = [next(run for run in alike if run.data.params["scheme"] == scheme) for scheme in ("cosine", "constant")]
     for run in pair:
-        ui.locator(BOXES).nth(runs.index(run)).check()
+        ui.locator(BOX.format(run.info.run_id)).check()
     ui.get_by_role("button", name="Compare").click()
     expect(ui.locator(PLOTS).first).to_be_visible()
     axes = ui.locator(PLOTS).evaluate_all(AXES)
