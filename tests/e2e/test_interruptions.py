@@ -26,6 +26,7 @@ def finished_trials(project: Project) -> list[Run]:
 @pytest.fixture(scope="module")
 def after_sigterm(elsewhere: Project) -> Project:
     """Return a project whose `main` got SIGTERM once its search had finished two trainings, with its output."""
+    elsewhere.here("range_test")
     process = elsewhere.start(*command("main"))
     elsewhere.wait_for_trials(process, 2)
     process.send_signal(signal.SIGTERM)
