@@ -21,6 +21,7 @@ from schedule import Schedule
 from schedule_free import AveragedWeights, ScheduleFreeAdamW
 
 assert importlib.util.find_spec("pipeline") is None
+keras.utils.set_random_seed(0)
 x = np.random.default_rng(0).normal(size=(400, 4)).astype("float32")
 y = np.abs(x).sum(axis=1, keepdims=True)
 layers = [keras.layers.Dense(16), keras.layers.BatchNormalization(), keras.layers.ReLU(), keras.layers.Dense(1)]
