@@ -36,7 +36,7 @@ def report(page: Page) -> None:
 
 def mlflow_ui(page: Page) -> None:
     """Open the charts of the trainings, without the menu and the line that explains the view."""
-    page.set_viewport_size({"width": 1300, "height": 1060})
+    page.set_viewport_size({"width": 1300, "height": 1110})
     without_assistant(page)
     experiment = mlflow.get_experiment_by_name("lr-pipeline").experiment_id
     page.goto(f"{mlflow.get_tracking_uri()}{trainings_page(experiment)}&compareRunsMode=CHART")
