@@ -3,12 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from pathlib import Path
 from textwrap import fill
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -18,8 +16,24 @@ from pipeline.articles.table import EXPERIMENTS, LAST_PRINTED
 from pipeline.reporting import range_test_figures, style, wording
 from pipeline.reporting.report_inputs import Sweep
 from pipeline.reporting.style import INK, PALETTE, TEXT, WIDE
+from pipeline.reporting.templates import template
 from pipeline.results import Interval, RangeTestResult
 from pipeline.schedules import Array
+
+_FILTERS: Mapping[str, Callable[..., str | float]] = {
+    "percent": wording.percent,
+    "loss": wording.loss,
+    "number": wording.number,
+    "optimizer": wording.optimizer,
+    "scheme": wording.scheme,
+    "params": wording.params,
+    "accuracies": lambda row: _spread(
+        row.test_accuracy, [s.test_accuracy for s in row.trained.scores], wording.percent
+    ),
+    "losses": lambda row: _spread(row.test_loss, [s.test_loss for s in row.trained.scores], wording.loss),
+    "momentum": lambda row: EXPERIMENTS[row.id].momentum,
+    "interval": lambda row: _interval(row.test_accuracy),
+}
 
 _GROUPS: dict[Group, str] = {
     "fixed": "Fixed learning rates",
@@ -117,12 +131,12 @@ def pictures(page: Articles) -> Iterator[Picture]:
 def html(page: Articles) -> str:
     """Return the page as HTML that loads nothing from outside."""
     drawn = [(one, style.drawing(one.name, one.title, one.draw)) for one in pictures(page)]
-    return _environment().get_template("articles.html.j2").render(**_shared(page), drawn=drawn)
+    return template("articles.html.j2", _FILTERS).render(**_shared(page), drawn=drawn)
 
 
 def markdown(page: Articles) -> str:
     """Return the page as Markdown, which refers to `NAME.png` for each picture."""
-    return _environment().get_template("articles.md.j2").render(**_shared(page), drawn=list(pictures(page)))
+    return template("articles.md.j2", _FILTERS).render(**_shared(page), drawn=list(pictures(page)))
 
 
 def _shared(page: Articles) -> dict[str, object]:
@@ -149,31 +163,6 @@ def _rows(page: Articles, group: Group) -> list[ClaimResult]:
 
 def _verdict_counts(rows: Sequence[ClaimResult]) -> dict[str, int]:
     return {verdict: sum(row.verdict == verdict for row in rows) for verdict in dict.fromkeys(r.verdict for r in rows)}
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=select_autoescape(["html.j2"]),  # Markdown has no need of it
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        percent=wording.percent,
-        loss=wording.loss,
-        number=wording.number,
-        optimizer=wording.optimizer,
-        scheme=wording.scheme,
-        params=wording.params,
-        accuracies=lambda row: _spread(
-            row.test_accuracy, [s.test_accuracy for s in row.trained.scores], wording.percent
-        ),
-        losses=lambda row: _spread(row.test_loss, [s.test_loss for s in row.trained.scores], wording.loss),
-        momentum=lambda row: EXPERIMENTS[row.id].momentum,
-        interval=lambda row: _interval(row.test_accuracy),
-    )
-    return environment
 
 
 def _interval(mean: Interval | None) -> str:

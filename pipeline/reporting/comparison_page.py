@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -13,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from pipeline.comparison import LR, Comparison
 from pipeline.reporting import style, wording
 from pipeline.reporting.style import WIDE, Drawing, Marks
+from pipeline.reporting.templates import template
 
 _PANEL = 3.2
 """Height of a panel in inches."""
@@ -23,15 +22,8 @@ _FAR = 20.0
 
 def render(comparison: Comparison) -> str:
     """Return the page, which loads nothing from outside. The same comparison always gives the same text."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(score=_score)
-    return environment.get_template("comparison.html.j2").render(comparison=comparison, drawings=_draw(comparison))
+    filters = {"score": _score}
+    return template("comparison.html.j2", filters).render(comparison=comparison, drawings=_draw(comparison))
 
 
 def _score(value: float | None, metric: str) -> str:

@@ -1,12 +1,10 @@
 """The report as one self-contained HTML page, with all its figures."""
 
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from matplotlib.figure import Figure
 
 from pipeline.datasets.scaling import described
@@ -23,12 +21,13 @@ from pipeline.reporting import (
 from pipeline.reporting.answer import compose, scaled, transferred
 from pipeline.reporting.report_inputs import Report
 from pipeline.reporting.style import Drawing, Marks
+from pipeline.reporting.templates import template
 from pipeline.reporting.tiles import wide_enough
 
 _Planned = Iterator[tuple[str, str, Callable[[float], Figure]]]
 """Figures as the name, the description and the function that draws one at a width."""
 
-_FILTERS = {
+_FILTERS: Mapping[str, Callable[..., Any]] = {
     "basin": wording.basin,
     "behind": wording.behind,
     "count": wording.count,
@@ -51,7 +50,7 @@ _BEST_TRIALS = 30
 
 def render(report: Report) -> str:
     """Return the page, which loads nothing from outside. The same report always gives the same text."""
-    return _template("report.html.j2").render(
+    return template("report.html.j2", _FILTERS).render(
         **_first_screen(report),
         drawings=_draw(report),
         transferred=transferred(report.search) if report.search else [],
@@ -65,24 +64,12 @@ def render(report: Report) -> str:
 
 def fragment(report: Report) -> str:
     """Return what a notebook shows: the page's first screen and its leaderboard, in a style that stays there."""
-    return _template("fragment.html.j2").render(**_first_screen(report))
+    return template("fragment.html.j2", _FILTERS).render(**_first_screen(report))
 
 
 def _first_screen(report: Report) -> dict[str, Any]:
     board = report_inputs.entries(report.search) if report.search else ()
     return {"report": report, "answer": compose(report), "board": board}
-
-
-def _template(name: str) -> Template:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(_FILTERS)
-    return environment.get_template(name)
 
 
 def _sections(report: Report) -> list[tuple[str, str]]:

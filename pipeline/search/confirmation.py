@@ -150,7 +150,10 @@ def _unconfirmed(plan: Plan, finalists: Mapping[str, Cell], trials: Sequence[Tri
         basin=basin,
     )
     why = lacking if plan.confirm_seeds else "the budget allows none"
-    reason = f"not compared: {why}; {len(trials)} trainings suggest it, each on its own seed"
+    suggest = (
+        f"{len(trials)} trainings suggest it, each on its own seed" if len(trials) > 1 else "one training suggests it"
+    )
+    reason = f"not compared: {why}; {suggest}"
     return Confirmation(name, (), reason, {name: row}, basin, (), unanswered("nothing was compared"), {})
 
 
