@@ -33,6 +33,11 @@ EMPTY = """all => all.filter(figure => ![...figure.querySelectorAll("svg, img")]
     one.clientWidth > 200 && one.clientHeight > 100 && (one.naturalWidth || one.querySelectorAll("path").length > 9)
 )).map(figure => figure.textContent)"""
 CURVES = """all => all.flatMap(one => one.data).map(line => ({name: line.name, x: [...line.x], y: [...line.y]}))"""
+ENDS_AT = """([plots, at, name, value]) => {
+    const plot = document.querySelectorAll(plots)[at]
+    const line = plot?.data?.find(line => line.name === name)
+    return line && Math.abs(line.y[line.y.length - 1] / value - 1) < 1e-6
+}"""
 AXES = "all => all.flatMap(one => one.data).flatMap(line => line.dimensions.map(axis => axis.label))"
 LUMINANCE = """one => {
     const [red, green, blue] = getComputedStyle(one).backgroundColor.match(/[0-9.]+/g).map(Number)
@@ -189,7 +194,8 @@ def test_trainings_are_compared(project: Project, server: Server, ui: Page) -> N
     assert axes[-1] == "val_loss"
     ui.get_by_role("link", name="lr", exact=True).click()
     expect(ui).to_have_url(re.compile("/metric"))
-    expect(ui.locator(f"{PLOTS} .scatterlayer .trace").first).to_be_visible()
+    for run in pair:
+        ui.wait_for_function(ENDS_AT, arg=[PLOTS, 0, run.info.run_name, run.data.metrics["lr"]])
     lines = {line["name"]: line for line in ui.locator(PLOTS).evaluate_all(CURVES)}
     assert len(lines) == len(pair)
     for run in pair:
@@ -202,10 +208,8 @@ def test_trainings_are_compared(project: Project, server: Server, ui: Page) -> N
 def test_charts_show_rates_and_losses_of_trainings(project: Project, server: Server, ui: Page) -> None:
     """The view's own charts come first: rates and losses over the updates, then schemes and rates with their losses."""
     runs = trainings(project, server, ui, mode="CHART")
-    expect(ui.locator(PLOTS).nth(2)).to_be_visible()
-    for at, metric in enumerate(("lr", "val_loss", "loss")):
-        ends = {line["name"]: line["y"][-1] for line in ui.locator(PLOTS).nth(at).evaluate_all(CURVES)}
-        assert ends[runs[0].info.run_name] == pytest.approx(runs[0].data.metrics[metric])
+    for at, metric in enumerate(("lr", "val_loss", "loss")):  # charts appear in any order, as their values arrive
+        ui.wait_for_function(ENDS_AT, arg=[PLOTS, at, runs[0].info.run_name, runs[0].data.metrics[metric]])
     expect(parallel := ui.locator(".parcoords").first).to_be_visible()
     for axis in ("scheme", "initial_lr", "val_loss", "cosine", "constant"):
         expect(parallel).to_contain_text(axis)
