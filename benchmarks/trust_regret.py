@@ -168,16 +168,8 @@ class Measured:
         """
         return sorted(self._remember("differences", self._differences))
 
-    @cached_property
-    def _raw(self) -> datasets.Raw:
-        return self.problem.load()
-
-    def _judged(self, scheme: str, rate: float, params: Params, *, fresh: bool) -> float:
-        """Return the mean final loss on the judges' seeds; inf if one of them diverged."""
-        key = f"{'fresh' if fresh else 'own'} {scheme} {rate!r} {sorted(params.items())}"
-        return float(self._remember(key, lambda: self._mean(scheme, rate, params, len(JUDGES), fresh=fresh)))
-
-    def _mean(self, scheme: str, rate: float, params: Params, seeds: int, *, fresh: bool = False) -> float:
+    def mean(self, scheme: str, rate: float, params: Params, seeds: int, *, fresh: bool = False) -> float:
+        """Return the mean final loss on the first judges' seeds; inf if one of them diverged."""
         losses = list[float]()
         for at, seed in enumerate(JUDGES[:seeds]):
             setting = self.setting(0, _FRESH_SPLITS + at if fresh else 0)
@@ -186,14 +178,23 @@ class Measured:
                 break
         return float(np.mean(losses))
 
+    @cached_property
+    def _raw(self) -> datasets.Raw:
+        return self.problem.load()
+
+    def _judged(self, scheme: str, rate: float, params: Params, *, fresh: bool) -> float:
+        """Return the mean final loss on the judges' seeds; inf if one of them diverged."""
+        key = f"{'fresh' if fresh else 'own'} {scheme} {rate!r} {sorted(params.items())}"
+        return float(self._remember(key, lambda: self.mean(scheme, rate, params, len(JUDGES), fresh=fresh)))
+
     def _grid(self) -> list[tuple[str, float]]:
         """Return the best cells after all rounds, by their mean loss on the search's split."""
-        linear = {rate: self._mean("linear", rate, {}, GRID_ROUNDS[-1][0]) for rate in GRID_RATES}
+        linear = {rate: self.mean("linear", rate, {}, GRID_ROUNDS[-1][0]) for rate in GRID_RATES}
         centre = min(linear, key=linear.__getitem__)
         near = [rate for rate in GRID_RATES if abs(np.log10(rate / centre)) < GRID_NEAR]
         cells = list(product(SCHEMES, near))
         for seeds, left in GRID_ROUNDS:
-            losses = {cell: self._mean(*cell, {}, seeds) for cell in cells}
+            losses = {cell: self.mean(*cell, {}, seeds) for cell in cells}
             cells = sorted(losses, key=losses.__getitem__)[:left]
         return cells
 

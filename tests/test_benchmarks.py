@@ -28,6 +28,7 @@ from benchmarks import (
     trust_methods,
     trust_regret,
     trust_splits,
+    wider_space,
 )
 from benchmarks.range_test_problems import PROBLEMS, Problem, build_of, splits_of
 from pipeline import datasets
@@ -247,6 +248,20 @@ class TestTrust:
         np.save(kept, np.broadcast_to([[[1.0, 1.001]], [[2.0, 2.001]], [[3.0, 3.001]]], (3, 3, 2)))
         trust_splits.main(asked)
         assert all(cells[2:4] == ["100.0%", "100.0%"] for cells in rows(capsys.readouterr().out))
+
+    def test_measures_what_a_wider_space_is_worth(
+        self, tmp_path: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Every variant has a line, on both judgements; the best of the usual ones is what they are above."""
+        monkeypatch.setattr(wider_space, "GRID_RATES", (0.02, 0.05))
+        monkeypatch.setattr(wider_space, "JUDGES", (1,))
+        wider_space.main(["digits", "--epochs", "1", "--folder", str(tmp_path)])
+        found = rows(capsys.readouterr().out)
+        assert [cells[0].split()[0] for cells in found] == [
+            name for name, _ in [*wider_space.USUAL, *wider_space.WIDER]
+        ]
+        usual = [cells[1].split(" / ") for cells in found[: len(wider_space.USUAL)]]
+        assert all(min(map(float, figures)) == 0 for figures in zip(*usual, strict=True))
 
     def test_trains_on_digits_once(self, tmp_path: Path) -> None:
         """The losses are kept; only additional seeds are trained."""

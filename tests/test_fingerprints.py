@@ -153,7 +153,14 @@ def test_every_option_changes_it(name: str) -> None:
     """Two runs that differ in an option are never taken for each other."""
     values = {
         **{"data": "digits", "model": "mlp", "optimizer": "adam", "precision": "float32", "schemes": "cosine"},
-        **{"sampler": "random", "spacing": "linear", "rivals": "lion", "refine": "cosine", "objective": "val_accuracy"},
+        **{
+            "sampler": "random",
+            "space": "wide",
+            "spacing": "linear",
+            "rivals": "lion",
+            "refine": "cosine",
+            "objective": "val_accuracy",
+        },
         **{"torch_schedule": True, "transfer": True, "target": "label", "momentum": 0.5, "scale": "none"},
         **{"batch_norm": "keras", "tolerance": 0.01, "scale_labels": True, "deterministic": True},
         **{"scheme": "cosine", "initial_lr": 0.2, "scheme_params": "warmup=0.1", "model_args": "width=8"},

@@ -42,6 +42,9 @@ class SearchOptions(RangeTestOptions):
     sampler: SamplerName = Field(
         "tpe", description="what proposes parameters where there are many trials: tpe, random, quasi-random or grid"
     )
+    space: Literal["usual", "wide"] = Field(
+        "usual", description="wide: many trials also vary warm-up, cooldown of any length and shape, exponents up to 6"
+    )
     confirm_seeds: OptionalCount = Field(
         None, ge=2, le=1_000, description="most fresh seeds on which the finalists are compared; default: by budget"
     )

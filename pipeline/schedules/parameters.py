@@ -70,6 +70,7 @@ class Parameter:
         bounds: The range of a number, if there are no choices.
         is_time: True for a time in the scheme's unit; as a fraction it is at most 1.
         search: The values that a search tries; None if it keeps the default.
+        wide: The values that a search of the wide space tries, if not `search`.
 
     """
 
@@ -81,6 +82,7 @@ class Parameter:
     choices: tuple[Value, ...] = ()
     is_time: bool = False
     search: Search | None = None
+    wide: Search | None = None
 
     @property
     def accepted(self) -> str:

@@ -78,7 +78,9 @@ POSITIVE_FRACTION = Bounds(0.0, 1.0, low_open=True)
 FRACTION_BELOW_1 = Bounds(0.0, 1.0, high_open=True)
 COUNT = Bounds(1, 1_000_000)
 
-WARMUP = Parameter("warmup", 0.0, "linear warm-up, as a fraction of all updates", FRACTION_BELOW_1)
+WARMUP = Parameter(
+    "warmup", 0.0, "linear warm-up, as a fraction of all updates", FRACTION_BELOW_1, wide=Choice((0.0, 0.02, 0.05, 0.1))
+)
 WARMUP_START = Parameter("warmup_start", 0.0, "where the warm-up starts, as a fraction of initial_lr", FRACTION)
 COMMON = (WARMUP, WARMUP_START)
 """Parameters of every scheme."""
@@ -97,7 +99,9 @@ MILESTONES = Parameter("milestones", "0.5:0.75", "times of the changes", NOT_NEG
 FACTORS = Parameter(
     "factors", "1:0.1:0.01", "rates around the milestones, as fractions of initial_lr", FRACTION, "numbers"
 )
-POWER = Parameter("power", 2.0, "exponent", Bounds(0.0, 20.0, low_open=True), search=Float(0.5, 3.0))
+POWER = Parameter(
+    "power", 2.0, "exponent", Bounds(0.0, 20.0, low_open=True), search=Float(0.5, 3.0), wide=Float(0.5, 6.0)
+)
 BETA = Parameter("beta", 0.5, "1: a straight line; less: a later fall", POSITIVE_FRACTION)
 LOWER = Parameter("lower", -6.0, "argument of tanh at the start", Bounds(-20.0, 0.0), search=Float(-8.0, -3.0))
 UPPER = Parameter("upper", 3.0, "argument of tanh at the end", Bounds(0.0, 20.0, low_open=True))
@@ -107,8 +111,10 @@ COOLDOWN = Parameter(
     "length of the cooldown, as a fraction of the updates after the warm-up",
     Bounds(1e-6, 1.0),
     search=Float(0.1, 0.7),
+    wide=Float(0.05, 1.0),
 )
-SHAPE = Parameter("shape", "1-sqrt", "shape of the cooldown", kind="str", choices=("linear", "cosine", "1-sqrt"))
+_SHAPES = ("linear", "cosine", "1-sqrt")
+SHAPE = Parameter("shape", "1-sqrt", "shape of the cooldown", kind="str", choices=_SHAPES, wide=Choice(_SHAPES))
 RISE = Parameter(
     "warm_fraction",
     0.3,

@@ -77,7 +77,7 @@ def importance(plan: Plan, trials: Sequence[Trial]) -> dict[str, float]:
 
 
 def _parameters(plan: Plan) -> dict[str, Parameter]:
-    return dict(chain.from_iterable(searched(scheme).items() for scheme in plan.all_schemes))
+    return dict(chain.from_iterable(searched(scheme, wide=plan.wide).items() for scheme in plan.all_schemes))
 
 
 def _columns(plan: Plan, trial: Trial) -> dict[str, Value]:

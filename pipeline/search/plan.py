@@ -60,6 +60,7 @@ def planned(
         tolerance=options.tolerance,
         resolution=1 / validation_examples,
         sampler=options.sampler,
+        wide=options.space == "wide",
         transfer=options.transfer,
         splits=options.splits,
         objective=options.judged_by,
@@ -110,6 +111,7 @@ class Plan:
         tolerance: the share of the loss below which a difference does not matter.
         resolution: the step in which accuracies move, 1 / n on n validation examples.
         sampler: which sampler varies the parameters of the schemes.
+        wide: whether it varies more of them, and further.
         transfer: whether to test the winner at other budgets too.
         splits: the splits of the data that the confirmation's seeds are spread over.
         objective: what to optimise.
@@ -131,6 +133,7 @@ class Plan:
     tolerance: float = 0.0
     resolution: float = 0.0
     sampler: SamplerName = "tpe"
+    wide: bool = False
     transfer: bool = False
     splits: int = 1
     objective: Objective = VAL_LOSS

@@ -3,6 +3,7 @@
 import hashlib
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from math import inf
 
@@ -13,7 +14,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from pipeline.config import SamplerName
 from pipeline.evaluation import Candidate
 from pipeline.results import Space
-from pipeline.schedules import SCHEMES, Choice, Float, Parameter, Value
+from pipeline.schedules import COMMON, SCHEMES, Choice, Float, Parameter, Value
 from pipeline.search.plan import Plan, Trial, bounds, telling
 from pipeline.search.surface import candidate
 
@@ -34,25 +35,34 @@ def propose(plan: Plan, space: Space, scheme: str, known: Sequence[Trial]) -> Ca
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would print a line for every study and trial
     identity = f"{plan.seed} {space.optimizer} {space.batch_size} {scheme} {len(known)}"
     seed = int(hashlib.sha256(identity.encode()).hexdigest()[:8], 16)
-    parameters, limits = searched(scheme), bounds(space, known)
+    parameters, limits = searched(scheme, wide=plan.wide), bounds(space, known)
     distributions = {RATE: FloatDistribution(*limits, log=True), **{k: distribution(p) for k, p in parameters.items()}}
     study = optuna.create_study(sampler=sampler(plan.sampler, seed))
     for trial in telling(known):
-        study.add_trial(_finished(_point(trial), distributions, trial.outcome.loss))
+        study.add_trial(_finished(_point(trial, parameters), distributions, trial.outcome.loss))
     if plan.sampler == "grid":
-        tried = [_point(trial) for trial in known]
+        tried = [_point(trial, parameters) for trial in known]
         points = [point for point in grid(limits, parameters, plan.seed) if point not in tried]
         if points:
             study.enqueue_trial(dict(points[0]))
     params = study.ask(distributions).params
     rate = float(params.pop(RATE))
-    default, varied = candidate(space, scheme, rate), {p.name: params[key] for key, p in parameters.items()}
+    default = candidate(space, scheme, rate)
+    varied = {  # a default value that candidates leave out would make two of one
+        p.name: params[key] for key, p in parameters.items() if p.name in default.params or params[key] != p.default
+    }
     return default.model_copy(update={"initial_lr": rate, "params": {**default.params, **varied}})
 
 
-def searched(scheme: str) -> Mapping[str, Parameter]:
-    """Return the parameters of a scheme that a search varies, by their names in a study."""
-    return {f"{scheme}.{p.name}": p for p in SCHEMES[scheme].parameters if p.search is not None}
+def searched(scheme: str, *, wide: bool = False) -> Mapping[str, Parameter]:
+    """Return the parameters of a scheme that a search varies, by their names in a study, and in `search` their values.
+
+    In the wide space, schemes that never rise get a warm-up too.
+    """
+    kind = SCHEMES[scheme]
+    common = COMMON if wide and kind.monotone else ()
+    domains = {p: (p.wide if wide else None) or p.search for p in (*common, *kind.parameters)}
+    return {f"{scheme}.{p.name}": replace(p, search=domain) for p, domain in domains.items() if domain is not None}
 
 
 def distribution(parameter: Parameter) -> BaseDistribution:
@@ -86,9 +96,9 @@ def grid(limits: tuple[float, float], parameters: Mapping[str, Parameter], seed:
     return [points[at] for at in np.random.default_rng(seed).permutation(len(points))]
 
 
-def _point(trial: Trial) -> dict[str, Value]:
+def _point(trial: Trial, parameters: Mapping[str, Parameter]) -> dict[str, Value]:
     tried = trial.evaluation.candidate
-    return {RATE: tried.initial_lr, **{key: tried.params[p.name] for key, p in searched(tried.scheme).items()}}
+    return {RATE: tried.initial_lr, **{key: tried.params.get(p.name, p.default) for key, p in parameters.items()}}
 
 
 def _finished(

@@ -96,6 +96,7 @@ VALUES: list[tuple[str, str, str]] = [
     ("schemes", "reduce_on_plateau", "'all' or a comma-separated choice of constant"),
     ("schemes", "cosine,no\nline", PLAIN),
     ("sampler", "cmaes", "'tpe', 'random', 'quasi-random' or 'grid'"),
+    ("space", "wider", "'usual' or 'wide'"),
     ("budget", "1", "greater than 1"),
     ("budget", "1e7", "less than or equal to 1000000"),
     ("budget", "nan", "less than or equal to 1000000"),

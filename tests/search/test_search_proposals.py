@@ -16,9 +16,9 @@ from pipeline.search.proposals import propose
 from tests.search.surface import BOUNDS, OPTIMUM, SAMPLERS, SEARCHABLE, SPACE, Surface, make_plan, run_trials
 
 
-def proposals(sampler: SamplerName, scheme: str, count: int) -> list[Candidate]:
+def proposals(sampler: SamplerName, scheme: str, count: int, *, wide: bool = False) -> list[Candidate]:
     """Return this many proposals, each made after the answer to the one before."""
-    plan, surface = make_plan(sampler=sampler), Surface(floor={scheme: 0.1})
+    plan, surface = make_plan(sampler=sampler, wide=wide), Surface(floor={scheme: 0.1})
     known = run_trials(replace(plan, schemes=(scheme,), trials=4), surface)
     first = len(known)
     while len(known) < first + count:
@@ -86,6 +86,17 @@ def test_every_scheme_starts_with_its_defaults(scheme: str) -> None:
             assert value in domain.options
         else:
             assert domain.low <= float(value) <= domain.high
+
+
+def test_wide_space_has_more() -> None:
+    """Warm-ups before decays, cooldowns of any length and shape, and large exponents."""
+    linear = proposals("quasi-random", "linear", 8, wide=True)
+    assert {one.params.get("warmup", 0.0) for one in linear} >= {0.02, 0.05, 0.1}
+    trapezoids = proposals("quasi-random", "warmup_stable_decay", 16, wide=True)
+    assert max(float(one.params["decay_fraction"]) for one in trapezoids) > 0.9
+    assert {one.params.get("shape", "1-sqrt") for one in trapezoids} == {"linear", "cosine", "1-sqrt"}
+    assert max(float(one.params["power"]) for one in proposals("quasi-random", "polynomial", 8, wide=True)) > 5
+    assert all("warmup" not in one.params for one in proposals("quasi-random", "triangular", 4, wide=True))
 
 
 @pytest.mark.parametrize("optimum", [20.0, 2e-4])
