@@ -109,7 +109,7 @@ def find(
         if "optimizer" not in options:
             chosen = chosen.model_copy(update={"optimizer": _own_optimizer(build())})
         executor = executor_for(chosen, splits, build)
-        with tracked(track, "find", chosen.experiment_name, _params(chosen)) as place:
+        with tracked(track, "find", chosen.experiment_name, _params(chosen) | executor.params) as place:
             return _Finding(chosen, splits, executor, place).run(status)
 
 
@@ -265,7 +265,7 @@ class _Finding:
         key = uuid4().hex  # a model and data in memory have no digest, so nothing is found again
         tags = {"pipeline.stage": stage, "pipeline.fingerprint": key}
         name = f"{stage} {options.optimizer} batch={options.batch_size}"
-        with store.part_run(name, parent, tags, _params(options)) as run:
+        with store.part_run(name, parent, tags, _params(options) | self.executor.params) as run:
             asking = Asking(self.executor, TrainingLog(store, run, key, lr_curve, status.note), describe, status)
             yield partial(self._remembered, asking.ask), (store, run)
             asking.finish(f"{stage} has ended")

@@ -15,6 +15,7 @@ from pipeline import schedules
 from pipeline.datasets import Scaling
 from pipeline.errors import refusal
 from pipeline.evaluation import Candidate
+from pipeline.optimizers import with_own_multipliers
 from pipeline.reporting import report_page
 from pipeline.reporting.answer import compose
 from pipeline.reporting.report_inputs import Report
@@ -101,9 +102,19 @@ class Found:
         )
 
     def compile(self, model: keras.Model) -> None:
-        """Compile a model with the winner's optimizer and schedule; losses and metrics stay, or are the search's."""
+        """Compile a model with the winner's optimizer and schedule; losses and metrics stay, or are the search's.
+
+        Its layers get the rates that its `lr_multipliers` or else those of the search ask for.
+
+        Raises:
+            InputError: if the rates are not known in advance, or the model has no such layers.
+
+        """
         searched = self._executor.compiled(self.winner)
-        compile_like(model, model if model.compiled else searched, fresh(searched.optimizer, self.schedule()))
+        if getattr(model, "lr_multipliers", None) is None:
+            model.lr_multipliers = getattr(searched, "lr_multipliers", None)
+        optimizer = with_own_multipliers(fresh(searched.optimizer, self.schedule()), model)
+        compile_like(model, model if model.compiled else searched, optimizer)
 
     def report(self, path: str | Path) -> Path:
         """Write the report, one HTML page that loads nothing from outside, and return its path."""

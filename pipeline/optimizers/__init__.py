@@ -1,13 +1,18 @@
 """The optimizers that can be tuned: Keras' own, and three that need no schedule, written from their papers."""
 
 import inspect
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from pprint import pformat
+from types import MappingProxyType
 from typing import Any
 
+import keras
 from keras import optimizers
 
-from pipeline.errors import refusal
+from pipeline import lr_multipliers
+from pipeline.errors import InputError, refusal
 from pipeline.optimizers.prodigy import Prodigy
 from pipeline.optimizers.schedule_free import (
     AveragedWeights,
@@ -27,6 +32,8 @@ __all__ = [
     "name_of",
     "note",
     "own_file",
+    "own_files",
+    "with_own_multipliers",
 ]
 
 OPTIMIZERS: dict[str, Callable[[Any, float], optimizers.Optimizer]] = {
@@ -59,6 +66,10 @@ SHARED = (
 
 _OTHERWISE = ("name", "learning_rate")
 
+_NONE: Mapping[str, float] = MappingProxyType({})
+
+_MULTIPLIERS = Path(lr_multipliers.__file__)
+
 
 def create(
     name: str, learning_rate: Any, momentum: float, compiled: optimizers.Optimizer | None = None
@@ -89,8 +100,27 @@ def create(
     return type(made).from_config(config)
 
 
-def in_code(optimizer: optimizers.Optimizer) -> str:
-    """Return the call that makes an optimizer with a schedule, with the settings that differ from its defaults."""
+def with_own_multipliers(optimizer: optimizers.Optimizer, model: keras.Model) -> optimizers.Optimizer:
+    """Let an optimizer train the layers of a model at their own rates, if the model has such, and return it.
+
+    Raises:
+        InputError: if the model's `lr_multipliers` cannot be used, or not with this optimizer.
+
+    """
+    try:
+        scaled = lr_multipliers.multipliers(model)
+        return lr_multipliers.with_lr_multipliers(optimizer, model) if scaled else optimizer
+    except ValueError as error:
+        raise InputError(f"model: {error}") from error
+
+
+def in_code(optimizer: optimizers.Optimizer, multipliers: Mapping[str, float] = _NONE) -> str:
+    """Return the call that makes an optimizer with a schedule, with the settings that differ from its defaults.
+
+    `multipliers` are those of layers, if the model has any.
+    """
+    if multipliers:
+        return f"with_lr_multipliers({in_code(optimizer)}, model)"
     own = getattr(optimizer, "inner_optimizer", optimizer)
     kind = type(own)
     ours = own_file(own) is not None
@@ -102,16 +132,38 @@ def in_code(optimizer: optimizers.Optimizer) -> str:
     return f"{'' if ours else 'keras.optimizers.'}{kind.__name__}({', '.join(given)})"
 
 
-def note(optimizer: optimizers.Optimizer) -> str:
-    """Return the lines that tell users where the class of an optimizer is, and how to train with it; "" for Keras' own.
+def note(optimizer: optimizers.Optimizer, multipliers: Mapping[str, float] = _NONE) -> str:
+    """Return the lines that tell users where to find what the call needs, and how to train with it.
 
-    Its file is taken to lie beside theirs.
+    They are "" for Keras' own optimizers without multipliers of layers. Files are taken to lie beside theirs.
     """
     own, file = getattr(optimizer, "inner_optimizer", optimizer), own_file(optimizer)
-    if file is None:
+    needed = [] if file is None else [(file, type(own).__name__)]
+    if multipliers:
+        needed.append((_MULTIPLIERS, "with_lr_multipliers"))
+    if not needed:
         return ""
-    where = f"\nwith `from {file.stem} import {type(own).__name__}`, of the file {file.name} beside this one.\n"
-    return where + (_AVERAGED if isinstance(own, ScheduleFree) else "")
+    imports = " and ".join(f"`from {one.stem} import {name}`" for one, name in needed)
+    files = " and ".join(one.name for one, _ in needed)
+    where = f"\nwith {imports}, of the file{'s' if len(needed) > 1 else ''} {files} beside this one.\n"
+    return where + (_AVERAGED if isinstance(own, ScheduleFree) else "") + (_scaled(multipliers) if multipliers else "")
+
+
+def own_files(optimizer: optimizers.Optimizer, multipliers: Mapping[str, float] = _NONE) -> list[Path]:
+    """Return the files of this project that the call needs, which need Keras only."""
+    return [*filter(None, [own_file(optimizer)]), *([_MULTIPLIERS] if multipliers else [])]
+
+
+def _scaled(multipliers: Mapping[str, float]) -> str:
+    factors = textwrap.indent(pformat(dict(multipliers), sort_dicts=False, width=90), " " * 4)
+    return _SCALED.format(factors.strip())
+
+
+_SCALED = """
+The rate of each update is multiplied for some layers of the model, as it was in the search:
+
+    model.lr_multipliers = {}  # which your model may set already
+"""
 
 
 _AVERAGED = """

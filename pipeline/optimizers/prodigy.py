@@ -42,6 +42,9 @@ class Prodigy(keras.optimizers.Optimizer):  # type: ignore[misc]
 
     """
 
+    estimates_step_size = True
+    """One for all weights, so that none of them can have a rate of its own."""
+
     def __init__(
         self,
         learning_rate: Any = 1.0,

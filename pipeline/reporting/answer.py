@@ -84,6 +84,8 @@ def _remarks(report: Report) -> list[str]:
     remarks, train = [], report.train
     if report.winner.params:
         remarks.append(f"Parameters of the scheme: {wording.params(report.winner.params)}.")
+    if report.lr_multipliers:
+        remarks.append(f"The model's layers train at multiples of the rate: {wording.params(report.lr_multipliers)}.")
     if train and (scaling := train.label_scaling):
         remarks.append(_label_scaling(scaling))
     if train and train.unsaved:

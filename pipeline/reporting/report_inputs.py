@@ -81,6 +81,12 @@ class Report:
         """What to train with."""
         return answered(self.search, self.train)
 
+    @property
+    def lr_multipliers(self) -> Mapping[str, float]:
+        """The factors by which the model scales the rates of its layers, by name; empty without any."""
+        found = self.train or self.search
+        return found.lr_multipliers if found else {}
+
 
 def answered(search: SearchResult | None, train: TrainResult | None) -> Candidate:
     """Return the winner of the search, or what was trained without one; one of both is given."""

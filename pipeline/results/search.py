@@ -128,7 +128,7 @@ class SearchResult(Result):
     `lr_low` and `lr_high` are the lowest and highest initial rate tried. Of the `trials`, `diverged` counts those that
     diverged; `untried` names the schemes that got no trial. Comparisons spread their seeds over `splits` of the data.
     `transfer`, to other budgets, and `suggestions`, for other batch sizes, are filled on request; `batch_scaling`
-    where several batch sizes were searched and show it.
+    where several batch sizes were searched and show it. `lr_multipliers` scale the rates of layers, by name.
     """
 
     objective: Objective = VAL_LOSS
@@ -152,3 +152,4 @@ class SearchResult(Result):
     batch_scaling: BatchScaling | None = None
     audits: Audits | None = None
     guess: Guess | None = None
+    lr_multipliers: dict[str, float] = Field(default_factory=dict)

@@ -24,6 +24,7 @@ class TrainResult(Result):
     `test_accuracy_interval` covers the test examples, and seeds and splits if there are several. `scaling` is what was
     done to the inputs, and `recomputed` whether the model's BatchNormalization statistics were recomputed. The model is
     one of the prepared split, number 0. Without one that is `registered`, `unsaved` says why; its weights are kept.
+    `lr_multipliers` scale the rates of its layers, by name.
     """
 
     test_loss: float
@@ -41,6 +42,7 @@ class TrainResult(Result):
     recomputed: bool = False
     guess: Guess | None = None
     label_scaling: Scaling | None = None
+    lr_multipliers: dict[str, float] = Field(default_factory=dict)
 
 
 class ReportResult(Result):

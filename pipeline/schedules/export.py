@@ -66,7 +66,7 @@ One rate for each of $steps optimizer updates; after the last the rate stays. It
     ...
     optimizer.step()
     scheduler.step()  # after every update, not every epoch
-"""
+$note"""
 $imports
 import numpy as np
 from numpy.typing import NDArray
@@ -88,11 +88,11 @@ def rate(step: int) -> float:
 
 
 def lambda_lr(optimizer):
-    """Return the scheduler; it multiplies, so the optimizer's own rate is set to 1 first."""
+    """Return the scheduler; it multiplies, so the rate of each parameter group is set to 1 or its multiplier first."""
     from torch.optim.lr_scheduler import LambdaLR
 
     for group in optimizer.param_groups:
-        group["lr"] = 1.0
+        group["lr"] = group.get("lr_multiplier", 1.0)
     return LambdaLR(optimizer, rate)
 
 
@@ -140,9 +140,10 @@ def torch_source(
     initial_lr: float,
     params: Mapping[str, Value] | None = None,
     rates: Array | None = None,
+    note: str = "",
 ) -> str:
     """Return the text for PyTorch, whose `lambda_lr(optimizer)` gives a LambdaLR; arguments as for `keras_source`."""
-    return _filled(TORCH, scheme, steps, steps_per_epoch, initial_lr, params, rates)
+    return _filled(TORCH, scheme, steps, steps_per_epoch, initial_lr, params, rates, note=note)
 
 
 def _filled(

@@ -150,6 +150,8 @@ def asking(context: Context[Trained], describe: Describe, *, tested: bool = Fals
     executor = executor_for(options, upstream.splits)
     modules = user_code.local_modules(options.model)
     unsavable = executor.unsavable(definitions(modules)) if modules else ""
+    for name, value in executor.params.items():
+        context.store.client.log_param(context.run.run_id, name, value)
     if not has_trained(context.store, context.run):
         for line in _remarks(options, upstream.splits, executor, unsavable):
             context.status.note(line)

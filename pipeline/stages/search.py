@@ -78,8 +78,9 @@ def concluded(
     options: SearchOptions,
     note: Callable[[str], object],
 ) -> SearchResult:
-    """Add the cost of the range tests and a comparison with guessing, and note both."""
+    """Add the cost of the range tests and a comparison with guessing, and note both; add the rates of layers too."""
     result = compared(with_range_tests(result, tests, prepared, options.epochs), executor, splits, options)
+    result = result.model_copy(update={"lr_multipliers": executor.lr_multipliers})
     for line in [*wording.no_better(result), _spent(result)]:
         note(line)
     return result

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from pipeline.evaluation import Ask, Candidate, Evaluation, Training, answers
 from pipeline.files import write_text
 from pipeline.lr_pipeline_model import VALUES, Outputs, tensors
 from pipeline.lr_pipeline_model.columns import load_columns
-from pipeline.optimizers import in_code, note, own_file
+from pipeline.optimizers import in_code, note, own_files
 from pipeline.predictions import PREDICTIONS
 from pipeline.reporting import wording
 from pipeline.results import SeedScore, TrainResult
@@ -59,7 +59,8 @@ def run(context: Context[TrainOptions]) -> TrainResult:
     trainer.finish(tested := _in_words(means.get("test_accuracy"), means["test_loss"], len(asked)))
     logged = {**means, **{f"test_{name}": value for name, value in others.items()}}
     trainer.log.log_onto(context.run, asked[best], trainings[best], logged)
-    _write_schedule(context, winner, trainings[best], trainer.executor.compiled(winner).optimizer)
+    multipliers = trainer.executor.lr_multipliers
+    _write_schedule(context, winner, trainings[best], trainer.executor.compiled(winner).optimizer, multipliers)
     context.status.begin("saving the model")
     losses = {score.seed: score.val_loss for score in scores}  # whatever the objective: all models must compare
     measured = {**upstream.prepare.digests, **trainer.executor.objective(winner)}
@@ -67,7 +68,8 @@ def run(context: Context[TrainOptions]) -> TrainResult:
         measured["splits"] = str(options.splits)
     serving = trainer.executor.served(trainings[best])
     _keep_predictions(context, serving, asked[best].seed)
-    about = About(_in_registry(winner, trainings[best], tested), winner, len(trainings[best].rates), means)
+    trained = _in_registry(winner, trainings[best], tested, multipliers)
+    about = About(trained, winner, len(trainings[best].rates), means)
     kept = _keep(context, serving, trainer.unsavable, Scores(measured, losses), about)
     guess = against_guessing(
         Answered(asked[best], "test", means["test_loss"], means.get("test_accuracy"), trainings[best]),
@@ -90,6 +92,7 @@ def run(context: Context[TrainOptions]) -> TrainResult:
         recomputed=trainings[best].recomputed,
         guess=guess,
         label_scaling=trainer.executor.label_scaling,
+        lr_multipliers=multipliers,
     )
 
 
@@ -108,11 +111,12 @@ def _shown(ask: Ask, tell: Callable[[str], object]) -> Ask:
     return asking
 
 
-def _in_registry(winner: Candidate, training: Training, tested: str) -> str:
+def _in_registry(winner: Candidate, training: Training, tested: str, multipliers: Mapping[str, float]) -> str:
     """Return what the registry says of a model: how it was trained, and how it did."""
     steps = len(training.rates)
     schedule = f"{winner.name} over {steps} updates ({steps / training.steps_per_epoch:g} epochs)"
-    return f"Trained with {winner.optimizer} in batches of {winner.batch_size}: {schedule}.\n\nMean {tested}."
+    layers = f" Layers train at multiples of the rate: {wording.params(multipliers)}." if multipliers else ""
+    return f"Trained with {winner.optimizer} in batches of {winner.batch_size}: {schedule}.{layers}\n\nMean {tested}."
 
 
 def _keep(
@@ -214,9 +218,10 @@ def _mean_metrics(trainings: Sequence[Training]) -> dict[str, float]:
     }
 
 
-def keras_code(winner: Candidate, training: Training, optimizer: Any) -> str:
+def keras_code(winner: Candidate, training: Training, optimizer: Any, multipliers: Mapping[str, float]) -> str:
     """Return the schedule of a training as Keras code, with the call that makes its optimizer."""
-    return _in_code(partial(keras_source, optimizer=in_code(optimizer), note=note(optimizer)), winner, training)
+    call, said = in_code(optimizer, multipliers), note(optimizer, multipliers)
+    return _in_code(partial(keras_source, optimizer=call, note=said), winner, training)
 
 
 def keras_code_of(
@@ -225,7 +230,9 @@ def keras_code_of(
     """Return the schedule of one of the known trainings of the winner, as Keras code; "" if none has this length."""
     asked = (winner, float(epochs))
     training = next((training for one, training in known if (one.candidate, float(one.epochs)) == asked), None)
-    return "" if training is None else keras_code(winner, training, executor.compiled(winner).optimizer)
+    if training is None:
+        return ""
+    return keras_code(winner, training, executor.compiled(winner).optimizer, executor.lr_multipliers)
 
 
 def _in_code(source: Callable[..., str], winner: Candidate, training: Training) -> str:
@@ -239,15 +246,30 @@ def _in_code(source: Callable[..., str], winner: Candidate, training: Training) 
     )
 
 
-def _write_schedule(context: Context[TrainOptions], winner: Candidate, training: Training, optimizer: Any) -> None:
+def _write_schedule(
+    context: Context[TrainOptions],
+    winner: Candidate,
+    training: Training,
+    optimizer: Any,
+    multipliers: Mapping[str, float],
+) -> None:
     """Write `schedule.json`, and the schedule as Keras code that runs without this project, or as PyTorch code.
 
-    The file of an optimizer that is this project's own is copied beside the Keras code, which imports it.
+    What the Keras code imports of this project is copied beside it.
     """
     fields = {**winner.model_dump(), "steps": len(training.rates), "steps_per_epoch": training.steps_per_epoch}
+    if multipliers:
+        fields["lr_multipliers"] = multipliers
     write_text(context.run.folder / "schedule.json", json.dumps(fields, indent=2))
-    if (own := own_file(optimizer)) is not None:
+    for own in own_files(optimizer, multipliers):
         shutil.copyfile(own, context.run.folder / own.name)
-    write_text(context.run.folder / CODE, keras_code(winner, training, optimizer))
+    write_text(context.run.folder / CODE, keras_code(winner, training, optimizer, multipliers))
     if context.options.torch_schedule:
-        write_text(context.run.folder / "schedule_torch.py", _in_code(torch_source, winner, training))
+        source = partial(torch_source, note=_TORCH_GROUPS if multipliers else "")
+        write_text(context.run.folder / "schedule_torch.py", _in_code(source, winner, training))
+
+
+_TORCH_GROUPS = """
+The layers of the network were trained at multiples of the rate, which schedule.json names: give the parameters of each
+a group with its own, such as {"params": layer.parameters(), "lr_multiplier": 0.1}.
+"""

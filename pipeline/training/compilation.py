@@ -218,7 +218,8 @@ class Program:
         self._train_step = self._recording_step(model)
         self._call = feed.step_for(self)
         model.train_step = self._counted_call
-        self._optimizer = compile_(model, self._rate, feed.steps_per_execution)
+        optimizer = compile_(model, self._rate, feed.steps_per_execution)
+        self._optimizer = optimizers.with_own_multipliers(optimizer, model)
         self.averages_weights = bool(getattr(self._optimizer, "inner_optimizer", self._optimizer).use_ema)
         self.averaging = optimizers.averaging(self._optimizer)
         self._initial = [variable.numpy() for variable in self._optimizer.variables]

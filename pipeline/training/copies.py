@@ -27,6 +27,7 @@ def copying(model: keras.Model) -> Callable[[], keras.Model]:
                 made.build(model.input_shape)
             copy_vocabularies(model, made)
             made.set_weights(model.get_weights())
+            made.lr_multipliers = getattr(model, "lr_multipliers", None)
         except Exception as error:  # whatever the user's layers and Keras raise
             received = f"a model that cannot be copied ({describe(error)})"
             raise refusal("model", received, "a function that builds it, or get_config and from_config") from error

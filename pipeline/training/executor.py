@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from pipeline.datasets import Scaling, Scalings, Splits, Stream
-from pipeline.errors import describe
+from pipeline.errors import describe, shortened
 from pipeline.evaluation import Candidate, Evaluation, Training
 from pipeline.keras_settings import arithmetic
 from pipeline.models import Builder
 from pipeline.objective import VAL_LOSS, Objective
-from pipeline.schedules import rewriter
+from pipeline.schedules import format_params, rewriter
 from pipeline.training import keras_internals
 from pipeline.training.checkpoints import Checkpoint, Checkpoints
 from pipeline.training.codes import scaling_layer
@@ -49,6 +49,9 @@ class Problem:
 
 _SHOWN = 10
 """Most class weights to print."""
+
+_LOGGED = 1_000
+"""Most characters of multipliers to log; MLflow takes 6,000."""
 
 
 class InProcess:
@@ -87,6 +90,7 @@ class InProcess:
             "labels": "scaled" if self._problem.splits.label_scaling else "as they are",
             "class_weights": repr(self._problem.splits.class_weights),
             "batch_norm": "recomputed" if self._problem.recompute else "averaged",
+            "lr_multipliers": repr(self._network.factors),
             "order": "shuffled within windows" if self.streamed else "shuffled",
         }
 
@@ -108,6 +112,8 @@ class InProcess:
             said.append(
                 "every seed starts from the same weights: seeds differ only in the order of the examples and dropout"
             )
+        if self.lr_multipliers:
+            said.append(f"layers train at multiples of the rate: {shortened(self.params['lr_multipliers'])}")
         if about_loss := remark(self._network.sample(), self._examples):
             said.append(about_loss)
         if self._build.learnt:
@@ -167,6 +173,16 @@ class InProcess:
         if weights is None:
             raise ValueError("served: received a training without weights, expected one with them")
         return self._network.served(weights, self._examples.splits)
+
+    @property
+    def lr_multipliers(self) -> dict[str, float]:
+        """The factors by which the network scales the rates of its layers, by name; empty without any."""
+        return self._network.lr_multipliers
+
+    @property
+    def params(self) -> dict[str, str]:
+        """What to log of the network besides the options: its `lr_multipliers`, if it has any."""
+        return {"lr_multipliers": shortened(format_params(self.lr_multipliers), _LOGGED)} if self.lr_multipliers else {}
 
     @property
     def scaling(self) -> Scalings:

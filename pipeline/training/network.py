@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.datasets import Scaling, Scalings, Splits, input_shape, text_inputs
 from pipeline.errors import refusal
+from pipeline.lr_multipliers import factors, multipliers
 from pipeline.models import Builder, symbolic
 from pipeline.training import keras_internals
 from pipeline.training.codes import scaling_for, takes_codes
@@ -36,6 +37,7 @@ class Network:
 
     `precision` is a Keras dtype policy, or `auto`, which picks one that suits network and hardware; `policy` is the
     one chosen. `same_start` says whether the seed leaves the initial weights as they are, as with pretrained ones.
+    `lr_multipliers` are those of the network by layer, and `factors` those of its trainable weights.
 
     Raises:
         InputError: if the function sets a random seed itself, after which all seeds give the same training.
@@ -51,6 +53,7 @@ class Network:
             first = self.fresh(seed=0)
         self._initial = {0: [variable.numpy() for variable in first.variables]}
         self._unused: keras.Model | None = first
+        self.lr_multipliers, self.factors = multipliers(first), factors(first)
         drawn, weights = self._drawn, self._initial[0]
         others = self.initial_state(seed=1)
         if self._drawn == drawn:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.config import RangeTestOptions
+from pipeline.config import RangeTestOptions, SearchOptions
 from pipeline.datasets import (
     InputShape,
     Splits,
@@ -16,17 +16,23 @@ from pipeline.datasets import (
     with_balanced_classes,
     with_scaled_labels,
 )
-from pipeline.errors import InputError
+from pipeline.errors import InputError, refusal
 from pipeline.models import Builder, builder
 from pipeline.schedules import parse_params
 from pipeline.training.executor import InProcess, Problem
+from pipeline.usages import usage
 
 _CHANNEL = 3
 """The axis of images after those of examples, height and width."""
 
 
 def executor_for(options: RangeTestOptions, splits: Splits, build: Builder | None = None) -> InProcess:
-    """Return an executor for the network that `build` builds, or else the options name, on these data."""
+    """Return an executor for the network that `build` builds, or else the options name, on these data.
+
+    Raises:
+        InputError: if the network scales the rates of layers, and one of the optimizers cannot.
+
+    """
     logging.getLogger("tensorflow").addFilter(_is_no_false_alarm)
     if options.scale_labels:
         splits = with_scaled_labels(splits)
@@ -36,7 +42,13 @@ def executor_for(options: RangeTestOptions, splits: Splits, build: Builder | Non
         wanted, arguments = (splits.num_outputs, splits.task), parse_params(options.model_args)
         texts, outputs = text_inputs(splits.x_train), splits.outputs
         splits, build = fitted(splits, lambda shape: builder(options.model, shape, *wanted, arguments, texts, outputs))
-    return InProcess(Problem(build, splits, options.momentum, options.precision, options.batch_norm == "auto"))
+    executor = InProcess(Problem(build, splits, options.momentum, options.precision, options.batch_norm == "auto"))
+    rivals = options.rival_candidates if isinstance(options, SearchOptions) else ()
+    for optimizer in (*options.optimizers, *(rival.optimizer for rival in rivals)):
+        if usage(optimizer).has_one_rate and executor.lr_multipliers:
+            received = f"{optimizer} for a model with lr_multipliers"
+            raise refusal("optimizer", received, "others, as it estimates one step size for all weights")
+    return executor
 
 
 def fitted(splits: Splits, builder_for: Callable[[InputShape], Builder]) -> tuple[Splits, Builder]:

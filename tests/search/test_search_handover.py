@@ -138,7 +138,7 @@ class TestCandidate:
         assert winner.params
         rates = np.linspace(0.1, 0.0, 20, dtype=np.float32)
         training = replace(make_training(make_evaluation(), val_loss=1.0), rates=rates)
-        train._write_schedule(context, winner, training, "keras.optimizers.SGD(learning_rate=Schedule())")
+        train._write_schedule(context, winner, training, "keras.optimizers.SGD(learning_rate=Schedule())", {})
         written = json.loads((tmp_path / "schedule.json").read_text())
         assert Candidate.model_validate({name: written[name] for name in Candidate.model_fields}) == winner
         assert set(written) == {*Candidate.model_fields, "steps", "steps_per_epoch"}
