@@ -15,7 +15,6 @@ from pipeline import user_code
 from pipeline.containment import contained
 from pipeline.datasets import InputShape, Output, Task, Widths
 from pipeline.errors import InputError, listed, refusal
-from pipeline.lr_multipliers import factors
 
 Builder = Callable[[], keras.Model]
 
@@ -220,10 +219,6 @@ def _checked(name: str, model: object, inputs: Any, wanted: Output | Mapping[str
         _check_outputs(name, model, wanted)
     if not model.trainable_variables:
         raise InputError(f"model: {name} has no trainable weights, expected at least one")
-    try:
-        factors(model)
-    except ValueError as error:
-        raise InputError(f"model: {name} has {error}") from error
     return model
 
 

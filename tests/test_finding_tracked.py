@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import keras
 import mlflow
+import numpy as np
 import pytest
 from mlflow.entities import Run
 
@@ -50,10 +52,11 @@ def test_below_the_active_run(tmp_path: Path) -> None:
 
 
 def test_in_a_store_that_is_named(tmp_path: Path) -> None:
-    """The tracking URI in use stays, and the answer is the one without runs."""
+    """The tracking URI in use stays, and the answer is the one without runs; rates of layers are shown and used."""
     before = mlflow.get_tracking_uri()
     uri = f"sqlite:///{tmp_path}/other.db"
     model = compiled()
+    model.lr_multipliers = {"dense*": 0.5, model.layers[0].name: 0}
     tracked, untracked = (find(model, (X, Y), track=track, **QUICK) for track in (uri, None))
     assert mlflow.get_tracking_uri() == before
     assert mlflow.active_run() is None
@@ -63,8 +66,20 @@ def test_in_a_store_that_is_named(tmp_path: Path) -> None:
         [client.get_experiment_by_name("lr-pipeline").experiment_id], "tags.`pipeline.stage` = 'find'"
     )
     assert own.info.status == "FINISHED"
-    assert set(runs(uri, own.info.run_id)) == {"range_test", "search"}
+    below = runs(uri, own.info.run_id)
+    assert set(below) == {"range_test", "search"}
     assert tracked.leaderboard.equals(untracked.leaderboard)
+    first = model.layers[0].name
+    logged = {one.data.params["lr_multipliers"] for one in (own, *below["range_test"], *below["search"])}
+    assert logged == {f"dense*=0.5,{first}=0.0"}
+    assert f"The model's layers train at multiples of the rate: dense*=0.5, {first}=0." in str(tracked)
+    assert "optimizer=with_lr_multipliers(keras.optimizers.Adam(learning_rate=Schedule()" in tracked._report.code
+    other = keras.models.clone_model(model)
+    tracked.compile(other)
+    before_fit = other.get_weights()
+    other.fit(X, Y, batch_size=100, verbose=0)
+    moved = [not np.array_equal(*pair) for pair in zip(before_fit, other.get_weights(), strict=True)]
+    assert moved == [False, False, True, True]
 
 
 @pytest.mark.parametrize("track", [True, "", "https://me:secret@example.org"])

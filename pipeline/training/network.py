@@ -14,7 +14,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from pipeline.datasets import Scaling, Scalings, Splits, input_shape, text_inputs
-from pipeline.errors import refusal
+from pipeline.errors import InputError, refusal
 from pipeline.lr_multipliers import factors, multipliers
 from pipeline.models import Builder, symbolic
 from pipeline.training import keras_internals
@@ -40,7 +40,8 @@ class Network:
     `lr_multipliers` are those of the network by layer, and `factors` those of its trainable weights.
 
     Raises:
-        InputError: if the function sets a random seed itself, after which all seeds give the same training.
+        InputError: if the function sets a random seed itself, after which all seeds give the same training, or the
+            network's `lr_multipliers` cannot be used.
 
     """
 
@@ -53,7 +54,10 @@ class Network:
             first = self.fresh(seed=0)
         self._initial = {0: [variable.numpy() for variable in first.variables]}
         self._unused: keras.Model | None = first
-        self.lr_multipliers, self.factors = multipliers(first), factors(first)
+        try:
+            self.lr_multipliers, self.factors = multipliers(first), factors(first)
+        except ValueError as error:
+            raise InputError(f"model: {error}") from error
         drawn, weights = self._drawn, self._initial[0]
         others = self.initial_state(seed=1)
         if self._drawn == drawn:

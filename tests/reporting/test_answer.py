@@ -52,6 +52,13 @@ def test_the_whole_answer(report: Report) -> None:
     ]
 
 
+def test_rates_of_layers_are_said(report: Report, change: Callable[..., Report]) -> None:
+    """Whether there was a final training or only a search."""
+    own, said = {"base": 0.1, "block*": 2.0}, "The model's layers train at multiples of the rate: base=0.1, block*=2."
+    assert said in answer(change(train=_train(report, lr_multipliers=own)))
+    assert said in answer(change(train=None, search=_search(report, lr_multipliers=own)))
+
+
 def test_a_clear_winner_is_not_hedged(report: Report, change: Callable[..., Report]) -> None:
     """Without a tie no tie is mentioned."""
     search = _search(report)

@@ -243,6 +243,13 @@ def test_how_to_reproduce(report: Report, rendered: str) -> None:
         assert words in shown
 
 
+def test_rates_of_layers_are_among_the_options(report: Report) -> None:
+    """As set by the model."""
+    assert report.train is not None
+    changed = replace(report, train=report.train.model_copy(update={"lr_multipliers": {"<base>": 0.1}}))
+    assert "Set by the model itself: lr_multipliers &lt;base&gt;=0.1." in render(changed)
+
+
 def test_where_options_are_from_and_where_the_runs_are(report: Report, rendered: str) -> None:
     """The layer of each option, and a link to each run where a server shows it; only there is an address."""
     page = "http://127.0.0.1:5000/#/experiments/1/runs/ab"

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from pipeline.config import SearchOptions
 from pipeline.errors import InputError
 from pipeline.lr_multipliers import factors, multipliers, with_lr_multipliers
-from pipeline.models import built_by
 from pipeline.optimizers import OPTIMIZERS, create
 from pipeline.training import InProcess, Problem, Trainer, copies, engine, executor_for
 from pipeline.training.feed import BatchOrder
+from pipeline.training.network import Network
 from tests.training.networks import digits
 
 Array = NDArray[Any]
@@ -204,9 +204,9 @@ def half(layer: keras.layers.Layer) -> float:
 def test_factors_that_cannot_be_used_are_refused(given: Any, received: str, accepted: str) -> None:
     """In one line, before anything is trained."""
     with pytest.raises(InputError) as refused:
-        built_by(lambda: nested(given), "own:network", (4,), 2, "classification")()
+        Network(lambda: nested(given), "float32")
     said = str(refused.value)
-    assert said.startswith(f"model: own:network has lr_multipliers: received {received}")
+    assert said.startswith(f"model: lr_multipliers: received {received}")
     assert said.endswith(f"expected {accepted}")
     assert "\n" not in said
 

@@ -138,6 +138,17 @@ class TestOwnModel:
         losses = trained(own(linear(keras.optimizers.SGD(clipnorm=1e-12))), 0.1, 20).losses
         assert np.ptp(losses) < 1e-5 * losses[0]
 
+    def test_layers_train_at_their_multiples_of_the_rate(self) -> None:
+        """And the model keeps its own optimizer, which knows nothing of them."""
+        model, other = linear(keras.optimizers.SGD(momentum=0.9)), linear(keras.optimizers.SGD(momentum=0.9))
+        other.set_weights(model.get_weights())
+        model.lr_multipliers = {"dense*": 0.25}
+        with model_kept(model):
+            scaled = trained(own(model), 4e-3, 20)
+        assert scaled.losses == pytest.approx(trained(own(other), 1e-3, 20).losses, rel=1e-4)
+        assert scaled.rates[0] == np.float32(4e-3)
+        assert "update_step" not in vars(model.optimizer)
+
     def test_losses_end_where_the_training_diverged(self) -> None:
         """Everything before is as it was measured."""
         training = trained(own(linear()), 1e3, 200)
