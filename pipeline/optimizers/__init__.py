@@ -28,11 +28,13 @@ __all__ = [
     "AveragedWeights",
     "averaging",
     "create",
+    "estimates_step_size",
     "in_code",
     "name_of",
     "note",
     "own_file",
     "own_files",
+    "refuse_several",
     "with_own_multipliers",
 ]
 
@@ -84,12 +86,13 @@ def create(
             with only the rate replaced; otherwise its `SHARED` settings are copied to the new one.
 
     Raises:
-        InputError: if the compiled one averages weights, and the named one does so in its own way.
+        InputError: if the compiled one averages weights, and the named one does so in its own way, or is several.
 
     """
     made = OPTIMIZERS[name](learning_rate, momentum)
     if compiled is None:
         return made
+    refuse_several(compiled)
     if name_of(compiled) == name:
         compiled.learning_rate = learning_rate
         return compiled
@@ -98,6 +101,18 @@ def create(
     changed = {key: value for key in SHARED if (value := getattr(compiled, key)) is not None}
     config = {**OPTIMIZERS[name](1.0, momentum).get_config(), **changed, "learning_rate": learning_rate}
     return type(made).from_config(config)
+
+
+def refuse_several(optimizer: optimizers.Optimizer) -> None:
+    """Refuse Keras' `MultiOptimizer`, whose optimizers have rates of their own."""
+    if type(optimizer).__name__ == "MultiOptimizer":  # which not all versions of Keras have
+        accepted = "one optimizer; model.lr_multipliers gives layers their own multiples of its rate"
+        raise refusal("model", "one compiled with MultiOptimizer", accepted)
+
+
+def estimates_step_size(name: str) -> bool:
+    """Return whether an optimizer estimates one step size for all weights, so that none can have a rate of its own."""
+    return bool(getattr(OPTIMIZERS[name](1.0, 0.0), "estimates_step_size", False))
 
 
 def with_own_multipliers(optimizer: optimizers.Optimizer, model: keras.Model) -> optimizers.Optimizer:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.evaluation import Evaluation, Training
+from pipeline.optimizers import refuse_several
 from pipeline.training import keras_internals
 from pipeline.training.compilation import take_over
 from pipeline.training.engine import Trainer
@@ -285,7 +286,13 @@ def _example_count(data: Any) -> int:
 
 
 def fresh(optimizer: keras.optimizers.Optimizer, rates: Any) -> keras.optimizers.Optimizer:
-    """Return an optimizer with the same settings, in its initial state, with other rates."""
+    """Return an optimizer with the same settings, in its initial state, with other rates.
+
+    Raises:
+        InputError: if it consists of several.
+
+    """
+    refuse_several(optimizer)
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         inner, scale = fresh(optimizer.inner_optimizer, rates), optimizer.initial_scale
         growth = optimizer.dynamic_growth_steps

@@ -18,9 +18,9 @@ from pipeline.datasets import (
 )
 from pipeline.errors import InputError, refusal
 from pipeline.models import Builder, builder
+from pipeline.optimizers import estimates_step_size
 from pipeline.schedules import parse_params
 from pipeline.training.executor import InProcess, Problem
-from pipeline.usages import usage
 
 _CHANNEL = 3
 """The axis of images after those of examples, height and width."""
@@ -45,7 +45,7 @@ def executor_for(options: RangeTestOptions, splits: Splits, build: Builder | Non
     executor = InProcess(Problem(build, splits, options.momentum, options.precision, options.batch_norm == "auto"))
     rivals = options.rival_candidates if isinstance(options, SearchOptions) else ()
     for optimizer in (*options.optimizers, *(rival.optimizer for rival in rivals)):
-        if usage(optimizer).has_one_rate and executor.lr_multipliers:
+        if estimates_step_size(optimizer) and executor.lr_multipliers:
             received = f"{optimizer} for a model with lr_multipliers"
             raise refusal("optimizer", received, "others, as it estimates one step size for all weights")
     return executor

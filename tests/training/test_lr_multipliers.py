@@ -17,6 +17,7 @@ from pipeline.optimizers import OPTIMIZERS, create
 from pipeline.training import InProcess, Problem, Trainer, copies, engine, executor_for
 from pipeline.training.feed import BatchOrder
 from pipeline.training.network import Network
+from pipeline.training.own_model import fresh
 from tests.training.networks import digits
 
 Array = NDArray[Any]
@@ -219,6 +220,17 @@ def test_prodigy_is_refused_before_anything_is_trained(options: dict[str, str]) 
     with pytest.raises(ValueError, match="received Prodigy, which estimates one step size"):
         with_lr_multipliers(create("prodigy", 1.0, 0.9), network())
     executor_for(SearchOptions.model_validate(options), digits(), lambda: network(None))
+
+
+@pytest.mark.skipif(not hasattr(keras.optimizers, "MultiOptimizer"), reason="this version of Keras has none")
+def test_optimizers_of_which_each_has_its_own_rate_are_refused() -> None:
+    """Keras' way to rates that differ: one of them would train all layers, without a word."""
+    model = network(None)
+    several = keras.optimizers.OptimizerMap(keras.optimizers.SGD(), {"base/.*": keras.optimizers.SGD()})
+    model.compile(keras.optimizers.MultiOptimizer(several), "sparse_categorical_crossentropy")
+    for use in (lambda: trained(lambda: model, "sgd", 32), lambda: fresh(model.optimizer, 0.1)):
+        with pytest.raises(InputError, match=r"compiled with MultiOptimizer; accepted: .*model\.lr_multipliers"):
+            use()
 
 
 def test_factors_are_part_of_what_a_training_is_known_by() -> None:
