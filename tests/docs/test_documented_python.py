@@ -53,6 +53,7 @@ LEFT_OUT = {
     'model = mlflow.pyfunc.load_model("models:/lr-pipeline-houses-parquet@champion")': "the same; test_tables.py",
     "from reports.schedule import Schedule": "needs the files of a chain; test_taking_away.py uses them so",
     "from schedule import Schedule": "needs the same files; tests/optimizers/test_optimizer_files.py uses them so",
+    "from lr_multipliers import with_lr_multipliers": "the same files; tests/optimizers/test_optimizer_files.py",
     "from dask.distributed import SSHCluster": "needs an SSH server",
     "from dask_jobqueue import SLURMCluster": "needs Slurm",
     "from dask_kubernetes.operator import KubeCluster": "needs Kubernetes",
