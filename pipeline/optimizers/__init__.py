@@ -158,9 +158,9 @@ def note(optimizer: optimizers.Optimizer, multipliers: Mapping[str, float] = _NO
         needed.append((_MULTIPLIERS, "with_lr_multipliers"))
     if not needed:
         return ""
-    imports = " and ".join(f"`from {one.stem} import {name}`" for one, name in needed)
-    files = " and ".join(one.name for one, _ in needed)
-    where = f"\nwith {imports}, of the file{'s' if len(needed) > 1 else ''} {files} beside this one.\n"
+    where = "".join(
+        f"\nwith `from {one.stem} import {name}`, of the file {one.name} beside this one.\n" for one, name in needed
+    )
     return where + (_AVERAGED if isinstance(own, ScheduleFree) else "") + (_scaled(multipliers) if multipliers else "")
 
 
@@ -175,7 +175,7 @@ def _scaled(multipliers: Mapping[str, float]) -> str:
 
 
 _SCALED = """
-The rate of each update is multiplied for some layers of the model, as it was in the search:
+Layers of the model train at their own multiples of these rates, as they did when the rates were found:
 
     model.lr_multipliers = {}  # which your model may set already
 """

@@ -35,8 +35,8 @@ PAGE = "report.html"
 CODE = "schedule.py"
 """The schedule found as Keras code, there and among the artifacts."""
 
-OPTIMIZER_FILES = ("schedule_free.py", "prodigy.py")
-"""The files beside it that it needs if the optimizer is one of this project's own."""
+OPTIMIZER_FILES = ("schedule_free.py", "prodigy.py", "lr_multipliers.py")
+"""The files beside it that it needs if the optimizer is this project's own, or layers have their own rates."""
 
 ORIGINS = "pipeline.origins"
 """The tag of a command's run that says from which layer each option is that is no default, as JSON."""

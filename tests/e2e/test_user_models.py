@@ -95,6 +95,7 @@ def test_rates_of_layers_are_shown_wherever_the_schedule_is(recurrent: Project) 
     assert "model.compile(optimizer=with_lr_multipliers(keras.optimizers.SGD(learning_rate=Schedule()" in code
     assert "model.lr_multipliers = {'rnn': 0.5}" in code
     assert (folder / "lr_multipliers.py").is_file()
+    assert (recurrent.folder / "reports" / "lr_multipliers.py").is_file()
     assert '"lr_multiplier": 0.1}' in (folder / "schedule_torch.py").read_text(encoding="utf-8")
     (version,) = recurrent.client.search_model_versions()
     assert "Layers train at multiples of the rate: rnn=0.5." in version.description

@@ -1,6 +1,7 @@
 """Trainings in this process: one copy of the data, one network for a seed, the whole answer."""
 
 import dataclasses
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -172,7 +173,8 @@ class TestConditions:
             assert not made._engines
         monkeypatch.setattr(executor, "device_kind", lambda: "TPU")
         monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
-        scaling = made.conditions().pop("scaling")
+        scaling, factors = (made.conditions().pop(name) for name in ("scaling", "lr_multipliers"))
+        assert set(json.loads(factors)) == {1.0}
         assert Scaling.model_validate_json(scaling) == digits().scaling
         others = {
             "precision": "float32",
@@ -184,7 +186,7 @@ class TestConditions:
             "labels": "as they are",
             "class_weights": "None",
         }
-        assert made.conditions() == {**others, "scaling": scaling}
+        assert made.conditions() == {**others, "scaling": scaling, "lr_multipliers": factors}
 
     def test_recomputed_statistics_are_one_of_them(self) -> None:
         """They decide the validation loss, and so which trainings are known."""
