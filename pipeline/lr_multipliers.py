@@ -41,7 +41,8 @@ def with_lr_multipliers(optimizer: keras.optimizers.Optimizer, model: keras.Mode
         model: built, with the attribute `lr_multipliers`.
 
     Raises:
-        ValueError: if the factors cannot be used, or the optimizer estimates one step size for all weights.
+        ValueError: if the factors cannot be used, the model has none or no weights yet, or the optimizer estimates one
+            step size for all weights.
 
     """
     own = getattr(optimizer, "inner_optimizer", optimizer)
@@ -50,6 +51,8 @@ def with_lr_multipliers(optimizer: keras.optimizers.Optimizer, model: keras.Mode
             f"lr_multipliers: received {type(own).__name__}, which estimates one step size for all weights,"
             " expected another optimizer; to freeze a layer, set its trainable to False"
         )
+    if getattr(model, "lr_multipliers", None) is None or not model.built:
+        raise ValueError("lr_multipliers: received a model without them or without weights, expected one with both")
     weights = zip(model.trainable_variables, factors(model), strict=True)
     factor_of = {own._var_key(weight): factor for weight, factor in weights}
     kind, decaying = type(own), 1.0  # methods of the class: a second call replaces what the first one set

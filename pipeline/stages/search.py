@@ -1,6 +1,6 @@
 """Stage `search`: plan, ask, and write the leaderboard and the trials."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from math import inf
 from pathlib import Path
@@ -51,7 +51,7 @@ def run(context: Context[SearchOptions]) -> SearchResult:
         watched = search.Watched(plan, asked.ask, context.status.stands)
         result, done = search.conduct(plan, watched, context.status.note)
     except search.Interrupted as interrupted:
-        _keep(context, interrupted)
+        _keep(context, interrupted, asked.executor.lr_multipliers)
         raise
     result = concluded(result, tests, prepared, asked.executor, upstream.splits, context.options, context.status.note)
     asked.finish(summary(result))
@@ -59,10 +59,11 @@ def run(context: Context[SearchOptions]) -> SearchResult:
     return result
 
 
-def _keep(context: Context[SearchOptions], interrupted: search.Interrupted) -> None:
+def _keep(context: Context[SearchOptions], interrupted: search.Interrupted, multipliers: Mapping[str, float]) -> None:
     """Say and keep what an interrupted search has found, for a report on it."""
     upstream, epochs = context.upstream, context.options.epochs
     result = with_range_tests(interrupted.result, tuple(upstream.range_tests.values()), upstream.prepare, epochs)
+    result = result.model_copy(update={"lr_multipliers": multipliers})
     context.status.close(f"so far: {summary(result)}")
     _write_tables(result, interrupted.trials, context.run.folder)
     write_text(context.run.folder / RESULT, result.model_dump_json(indent=2))

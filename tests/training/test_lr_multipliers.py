@@ -99,6 +99,7 @@ def test_a_training_is_that_of_updates_by_hand(
         np.testing.assert_allclose(mine, by_hand, rtol=1e-4, atol=1e-5)
     assert losses[-1] < losses[0]
     assert ours.traces() == 1
+    assert ours._program.fusible == (build is network)
 
 
 class Falling(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
@@ -210,6 +211,16 @@ def test_factors_that_cannot_be_used_are_refused(given: Any, received: str, acce
     assert said.startswith(f"model: lr_multipliers: received {received}")
     assert said.endswith(f"expected {accepted}")
     assert "\n" not in said
+
+
+@pytest.mark.parametrize("built", [True, False])
+def test_a_model_without_factors_or_weights_is_refused(built: bool) -> None:
+    """Where users call for them by themselves: its layers would all train at one rate, without a word."""
+    model = network(None) if built else keras.Sequential([keras.layers.Dense(2, name="base")])
+    if not built:
+        model.lr_multipliers = {"base": 0.1}
+    with pytest.raises(ValueError, match="received a model without them or without weights, expected one with both"):
+        with_lr_multipliers(keras.optimizers.SGD(), model)
 
 
 @pytest.mark.parametrize("options", [{"optimizer": "prodigy"}, {"rivals": "prodigy"}], ids=str)
