@@ -1,7 +1,7 @@
 """Which schemes get the next trials, and at which rates."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import inf, log10
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.evaluation import Candidate, Evaluation, Setting
 from pipeline.results import Space
 from pipeline.rivals import CONSTANT
-from pipeline.search.plan import BRACKET, Evaluate, Outcome, Plan, Trial, family, telling
+from pipeline.search.plan import BRACKET, Affords, Evaluate, Outcome, Plan, Trial, family, telling
 from pipeline.search.proposals import propose
 from pipeline.search.surface import LEVELS, NEARBY, Cell, Surface, candidate, same_setting
 from pipeline.usages import usage
@@ -45,7 +45,7 @@ _EVENNESS = 2
 """Added to each rank when the sampler's trials are shared out, since ranks from few trainings are unreliable."""
 
 
-def run_trials(plan: Plan, evaluate: Evaluate, affords: Callable[[int], bool] = lambda trainings: True) -> list[Trial]:
+def run_trials(plan: Plan, evaluate: Evaluate, affords: Affords = lambda evaluations: True) -> list[Trial]:
     """Run the trials: trainings of full length, each on a seed of its own, so that no rate wins by a lucky seed.
 
     1. The first scheme brackets the best rate, starting from the suggested one.
@@ -58,7 +58,7 @@ def run_trials(plan: Plan, evaluate: Evaluate, affords: Callable[[int], bool] = 
     Args:
         plan: what to search.
         evaluate: runs the trainings.
-        affords: whether the budget allows this many more full trainings; if not, the trials end.
+        affords: whether the budget allows further trainings; if not, the trials end.
 
     Returns:
         The trials in the order of their numbers. There is at least one.
@@ -67,11 +67,11 @@ def run_trials(plan: Plan, evaluate: Evaluate, affords: Callable[[int], bool] = 
     trials: list[Trial] = []
     while len(trials) < plan.trials:
         asked = _next(plan, trials)[: plan.trials - len(trials)]
-        while asked and trials and not affords(len(asked)):
-            asked.pop()
-        if not asked:
-            break
         evaluations = _seeded(plan, asked, trials)
+        while evaluations and trials and not affords(evaluations):
+            evaluations.pop()
+        if not evaluations:
+            break
         for evaluation, outcome in zip(evaluations, evaluate(evaluations), strict=True):
             trials.append(Trial(len(trials), evaluation, outcome))
         if settled(plan, trials):

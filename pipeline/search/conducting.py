@@ -12,27 +12,37 @@ from pipeline.search.allocation import finalists, run_trials
 from pipeline.search.audits import audit
 from pipeline.search.confirmation import losses_of, train_on_seeds
 from pipeline.search.leaderboard import in_its_sign
-from pipeline.search.plan import Evaluate, Outcome, Plan, Trial, telling
+from pipeline.search.plan import Affords, Evaluate, Outcome, Plan, Trial, telling
 from pipeline.search.scaling import measure_scaling, suggest_rates
 
 
 @dataclass
 class _Ledger:
-    """Asks for trainings and adds up their cost: each once, for the part of the search that asked for it first."""
+    """Asks for trainings and adds up their cost: each once, for the part of the search that asked for it first.
+
+    Workers that a request would leave idle train what is `certain` to be asked for later. Nothing looks at these
+    trainings before they are asked for, so the search is the same as without.
+    """
 
     plan: Plan
     ask: Ask
+    certain: Sequence[Evaluation] = ()
     started: float = field(default_factory=time.monotonic)
     part: str = "trials"
     known: dict[str, tuple[str, Outcome]] = field(default_factory=dict)
+    early: dict[str, Outcome] = field(default_factory=dict)
     tried: list[Evaluation] = field(default_factory=list)
 
     def __call__(self, evaluations: Sequence[Evaluation]) -> list[Outcome]:
         unknown = {one.digest: one for one in evaluations if one.digest not in self.known}
-        answered: dict[str, Outcome] = {}
+        answered = {digest: self.early.pop(digest) for digest in unknown if digest in self.early}
+        asked = [one for digest, one in unknown.items() if digest not in answered]
+        taken, idle = {*self.known, *self.early, *unknown}, -len(asked) % self.plan.at_once
+        ahead = [one for one in self.certain if one.digest not in taken][:idle]
         try:
-            for evaluation, training in self.ask(list(unknown.values())):
-                answered[evaluation.digest] = Outcome.of(training, self.plan.objective)
+            for evaluation, training in self.ask([*asked, *ahead]):
+                found = answered if evaluation.digest in unknown else self.early
+                found[evaluation.digest] = Outcome.of(training, self.plan.objective)
         finally:  # what has ended counts even if the others are interrupted; in the order in which they were asked for
             ended = {digest: one for digest, one in unknown.items() if digest in answered}
             self.known |= {digest: (self.part, answered[digest]) for digest in ended}
@@ -40,29 +50,35 @@ class _Ledger:
         return [self.known[evaluation.digest][1] for evaluation in evaluations]
 
     @property
+    def ended(self) -> list[tuple[str, Outcome]]:
+        """Every training that has ended, with the part of the search that it is for."""
+        return [*self.known.values(), *(("confirmation", outcome) for outcome in self.early.values())]
+
+    @property
     def trials(self) -> list[Trial]:
         """The trials that have ended, in the order of their numbers."""
         return [Trial(number, one, self.known[one.digest][1]) for number, one in enumerate(self.tried)]
 
-    def affords(self, trainings: int) -> bool:
-        """Return whether this many more full trainings fit into the plan's trainings and seconds."""
-        spent = _sum(outcome for _, outcome in self.known.values())
-        if spent.epochs / self.plan.epochs + trainings > self.plan.trainings + self.plan.beyond + _ROUNDING:
+    def affords(self, evaluations: Sequence[Evaluation]) -> bool:
+        """Return whether these further full trainings fit into the plan's trainings and seconds."""
+        plan, spent = self.plan, _sum(outcome for _, outcome in self.known.values())
+        if spent.epochs / plan.epochs + len(evaluations) > plan.trainings + plan.beyond + _ROUNDING:
             return False
-        each = spent.seconds / spent.epochs * self.plan.epochs if spent.epochs else 0.0
-        elapsed = max(time.monotonic() - self.started, spent.seconds)  # the latter is larger in a resumed search
-        return elapsed + trainings * each <= self.plan.seconds
+        each = spent.seconds / spent.epochs * plan.epochs if spent.epochs else 0.0
+        rounds = -(-sum(one.digest not in self.early for one in evaluations) // plan.at_once)
+        return self.cost().seconds + rounds * each <= plan.seconds
 
-    def cost(self, seconds: float) -> Cost:
-        """Return the total cost. Its wall time is `seconds`, or more if an interrupted run did part of the work."""
-        total = self._priced(outcome for _, outcome in self.known.values())
-        return total.model_copy(update={"seconds": max(seconds, total.seconds)})
+    def cost(self) -> Cost:
+        """Return the total cost. Its time is that on the clock, or more if an interrupted run did part of the work."""
+        total = self._priced(outcome for _, outcome in self.ended)
+        elapsed = max(time.monotonic() - self.started, total.seconds / self.plan.at_once)
+        return total.model_copy(update={"seconds": elapsed})
 
     def parts(self, trials: int) -> dict[str, Cost]:
         """Return the cost of each part, of one full training, and of `trials` such trainings (a blind search)."""
-        parts = dict.fromkeys(part for part, _ in self.known.values())
-        spent = {part: self._priced(o for asked, o in self.known.values() if asked == part) for part in parts}
-        full = self._priced(outcome for _, outcome in self.known.values() if not outcome.diverged)
+        parts = dict.fromkeys(part for part, _ in self.ended)
+        spent = {part: self._priced(o for asked, o in self.ended if asked == part) for part in parts}
+        full = self._priced(outcome for _, outcome in self.ended if not outcome.diverged)
         one = _scaled(full, self.plan.epochs / full.epochs) if full.epochs else full
         return {**spent, "one training": one, "blind search": _scaled(one, trials)}
 
@@ -120,9 +136,9 @@ def conduct(plan: Plan, ask: Ask, say: Callable[[str], None] = lambda text: None
         Interrupted: if `ask` is interrupted after the first request was answered.
 
     """
-    ledger = _Ledger(plan, ask)
+    ledger = _Ledger(plan, ask, confirmation.certain(plan))
     try:
-        return _conclude(plan, ledger, run_trials(plan, ledger, ledger.affords), ledger, ledger.affords, say)
+        return _conclude(plan, ledger, run_trials(plan, ledger, ledger.affords), ledger.affords, say)
     except KeyboardInterrupt:
         if not ledger.known:
             raise
@@ -132,18 +148,13 @@ def conduct(plan: Plan, ask: Ask, say: Callable[[str], None] = lambda text: None
 def _so_far(plan: Plan, ledger: _Ledger) -> Found:
     """Return the answer that the trainings known give: that of a search whose budget ends with them."""
     trials = ledger.trials
-    again = {trial.evaluation.digest for trial in trials}
 
-    def evaluate(evaluations: Sequence[Evaluation]) -> list[Outcome]:
-        again.update(evaluation.digest for evaluation in evaluations)
-        return ledger(evaluations)
-
-    def affords(trainings: int) -> bool:
-        return len(again) + trainings <= len(ledger.known)
+    def affords(evaluations: Sequence[Evaluation]) -> bool:
+        return all(one.digest in ledger.known for one in evaluations)
 
     briefly, lacking = replace(plan, transfer=False), "it was interrupted"
-    result, _ = _conclude(briefly, ledger, trials, evaluate, affords, lambda text: None, lacking)
-    reason = f"interrupted after {len(ledger.known)} trainings; {result.reason}"
+    result, _ = _conclude(briefly, ledger, trials, affords, lambda text: None, lacking)
+    reason = f"interrupted after {len(ledger.ended)} trainings; {result.reason}"
     return result.model_copy(update={"reason": reason}), trials
 
 
@@ -151,8 +162,7 @@ def _conclude(
     plan: Plan,
     ledger: _Ledger,
     trials: list[Trial],
-    evaluate: Evaluate,
-    affords: Callable[[int], bool],
+    affords: Affords,
     say: Callable[[str], None],
     lacking: str = "no budget or time was left",
 ) -> Found:
@@ -162,11 +172,11 @@ def _conclude(
     say(f"best so far: {name} lr={best.candidate.initial_lr:.3g}, after {len(trials)} trials; not confirmed")
     chosen = {name: Evaluation(cell.candidate, plan.epochs, plan.trial_seed) for name, cell in cells.items()}
     ledger.part, baselines = "confirmation", confirmation.baselines(plan)
-    found = confirmation.confirm(plan, cells, baselines, trials, evaluate, affords, lacking)
+    found = confirmation.confirm(plan, cells, baselines, trials, ledger, affords, lacking)
     rivals = chosen if len(chosen) > 1 and found.winner in chosen else {**chosen, **baselines}
     ledger.part, winner = "transfer", {**chosen, **baselines}[found.winner].candidate
     scaling = measure_scaling(plan, winner, telling([*trials, *found.trials]))
-    moved = transfer(plan, found.winner, rivals, evaluate) if plan.transfer else ()
+    moved = transfer(plan, found.winner, rivals, ledger) if plan.transfer else ()
     rates = [trial.evaluation.candidate.initial_lr for trial in trials]
     tried = {plan.name(trial.evaluation.candidate, trial.evaluation.candidate.scheme) for trial in trials}
     untried = tuple(
@@ -183,7 +193,7 @@ def _conclude(
         basin=found.basin,
         baselines=found.baselines,
         comparisons=found.comparisons,
-        cost=ledger.cost(time.monotonic() - ledger.started),
+        cost=ledger.cost(),
         reason="; ".join([found.reason, *_unknown(plan, untried)]),
         lr_low=min(rates),
         lr_high=max(rates),

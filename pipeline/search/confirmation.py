@@ -4,7 +4,7 @@ All candidates get the same seeds, in batches, until the verdict is clear or no 
 no more.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf, log10
 
@@ -15,7 +15,7 @@ from pipeline.results import Baseline, Basin, Comparison, Interval, LeaderboardR
 from pipeline.search.choice import Evidence, choose, explain
 from pipeline.search.comparisons import Compared, unanswered
 from pipeline.search.leaderboard import Outcomes, against, basin_of, in_its_sign, row_of
-from pipeline.search.plan import Evaluate, Outcome, Plan, Trial, telling
+from pipeline.search.plan import Affords, Evaluate, Outcome, Plan, Trial, telling
 from pipeline.search.surface import Cell, Surface, same_setting
 
 Candidates = Mapping[str, Evaluation]
@@ -58,13 +58,22 @@ def baselines(plan: Plan) -> dict[str, Evaluation]:
     return {one.name: Evaluation(one.candidate(batch_size), epochs=1, seed=0) for one in plan.opponents}
 
 
+def certain(plan: Plan) -> list[Evaluation]:
+    """Return the trainings that every confirmation begins with, whatever the trials find: the baselines' first ones."""
+    if not plan.opponents:
+        return []
+    first, *_ = statistics.looks(len(plan.fresh_seeds))
+    asked = [replace(one, epochs=plan.epochs).spread(plan.fresh_seeds, plan.splits) for one in baselines(plan).values()]
+    return [evaluations[at] for at in range(first) for evaluations in asked]
+
+
 def confirm(
     plan: Plan,
     finalists: Mapping[str, Cell],
     baselines: Candidates,
     trials: Sequence[Trial],
     evaluate: Evaluate,
-    affords: Callable[[int], bool] = lambda trainings: True,
+    affords: Affords = lambda evaluations: True,
     lacking: str = "no budget or time was left",
 ) -> Confirmation:
     """Compare finalists and baselines in full trainings, and choose the finalist to train with.
@@ -75,7 +84,7 @@ def confirm(
         baselines: by name.
         trials: all trials.
         evaluate: runs the trainings.
-        affords: whether the budget allows this many more full trainings; if not even the first look, the trials decide.
+        affords: whether the budget allows further trainings; if not even the first look, the trials decide.
         lacking: why nothing was compared, in that case.
 
     """
@@ -180,7 +189,7 @@ def train_on_seeds(
     splits: int = 1,
     resolution: float = 0.0,
     tolerance: float = 0.0,
-    affords: Callable[[int], bool] = lambda trainings: True,
+    affords: Affords = lambda evaluations: True,
 ) -> dict[str, list[Outcome]]:
     """Train the candidates on the same seeds, look by look, until each is beaten or diverges, or the verdict is clear.
 
@@ -201,9 +210,10 @@ def train_on_seeds(
                 for name in behind
                 for evaluation in candidates[name].spread(seeds, splits)[len(outcomes[name]) : look]
             ]
-            if not affords(len(asked)):
+            evaluations = [evaluation for _, evaluation in asked]
+            if not affords(evaluations):
                 return outcomes if all(outcomes.values()) else {}
-            for (name, _), outcome in zip(asked, evaluate([evaluation for _, evaluation in asked]), strict=True):
+            for (name, _), outcome in zip(asked, evaluate(evaluations), strict=True):
                 outcomes[name].append(outcome)
             found = statistics.verdicts(
                 losses_of(outcomes), schedule, level, resolution=resolution, tolerance=tolerance

@@ -243,6 +243,9 @@ class Outcome:
 Evaluate = Callable[[Sequence[Evaluation]], list[Outcome]]
 """Return the outcomes of independent evaluations, in their order, once all are known."""
 
+Affords = Callable[[Sequence[Evaluation]], bool]
+"""Return whether the budget allows these further full trainings."""
+
 
 @dataclass(frozen=True)
 class Trial:

@@ -41,10 +41,11 @@ class Watched:
 
     def __call__(self, evaluations: Sequence[Evaluation]) -> Iterator[tuple[Evaluation, Training]]:
         """Answer in the order of `ask`."""
-        confirmed = False
+        tried, confirmed = False, False
         for evaluation, training in self.ask(evaluations):
             outcome = Outcome.of(training, self.plan.objective)
             if evaluation.seed < self.plan.seed + CONFIRM_SEED:
+                tried = True
                 self._trials.append(Trial(len(self._trials), evaluation, outcome))
                 self._say_of_trials()
             elif evaluation.epochs == self.plan.epochs:
@@ -52,7 +53,7 @@ class Watched:
                 one = evaluation.candidate
                 self._confirmed.setdefault((*family(one), one.initial_lr), (one, []))[1].append(outcome.loss)
             yield evaluation, training
-        if confirmed:
+        if confirmed and not tried:
             self._say_of_confirmation()
 
     def _say_of_trials(self) -> None:

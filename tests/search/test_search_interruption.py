@@ -8,7 +8,7 @@ import pytest
 from pipeline import statistics
 from pipeline.evaluation import Evaluation, Training
 from pipeline.search import Interrupted, Plan, Watched, conduct
-from pipeline.search.plan import BRACKET
+from pipeline.search.plan import BRACKET, CONFIRM_SEED
 from tests.search.surface import Surface, make_plan
 
 PLAN = make_plan(top_k=2, confirm_seeds=6, transfer=True)
@@ -112,9 +112,9 @@ def test_the_confirmation_shows_the_lowest_mean_after_each_look() -> None:
     assert f" ± {result.audits.seed_noise:.2g} between seeds, on {len(lowest.seeds)} seeds" in looks[-1]
 
 
-@pytest.mark.parametrize("ended", [1, 3, 5, 7])
+@pytest.mark.parametrize("ended", [3, 5, 8])
 def test_trainings_that_have_ended_count_while_others_are_at_work(ended: int) -> None:
-    """Of several at once, whichever ends first: the answer needs no other training."""
+    """Of several at once, whichever ends first: the answer needs no other training, and all are in its cost."""
     plan, surface = make_plan(trials=24, at_once=4), Surface()
 
     def last_first(evaluations: Sequence[Evaluation]) -> Iterator[tuple[Evaluation, Training]]:
@@ -125,6 +125,7 @@ def test_trainings_that_have_ended_count_while_others_are_at_work(ended: int) ->
 
     with pytest.raises(Interrupted) as caught:
         conduct(plan, last_first)
-    assert {trial.evaluation.digest for trial in caught.value.trials} == {one.digest for one in surface.asked}
-    assert len(surface.asked) == ended
+    tried = {one.digest for one in surface.asked if one.seed < CONFIRM_SEED}
+    assert {trial.evaluation.digest for trial in caught.value.trials} == tried
+    assert len(surface.asked) == caught.value.result.cost.trainings == ended
     assert caught.value.result.reason.startswith(f"interrupted after {ended} trainings; not compared")

@@ -5,9 +5,11 @@ from math import inf, log10
 import pytest
 
 from pipeline.evaluation import Setting
+from pipeline.rivals import USUAL
 from pipeline.search import conduct
 from pipeline.search.allocation import AT_ONCE, MODELLED
-from pipeline.search.plan import BRACKET, bounds
+from pipeline.search.plan import BRACKET, CONFIRM_SEED, bounds
+from pipeline.statistics.best import FIRST_LOOK
 from tests.search.surface import FULL, OPTIMUM, SCHEMES, SPACE, Surface, make_plan, run_trials
 
 
@@ -100,7 +102,7 @@ def test_trials_end_where_no_more_can_be_afforded() -> None:
     from pipeline.search.allocation import run_trials as afforded
 
     surface = Surface()
-    trials = afforded(make_plan(trials=20), surface.evaluate, lambda trainings: len(surface.asked) + trainings <= 6)
+    trials = afforded(make_plan(trials=20), surface.evaluate, lambda more: len(surface.asked) + len(more) <= 6)
     assert len(trials) == 6
 
 
@@ -203,6 +205,31 @@ def test_asking_many_at_once_finds_the_same_optimum() -> None:
         assert result.winner.scheme == "cosine"
         assert abs(log10(result.winner.initial_lr / OPTIMUM)) < 0.25
         assert len(trials) <= 24
+
+
+def test_workers_that_would_be_idle_train_the_baselines() -> None:
+    """What the confirmation needs in any case is trained beside the trials, once, and changes nothing."""
+    surfaces = Surface(noise=0.02), Surface(noise=0.02)
+    plans = [make_plan(trials=9, at_once=at_once) for at_once in (2, 16)]  # of which the trials are the same
+    (few, _), (many, _) = map(conduct, plans, surfaces)
+    of_baselines = [one for one in surfaces[1].batches[0] if one.seed >= CONFIRM_SEED]
+    assert len(of_baselines) == len(USUAL) * FIRST_LOOK
+    assert [one.epochs for one in of_baselines] == [FULL] * len(of_baselines)
+    assert [len(batch) for batch in surfaces[1].batches[1:]] == [1, 1, 3, 2, 2 * FIRST_LOOK]
+    for at_once, surface in zip((2, 16), surfaces, strict=True):
+        assert len({one.digest for one in surface.asked}) == sum(map(len, surface.batches)), at_once
+    assert {one.digest for one in surfaces[0].asked} == {one.digest for one in surfaces[1].asked}
+    assert many.leaderboard == few.leaderboard
+    assert many.audits == few.audits
+
+
+def test_time_is_that_on_the_clock() -> None:
+    """Trainings of half a second: in three seconds, one process makes six, and four workers four times as many."""
+    alone, together = (conduct(make_plan(seconds=3.0, at_once=number), Surface())[0] for number in (1, 4))
+    assert alone.reason.startswith("not compared: no budget or time was left")
+    assert together.baselines
+    assert together.cost.trainings == 21
+    assert together.cost.seconds == pytest.approx(21 * 0.5 / 4, abs=0.5)
 
 
 def test_untried_schemes_are_named() -> None:
