@@ -19,7 +19,7 @@ def against_true(found: Predictions, *, width: float = WIDE) -> Figure:
     rows = len(found.values) * 2 // columns
     figure, panels = style.canvas(width, 0.6 + 3.4 * rows, rows, columns)
     for at, values in enumerate(found.values):
-        which = f" of value {at + 1}" if len(found.values) > 1 else ""
+        which = f" of {values.name}" if len(found.values) > 1 else ""
         left, right = panels[2 * at], panels[2 * at + 1]
         _predicted(left, values)
         style.label(left, x="true value", y="predicted value", title=f"Predicted against true{which}")

@@ -50,7 +50,7 @@ class Report:
         costs: the name, wall seconds and passes over the training set of each stage.
         origins: the layer that each option is from that is no default; None where nobody can say.
         runs: those that the report is made of.
-        predictions: of the model that is kept, for the test set.
+        predictions: of each output of the model that is kept, for the test set.
         code: the schedule as Keras code, with the call of its optimizer; "" before the final training.
         generated: an ISO time.
         interrupted: whether the chain was interrupted, so that this is its answer so far. Then `train` may be None.
@@ -72,7 +72,7 @@ class Report:
     command: str
     origins: Mapping[str, str] | None = None
     runs: Sequence[StageRun] = ()
-    predictions: Predictions | None = None
+    predictions: Sequence[Predictions] = ()
     code: str = ""
     interrupted: bool = False
 

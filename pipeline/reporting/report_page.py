@@ -1,6 +1,7 @@
 """The report as one self-contained HTML page, with all its figures."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from matplotlib.figure import Figure
 
 from pipeline.datasets.scaling import described
 from pipeline.evaluation import setting_prefix
+from pipeline.predictions import Predictions
 from pipeline.reporting import (
     prediction_figures,
     range_test_figures,
@@ -207,10 +209,15 @@ def _search(report: Report, marks: Marks) -> _Planned:
 
 
 def _predicted(report: Report) -> _Planned:
-    found = report.predictions
-    if found is not None and found.values:
-        what = "Predicted against true values of test examples, and their residuals"
-        yield "predictions", what, lambda width: prediction_figures.against_true(found, width=width)
+    for at, found in enumerate(report.predictions):
+        if found.values:
+            of = f" of {found.output}" if found.output else ""
+            what = f"Predicted against true values{of} for test examples, and their residuals"
+            yield f"predictions_{at}", what, partial(_against_true, found)
+
+
+def _against_true(found: Predictions, width: float) -> Figure:
+    return prediction_figures.against_true(found, width=width)
 
 
 def _schemes(report: Report) -> list[str]:

@@ -1,21 +1,23 @@
 """What the model that is kept predicts for the test set, for the report to show where it errs."""
 
 import base64
+from collections.abc import Mapping, Sequence
 from io import BytesIO
+from math import inf
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.datasets import Inputs, Splits, blocks, example
+from pipeline.datasets import Inputs, Splits, blocks, by_output, example
 from pipeline.lr_pipeline_model import Outputs, ServedModel
-from pipeline.predictions import Confused, Hard, Predictions, Values
+from pipeline.predictions import Confused, Hard, Label, Predictions, Values
 
 _MOST_CLASSES = 20
 """Classes whose confusions fit a page as a matrix."""
 
-_MOST_CONFUSED, _MOST_HARD, _MOST_VALUES, _MOST_POINTS = 10, 12, 4, 400
+_MOST_CONFUSED, _MOST_HARD, _MOST_LABELS, _MOST_VALUES, _MOST_POINTS = 10, 12, 20, 4, 400
 
 _LONGEST_SIDE = 96
 """Pixels of the longer side of a stored image, at most."""
@@ -26,26 +28,34 @@ _BRIGHT = 128
 """The brightest of several images of bytes is at least this, or they hold fewer levels, as those of scikit-learn do."""
 
 
-def predictions(serving: Any, outputs: Outputs, splits: Splits, seed: int) -> Predictions | None:
-    """Return what a model predicts for the test set.
+def predictions(
+    serving: Any, outputs: Outputs | Mapping[str, Outputs], splits: Splits, seed: int, targets: Sequence[str] = ()
+) -> tuple[Predictions, ...]:
+    """Return what each output of a model predicts for the test set.
 
     Args:
         serving: the network, of raw inputs.
-        outputs: what its outputs are.
+        outputs: what its outputs are, by name if there are several.
         splits: the data, labels as they were given.
         seed: that of the model's training.
-
-    Returns:
-        None for several labels an example, of which no class excludes another.
+        targets: the names of the values of a regression, if there are as many.
 
     """
-    if splits.task not in ("classification", "regression"):
-        return None
-    model = ServedModel(serving, outputs)
+    model, by_name = ServedModel(serving, outputs), by_output(splits)
     pieces = (piece for block in blocks(splits.x_test) for piece in blocks(block))  # a stream's can be larger
     predicted = np.concatenate([np.asarray(model.predict(as_served(piece, serving))) for piece in pieces])
-    found = Predictions(seed=seed, examples=len(predicted))
-    return found.model_copy(update=(_of_classes if splits.classes else _of_values)(splits, predicted))
+    ends = np.cumsum([len(own.classes) or own.num_outputs for own in by_name.values()])
+    answers = np.split(predicted.reshape(len(predicted), -1), ends[:-1], axis=1)
+    return tuple(
+        Predictions(seed=seed, examples=len(answer), output=name, **_of(own, answer, targets))
+        for (name, own), answer in zip(by_name.items(), answers, strict=True)
+    )
+
+
+def _of(splits: Splits, predicted: NDArray[Any], targets: Sequence[str]) -> dict[str, Any]:
+    if splits.task == "multi_label":
+        return _of_labels(splits, predicted)
+    return _of_classes(splits, predicted) if splits.classes else _of_values(splits, predicted, targets)
 
 
 def as_served(block: Inputs, serving: Any) -> Any:
@@ -93,15 +103,31 @@ def _hardest(
     )
 
 
-def _of_values(splits: Splits, predicted: NDArray[Any]) -> dict[str, Any]:
+def _of_labels(splits: Splits, probabilities: NDArray[Any]) -> dict[str, Any]:
+    true, given = splits.y_test > 0.5, probabilities > 0.5  # where Keras' accuracy draws the line
+    counts = [both.sum(axis=0).tolist() for both in (true & given, true & ~given, ~true & given)]
+    labels = [
+        Label(name=name, found=found, missed=missed, wrong=wrong)
+        for name, found, missed, wrong in zip(splits.classes, *counts, strict=True)
+    ]
+    return {
+        "correct": int((true == given).all(axis=1).sum()),
+        "classes": splits.classes,
+        "labels": tuple(sorted(labels, key=lambda label: inf if label.f1 is None else label.f1)[:_MOST_LABELS]),
+    }
+
+
+def _of_values(splits: Splits, predicted: NDArray[Any], targets: Sequence[str]) -> dict[str, Any]:
     true = splits.y_test.reshape(len(splits.y_test), -1).astype(float)
-    predicted = predicted.reshape(true.shape).astype(float)
+    predicted = predicted.astype(float)
+    names = targets if len(targets) == true.shape[1] else [f"value {at + 1}" for at in range(true.shape[1])]
     errors = np.abs(predicted - true).mean(axis=0)
     some = np.unique(np.linspace(0, len(true) - 1, min(_MOST_POINTS, len(true))).astype(int))
     shown = range(min(_MOST_VALUES, true.shape[1]))
     return {
         "values": tuple(
             Values(
+                name=names[at],
                 true=tuple(true[some, at].tolist()),
                 predicted=tuple(predicted[some, at].tolist()),
                 mean_absolute_error=float(errors[at]),

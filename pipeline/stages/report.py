@@ -9,7 +9,7 @@ import pandas as pd
 from pipeline.config import ReportOptions
 from pipeline.datasets.arrays import PrepareResult
 from pipeline.evaluation import Candidate, Evaluation, Training, setting_prefix
-from pipeline.predictions import PREDICTIONS, Predictions
+from pipeline.predictions import PREDICTIONS, STORED, Predictions
 from pipeline.reporting import report_page
 from pipeline.reporting.answer import compose
 from pipeline.reporting.report_inputs import Report, StageRun, answered, read_sweep
@@ -78,7 +78,7 @@ def _gather(context: Context[ReportOptions], *, interrupted: bool = False) -> Re
         command=command(options),
         origins=_origins(context),
         runs=tuple(_runs(context)),
-        predictions=_predictions(upstream) if train else None,
+        predictions=_predictions(upstream) if train else (),
         code=(upstream.folder("train") / CODE).read_text(encoding="utf-8") if train else "",
         interrupted=interrupted,
     )
@@ -102,10 +102,10 @@ def _runs(context: Context[ReportOptions]) -> Iterator[StageRun]:
         yield StageRun(stage, run.run_id, f"{server}{run_page(experiment, run.run_id)}" if server else "")
 
 
-def _predictions(upstream: Upstream) -> Predictions | None:
-    """Return what the model that is kept predicts for the test set; None with several outputs or labels an example."""
+def _predictions(upstream: Upstream) -> tuple[Predictions, ...]:
+    """Return what each output of the model that is kept predicts for the test set; none if it could not be asked."""
     stored = upstream.folder("train") / PREDICTIONS
-    return Predictions.model_validate_json(stored.read_text(encoding="utf-8")) if stored.is_file() else None
+    return STORED.validate_json(stored.read_text(encoding="utf-8")) if stored.is_file() else ()
 
 
 def _trainings(context: Context[ReportOptions]) -> Iterator[NamedTraining]:

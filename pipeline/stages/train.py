@@ -17,7 +17,7 @@ from pipeline.files import write_text
 from pipeline.lr_pipeline_model import VALUES, Outputs, tensors
 from pipeline.lr_pipeline_model.columns import load_columns
 from pipeline.optimizers import in_code, note, own_files
-from pipeline.predictions import PREDICTIONS
+from pipeline.predictions import PREDICTIONS, STORED
 from pipeline.reporting import wording
 from pipeline.results import SeedScore, TrainResult
 from pipeline.schedules import keras_source, parse_params, torch_source
@@ -143,18 +143,14 @@ def _keep(
 
 def _keep_predictions(context: Context[TrainOptions], serving: Any, seed: int) -> None:
     """Write what the model that is kept predicts for the test set, for the report; the answer does without it."""
-    splits = context.upstream.splits
-    if splits.outputs:
-        return
+    splits, targets = context.upstream.splits, context.options.target.split(",")
     try:
         outputs = _outputs(serving, splits, tensors(_example(serving, splits)))
-        assert isinstance(outputs, Outputs)  # as there is one output
-        found = predictions(serving, outputs, splits, seed)
+        found = predictions(serving, outputs, splits, seed, targets)
     except Exception as error:  # of the user's layers
         context.status.note(f"the report does not show where the model errs: {describe(error)}")
         return
-    if found is not None:
-        write_text(context.run.folder / PREDICTIONS, found.model_dump_json())
+    write_text(context.run.folder / PREDICTIONS, STORED.dump_json(found).decode())
 
 
 def _example(serving: Any, splits: Splits) -> Any:

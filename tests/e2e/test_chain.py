@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits
 
 from pipeline import datasets, find
 from pipeline.models import mlp
-from pipeline.predictions import PREDICTIONS, Predictions
+from pipeline.predictions import PREDICTIONS, STORED
 from pipeline.results import RangeTestResult, SearchResult
 from tests.e2e.project import SMALL, Project, command
 
@@ -277,7 +277,7 @@ def test_logged_model_predicts(project: Project, monkeypatch: pytest.MonkeyPatch
     best = min(train["seeds"], key=lambda score: score["val_loss"])
     assert accuracy == pytest.approx(best["test_accuracy"], abs=1e-6)
     stored = (project.artifacts(only(project, "train")) / PREDICTIONS).read_text(encoding="utf-8")
-    kept = Predictions.model_validate_json(stored)
+    (kept,) = STORED.validate_json(stored)
     assert kept.correct / kept.examples == pytest.approx(accuracy)
     assert len(kept.hardest) == 12
     assert f"over {len(train['seeds'])} seeds" in version.description

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 from pipeline.evaluation import Training
-from pipeline.predictions import Predictions, Values
+from pipeline.predictions import Label, Predictions, Values
 from pipeline.reporting.answer import compose
 from pipeline.reporting.report_inputs import Report, StageRun
 from pipeline.reporting.report_page import render
@@ -199,7 +199,7 @@ def test_test_results_of_each_seed_and_their_mean(rendered: str) -> None:
 
 def test_where_a_classification_errs(report: Report) -> None:
     """The confusion matrix with its classes as headers, and each hard image with a text in its place."""
-    page = Page(render(replace(report, predictions=make_predictions(), trainings=(), trials=None)))
+    page = Page(render(replace(report, predictions=[make_predictions()], trainings=(), trials=None)))
     assert "of seed 0, has 2 of 3 test examples right. Most often it takes 7 for 1 (1)." in page.visible
     assert "True 1 7 1 1 7 1 1 The hardest" in page.visible
     assert "7 at 15.00% taken for 1 at 80.00% row 2" in page.visible
@@ -210,20 +210,37 @@ def test_where_a_classification_errs(report: Report) -> None:
 def test_of_many_classes_the_most_frequent_errors_are_listed(report: Report) -> None:
     """In a table instead of the matrix."""
     few = make_predictions().model_copy(update={"counts": (), "hardest": ()})
-    shown = Page(render(replace(report, predictions=few, trainings=(), trials=None))).visible
+    shown = Page(render(replace(report, predictions=[few], trainings=(), trials=None))).visible
     assert "True Predicted Test examples 7 1 1" in shown
     assert "hardest" not in shown
 
 
 def test_where_a_regression_errs(regression: Report) -> None:
     """Predicted against true values, and the residuals, drawn and readable."""
-    values = Values(true=(1.0, 2.0), predicted=(1.5, 2.5), mean_absolute_error=0.5)
+    values = Values(name="value 1", true=(1.0, 2.0), predicted=(1.5, 2.5), mean_absolute_error=0.5)
     found = Predictions(seed=2, examples=9, values=(values,))
-    page = Page(render(replace(regression, predictions=found, trainings=(), trials=None, sweep=None)))
+    page = Page(render(replace(regression, predictions=[found], trainings=(), trials=None, sweep=None)))
     assert "of seed 2: mean absolute error 0.5 over 9 test examples, of which 2 are shown." in page.visible
     texts = page.text("title")
     assert "Predicted against true: true value 2, predicted value 2.5" in texts
     assert "Residuals: predicted value 1.5, predicted minus true 0.5" in texts
+
+
+def test_where_each_of_several_outputs_errs(regression: Report) -> None:
+    """Under its own name: classes, values by the names of their columns, and labels."""
+    digit = make_predictions().model_copy(update={"output": "digit"})
+    cars = tuple(Values(name=n, true=(1.0, 2.0), predicted=(1.5, 2.5), mean_absolute_error=0.5) for n in ("mpg", "kg"))
+    ink = Predictions(seed=0, examples=2, output="ink", values=cars)
+    hard = Label(name="rain", found=1, missed=3, wrong=0)
+    sky = Predictions(seed=0, examples=9, output="sky", correct=6, classes=("rain", "sun"), labels=(hard,))
+    page = Page(render(replace(regression, predictions=[digit, ink, sky], trainings=(), trials=None, sweep=None)))
+    headings = ["Where the model errs: digit", "The hardest test images: digit", "Predicted against true: ink"]
+    assert [text for text in page.text("h3") if ": " in text] == [*headings, "Where the model errs: sky"]
+    assert "mean absolute error 0.5 of mpg, 0.5 of kg over 2 test examples." in page.visible
+    assert "Predicted against true of mpg: true value 2, predicted value 2.5" in page.text("title")
+    assert "has 6 of 9 test examples right in all 2 labels." in page.visible
+    assert "The hardest of 2 labels are shown." in page.visible
+    assert "rain 1 3 0 40.00%" in page.visible
 
 
 def test_costs_add_up(rendered: str) -> None:
