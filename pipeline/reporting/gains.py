@@ -1,5 +1,6 @@
 """The gains of the winner over baselines, and of a decay and the search, as sentences and as key numbers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Literal
@@ -83,8 +84,8 @@ def gain_over(baseline: Baseline, objective: Objective, subject: str = "") -> Ga
     meaning = _MEANING[direction]
     if direction == "unclear" and baseline.row.verdict == "worse":
         meaning = "includes zero: another scheme beat it, this one did not"
-    text = f"Gain{of} over {name}: {wording.loss(gain.mean)} in {objective.label} ({bounded(gain)}, {meaning})"
-    details = [f"{objective.label}, by {wording.loss(gain.mean)}", f"{bounded(gain)}", meaning]
+    text = f"Gain{of} over {name}: {wording.loss(gain.mean)} in {objective.label} ({_bounds(gain)}, {meaning})"
+    details = [f"{objective.label}, by {wording.loss(gain.mean)}", _bounds(gain), meaning]
     if accuracy is not None and objective.metric != "val_accuracy":
         text += f"; {wording.points(accuracy.mean)} accuracy points ({_accuracy_bounds(baseline, accuracy)})"
         details.append(f"accuracy {wording.points(accuracy.mean)} points")
@@ -95,8 +96,19 @@ def _accuracy_bounds(baseline: Baseline, gain: Interval) -> str:
     """Return the interval of a difference of accuracies; one from end to end only says that the seeds are too few."""
     if gain.low <= -1 and gain.high >= 1:
         return f"{wording.count(len(baseline.row.seeds), 'seed')}, too few for an interval"
-    bounds = f"{wording.level(gain)} interval {wording.points(gain.low)} to {wording.points(gain.high)}"
-    return f"{bounds}, {_MEANING[gain_verdict(gain)].partition(':')[0]}"
+    return f"{_bounds(gain, wording.points)}, {_MEANING[gain_verdict(gain)].partition(':')[0]}"
+
+
+def _bounds(gain: Interval, shown: Callable[[float], str] = wording.number) -> str:
+    """Return the level and the bounds of a gain: "above 0" for one that reads as zero, but is excluded."""
+    verdict, low, high = gain_verdict(gain), shown(gain.low), shown(gain.high)
+    if verdict == "better" and float(low) == 0:
+        return f"{wording.level(gain)} interval above 0 to {high}"
+    if verdict == "worse" and float(high) == 0:
+        return f"{wording.level(gain)} interval {low} to below 0"
+    if not (isfinite(gain.low) and isfinite(gain.high)):
+        return bounded(gain)
+    return f"{wording.level(gain)} interval {low} to {high}"
 
 
 def gain_verdict(gain: Interval) -> GainVerdict:

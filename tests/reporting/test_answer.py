@@ -222,6 +222,7 @@ def test_two_seeds_are_not_asked_for_an_interval(regression: Report) -> None:
         (-1.0, 1.0, "(3 seeds, too few for an interval)"),
         (-inf, inf, "(3 seeds, too few for an interval)"),
         (0.75, 1.0, "(95% interval +75.00 to +100.00, excludes zero)"),
+        (0.00001, 0.4, "(95% interval above 0 to +40.00, excludes zero)"),
     ],
 )
 def test_an_interval_from_end_to_end_says_nothing(
@@ -282,8 +283,8 @@ def test_a_baseline_that_only_another_scheme_beat(report: Report, change: Callab
         (0.02, 0.04, "better", "35% lower", "excludes zero: better"),
         (-0.04, -0.02, "worse", "35% higher", "excludes zero: worse"),
         (-0.01, 0.07, "unclear", "35% lower", "includes zero: no difference shown"),
-        (0.0, 0.06, "better", "35% lower", "excludes zero: better"),
-        (-0.06, 0.0, "worse", "35% higher", "excludes zero: worse"),
+        (0.0, 0.06, "better", "35% lower", "97.5% interval above 0 to 0.06, excludes zero: better"),
+        (-0.06, 0.0, "worse", "35% higher", "97.5% interval -0.06 to below 0, excludes zero: worse"),
         (0.0, 0.0, "unclear", "0% lower", "includes zero: no difference shown"),
     ],
 )
