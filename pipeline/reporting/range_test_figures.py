@@ -35,11 +35,12 @@ def range_test(
     little above the first losses, so that the explosion at large rates does not flatten the descent.
     """
     figure, (axes,) = style.canvas(width, 4.8 if width >= WIDE else 4.4)
+    raw, smoothed = ("each seed, raw", "median of seeds, smoothed") if len(losses) > 1 else ("raw", "smoothed")
     for seed in losses:
-        axes.plot(*style.thin(rates, seed, 500), color=MUTED, alpha=0.28, linewidth=0.7, label="each seed, raw")
+        axes.plot(*style.thin(rates, seed, 500), color=MUTED, alpha=0.28, linewidth=0.7, label=raw)
     seen = np.isfinite(band_low) & np.isfinite(band_high)
     axes.fill_between(rates[seen], band_low[seen], band_high[seen], color=PALETTE["blue"], alpha=0.18, lw=0)
-    axes.plot(*style.thin(rates, median), color=PALETTE["blue"], linewidth=2.4, label="median of seeds, smoothed")
+    axes.plot(*style.thin(rates, median), color=PALETTE["blue"], linewidth=2.4, label=smoothed)
     style.log_or_linear(axes.xaxis, float(rates.min()), float(rates.max()))
     axes.set_xlim(float(rates.min()), float(rates.max()))
     low, high = _loss_limits(rates, median, band_low, result.divergence_lr)

@@ -12,6 +12,7 @@ from pipeline.datasets.scaling import described
 from pipeline.evaluation import setting_prefix
 from pipeline.predictions import Predictions
 from pipeline.reporting import (
+    descriptions,
     prediction_figures,
     range_test_figures,
     report_inputs,
@@ -42,6 +43,7 @@ _FILTERS: Mapping[str, Callable[..., Any]] = {
     "percent": wording.percent,
     "scheme": wording.scheme,
     "seconds": wording.seconds,
+    "sentence": wording.sentence,
     "span": wording.span,
     "spread": wording.spread,
     "setting": setting_prefix,
@@ -155,14 +157,14 @@ def _range_test(report: Report) -> _Planned:
     def make(width: float) -> Figure:
         return range_test_figures.range_test(sweep.rates, sweep.losses, result, **curves, width=width)
 
-    yield "range_test", "Training loss against learning rate in the range test", make
+    yield "range_test", descriptions.range_test(sweep, result), make
 
 
 def _refinement(report: Report) -> _Planned:
     result = report.range_test
     if result is None or result.refinement is None:
         return
-    what = "Validation loss against initial learning rate of the trainings that refined the range test"
+    what = descriptions.refinement(result.refinement)
     yield "refinement", what, lambda width: range_test_figures.refinement(result, width=width)
 
 
@@ -170,15 +172,14 @@ def _curves(report: Report, marks: Marks) -> _Planned:
     compared = [training for training in report.trainings if training.role != "trial"]
     if not compared:
         return
-    who = "of the winner, the finalists and the baselines"
     yield (
         "lr_curves",
-        f"Learning rate against epochs {who}",
+        descriptions.lr_curves(compared),
         lambda width: training_figures.lr_curves(compared, marks=marks, width=width),
     )
     yield (
         "loss_curves",
-        f"Training and validation loss per epoch {who}",
+        descriptions.loss_curves(compared),
         lambda width: training_figures.loss_curves(compared, marks=marks, width=width),
     )
 
@@ -187,23 +188,22 @@ def _search(report: Report, marks: Marks) -> _Planned:
     search, trials = report.search, report.trials
     if search is None:
         return
-    measure = search.objective.label
     if _compared(report):
         yield (
             "leaderboard",
-            f"Mean {measure} of each finalist and baseline with its interval, as in the table that follows",
+            descriptions.leaderboard(report_inputs.entries(search), search.objective),
             lambda width: search_figures.leaderboard(search, marks=marks, width=width),
         )
     if wide_enough(search.basin):
         yield (
             "basins",
-            f"The {measure} against initial learning rate of each finalist, with the noise as a band",
+            descriptions.basins(search.basin, search.objective),
             lambda width: search_figures.basins(search, marks=marks, width=width),
         )
     if trials is not None and len(trials) > 1:
         yield (
             "trials",
-            f"The {measure} against initial learning rate of every trial",
+            f"The {search.objective.label} against initial learning rate of every trial, as in the table that follows",
             lambda width: search_figures.trials(trials, search.objective, marks=marks, width=width),
         )
 
@@ -211,9 +211,7 @@ def _search(report: Report, marks: Marks) -> _Planned:
 def _predicted(report: Report) -> _Planned:
     for at, found in enumerate(report.predictions):
         if found.values:
-            of = f" of {found.output}" if found.output else ""
-            what = f"Predicted against true values{of} for test examples, and their residuals"
-            yield f"predictions_{at}", what, partial(_against_true, found)
+            yield f"predictions_{at}", descriptions.predictions(found), partial(_against_true, found)
 
 
 def _against_true(found: Predictions, width: float) -> Figure:

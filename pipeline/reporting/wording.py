@@ -1,9 +1,11 @@
 """Numbers and names formatted for readers, the same in the terminal, in tables and in figures."""
 
+import re
 from collections.abc import Mapping
 from math import isfinite
 
 from pipeline.results import Basin, Guess, Interval, SearchResult
+from pipeline.schedules import SCHEMES
 
 _OPTIMIZERS = {
     "sgd": "SGD",
@@ -154,6 +156,15 @@ def optimizer(name: str) -> str:
 def scheme(name: str) -> str:
     """Return a scheme's name in words: `inverse_time` as "inverse time"."""
     return name.replace("_", " ")
+
+
+_SCHEMES = re.compile(rf"\b({'|'.join(SCHEMES)})\b")
+
+
+def sentence(reason: str) -> str:
+    """Return a reason as a sentence, with the schemes in it in words."""
+    text = _SCHEMES.sub(lambda found: scheme(found[0]), reason.rstrip("."))
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def params(values: Mapping[str, float | int | str | bool]) -> str:

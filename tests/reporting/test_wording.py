@@ -42,6 +42,14 @@ def test_accuracy_points(fraction: float, text: str) -> None:
     assert wording.points(fraction) == text
 
 
+def test_a_reason_is_a_sentence_with_schemes_in_words() -> None:
+    """Names of options are left as they are typed."""
+    reason = "one_cycle is chosen; exp_range got no trial; good rates may lie beyond those tried (lr_min, lr_max)"
+    assert wording.sentence(reason) == (
+        "One cycle is chosen; exp range got no trial; good rates may lie beyond those tried (lr_min, lr_max)."
+    )
+
+
 def test_an_interval_of_one_seed_is_unbounded() -> None:
     """Infinite bounds are words, not numbers."""
     assert wording.span(Interval(mean=1, low=-inf, high=inf)) == "unbounded"
