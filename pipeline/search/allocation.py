@@ -38,6 +38,12 @@ _SCHEMES = 7
 _FINEST = 0.025
 """Decades between the rates that are compared on the surface."""
 
+_UNDIVIDED = 0.75
+"""The share of a step of the bracket above which no rate has been tried between two."""
+
+_WORSE = 1e300
+"""The loss that a rate is taken to have while the first is taken for the best: not that of one that diverged."""
+
 _STEPS = 8
 """The most steps that it takes to cross the range test's interval: in a wide one they are longer than `STEP`."""
 
@@ -253,14 +259,15 @@ def _bracket(space: Space, known: Sequence[Trial], at_once: int) -> list[float]:
         if rate is None:
             break
         rates.append(rate)
-        losses[rate] = inf if losses else 0.0
+        losses[rate] = _WORSE if losses else 0.0
     return rates
 
 
 def next_in_bracket(losses: Mapping[float, float], start: float, step: float = STEP) -> float | None:
     """Return the next rate to try, beginning with `start`; None once the best of `losses` lies between two others.
 
-    Larger rates come first: if they diverge, they cost little. At most `BRACKET` rates are tried.
+    Larger rates come first: if they diverge, they cost little. If the one next to the best does, a rate a third of the
+    way to it is tried once, since the best one may be just below the cliff. At most `BRACKET` rates are tried.
     """
     if not losses:
         return start
@@ -269,6 +276,9 @@ def next_in_bracket(losses: Mapping[float, float], start: float, step: float = S
         return None
     if best == max(losses) and losses[best] < inf:
         return float(best * 10**step)
+    above = min((rate for rate in losses if rate > best), default=best)
+    if losses[best] < losses[above] == inf and log10(above / best) > step * _UNDIVIDED:
+        return float(best * (above / best) ** (1 / 3))
     return float(best / 10**step) if best == min(losses) else None
 
 

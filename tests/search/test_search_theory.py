@@ -59,6 +59,13 @@ def test_answer_is_close_to_the_best_schedule(problem: Theory, best: str, params
     assert answer_of(problem, find(problem)) <= 1.03 * lowest
 
 
+def test_answer_is_found_next_to_a_cliff() -> None:
+    """The best initial rate is 7% below the largest stable one; the answer is within 10% of the lowest loss."""
+    lowest, rate = best_rate(HARD, "warmup_stable_decay", {"decay_fraction": 0.1})
+    assert theory.largest_stable(HARD) < 1.1 * rate
+    assert answer_of(HARD, find(HARD)) <= 1.1 * lowest
+
+
 @pytest.mark.parametrize(
     ("problem", "right", "wrong"),
     [(HARD, "warmup_stable_decay", "polynomial"), (Convex(), "linear", "constant")],

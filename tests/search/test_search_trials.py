@@ -32,6 +32,13 @@ def test_first_scheme_brackets_the_best_rate() -> None:
     assert all(abs(log10(trial.evaluation.candidate.initial_lr / OPTIMUM)) < 0.4 for trial in others)
 
 
+def test_bracket_is_divided_once_below_a_rate_that_diverges() -> None:
+    """A third of the way from the best rate, since the optimum may lie next to a cliff."""
+    trials = run_trials(make_plan(trials=9), Surface(diverges_above=0.2))
+    rates = [trial.evaluation.candidate.initial_lr for trial in trials]
+    assert rates[:4] == pytest.approx([0.1, 0.1 * 10**0.4, 0.1 * 10 ** (0.4 / 3), 0.1 / 10**0.4], rel=0.01)
+
+
 def test_every_trial_has_full_length_and_a_seed_of_its_own() -> None:
     """No two trials share a seed, so no lucky seed is chosen."""
     _, trials = conduct(make_plan(trials=9, seed=5), Surface())
