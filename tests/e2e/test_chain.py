@@ -91,6 +91,8 @@ def test_every_training_logs_the_metrics_of_the_contract(project: Project) -> No
     finals = [run.data.metrics["test_loss"] for run in project.runs("train", only(project, "train").info.run_id)]
     assert means["test_loss"] == pytest.approx(np.mean(finals))
     assert only(project, "main").data.metrics["test_loss"] == means["test_loss"]
+    drawn = project.client.get_metric_history(only(project, "train").info.run_id, "val_loss")
+    assert len({point.step for point in drawn}) == len(drawn)
 
 
 def test_every_training_keeps_its_whole_curve(project: Project) -> None:
