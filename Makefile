@@ -58,7 +58,7 @@ doctor: $(READY) ## Find what is broken; ARGS=--fix mends what can be mended
 ui: $(READY) ## Say where trainings and report are, and open the MLflow UI, on this machine only; ARGS="--port 5001"
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m scripts.ui --host 127.0.0.1 $(ARGS)
 
-# Two files at a time: many tests only wait for processes that they start, and the tests of a file share their set-up.
+# Three files at a time: many tests only wait for processes that they start, and the tests of a file share their set-up.
 # In their own order, which has the longest files early, so that no worker is left alone with one of them.
 test: $(DEV) ## Run every test
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
