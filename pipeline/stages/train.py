@@ -57,7 +57,7 @@ def run(context: Context[TrainOptions]) -> TrainResult:
     accuracies = [score.test_accuracy for score in scores if score.test_accuracy is not None]
     others = _mean_metrics(trainings)
     trainer.finish(tested := _in_words(means.get("test_accuracy"), means["test_loss"], len(asked)))
-    # Without the mean of `val_loss`, of which the chart already has the kept training's: its line would jump at the end.
+    # Without the mean of `val_loss`: the chart has the kept training's, and its line would jump at the end.
     logged = {name: value for name, value in means.items() if name != "val_loss"}
     logged |= {f"test_{name}": value for name, value in others.items()}
     trainer.log.log_onto(context.run, asked[best], trainings[best], logged)
