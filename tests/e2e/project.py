@@ -1,5 +1,6 @@
 """A copy of the project in a folder of its own, used as a user would: by commands and the tracking store."""
 
+import atexit
 import io
 import os
 import shutil
@@ -7,11 +8,13 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import chdir, closing, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from unittest.mock import patch
@@ -25,6 +28,7 @@ from pipeline import chain, cli
 from pipeline.config import Layered, validated
 from pipeline.stages import table
 from pipeline.tracking import projects
+from pipeline.tracking.sqlite_store import ensure_store
 from tests.bad_input.harness import own_signals
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,6 +106,8 @@ class Project:
         For what is not about processes: each spends some five seconds on imports. `store` is the URI of another store.
         """
         arguments, out, err = command(stage, **options)[3:], io.StringIO(), io.StringIO()
+        if not store and not any(self.folder.glob("*mlflow*")):
+            shutil.copy(_empty_store(), self.folder / "mlflow.db")
         with (
             _at_work_in(self.folder, store or f"sqlite:///{self.folder}/mlflow.db"),
             redirect_stdout(out),
@@ -158,6 +164,15 @@ class Project:
                 return int(database.execute(query, roles).fetchone()[0])
         except sqlite3.OperationalError:  # not set up yet
             return 0
+
+
+@cache
+def _empty_store() -> Path:
+    """Return a store in which nothing has run: to set one up takes MLflow a second."""
+    path = Path(tempfile.mkdtemp()) / "mlflow.db"
+    atexit.register(shutil.rmtree, path.parent)
+    ensure_store(path, "mlruns")
+    return path
 
 
 def command(stage: str, **options: object) -> Sequence[str]:
