@@ -59,7 +59,8 @@ def run_trials(plan: Plan, evaluate: Evaluate, affords: Affords = lambda evaluat
        time. From the 17th trial on, every second one also varies the parameters of a good scheme.
 
     Those of one step that can run at the same time are asked for at once, and the next ones when all have ended: of the
-    first step two, of the second at most a quarter of the trials, since more would be chosen worse (reports/scale.md).
+    first step two, of the second at most a quarter of the trials, since more would be chosen worse (reports/scale.md),
+    but the last one or two with the others.
 
     Args:
         plan: what to search.
@@ -118,7 +119,9 @@ def _next(plan: Plan, trials: Sequence[Trial]) -> list[Candidate]:
         return bracketing
     if all(trial.outcome.loss == inf for trial in trials):
         return []
-    most = max(min(plan.at_once, plan.trials // _SHARE), AT_ONCE)
+    most, left = max(min(plan.at_once, plan.trials // _SHARE), AT_ONCE), plan.trials - len(trials)
+    if most < left < most + AT_ONCE and left <= plan.at_once:  # one or two more need no request of their own
+        most = left
     asked: list[Candidate] = []
     known = list(trials)
     while len(asked) < min(plan.at_once, most):

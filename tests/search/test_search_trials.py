@@ -198,11 +198,16 @@ def test_as_many_are_asked_as_can_run_at_once() -> None:
 
 
 def test_few_trials_are_not_all_chosen_before_anything_is_known() -> None:
-    """At most a quarter of them are asked at once, however many could run: of nine, what one process asks too."""
-    for trials, most in ((9, AT_ONCE), (24, 6)):
-        surface = Surface()
-        run_trials(make_plan(trials=trials, at_once=16), surface)
-        assert max(len(batch) for batch in surface.batches) == most
+    """At most a quarter of them or three are asked at once, however many could run, and one or two that are left."""
+    for at_once, trials, expected in (
+        (1, 9, [1, 1, 1, 1, AT_ONCE, 2]),
+        (4, 9, [2, 1, 1, AT_ONCE, 2]),
+        (16, 9, [2, 1, 1, AT_ONCE + 2]),
+        (16, 24, [2, 1, 1, 6, 6, 8]),
+    ):
+        surface = Surface(noise=0.02)
+        run_trials(make_plan(trials=trials, at_once=at_once), surface)
+        assert [len(batch) for batch in surface.batches] == expected
 
 
 def test_asking_many_at_once_finds_the_same_optimum() -> None:
@@ -217,12 +222,12 @@ def test_asking_many_at_once_finds_the_same_optimum() -> None:
 def test_workers_that_would_be_idle_train_the_baselines() -> None:
     """What the confirmation needs in any case is trained beside the trials, once, and changes nothing."""
     surfaces = Surface(noise=0.02), Surface(noise=0.02)
-    plans = [make_plan(trials=9, at_once=at_once) for at_once in (2, 16)]  # of which the trials are the same
+    plans = [make_plan(trials=10, at_once=at_once) for at_once in (2, 16)]  # of which the trials are the same
     (few, _), (many, _) = map(conduct, plans, surfaces)
     of_baselines = [one for one in surfaces[1].batches[0] if one.seed >= CONFIRM_SEED]
     assert len(of_baselines) == len(USUAL) * FIRST_LOOK
     assert [one.epochs for one in of_baselines] == [FULL] * len(of_baselines)
-    assert [len(batch) for batch in surfaces[1].batches[1:]] == [1, 1, 3, 2, 2 * FIRST_LOOK]
+    assert [len(batch) for batch in surfaces[1].batches[1:]] == [1, 1, AT_ONCE, AT_ONCE, 2 * FIRST_LOOK]
     for at_once, surface in zip((2, 16), surfaces, strict=True):
         assert len({one.digest for one in surface.asked}) == sum(map(len, surface.batches)), at_once
     assert {one.digest for one in surfaces[0].asked} == {one.digest for one in surfaces[1].asked}
