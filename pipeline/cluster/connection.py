@@ -7,7 +7,6 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -109,7 +108,8 @@ def connected(options: PrepareOptions, note: Callable[[str], object]) -> Connect
             logging.getLogger(name).setLevel(logging.CRITICAL)
         _open[key] = _joined(options.scheduler) if options.scheduler else _started(options.workers)
         atexit.register(_open[key].close)
-        if find_spec("bokeh"):  # without it, there is no dashboard
+        # It needs bokeh there, and may be switched off: there is an address all the same.
+        if _open[key].client.run_on_scheduler(lambda dask_scheduler: bool(dask_scheduler.http_application.applications)):
             note(f"Dask's dashboard: {_open[key].client.dashboard_link}")
     return _open[key]
 
