@@ -32,6 +32,9 @@ _TIMES, _GRACE = 10.0, 300.0
 _SET_UP = 300.0
 """Seconds that a worker may take to set up a network beside the limit of a training, where that is given."""
 
+_FETCHING = 5.0
+"""Seconds after which an answer that is still being fetched is looked after: its worker may have died with it."""
+
 _TRIES = 3
 """How often Dask may give up an evaluation that seems not to have begun on the workers that ended."""
 
@@ -48,6 +51,7 @@ class _Asked:
         since: when that was, or when it then began to train.
         trains: whether it trains by now.
         begun: how often a worker began it.
+        answer: what the worker answered, once it is here.
 
     """
 
@@ -58,6 +62,7 @@ class _Asked:
     since: float = 0.0
     trains: bool = False
     begun: int = 0
+    answer: Any = None
 
 
 class Workers:
@@ -159,7 +164,9 @@ class Workers:
         """Wait for a training to end; meanwhile look for signals, for the scheduler, and for workers that hang."""
         while True:
             try:
-                return self._asked.pop(self._done.get(timeout=_LOOK_EVERY))
+                key = self._done.get(timeout=_LOOK_EVERY)
+                if self._has_answered(self._asked[key]):
+                    return self._asked.pop(key)
             except (Empty, KeyError):
                 interruption.check()
                 self._connection.check()
@@ -167,10 +174,26 @@ class Workers:
                     if asked.since and time.monotonic() - asked.since > self._most(asked):
                         self._restart(asked)
 
+    def _has_answered(self, asked: _Asked) -> bool:
+        """Fetch the answer of a task that has ended; False if its worker died with it, so that Dask runs it again."""
+        asked.since, future = 0.0, asked.future  # whoever begins it anew is watched from then on
+        while future.status == "finished":
+            try:
+                asked.answer = future.result(timeout=_FETCHING)
+            except TimeoutError:
+                continue
+            except Exception:  # `_training` says what it was
+                return True
+            return True
+        if future.status in ("error", "cancelled"):
+            return True
+        future.add_done_callback(lambda done: self._done.put(done.key))
+        return False
+
     def _training(self, asked: _Asked) -> Training | None:
         """Return the training; None if it must be handed to a worker again."""
         try:
-            answered = asked.future.result()
+            answered = asked.answer if asked.answer is not None else asked.future.result()
         except InputError:
             raise
         except KilledWorker as error:

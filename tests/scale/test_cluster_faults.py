@@ -85,12 +85,26 @@ def test_workers_join_are_killed_and_hang(
     assert any(" hangs: cosine lr=0.05 seed=" in line for line in said)
 
 
-def test_a_first_training_that_takes_too_long_runs_again(started: Processes, prepared: tuple[InProcess, Path]) -> None:
-    """A limit that is given holds although nothing is known yet of how long trainings take."""
+def test_a_first_training_that_takes_too_long_runs_again(
+    started: Processes, prepared: tuple[InProcess, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A given limit holds although nothing is known yet of how long trainings take, as a worker died with its answer.
+
+    No dashboard is named where there is none.
+    """
     said: list[str] = []
     there = executor_on(started, prepared, said, limit=10)
-    (started.folder / "hang").touch()
+    assert not any("dashboard" in line for line in said)
     started.start_worker()
+    fetched = there._has_answered
+
+    def lost(asked: executor._Asked) -> bool:
+        monkeypatch.undo()
+        (started.folder / "hang").touch()
+        started.signal_worker(0, signal.SIGKILL)
+        return fetched(asked)
+
+    monkeypatch.setattr(there, "_has_answered", lost)
     (training,) = answers(there.ask, ASKED[:1])
     assert same(training, *answers(prepared[0].ask, ASKED[:1]))
     assert [line.partition(" hangs: ")[2] for line in said if " hangs: " in line] == [
