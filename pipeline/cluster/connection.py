@@ -109,8 +109,9 @@ def connected(options: PrepareOptions, note: Callable[[str], object]) -> Connect
         _open[key] = _joined(options.scheduler) if options.scheduler else _started(options.workers)
         atexit.register(_open[key].close)
         # It needs bokeh there, and may be switched off: there is an address all the same.
-        if _open[key].client.run_on_scheduler(lambda dask_scheduler: bool(dask_scheduler.http_application.applications)):
-            note(f"Dask's dashboard: {_open[key].client.dashboard_link}")
+        client = _open[key].client
+        if client.run_on_scheduler(lambda dask_scheduler: bool(dask_scheduler.http_application.applications)):
+            note(f"Dask's dashboard: {client.dashboard_link}")
     return _open[key]
 
 
