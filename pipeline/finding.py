@@ -164,7 +164,7 @@ def _own_optimizer(model: keras.Model) -> str:
     """Return the name of the optimizer that a model was compiled with; SGD's if it is not compiled."""
     if not model.compiled:
         return str(SearchOptions().optimizer)
-    own = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    own = optimizers.unwrapped(model.optimizer)
     if (name := optimizers.name_of(own)) is None:
         raise refusal("model's optimizer", type(own).__name__, f"one of {', '.join(optimizers.OPTIMIZERS)}")
     return name

@@ -15,7 +15,7 @@ from pipeline import schedules
 from pipeline.datasets import Scaling
 from pipeline.errors import refusal
 from pipeline.evaluation import Candidate
-from pipeline.optimizers import with_own_multipliers
+from pipeline.optimizers import fresh, with_own_multipliers
 from pipeline.reporting import report_page
 from pipeline.reporting.answer import compose
 from pipeline.reporting.report_inputs import Report
@@ -23,7 +23,6 @@ from pipeline.results import RangeTestResult, SearchResult
 from pipeline.stages.search import leaderboard_frame
 from pipeline.training import InProcess
 from pipeline.training.copies import compile_like
-from pipeline.training.own_model import fresh
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,13 +106,13 @@ class Found:
         Its layers get the rates that its `lr_multipliers` or else those of the search ask for.
 
         Raises:
-            InputError: if the rates are not known in advance, or the model has no such layers.
+            InputError: if the rates are not known in advance, or the model has no such layers or undecayed weights.
 
         """
         searched = self._executor.compiled(self.winner)
         if getattr(model, "lr_multipliers", None) is None:
             model.lr_multipliers = getattr(searched, "lr_multipliers", None)
-        optimizer = with_own_multipliers(fresh(searched.optimizer, self.schedule()), model)
+        optimizer = with_own_multipliers(fresh(searched, self.schedule(), model), model)
         compile_like(model, model if model.compiled else searched, optimizer)
 
     def report(self, path: str | Path) -> Path:

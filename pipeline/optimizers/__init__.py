@@ -29,12 +29,14 @@ __all__ = [
     "averaging",
     "create",
     "estimates_step_size",
+    "fresh",
     "in_code",
     "name_of",
     "note",
     "own_file",
     "own_files",
     "refuse_several",
+    "unwrapped",
     "with_own_multipliers",
 ]
 
@@ -73,17 +75,15 @@ _NONE: Mapping[str, float] = MappingProxyType({})
 _MULTIPLIERS = Path(lr_multipliers.__file__)
 
 
-def create(
-    name: str, learning_rate: Any, momentum: float, compiled: optimizers.Optimizer | None = None
-) -> optimizers.Optimizer:
+def create(name: str, learning_rate: Any, momentum: float, compiled: keras.Model | None = None) -> optimizers.Optimizer:
     """Return an optimizer by name.
 
     Args:
         name: one in `OPTIMIZERS`.
         learning_rate: a rate or a Keras schedule.
         momentum: for SGD; the others ignore it, since what Schedule-Free SGD calls momentum is something else.
-        compiled: the optimizer that the user compiled the model with. If it is the named one, it is returned itself,
-            with only the rate replaced; otherwise its `SHARED` settings are copied to the new one.
+        compiled: the model, if the user compiled it. If its optimizer is the named one, it is returned itself, with
+            only the rate replaced; otherwise the new one gets its `SHARED` settings, and decays the same weights.
 
     Raises:
         InputError: if the compiled one averages weights, and the named one does so in its own way, or is several.
@@ -92,15 +92,54 @@ def create(
     made = OPTIMIZERS[name](learning_rate, momentum)
     if compiled is None:
         return made
-    refuse_several(compiled)
-    if name_of(compiled) == name:
-        compiled.learning_rate = learning_rate
-        return compiled
-    if compiled.use_ema and isinstance(made, ScheduleFree):
+    given = compiled.optimizer
+    refuse_several(given)
+    own = unwrapped(given)
+    if name_of(own) == name:
+        given.learning_rate = learning_rate
+        return given
+    if own.use_ema and isinstance(made, ScheduleFree):
         raise refusal("model", f"one compiled with use_ema=True, for {name}", "use_ema=False: it averages by itself")
-    changed = {key: value for key in SHARED if (value := getattr(compiled, key)) is not None}
+    changed = {key: value for key in SHARED if (value := getattr(own, key)) is not None}
     config = {**OPTIMIZERS[name](1.0, momentum).get_config(), **changed, "learning_rate": learning_rate}
-    return type(made).from_config(config)
+    return _settled(type(made).from_config(config), compiled, compiled)
+
+
+def fresh(compiled: keras.Model, learning_rate: Any, model: keras.Model) -> optimizers.Optimizer:
+    """Return an optimizer for a model, of the settings of a compiled one's, in its initial state, with another rate.
+
+    Raises:
+        InputError: if it consists of several, or leaves weights undecayed that the model does not have.
+
+    """
+    refuse_several(compiled.optimizer)
+    own = unwrapped(compiled.optimizer)
+    made = type(own).from_config({**own.get_config(), "learning_rate": learning_rate})
+    return _settled(made, compiled, model)
+
+
+def unwrapped(optimizer: optimizers.Optimizer) -> optimizers.Optimizer:
+    """Return the optimizer that a `LossScaleOptimizer` calls; any other one itself."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+def _settled(made: optimizers.Optimizer, compiled: keras.Model, model: keras.Model) -> optimizers.Optimizer:
+    """Return the optimizer made for a model, with what no configuration holds of a compiled model's optimizer.
+
+    That is which weights are not decayed, here by their places in the model, and a `LossScaleOptimizer` around it.
+    """
+    given = compiled.optimizer
+    decayed = [unwrapped(given)._use_weight_decay(weight) for weight in compiled.trainable_variables]
+    if not all(decayed):
+        weights = model.trainable_variables
+        if [weight.shape for weight in weights] != [weight.shape for weight in compiled.trainable_variables]:
+            received = "one with other weights than that whose optimizer excludes some from weight decay"
+            raise refusal("model", received, "one that has the same weights, built")
+        made.exclude_from_weight_decay([weight for weight, own in zip(weights, decayed, strict=True) if not own])
+    if not isinstance(given, optimizers.LossScaleOptimizer):
+        return made
+    scale, growth = given.initial_scale, given.dynamic_growth_steps
+    return optimizers.LossScaleOptimizer(made, initial_scale=scale, dynamic_growth_steps=growth)
 
 
 def refuse_several(optimizer: optimizers.Optimizer) -> None:
@@ -136,7 +175,7 @@ def in_code(optimizer: optimizers.Optimizer, multipliers: Mapping[str, float] = 
     """
     if multipliers:
         return f"with_lr_multipliers({in_code(optimizer)}, model)"
-    own = getattr(optimizer, "inner_optimizer", optimizer)
+    own = unwrapped(optimizer)
     kind = type(own)
     ours = own_file(own) is not None
     if not (ours or kind.__module__.startswith("keras.")):  # the user's own, whose settings are theirs to know
@@ -150,18 +189,20 @@ def in_code(optimizer: optimizers.Optimizer, multipliers: Mapping[str, float] = 
 def note(optimizer: optimizers.Optimizer, multipliers: Mapping[str, float] = _NONE) -> str:
     """Return the lines that tell users where to find what the call needs, and how to train with it.
 
-    They are "" for Keras' own optimizers without multipliers of layers. Files are taken to lie beside theirs.
+    They are "" for Keras' own optimizers without multipliers of layers or undecayed weights. Files are taken to lie
+    beside theirs.
     """
-    own, file = getattr(optimizer, "inner_optimizer", optimizer), own_file(optimizer)
+    own, file = unwrapped(optimizer), own_file(optimizer)
     needed = [] if file is None else [(file, type(own).__name__)]
     if multipliers:
         needed.append((_MULTIPLIERS, "with_lr_multipliers"))
-    if not needed:
-        return ""
-    where = "".join(
+    said = [
         f"\nwith `from {one.stem} import {name}`, of the file {one.name} beside this one.\n" for one, name in needed
-    )
-    return where + (_AVERAGED if isinstance(own, ScheduleFree) else "") + (_scaled(multipliers) if multipliers else "")
+    ]
+    said += [_AVERAGED] if isinstance(own, ScheduleFree) else []
+    said += [_scaled(multipliers)] if multipliers else []
+    excludes = getattr(own, "_exclude_from_weight_decay", ()) or getattr(own, "_exclude_from_weight_decay_pattern", "")
+    return "".join([*said, _UNDECAYED] if excludes else said)
 
 
 def own_files(optimizer: optimizers.Optimizer, multipliers: Mapping[str, float] = _NONE) -> list[Path]:
@@ -181,6 +222,11 @@ Layers of the model train at their own multiples of these rates, as they did whe
 """
 
 
+_UNDECAYED = """
+Some weights are not decayed: let your optimizer exclude them by `exclude_from_weight_decay`, as that of your model did.
+"""
+
+
 _AVERAGED = """
 The weights to use are the optimizer's averages, which `fit` leaves in the model. Its validations see them with
 
@@ -192,7 +238,7 @@ With BatchNormalization, AveragedWeights(inputs=x[:1000]) gives the averages sta
 
 def own_file(optimizer: optimizers.Optimizer) -> Path | None:
     """Return the file that defines an optimizer of this project, which needs Keras only; None for another."""
-    own = type(getattr(optimizer, "inner_optimizer", optimizer))
+    own = type(unwrapped(optimizer))
     return Path(inspect.getfile(own)) if own in (ScheduleFreeSGD, ScheduleFreeAdamW, Prodigy) else None
 
 

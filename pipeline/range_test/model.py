@@ -19,7 +19,7 @@ from pipeline import schedules
 from pipeline.config import BatchNorm
 from pipeline.errors import InputError
 from pipeline.evaluation import Training
-from pipeline.optimizers import name_of
+from pipeline.optimizers import name_of, unwrapped
 from pipeline.range_test.analysis import Analysis
 from pipeline.range_test.conducting import Sweeps, conduct
 from pipeline.range_test.exploration import WIDENINGS, bounds, updates_for
@@ -201,7 +201,7 @@ def _check(model: keras.Model) -> None:
 
 
 def _optimizer_name(model: keras.Model) -> str:
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    optimizer = unwrapped(model.optimizer)
     return name_of(optimizer) or type(optimizer).__name__.lower()
 
 

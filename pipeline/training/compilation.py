@@ -55,7 +55,7 @@ def compiled_for(examples: Examples, optimizer: str, momentum: float) -> Compile
                 raise refusal("model", received, "one that is not compiled, so that it gets the mean squared error")
             refuse_unfit(model, examples.splits, examples.first(2)[0])
             _convert_labels(model, one_hot_widths(model, examples.splits), weighted=examples.weighted)
-            made = optimizers.create(optimizer, rates, momentum, model.optimizer)
+            made = optimizers.create(optimizer, rates, momentum, model)
             return take_over(model, made, steps_per_execution, examples.first(2))
         found = fitting(model, examples.splits, examples.first(_SEEN)[0])
         losses, metrics = ({name: pair[at] for name, pair in found.items()} for at in (0, 1))
@@ -220,7 +220,7 @@ class Program:
         model.train_step = self._counted_call
         optimizer = compile_(model, self._rate, feed.steps_per_execution)
         self._optimizer = optimizers.with_own_multipliers(optimizer, model)
-        self.averages_weights = bool(getattr(self._optimizer, "inner_optimizer", self._optimizer).use_ema)
+        self.averages_weights = bool(optimizers.unwrapped(self._optimizer).use_ema)
         self.averaging = optimizers.averaging(self._optimizer)
         self._initial = [variable.numpy() for variable in self._optimizer.variables]
 

@@ -6,8 +6,8 @@ from typing import Any
 import keras
 
 from pipeline.errors import describe, refusal
+from pipeline.optimizers import fresh
 from pipeline.training import keras_internals
-from pipeline.training.own_model import fresh
 from pipeline.training.vocabularies import copy_vocabularies
 
 
@@ -32,7 +32,7 @@ def copying(model: keras.Model) -> Callable[[], keras.Model]:
             received = f"a model that cannot be copied ({describe(error)})"
             raise refusal("model", received, "a function that builds it, or get_config and from_config") from error
         if model.compiled:
-            compile_like(made, model, fresh(model.optimizer, 1.0))
+            compile_like(made, model, fresh(model, 1.0, made))
         return made
 
     return copy

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.evaluation import Evaluation, Training
-from pipeline.optimizers import refuse_several
+from pipeline.optimizers import fresh, unwrapped
 from pipeline.training import keras_internals
 from pipeline.training.compilation import take_over
 from pipeline.training.engine import Trainer
@@ -69,7 +69,7 @@ class OwnModel:
         trainer = Trainer(model, _OwnStart(model, reinitialize), source, feed, order, watched, recompute)
         first = sample(data, count=2)
         self._trainer = trainer.compile_with(
-            lambda model, rates, steps: take_over(model, fresh(model.optimizer, rates), steps, first)
+            lambda model, rates, steps: take_over(model, fresh(model, rates, model), steps, first)
         )
 
     def ask(self, evaluations: Sequence[Evaluation]) -> Iterator[tuple[Evaluation, Training]]:
@@ -225,7 +225,7 @@ def sample(data: Any, count: int = SAMPLE) -> Any:
 
 def gradient_accumulation(model: keras.Model) -> int:
     """Return the number of batches in an update of the model's optimizer."""
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    optimizer = unwrapped(model.optimizer)
     return int(optimizer.gradient_accumulation_steps or 1)
 
 
@@ -283,18 +283,3 @@ def _example_count(data: Any) -> int:
     if len(counts) != 1 or 0 in counts:
         raise InputError(f"data: received arrays of lengths {sorted(counts)}, expected one length above 0")
     return counts.pop()
-
-
-def fresh(optimizer: keras.optimizers.Optimizer, rates: Any) -> keras.optimizers.Optimizer:
-    """Return an optimizer with the same settings, in its initial state, with other rates.
-
-    Raises:
-        InputError: if it consists of several.
-
-    """
-    refuse_several(optimizer)
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        inner, scale = fresh(optimizer.inner_optimizer, rates), optimizer.initial_scale
-        growth = optimizer.dynamic_growth_steps
-        return keras.optimizers.LossScaleOptimizer(inner, initial_scale=scale, dynamic_growth_steps=growth)
-    return type(optimizer).from_config({**optimizer.get_config(), "learning_rate": rates})

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from pipeline.config import SearchOptions
 from pipeline.errors import InputError
 from pipeline.lr_multipliers import factors, multipliers, with_lr_multipliers
-from pipeline.optimizers import OPTIMIZERS, create
+from pipeline.optimizers import OPTIMIZERS, create, fresh
 from pipeline.training import InProcess, Problem, Trainer, copies, engine, executor_for
 from pipeline.training.feed import BatchOrder
 from pipeline.training.network import Network
-from pipeline.training.own_model import fresh
 from tests.training.networks import digits
 
 Array = NDArray[Any]
@@ -239,7 +238,7 @@ def test_optimizers_of_which_each_has_its_own_rate_are_refused() -> None:
     model = network(None)
     several = keras.optimizers.OptimizerMap(keras.optimizers.SGD(), {"base/.*": keras.optimizers.SGD()})
     model.compile(keras.optimizers.MultiOptimizer(several), "sparse_categorical_crossentropy")
-    for use in (lambda: trained(lambda: model, "sgd", 32), lambda: fresh(model.optimizer, 0.1)):
+    for use in (lambda: trained(lambda: model, "sgd", 32), lambda: fresh(model, 0.1, model)):
         with pytest.raises(InputError, match=r"compiled with MultiOptimizer; accepted: .*model\.lr_multipliers"):
             use()
 

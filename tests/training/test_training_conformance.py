@@ -81,9 +81,9 @@ def logits() -> keras.Model:
     return keras.Sequential([keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(10)])
 
 
-def adamw() -> keras.optimizers.Optimizer:
+def adamw(kind: Any = keras.optimizers.AdamW) -> keras.optimizers.Optimizer:
     """Return an optimizer whose weight decay leaves biases and scales alone."""
-    optimizer = keras.optimizers.AdamW(0.1, weight_decay=0.1)
+    optimizer = kind(0.1, weight_decay=0.1)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
 
@@ -326,6 +326,13 @@ def test_another_optimizer_gets_the_shared_settings() -> None:
     training = ours.train(CURVE, SEED, validations=EPOCHS)
     adam = compiled(plain, lambda: keras.optimizers.Adam(0.1, clipnorm=0.05, gradient_accumulation_steps=2))
     assert_same(ours, training.history, *plain_fit(adam, digits()))
+
+
+def test_another_optimizer_decays_the_same_weights() -> None:
+    """Asked for Adam, a model compiled with AdamW that leaves biases alone trains as with Adam that does so."""
+    ours = engine_for(compiled(plain, adamw), digits(), "adam")
+    training = ours.train(CURVE, SEED, validations=EPOCHS)
+    assert_same(ours, training.history, *plain_fit(compiled(plain, lambda: adamw(keras.optimizers.Adam)), digits()))
 
 
 def test_epoch_level_callbacks(tmp_path: Path) -> None:
