@@ -92,13 +92,15 @@ def announced(
 ) -> str:
     """Say what the budget is spent on, and how long that would take at the speed of the range tests, start included."""
     each = [test.seconds / test.updates * steps_per_epoch(test.batch_size) for test in tests if test.updates]
-    seconds = float(np.mean(each)) * plan.epochs * min(plan.sizes.trainings, plan.trainings) if each else inf
+    work = float(np.mean(each)) * plan.epochs * min(plan.sizes.trainings, plan.trainings) if each else inf
     others = f" and {len(plan.opponents)} baselines" if plan.opponents else ""
     rows = f"{plan.top_k} finalist{'s' if plan.top_k > 1 else ''}{others}"
     compared = f"{rows} on up to {plan.confirm_seeds} seeds" if plan.confirm_seeds else "nothing compared"
     tested = f"{budget - plan.trainings:.1f} went into the range test"
-    at_most = min(seconds, plan.seconds)
-    about = f"{wording.seconds(at_most)} at the speed of the range test" if at_most < inf else "of unknown duration"
+    least, beside = ("at least ", f" with {plan.at_once} at a time") if plan.at_once > 1 else ("", "")
+    takes = min(work / plan.at_once, plan.seconds)
+    lasts = f"{least}{wording.seconds(takes)} at the speed of the range test{beside}"
+    about = lasts if takes < inf else "of unknown duration"
     more = {"rivals": plan.beyond, "transfer": sum(search.FACTORS) * plan.transferred}
     costly = " and ".join(f"{what} up to {most:g}" for what, most in more.items() if most)
     beyond = f"; beyond the budget, {costly}" if costly else ""

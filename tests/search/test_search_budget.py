@@ -1,5 +1,7 @@
 """The budget: what it is spent on, and that it is not exceeded."""
 
+from dataclasses import replace
+
 import pytest
 
 from pipeline.config import SearchOptions, validated
@@ -8,6 +10,7 @@ from pipeline.results import RangeTestResult
 from pipeline.rivals import USUAL
 from pipeline.search import Plan, conduct, planned
 from pipeline.search.budget import Sizes, sizes
+from pipeline.stages.search import announced
 from tests.search.surface import SCHEMES, Surface
 
 STEPS_PER_EPOCH, EPOCHS = 90, 6
@@ -67,6 +70,20 @@ def test_range_test_is_part_of_the_budget() -> None:
     assert plan.trainings == 9.5
     assert plan.seconds == 90.0
     assert plan_of().trainings == 24.5
+
+
+@pytest.mark.parametrize(
+    ("options", "at_once", "said"),
+    [
+        ({}, 1, "24 min 00 s at the speed of the range test"),
+        ({}, 8, "at least 3 min 00 s at the speed of the range test with 8 at a time"),
+        ({"minutes": 2}, 8, "at least 1 min 30 s at the speed of the range test with 8 at a time"),
+    ],
+)
+def test_how_long_it_takes_is_announced(options: dict[str, object], at_once: int, said: str) -> None:
+    """Workers train side by side; how far they can be kept busy is not known before."""
+    plan = replace(plan_of(**options), at_once=at_once)
+    assert f"; {said}" in announced(plan, 25, [TESTED], lambda batch_size: STEPS_PER_EPOCH)
 
 
 def test_given_sizes_are_kept_and_the_others_fit_in() -> None:
