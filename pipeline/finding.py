@@ -23,19 +23,17 @@ from pipeline import datasets, keras_settings, optimizers, range_test, search
 from pipeline.config import RUN_CONTROL, SearchOptions, validated
 from pipeline.console import Status
 from pipeline.datasets import InputShape, Splits
-from pipeline.datasets.labels import TASK_AUTO
 from pipeline.errors import refusal
 from pipeline.evaluation import Ask, Evaluation, Training
 from pipeline.files import write_text
 from pipeline.found import Found
-from pipeline.models import Builder, built_by, outputs_by_name
+from pipeline.models import Builder, built_by
 from pipeline.range_test import Conducted
 from pipeline.reporting import report_page
 from pipeline.reporting.report_inputs import Report, Sweep
 from pipeline.reporting.training_figures import lr_curve
 from pipeline.results import RangeTestResult, SearchResult
-from pipeline.scale import AUTO, NONE
-from pipeline.stages import prepare as prepare_stage
+from pipeline.stages import given_data
 from pipeline.stages import range_test as range_test_stage
 from pipeline.stages import search as search_stage
 from pipeline.stages import train as train_stage
@@ -101,9 +99,9 @@ def find(
         if chosen.deterministic and not keras_settings.is_deterministic():
             needed = " ".join(f"{name}={value}" for name, value in keras_settings.DETERMINISTIC.items())
             raise refusal("deterministic", "True", f"it with {needed} in the environment before Python starts")
-        splits = _split(_by_name(model, data), _by_name(model, validation_data), scale, chosen)
+        splits = given_data.split_given(model, data, validation_data, scale, chosen)
         status = Status("find", quiet=not progress)
-        for line in _about(splits, chosen):
+        for line in given_data.about(splits, chosen):
             status.note(line)
         splits, build = fitted(splits, partial(_builder, model, splits))
         if "optimizer" not in options:
@@ -111,39 +109,6 @@ def find(
         executor = executor_for(chosen, splits, build)
         with tracked(track, "find", chosen.experiment_name, _params(chosen) | executor.params) as place:
             return _Finding(chosen, splits, executor, place).run(status)
-
-
-def _split(data: Any, validation_data: Any, scale: str | None, options: SearchOptions) -> Splits:
-    raw = datasets.read_returned(data, "data", datasets.IN_MEMORY, validation=validation_data)
-    if scale is None:
-        scale = AUTO if isinstance(raw.x_train, datasets.Table) else NONE
-    given = {} if validation_data is None else {"test_fraction": 0.0}  # all that is given is trained on
-    return datasets.split(raw, options.seed, **given, scale=scale, hash_text=options.hash_text, task=options.task)
-
-
-def _about(splits: Splits, options: SearchOptions) -> list[str]:
-    """Return what to say of the data: what became of a table's columns, and what their labels look like."""
-    few = datasets.few_values(splits) if options.task == TASK_AUTO else ""
-    far = "" if options.scale_labels else datasets.far_labels(splits)
-    return [*prepare_stage.grouped(splits.columns), *filter(None, (few, far))]
-
-
-def _by_name(model: Any, data: Any) -> Any:
-    """Name the arrays of data whose x or y is a list, as Keras takes them: in the order of those of the model."""
-    inputs = [one.name for one in getattr(model, "inputs", None) or ()]
-    outputs = list(outputs_by_name(model)) if len(getattr(model, "outputs", None) or ()) > 1 else []
-
-    def named(values: Any, names: list[str]) -> Any:
-        in_order = isinstance(values, list) and len(values) == len(names) > 1
-        return dict(zip(names, values, strict=True)) if in_order else values
-
-    def by_name(part: Any) -> Any:
-        if not isinstance(part, tuple) or len(part) not in (2, 3):
-            return part
-        return (named(part[0], inputs), named(part[1], outputs), *part[2:])
-
-    sets = isinstance(data, tuple) and all(isinstance(part, tuple) for part in data)
-    return tuple(map(by_name, data)) if sets else by_name(data)
 
 
 def _builder(model: Any, splits: Splits, shape: InputShape) -> Builder:

@@ -31,11 +31,11 @@ from pipeline.datasets import (
 from pipeline.datasets.labels import same_labels
 from pipeline.errors import InputError
 from pipeline.evaluation import Candidate, Evaluation, Training, answers
-from pipeline.finding import _by_name
 from pipeline.lr_pipeline_model import load
 from pipeline.lr_pipeline_model import save as save_model
 from pipeline.models import Builder, builder, built_by
 from pipeline.reporting import wording
+from pipeline.stages.given_data import by_name
 from pipeline.stages.guessing import Answered, against_guessing
 from pipeline.stages.train import _outputs
 from pipeline.training import InProcess, executor_for
@@ -259,8 +259,8 @@ def test_labels_in_a_list_are_in_the_order_of_the_outputs(as_list: bool, names: 
     model, (x, y) = network(as_list=as_list)((6,), {"kind": 3, "size": 1}), arrays()
     labels = [y[name] for name in names]
     named = {name: y[name] for name in names}
-    assert repr(_by_name(model, (x, labels))) == repr((x, named))
-    assert repr(_by_name(model, ((x, labels), (x, labels)))) == repr(((x, named), (x, named)))
+    assert repr(by_name(model, (x, labels))) == repr((x, named))
+    assert repr(by_name(model, ((x, labels), (x, labels)))) == repr(((x, named), (x, named)))
 
 
 def test_splits_are_stratified_by_the_first_output_with_classes(tmp_path: Path) -> None:
