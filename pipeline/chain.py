@@ -11,6 +11,7 @@ from pipeline.config.layers import EFFECTIVE
 from pipeline.console import Status
 from pipeline.files import write_text
 from pipeline.results import ReportResult, TrainResult
+from pipeline.stages import history
 from pipeline.stages.context import CODE, ORIGINS, PAGE, REPORTS, Context, Upstream
 from pipeline.stages.publishing import place_of, publish
 from pipeline.stages.table import STAGES, Need, Runs, Stage
@@ -92,9 +93,11 @@ def run_stage(name: str, given: Layered[Any]) -> None:
         handover = _handover(store)
         if not handover:  # those of a chain are with its own run
             _keep(given, store, run)
-        runs, key = handover or (_obtain_all(stage, options, store, run, {}), "")
+        runs, key = handover or (_with_earlier(stage, options, store, _obtain_all(stage, options, store, run, {})), "")
         key = key or stage.key(options, runs)
         store.set_fingerprint(run, key)
+        if name == "search":
+            store.client.set_tag(run.run_id, history.QUESTION, _question(options, runs))
         with Status(name, quiet=options.quiet, verbose=options.verbose) as status:
             found = None if handover or options.fresh or not stage.repeatable(options) else store.find(name, key)
             if found is not None:
@@ -114,7 +117,8 @@ def _obtain_all(
     """Find or run every stage that this one depends on; `runs` is filled with them."""
     for need in stage.needs(options):
         obtain = _obtain_shown if stage.shows_needs else _obtain
-        runs[need.key] = obtain(need, _upstream(need, runs), store, run)
+        own = _with_earlier(STAGES[need.stage], need.options, store, _upstream(need, runs))
+        runs[need.key] = obtain(need, own, store, run)
         need.check(runs[need.key])
     return runs
 
@@ -131,6 +135,21 @@ def _obtain(need: Need, runs: Runs, store: Store, run: StageRun) -> Finished:
     options = stage.narrowed(need.options)
     key = stage.key(options, runs)
     return store.find(stage.name, key) or _launch(stage, options, key, runs, store, run)
+
+
+def _with_earlier(stage: Stage, options: PrepareOptions, store: Store, runs: Runs) -> Runs:
+    """Add the earlier search that a search is to start from, if one is related: its key then covers that one too."""
+    if stage.name != "search" or not isinstance(options, config.SearchOptions) or options.history == "off":
+        return runs
+    related = history.most_related(history.known_searches(store), history.searched(options), _question(options, runs))
+    earlier = next((run for run_id in related if (run := store.get(run_id)) is not None), None)
+    return runs if earlier is None else {**runs, history.EARLIER: earlier}
+
+
+def _question(options: PrepareOptions, runs: Runs) -> str:
+    """Return the key that a search has without an earlier answer, which is the same whatever it starts from."""
+    stage, own = STAGES["search"], {key: run for key, run in runs.items() if key != history.EARLIER}
+    return stage.key(stage.narrowed(options).model_copy(update={"history": "off"}), own)
 
 
 def _obtain_shown(need: Need, runs: Runs, store: Store, run: StageRun) -> Finished:

@@ -32,8 +32,8 @@ from pipeline.range_test import Conducted
 from pipeline.reporting import report_page
 from pipeline.reporting.report_inputs import Report, Sweep
 from pipeline.reporting.training_figures import lr_curve
-from pipeline.results import RangeTestResult, SearchResult
-from pipeline.stages import given_data
+from pipeline.results import History, RangeTestResult, SearchResult
+from pipeline.stages import given_data, history
 from pipeline.stages import range_test as range_test_stage
 from pipeline.stages import search as search_stage
 from pipeline.stages import train as train_stage
@@ -92,6 +92,7 @@ def find(
             accepted = "data and model as the first two arguments, to train in this process"
             raise refusal(f"option {wrong[0]}", repr(options[wrong[0]]), accepted)
         chosen = validated(SearchOptions, options)
+        history.refuse_without_store(chosen, track)
         if chosen.splits > 1 and validation_data is not None:
             raise refusal(
                 "splits", f"{chosen.splits} with validation_data", "1, or data from which it can be drawn anew"
@@ -108,7 +109,8 @@ def find(
             chosen = chosen.model_copy(update={"optimizer": _own_optimizer(build())})
         executor = executor_for(chosen, splits, build)
         with tracked(track, "find", chosen.experiment_name, _params(chosen) | executor.params) as place:
-            return _Finding(chosen, splits, executor, place).run(status)
+            asked = history.of_network(chosen, build()) if place else None
+            return _Finding(chosen, splits, executor, place, asked).run(status)
 
 
 def _builder(model: Any, splits: Splits, shape: InputShape) -> Builder:
@@ -143,6 +145,7 @@ class _Finding:
     splits: Splits
     executor: InProcess
     place: Tracked | None
+    asked: history.Searched | None
     full: list[tuple[Evaluation, Training]] = field(default_factory=list)
 
     def run(self, status: Status) -> Found:
@@ -154,7 +157,9 @@ class _Finding:
                 status.note(line)
             tested = [self._tested(one, steps_per_epoch, status) for one in self._settings()]
             tests = tuple(result for result, _ in tested)
-            plan = search.planned(options, tests, steps_per_epoch, prepared.validation_examples)
+            earlier = self._earlier(status)
+            correction = earlier.correction if earlier else 1.0
+            plan = search.planned(options, tests, steps_per_epoch, prepared.validation_examples, correction=correction)
             status.note(search_stage.announced(plan, options.budget, tests, steps_per_epoch))
             first = search.candidate(plan.spaces[0], "constant", plan.spaces[0].suggested_lr)
             self.executor.require_metric(plan.objective, Evaluation(first, plan.epochs, plan.trial_seed))
@@ -166,10 +171,12 @@ class _Finding:
                     result, trials, interrupted = stopped.result, stopped.trials, True
                 result = search_stage.concluded(
                     result, tests, prepared, self.executor, self.splits, options, status.note
-                )
-                if place is not None:
+                ).model_copy(update={"history": earlier})
+                if place is not None and self.asked is not None:
                     search_stage.write(result, trials, place[1].folder)
                     _keep(place, result, search_stage.summary(result))
+                    if not interrupted:
+                        history.tag(*place, self.asked, result, tests)
         own = next((one for one in tested if search.same_setting(one[0], result.winner)), tested[0])
         report = Report(
             prepare=prepared,
@@ -196,6 +203,16 @@ class _Finding:
             write_text(self.place[1].folder / PAGE, report_page.render(report))
         steps = options.epochs * steps_per_epoch(result.winner.batch_size)
         return Found(result, tests, steps, interrupted, report, self.executor, self.splits.encoder)
+
+    def _earlier(self, status: Status) -> History | None:
+        """Return and say what the search starts from, if it is to start from an earlier answer and there is one."""
+        if self.place is None or self.asked is None or self.options.history == "off":
+            return None
+        known = history.known_searches(self.place[0])
+        run_id = next(history.most_related(known, self.asked), None)
+        earlier = history.told(run_id, known[run_id]) if run_id else None
+        status.note(history.line(earlier))
+        return earlier
 
     def _settings(self) -> Iterator[SearchOptions]:
         """Yield the options for each optimizer with each batch size, the first as given."""

@@ -65,6 +65,7 @@ DEFAULTS = {
     "trials": None,
     "sampler": "tpe",
     "space": "usual",
+    "history": "off",
     "confirm_seeds": None,
     "top_k": None,
     "transfer": False,

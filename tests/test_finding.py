@@ -215,6 +215,7 @@ def test_ctrl_c_gives_the_best_answer_so_far() -> None:
         ({"checkpoint": 5}, "option checkpoint: received 5"),
         ({"workers": 2}, "option workers: received 2"),
         ({"deterministic": True}, "deterministic: received True; accepted: it with TF_DETERMINISTIC_OPS=1"),
+        ({"history": "related"}, "history: received 'related' without track; accepted: off, or track: the store of"),
         ({"optimizer": "ada"}, "optimizer: received 'ada'"),
         ({"budget": 1.2}, "budget: received 1.2"),
         ({"validation_data": (X[:5, :60], Y[:5])}, "x_val is not like x_train: received examples of shape (60,)"),

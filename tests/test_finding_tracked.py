@@ -10,7 +10,9 @@ import pytest
 from mlflow.entities import Run
 
 from pipeline import find
+from pipeline.config import SearchOptions
 from pipeline.errors import InputError
+from pipeline.stages.history import Searched, of_network
 from tests.test_finding import SMALL, X, Y, compiled
 
 QUICK: dict[str, Any] = SMALL | {"trials": 2, "schemes": "cosine"}
@@ -29,11 +31,25 @@ def runs(uri: str, below: str) -> dict[str, list[Run]]:
     return found
 
 
+def earlier_search(ratio: float) -> str:
+    """Leave a finished search on the network in the store in use, and return the id of its run."""
+    client, model = mlflow.MlflowClient(), compiled()
+    about = of_network(SearchOptions(optimizer="adam"), model).model_copy(update={"ratio": ratio})
+    tags = {"pipeline.stage": "search", "pipeline.searched": about.model_dump_json()}
+    run_id: str = client.create_run("0", tags=tags).info.run_id
+    client.set_terminated(run_id)
+    return run_id
+
+
 def test_below_the_active_run(tmp_path: Path) -> None:
-    """It stays active; range test and search are its children, with their trainings below and their artifacts."""
+    """It stays active; range test and search are its children, with their trainings below and their artifacts.
+
+    The search starts from an earlier answer there on a network of the same layers, whatever Keras calls it.
+    """
     uri = f"sqlite:///{tmp_path}/mine.db"
+    earlier = earlier_search(ratio=1.5625)
     with mlflow.start_run(experiment_id="0") as active:
-        answer = find(compiled(), (X, Y), track=mlflow.active_run(), **QUICK)
+        answer = find(compiled(), (X, Y), track=mlflow.active_run(), history="related", **QUICK)
         assert mlflow.active_run().info.run_id == active.info.run_id
         mlflow.log_metric("mine", 1.0)
     client = mlflow.MlflowClient(uri)
@@ -48,6 +64,12 @@ def test_below_the_active_run(tmp_path: Path) -> None:
     }
     trainings = runs(uri, search.info.run_id)["trial"]
     assert len(trainings) >= answer.search.trials
+    assert answer.search.history is not None
+    assert (answer.search.history.run_id, answer.search.history.correction) == (earlier, 1.25)
+    assert "The search started from the earlier answer on your data (a network of Dense, Adam, batches" in str(answer)
+    assert search.data.tags["pipeline.history"] == earlier
+    known = Searched.model_validate_json(search.data.tags["pipeline.searched"])
+    assert known.ratio == answer.winner.initial_lr / answer.search.spaces[0].suggested_lr
     assert {"lr", "loss", "val_loss"} <= trainings[0].data.metrics.keys()
 
 

@@ -156,6 +156,7 @@ def test_every_option_changes_it(name: str) -> None:
         **{
             "sampler": "random",
             "space": "wide",
+            "history": "related",
             "spacing": "linear",
             "rivals": "lion",
             "refine": "cosine",

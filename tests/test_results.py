@@ -15,6 +15,7 @@ from pipeline.results import (
     Basin,
     Cost,
     Guess,
+    History,
     Interval,
     LeaderboardRow,
     RangeTestResult,
@@ -117,6 +118,9 @@ RESULTS: list[BaseModel] = [
             ),
         ),
         suggestions=(RateSuggestion(batch_size=64, initial_lr=0.2, rule="linear"),),
+        history=History(
+            run_id="0" * 32, data="iris", model="mlp", optimizer="sgd", batch_size="32", epochs=5, correction=1.5
+        ),
         audits=Audits(
             seed_noise=None,
             diverged_share=0.25,

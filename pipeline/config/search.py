@@ -45,6 +45,9 @@ class SearchOptions(RangeTestOptions):
     space: Literal["usual", "wide"] = Field(
         "usual", description="wide: many trials also vary warm-up, cooldown of any length and shape, exponents up to 6"
     )
+    history: Literal["off", "related"] = Field(
+        "off", description="related: trials begin where the answer of a related earlier search in the store points"
+    )
     confirm_seeds: OptionalCount = Field(
         None, ge=2, le=1_000, description="most fresh seeds on which the finalists are compared; default: by budget"
     )

@@ -94,6 +94,8 @@ def _remarks(report: Report) -> list[str]:
     if report.search is None:
         remarks.append("There was no search, so nothing shows that this is the best choice.")
     else:
+        if report.search.history:
+            remarks.append(f"The search {wording.started_from(report.search.history)}.")
         remarks.extend([*_standing(report.search), *transferred(report.search), *scaled(report.search)])
     if train and train.recomputed:
         remarks.append(

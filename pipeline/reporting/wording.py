@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from math import isfinite
 
-from pipeline.results import Basin, Guess, Interval, SearchResult
+from pipeline.results import Basin, Guess, History, Interval, SearchResult
 from pipeline.schedules import SCHEMES
 
 _OPTIMIZERS = {
@@ -146,6 +146,14 @@ def no_better(search: SearchResult) -> list[str]:
     """Return what to say first of a search whose winner is no better than guessing; else nothing."""
     row = next(row for row in search.leaderboard if row.only == search.winner)
     return guessing(search.guess, "validation", row.val_loss.mean, row.val_accuracy) if search.guess else []
+
+
+def started_from(history: History) -> str:
+    """Return from which earlier answer a search started, and at what rate that made it begin."""
+    optimizers = listed([optimizer(name) for name in history.optimizer.split(",")])
+    where = f"{history.model}, {optimizers}, batches of {history.batch_size}, {count(history.epochs, 'epoch')}"
+    factor = number(history.correction, 2)
+    return f"started from the earlier answer on {history.data} ({where}): at {factor} times the range test's rate"
 
 
 def optimizer(name: str) -> str:

@@ -80,7 +80,8 @@ class Comparison(Result):
 class Space(Result):
     """An optimizer and a batch size, with which every scheme is tried, and the rates that the range test found.
 
-    Where the range test refused, the bounds are those of its last sweep and the rate is their geometric mean.
+    Where the range test refused, the bounds are those of its last sweep and the rate is their geometric mean. Trials
+    begin at `start_lr`, or at the suggested rate if it is None.
     """
 
     optimizer: str
@@ -88,6 +89,19 @@ class Space(Result):
     suggested_lr: float
     lr_low: float
     lr_high: float
+    start_lr: float | None = None
+
+
+class History(Result):
+    """The earlier search from whose answer a search started, and what the suggested rates were multiplied by for it."""
+
+    run_id: str
+    data: str
+    model: str
+    optimizer: str
+    batch_size: str
+    epochs: int
+    correction: float
 
 
 class Audits(Result):
@@ -128,7 +142,8 @@ class SearchResult(Result):
     `lr_low` and `lr_high` are the lowest and highest initial rate tried. Of the `trials`, `diverged` counts those that
     diverged; `untried` names the schemes that got no trial. Comparisons spread their seeds over `splits` of the data.
     `transfer`, to other budgets, and `suggestions`, for other batch sizes, are filled on request; `batch_scaling`
-    where several batch sizes were searched and show it. `lr_multipliers` scale the rates of layers, by name.
+    where several batch sizes were searched and show it. `lr_multipliers` scale the rates of layers, by name. `history`
+    is the earlier answer that the search started from, if it did.
     """
 
     objective: Objective = VAL_LOSS
@@ -153,3 +168,4 @@ class SearchResult(Result):
     audits: Audits | None = None
     guess: Guess | None = None
     lr_multipliers: dict[str, float] = Field(default_factory=dict)
+    history: History | None = None

@@ -253,12 +253,13 @@ def _bracket(space: Space, known: Sequence[Trial], at_once: int) -> list[float]:
     Of several, the first is taken for the best: the next lies beside it.
     """
     losses = {trial.evaluation.candidate.initial_lr: trial.outcome.loss for trial in known}
+    start = space.start_lr or space.suggested_lr
     if space.lr_low == space.lr_high:
-        return [] if known else [space.suggested_lr]
+        return [] if known else [start]
     step = max(STEP, log10(space.lr_high / space.lr_low) / _STEPS)
     rates: list[float] = []
     while len(rates) < max(at_once, 1):
-        rate = next_in_bracket(losses, float(f"{space.suggested_lr:.3g}"), step)
+        rate = next_in_bracket(losses, float(f"{start:.3g}"), step)
         if rate is None:
             break
         rates.append(rate)

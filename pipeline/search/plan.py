@@ -31,6 +31,7 @@ def planned(
     steps_per_epoch: Callable[[int], int],
     validation_examples: int,
     at_once: int = 1,
+    correction: float = 1.0,
 ) -> "Plan":
     """Return the plan for these options, within what the range tests have left of the budget.
 
@@ -40,13 +41,14 @@ def planned(
         steps_per_epoch: returns the number of updates per epoch for a batch size.
         validation_examples: how many there are, which gives the step in which accuracies move.
         at_once: how many trainings can run at the same time.
+        correction: what the suggested rates are multiplied by where trials begin, by an earlier search.
 
     """
     spent = sum(test.updates / (steps_per_epoch(test.batch_size) * options.epochs) for test in tests)
     left = max(options.budget - spent, 1.0)
     own = with_given(options, left, sum(len(usage(test.optimizer).among(options.scheme_names())) for test in tests))
     return Plan(
-        spaces=tuple(_space(test) for test in tests),
+        spaces=tuple(_space(test, correction) for test in tests),
         schemes=options.scheme_names(),
         trials=own.trials,
         epochs=options.epochs,
@@ -68,14 +70,21 @@ def planned(
     )
 
 
-def _space(found: RangeTestResult) -> Space:
-    suggested, low, high = found.suggested_lr, found.lr_low, found.lr_high
+def _space(found: RangeTestResult, correction: float) -> Space:
+    suggested, low, high, start = found.suggested_lr, found.lr_low, found.lr_high, None
     if suggested is None or low is None or high is None:
-        # The range test refused, so nothing is known: search the whole sweep.
+        # The range test refused, so nothing is known: search the whole sweep, and there is nothing to correct.
         low, high = found.lr_min, found.lr_max
         suggested = float((low * high) ** 0.5)
+    elif correction != 1:
+        start = min(max(suggested * correction, low), high)
     return Space(
-        optimizer=found.optimizer, batch_size=found.batch_size, suggested_lr=suggested, lr_low=low, lr_high=high
+        optimizer=found.optimizer,
+        batch_size=found.batch_size,
+        suggested_lr=suggested,
+        lr_low=low,
+        lr_high=high,
+        start_lr=start,
     )
 
 

@@ -16,9 +16,10 @@ from pipeline.evaluation import Candidate, Evaluation, setting_prefix
 from pipeline.files import write_text
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.reporting import search_figures, wording
-from pipeline.results import Cost, LeaderboardRow, RangeTestResult, SearchResult
+from pipeline.results import Cost, History, LeaderboardRow, RangeTestResult, SearchResult
 from pipeline.schedules import format_params
 from pipeline.search import Plan, Trial, candidate
+from pipeline.stages import history
 from pipeline.stages.asking import asking
 from pipeline.stages.context import Context
 from pipeline.stages.guessing import compared
@@ -42,7 +43,15 @@ def run(context: Context[SearchOptions]) -> SearchResult:
     prepared, tests = upstream.prepare, tuple(upstream.range_tests.values())
     asked = asking(context, lambda evaluation: label(plan, evaluation))
     at_once = asked.workers.at_once if asked.workers else 1
-    plan = search.planned(context.options, tests, prepared.steps_per_epoch, prepared.validation_examples, at_once)
+    earlier = _earlier(context)
+    plan = search.planned(
+        context.options,
+        tests,
+        prepared.steps_per_epoch,
+        prepared.validation_examples,
+        at_once,
+        earlier.correction if earlier else 1.0,
+    )
     context.status.note(announced(plan, context.options.budget, tests, prepared.steps_per_epoch))
     context.status.expect(plan.sizes.trainings + plan.beyond + len(search.FACTORS) * plan.transferred)
     first = candidate(plan.spaces[0], "constant", plan.spaces[0].suggested_lr)
@@ -51,19 +60,31 @@ def run(context: Context[SearchOptions]) -> SearchResult:
         watched = search.Watched(plan, asked.ask, context.status.stands)
         result, done = search.conduct(plan, watched, context.status.note)
     except search.Interrupted as interrupted:
-        _keep(context, interrupted, asked.executor.lr_multipliers)
+        _keep(context, interrupted, {"lr_multipliers": asked.executor.lr_multipliers, "history": earlier})
         raise
     result = concluded(result, tests, prepared, asked.executor, upstream.splits, context.options, context.status.note)
+    result = result.model_copy(update={"history": earlier})
     asked.finish(summary(result))
     write(result, done, context.run.folder)
+    history.tag(context.store, context.run, history.searched(context.options), result, tests)
     return result
 
 
-def _keep(context: Context[SearchOptions], interrupted: search.Interrupted, multipliers: Mapping[str, float]) -> None:
-    """Say and keep what an interrupted search has found, for a report on it."""
+def _earlier(context: Context[SearchOptions]) -> History | None:
+    """Return and say what this search starts from, if it is to start from an earlier answer and there is one."""
+    if context.options.history == "off":
+        return None
+    run = context.upstream.runs.get(history.EARLIER)
+    earlier = history.told(run.run_id, context.store.client.get_run(run.run_id).data.tags) if run else None
+    context.status.note(history.line(earlier))
+    return earlier
+
+
+def _keep(context: Context[SearchOptions], interrupted: search.Interrupted, about: Mapping[str, object]) -> None:
+    """Say and keep what an interrupted search has found, for a report on it, with more fields `about` it."""
     upstream, epochs = context.upstream, context.options.epochs
     result = with_range_tests(interrupted.result, tuple(upstream.range_tests.values()), upstream.prepare, epochs)
-    result = result.model_copy(update={"lr_multipliers": multipliers})
+    result = result.model_copy(update=about)
     context.status.close(f"so far: {summary(result)}")
     _write_tables(result, interrupted.trials, context.run.folder)
     write_text(context.run.folder / RESULT, result.model_dump_json(indent=2))

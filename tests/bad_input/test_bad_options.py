@@ -97,6 +97,7 @@ VALUES: list[tuple[str, str, str]] = [
     ("schemes", "cosine,no\nline", PLAIN),
     ("sampler", "cmaes", "'tpe', 'random', 'quasi-random' or 'grid'"),
     ("space", "wider", "'usual' or 'wide'"),
+    ("history", "on", "'off' or 'related'"),
     ("budget", "1", "greater than 1"),
     ("budget", "1e7", "less than or equal to 1000000"),
     ("budget", "nan", "less than or equal to 1000000"),

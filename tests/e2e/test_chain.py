@@ -453,3 +453,18 @@ def test_find_answers_as_main_does(project: Project) -> None:
     assert found.search.leaderboard == theirs.leaderboard
     assert found.search.winner == theirs.winner
     assert found.search.cost.trainings == theirs.cost.trainings
+
+
+def test_a_search_may_start_from_an_earlier_answer(project: Project) -> None:
+    """It names that one; the same command finds its own run again, which is none of the earlier ones."""
+    options: dict[str, Any] = {"history": "related", "seeds": 1, "schemes": "linear", "refine": "off", "epochs": 1}
+    options |= {"budget": 4, "trials": 1, "confirm_seeds": "", "top_k": ""}
+    first, said = only(project, "search"), project.here("search", **options).stdout
+    assert "started from the earlier answer on digits (mlp, SGD, batches of 50, 2 epochs)" in said
+    own = project.runs("search")[-1]
+    assert own.data.tags["pipeline.history"] == first.info.run_id
+    found: Any = result(project, own)
+    assert found["history"]["run_id"] == first.info.run_id
+    start = found["spaces"][0]["start_lr"] or found["spaces"][0]["suggested_lr"]
+    assert float(f"{start:.3g}") == found["winner"]["initial_lr"]
+    assert "reused" in project.here("search", **options).stdout

@@ -9,7 +9,7 @@ from pipeline.objective import Objective
 from pipeline.reporting import wording
 from pipeline.reporting.answer import compose
 from pipeline.reporting.report_inputs import Report
-from pipeline.results import Baseline, Guess, Interval, SearchResult, TrainResult
+from pipeline.results import Baseline, Guess, History, Interval, SearchResult, TrainResult
 from tests.reporting.searches import make_row
 
 
@@ -94,6 +94,18 @@ def test_recomputed_statistics_are_a_remark(report: Report, change: Callable[...
     """The model is not what the exported schedule gives in plain Keras."""
     lines = answer(change(train=_train(report, recomputed=True)))
     assert lines[4].startswith("The training is too short for BatchNormalization's moving averages")
+
+
+def test_an_earlier_answer_is_named(report: Report, change: Callable[..., Report]) -> None:
+    """With what it was about, and where it made the trials begin."""
+    assert report.search is not None
+    about = {"data": "digits", "model": "mlp", "optimizer": "adam", "batch_size": "32", "epochs": 1}
+    earlier = History(run_id="0", correction=1.549, **about)
+    changed = answer(change(search=report.search.model_copy(update={"history": earlier})))
+    assert [line for line in changed if line not in answer(report)] == [
+        "The search started from the earlier answer on digits (mlp, Adam, batches of 32, 1 epoch):"
+        " at 1.5 times the range test's rate."
+    ]
 
 
 def test_a_network_that_cannot_be_saved_is_a_remark(report: Report, change: Callable[..., Report]) -> None:

@@ -33,6 +33,19 @@ TESTED = RangeTestResult(
 """A range test that took half a full training."""
 
 
+@pytest.mark.parametrize(
+    ("suggested", "correction", "start"),
+    [(0.1, 1.0, None), (0.1, 3.0, 0.3), (0.1, 0.5, 0.05), (0.1, 100.0, 2.0), (0.1, 0.001, 0.002), (None, 3.0, None)],
+)
+def test_an_earlier_answer_moves_the_start_within_the_interval(
+    suggested: float | None, correction: float, start: float | None
+) -> None:
+    """Where the range test refused, there is nothing to correct."""
+    test = TESTED.model_copy(update={"suggested_lr": suggested})
+    plan = planned(validated(SearchOptions, {}), [test], lambda size: STEPS_PER_EPOCH, 100, correction=correction)
+    assert plan.spaces[0].start_lr == (None if start is None else pytest.approx(start))
+
+
 def plan_of(**options: object) -> Plan:
     """Return the plan for these options after the range test."""
     given = {"epochs": EPOCHS, "batch_size": "32", "schemes": ",".join(SCHEMES)} | options

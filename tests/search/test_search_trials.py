@@ -58,6 +58,14 @@ def test_search_moves_away_from_a_wrong_suggestion() -> None:
     assert abs(log10(starts["step"] / OPTIMUM)) < 0.4
 
 
+def test_a_start_that_misleads_shuts_nothing_out() -> None:
+    """The bracket begins where an earlier answer points, and moves on from there as ever."""
+    space = SPACE.model_copy(update={"start_lr": 0.004})
+    result, trials = conduct(make_plan(spaces=(space,), trials=12), Surface())
+    assert trials[0].evaluation.candidate.initial_lr == 0.004
+    assert abs(log10(result.winner.initial_lr / OPTIMUM)) < 0.2
+
+
 def test_wide_interval_is_bracketed_in_wider_steps() -> None:
     """After a refusal the whole sweep is to be searched; the optimum is three decades from its middle."""
     space = SPACE.model_copy(update={"suggested_lr": 0.01, "lr_low": 1e-5, "lr_high": 10.0})
