@@ -123,9 +123,18 @@ class UnknownError(Exception):
 class Measured:
     """The answers, judgements and grid of one problem, each made once and kept in a file."""
 
-    def __init__(self, name: str, folder: Path, epochs: int | None = None, *, only_known: bool = False) -> None:
-        """Set up a problem, with this number of epochs in place of its own."""
-        self.problem = replace(PROBLEMS[name], epochs=epochs) if epochs else PROBLEMS[name]
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        epochs: int | None = None,
+        *,
+        only_known: bool = False,
+        problem: Problem | None = None,
+    ) -> None:
+        """Set up a problem, by default the one of this name, with this number of epochs in place of its own."""
+        own = problem or PROBLEMS[name]
+        self.problem = replace(own, epochs=epochs) if epochs else own
         self._only_known, self._networks = only_known, dict[int, Trainable]()
         self._path = folder / f"{name}{f' {epochs} epochs' if epochs else ''}.jsonl"
         lines = self._path.read_text().splitlines() if self._path.exists() else []
@@ -144,7 +153,7 @@ class Measured:
         if key(method, repeat, budget) not in self._known:
             self._may_train()
             for made, answer in METHODS[method](self.setting(repeat), budgets).items():
-                self._remember(key(method, repeat, made), lambda answer=answer: asdict(answer))  # type: ignore[misc]
+                self.remember(key(method, repeat, made), lambda answer=answer: asdict(answer))  # type: ignore[misc]
         return Answer(**self._known[key(method, repeat, budget)])
 
     def regret(self, answer: Answer, *, fresh: bool) -> float:
@@ -156,7 +165,7 @@ class Measured:
 
     def best(self, *, fresh: bool) -> tuple[str, float, float]:
         """Return the best of the grid's last cells by this judgement: its scheme, rate and loss."""
-        cells = self._remember("grid", self._grid)
+        cells = self.remember("grid", self._grid)
         losses = [self._judged(scheme, rate, {}, fresh=fresh) for scheme, rate in cells]
         scheme, rate = cells[int(np.argmin(losses))]
         return str(scheme), float(rate), min(losses)
@@ -166,7 +175,7 @@ class Measured:
 
         Near the largest rates that do not diverge, rounding decides the loss, so neither figure is right there.
         """
-        return sorted(self._remember("differences", self._differences))
+        return sorted(self.remember("differences", self._differences))
 
     def mean(self, scheme: str, rate: float, params: Params, seeds: int, *, fresh: bool = False) -> float:
         """Return the mean final loss on the first judges' seeds; inf if one of them diverged."""
@@ -185,7 +194,7 @@ class Measured:
     def _judged(self, scheme: str, rate: float, params: Params, *, fresh: bool) -> float:
         """Return the mean final loss on the judges' seeds; inf if one of them diverged."""
         key = f"{'fresh' if fresh else 'own'} {scheme} {rate!r} {sorted(params.items())}"
-        return float(self._remember(key, lambda: self.mean(scheme, rate, params, len(JUDGES), fresh=fresh)))
+        return float(self.remember(key, lambda: self.mean(scheme, rate, params, len(JUDGES), fresh=fresh)))
 
     def _grid(self) -> list[tuple[str, float]]:
         """Return the best cells after all rounds, by their mean loss on the search's split."""
@@ -211,7 +220,8 @@ class Measured:
             differences.append(abs(setting.train(curve, JUDGES[0]).final / theirs - 1))
         return differences
 
-    def _remember(self, key: str, make: Callable[[], Any]) -> Any:
+    def remember(self, key: str, make: Callable[[], Any]) -> Any:
+        """Return what is kept under this key, made once."""
         if key not in self._known:
             self._may_train()
             self._known[key] = make()

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,6 +26,7 @@ from benchmarks import (
     search_tools,
     soak,
     trust,
+    trust_history,
     trust_methods,
     trust_regret,
     trust_splits,
@@ -312,3 +314,18 @@ class TestTrust:
         assert "Median regret" in figure.read_text()
         trust_regret.main([*asked, "--methods", *methods, "--known"])
         assert [row for row in rows(capsys.readouterr().out) if row[0] == "digits"] == found
+
+    def test_measures_earlier_answers(self, tmp_path: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A row for each correction, kept for the next run."""
+        short = replace(trust_regret.PROBLEMS["digits"], epochs=1)
+        monkeypatch.setitem(trust_regret.PROBLEMS, "digits", short)
+        monkeypatch.setattr(trust_history, "PAIRS", {"pair": trust_history.Pair("digits", short, 2.0)})
+        monkeypatch.setattr(trust_history, "SEEDS", 1)
+        monkeypatch.setattr(trust_history, "BUDGET", 4.0)
+        monkeypatch.setattr(trust_history, "AFTER", (1, 2))
+        printed = []
+        for _ in range(2):
+            trust_history.main(["pair", "--repeats", "2", "--folder", str(tmp_path)])
+            printed.append(rows(capsys.readouterr().out))
+        assert [row[1] for row in printed[0]][1:-1] == list(trust_history.CORRECTIONS)
+        assert printed[0] == printed[1]
