@@ -152,8 +152,8 @@ def started_from(history: History) -> str:
     """Return from which earlier answer a search started, and at what rate that made it begin."""
     optimizers = listed([optimizer(name) for name in history.optimizer.split(",")])
     where = f"{history.model}, {optimizers}, batches of {history.batch_size}, {count(history.epochs, 'epoch')}"
-    factor = number(history.correction, 2)
-    return f"started from the earlier answer on {history.data} ({where}): at {factor} times the range test's rate"
+    start = f"{number(history.correction, 2)} times the range test's rate, within its interval"
+    return f"started from the earlier answer on {history.data} ({where}): at {start}"
 
 
 def optimizer(name: str) -> str:

@@ -104,7 +104,7 @@ def test_an_earlier_answer_is_named(report: Report, change: Callable[..., Report
     changed = answer(change(search=report.search.model_copy(update={"history": earlier})))
     assert [line for line in changed if line not in answer(report)] == [
         "The search started from the earlier answer on digits (mlp, Adam, batches of 32, 1 epoch):"
-        " at 1.5 times the range test's rate."
+        " at 1.5 times the range test's rate, within its interval."
     ]
 
 
