@@ -23,7 +23,7 @@ from playwright.sync_api import Page
 from benchmarks.soak import store
 from pipeline.evaluation import Candidate, Evaluation, Training
 from pipeline.schedules import SCHEMES
-from pipeline.search.surface import defaults
+from pipeline.search.candidates import defaults
 from pipeline.tracking import Label, Store, TrainingLog
 from pipeline.tracking.views import trainings_page
 from scripts.browser import browser, chromium

@@ -5,10 +5,10 @@ It knows neither Keras nor MLflow. `plan` divides a budget of full trainings. Tr
 rate and what people use without a search, on seeds that no trial has used (`confirmation`).
 """
 
+from pipeline.search.candidates import candidate, same_setting
 from pipeline.search.conducting import FACTORS, Interrupted, conduct
 from pipeline.search.plan import CONFIRM_SEED, Evaluate, Outcome, Plan, Trial, planned
 from pipeline.search.standing import Watched
-from pipeline.search.surface import candidate, same_setting
 
 __all__ = [
     "CONFIRM_SEED",

@@ -9,9 +9,10 @@ import numpy as np
 from pipeline.evaluation import Candidate, Evaluation, Setting
 from pipeline.results import Space
 from pipeline.rivals import CONSTANT
-from pipeline.search.plan import BRACKET, Affords, Evaluate, Outcome, Plan, Trial, family, telling
+from pipeline.search.candidates import candidate, family, same_setting
+from pipeline.search.plan import BRACKET, Affords, Evaluate, Outcome, Plan, Trial, telling
 from pipeline.search.proposals import propose
-from pipeline.search.surface import LEVELS, NEARBY, Cell, Surface, candidate, same_setting
+from pipeline.search.surface import LEVELS, NEARBY, Cell, Surface
 from pipeline.usages import usage
 
 STEP = 0.4

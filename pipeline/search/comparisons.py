@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pipeline.evaluation import Candidate
 from pipeline.results import Baseline, Comparison, Question
 from pipeline.rivals import CONSTANT, RECIPE, SCHEDULE_FREE
+from pipeline.search.candidates import same_setting
 from pipeline.search.choice import Evidence
-from pipeline.search.surface import same_setting
 
 Gain = Callable[[str, str], Baseline]
 """`(name, chosen)`: how much better the chosen one is than the named one, on the same seeds."""

@@ -12,11 +12,12 @@ from pipeline import statistics
 from pipeline.evaluation import Evaluation
 from pipeline.objective import VAL_LOSS
 from pipeline.results import Baseline, Basin, Comparison, Interval, LeaderboardRow
+from pipeline.search.candidates import same_setting
 from pipeline.search.choice import Evidence, choose, explain
 from pipeline.search.comparisons import Compared, unanswered
 from pipeline.search.leaderboard import Outcomes, against, basin_of, in_its_sign, row_of
 from pipeline.search.plan import Affords, Evaluate, Outcome, Plan, Trial, telling
-from pipeline.search.surface import Cell, Surface, same_setting
+from pipeline.search.surface import Cell, Surface
 
 Candidates = Mapping[str, Evaluation]
 

@@ -10,8 +10,9 @@ from pipeline.evaluation import Candidate, Evaluation
 from pipeline.objective import Objective
 from pipeline.results import Baseline, Basin, Interval, LeaderboardRow
 from pipeline.schedules import Array
-from pipeline.search.plan import Outcome, Plan, Trial, family
-from pipeline.search.surface import Surface, same_setting
+from pipeline.search.candidates import family, same_setting
+from pipeline.search.plan import Outcome, Plan, Trial
+from pipeline.search.surface import Surface
 
 Outcomes = Mapping[str, Sequence[Outcome]]
 """The outcomes of each candidate, one per seed, in the order of the seeds."""

@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from pipeline.config import SamplerName, SearchOptions
-from pipeline.evaluation import Candidate, Evaluation, Setting, Training, setting_prefix
+from pipeline.evaluation import Evaluation, Setting, Training, setting_prefix
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.results import RangeTestResult, Space
 from pipeline.rivals import USUAL, Rival
@@ -86,11 +86,6 @@ def _space(found: RangeTestResult, correction: float) -> Space:
         lr_high=high,
         start_lr=start,
     )
-
-
-def family(one: Candidate) -> tuple[object, ...]:
-    """Return a key that is equal for candidates which differ only in the rate."""
-    return one.optimizer, one.batch_size, one.scheme, *sorted(one.params.items())
 
 
 def bounds(space: Space, known: Sequence["Trial"]) -> tuple[float, float]:

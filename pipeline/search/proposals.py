@@ -15,8 +15,8 @@ from pipeline.config import SamplerName
 from pipeline.evaluation import Candidate
 from pipeline.results import Space
 from pipeline.schedules import COMMON, SCHEMES, Choice, Float, Parameter, Value
+from pipeline.search.candidates import candidate
 from pipeline.search.plan import Plan, Trial, bounds, telling
-from pipeline.search.surface import candidate
 
 RATE = "initial_lr"
 

@@ -9,8 +9,9 @@ from pipeline.config import LARGEST_BATCH
 from pipeline.evaluation import Candidate
 from pipeline.results import BatchScaling, RateSuggestion, ScaledRate
 from pipeline.schedules import Array
+from pipeline.search.candidates import rounded
 from pipeline.search.plan import Plan, Trial
-from pipeline.search.surface import Surface, rounded
+from pipeline.search.surface import Surface
 from pipeline.usages import usage
 
 _FACTORS = (0.5, 2.0, 4.0)

@@ -10,7 +10,8 @@ import numpy as np
 from pipeline import statistics
 from pipeline.evaluation import Ask, Candidate, Evaluation, Training
 from pipeline.search.allocation import finalists
-from pipeline.search.plan import BRACKET, CONFIRM_SEED, Outcome, Plan, Trial, family, telling
+from pipeline.search.candidates import family
+from pipeline.search.plan import BRACKET, CONFIRM_SEED, Outcome, Plan, Trial, telling
 from pipeline.search.surface import Surface
 
 _EVERY = 1.0

@@ -15,8 +15,9 @@ from math import inf, log10
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
-from pipeline.evaluation import Candidate, Setting
-from pipeline.schedules import SCHEMES, Array, Value
+from pipeline.evaluation import Candidate
+from pipeline.schedules import Array
+from pipeline.search.candidates import rounded
 from pipeline.search.plan import Trial
 from pipeline.usages import usage
 
@@ -258,29 +259,3 @@ def _scale(losses: Sequence[float]) -> tuple[bool, float]:
         return True, 1.0
     above = sound[sound > sound.min()] - sound.min()
     return False, float(2 * np.median(above)) if above.size else 1.0
-
-
-def candidate(setting: Setting, scheme: str, initial_lr: float) -> Candidate:
-    """Return the candidate with the scheme's default parameters, or those that the optimizer needs."""
-    return Candidate(
-        scheme=scheme,
-        initial_lr=rounded(initial_lr),
-        optimizer=setting.optimizer,
-        batch_size=setting.batch_size,
-        params={**defaults(scheme), **(usage(setting.optimizer).params or {})},
-    )
-
-
-def defaults(scheme: str) -> dict[str, Value]:
-    """Return the default values of the parameters that a search varies."""
-    return {p.name: p.default for p in SCHEMES[scheme].parameters if p.search is not None}
-
-
-def rounded(rate: float) -> float:
-    """Return the rate with three significant digits: it is not known more precisely, and is easier to use."""
-    return float(f"{rate:.3g}")
-
-
-def same_setting(one: Setting, other: Setting) -> bool:
-    """Return whether both have the same optimizer and batch size, and so share a curve."""
-    return (one.optimizer, one.batch_size) == (other.optimizer, other.batch_size)

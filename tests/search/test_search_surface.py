@@ -10,9 +10,10 @@ import pytest
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.schedules import Array
 from pipeline.search import Trial
+from pipeline.search.candidates import candidate
 from pipeline.search.leaderboard import basin_of
 from pipeline.search.plan import telling
-from pipeline.search.surface import Surface, candidate
+from pipeline.search.surface import Surface
 from tests.search.surface import OPTIMUM, SPACE, make_evaluation, make_outcome
 
 RATES = tuple(OPTIMUM * 10**away for away in (-0.8, -0.4, -0.2, 0.0, 0.2, 0.4, 0.8))
