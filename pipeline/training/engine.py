@@ -21,10 +21,11 @@ from pipeline.training import keras_internals
 from pipeline.training.batch_statistics import BatchStatistics, Recompute
 from pipeline.training.callbacks import Reorder, Rewrite, Rewriter, Validate, Watch
 from pipeline.training.checkpoints import Checkpoint, Resume
-from pipeline.training.compilation import Compile, Program, check_callbacks, compiled_for
+from pipeline.training.compilation import Compile, check_callbacks, compiled_for
 from pipeline.training.examples import Examples, input_errors_unwrapped, weighted
 from pipeline.training.feed import UPDATES_PER_CALL, BatchOrder, Feed
 from pipeline.training.network import Network, assign
+from pipeline.training.program import Program
 
 
 class Source(Protocol):
