@@ -230,6 +230,16 @@ class Training:
         value = self.final("val_loss")
         return np.inf if value is None else value
 
+    def in_units_of_labels(self, scale: float) -> Self:
+        """Return a training on labels that were divided by `scale` with squared and absolute errors of the labels."""
+        by = {"loss": scale**2, "val_loss": scale**2, "mae": scale, "val_mae": scale}
+        return replace(
+            self,
+            losses=(self.losses * np.float64(scale**2)).astype(np.float32),
+            history={name: [value * by.get(name, 1.0) for value in values] for name, values in self.history.items()},
+            test=self.test and {name: value * by.get(name, 1.0) for name, value in self.test.items()},
+        )
+
     def loss_by(self, objective: Objective) -> float:
         """Return the final value of the objective, negated if more is better; inf if the training diverged.
 

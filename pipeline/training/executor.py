@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -256,18 +256,7 @@ class InProcess:
         scaling = self._problem.splits.label_scaling
         if scaling is None or len(scaling.scale) > 1:  # several values share no unit: their losses stay standardised
             return training
-        return in_units_of_labels(training, scaling.scale[0])
-
-
-def in_units_of_labels(training: Training, scale: float) -> Training:
-    """Return a training on labels that were divided by `scale` with mean squared and absolute errors of the labels."""
-    by = {"loss": scale**2, "val_loss": scale**2, "mae": scale, "val_mae": scale}
-    return replace(
-        training,
-        losses=(training.losses * np.float64(scale**2)).astype(np.float32),
-        history={name: [value * by.get(name, 1.0) for value in values] for name, values in training.history.items()},
-        test=training.test and {name: value * by.get(name, 1.0) for name, value in training.test.items()},
-    )
+        return training.in_units_of_labels(scaling.scale[0])
 
 
 def train(
