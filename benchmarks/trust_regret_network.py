@@ -52,6 +52,7 @@ class How:
     Attributes:
         validations: the number of validations, at equal distances; 0 for none.
         optimizer: "sgd", with momentum, "adam" or "adamw"; any of ours where the engine trains.
+        weight_decay: AdamW's; None for Keras' default.
         start: weights to start from, in place of the seed's.
         stop: called after each validation with their number and the loss; the training ends if it returns True.
 
@@ -59,6 +60,7 @@ class How:
 
     validations: int = 1
     optimizer: str = "sgd"
+    weight_decay: float | None = None
     start: Weights | None = None
     stop: Callable[[int, float], bool] | None = None
 
@@ -105,6 +107,7 @@ class Trainable(ABC):
                 evaluation.seed,
                 validations=0 if evaluation.is_sweep else 1,
                 optimizer=evaluation.candidate.optimizer,
+                weight_decay=evaluation.candidate.weight_decay,
             )
             self.examples += trained.examples if network is not self else 0
             yield (
@@ -153,7 +156,7 @@ class Network(Trainable):
 
     def _train(self, rates: NDArray[np.float64], seed: int, how: How) -> Trained:
         weights = [part.copy() for part in how.start or self._initialised(seed)]
-        update = _UPDATES[how.optimizer](weights, self._momentum)
+        update = _UPDATES[how.optimizer](weights, self._momentum, how.weight_decay)
         trained, per_part = Trained(), len(rates) // max(how.validations, 1)
         for step, batch in enumerate(self._batches(seed, len(rates))):
             loss, gradients = self._gradients(weights, self._x[batch], self._y[batch])
@@ -228,7 +231,7 @@ class OfEngine(Trainable):
         """Store what an engine is made of for each optimizer."""
         super().__init__(splits, batch_size)
         self._build = build
-        self._engines: dict[str, Trainer] = {}
+        self._engines: dict[tuple[str, bool], Trainer] = {}
 
     def on(self, splits: Splits) -> "OfEngine":
         """Return the same network on another split of its data."""
@@ -237,8 +240,9 @@ class OfEngine(Trainable):
     def _train(self, rates: NDArray[np.float64], seed: int, how: How) -> Trained:
         if how.start is not None:
             raise ValueError("start: received weights, expected none")
-        if how.optimizer not in self._engines:
-            self._engines[how.optimizer] = engine(
+        key = how.optimizer, how.weight_decay is not None
+        if key not in self._engines:
+            self._engines[key] = engine(
                 self._build(self._splits),
                 self._splits,
                 optimizer=how.optimizer,
@@ -247,7 +251,9 @@ class OfEngine(Trainable):
                 precision="float32",
             )
         callbacks = () if how.stop is None else (_Stop(how.stop),)
-        found = self._engines[how.optimizer].train(rates, seed, validations=how.validations, callbacks=callbacks)
+        if how.weight_decay is not None:
+            self._engines[key].decay_by(how.weight_decay)
+        found = self._engines[key].train(rates, seed, validations=how.validations, callbacks=callbacks)
         return Trained(
             losses=found.losses.tolist(),
             val_losses=list(found.history.get("val_loss", ())),
@@ -266,7 +272,7 @@ class _Stop(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 class _Momentum:
-    def __init__(self, weights: Weights, momentum: float) -> None:
+    def __init__(self, weights: Weights, momentum: float, weight_decay: float | None) -> None:
         self._weights, self._momentum = weights, np.float32(momentum)
         self._velocities = [np.zeros_like(part) for part in weights]
 
@@ -278,10 +284,11 @@ class _Momentum:
 
 
 class _Adam:
-    decay = np.float32(0.0)
+    decay = 0.0
 
-    def __init__(self, weights: Weights, momentum: float) -> None:
+    def __init__(self, weights: Weights, momentum: float, weight_decay: float | None) -> None:
         self._weights, self._step = weights, 0
+        self._decay = np.float32(self.decay if weight_decay is None else weight_decay)
         self._means, self._squares = ([np.zeros_like(part) for part in weights] for _ in range(2))
 
     def __call__(self, gradients: Weights, rate: np.float32) -> None:
@@ -290,15 +297,15 @@ class _Adam:
         for part, mean, square, gradient in zip(self._weights, self._means, self._squares, gradients, strict=True):
             mean += np.float32(0.1) * (gradient - mean)
             square += np.float32(0.001) * (gradient * gradient - square)
-            part *= 1 - rate * self.decay
+            part *= 1 - rate * self._decay
             part -= scaled * mean / (np.sqrt(square) + np.float32(1e-7))
 
 
 class _AdamW(_Adam):
-    decay = np.float32(0.004)
+    decay = 0.004
 
 
-_UPDATES: dict[str, Callable[[Weights, float], Callable[[Weights, np.float32], None]]] = {
+_UPDATES: dict[str, Callable[[Weights, float, float | None], Callable[[Weights, np.float32], None]]] = {
     "sgd": _Momentum,
     "adam": _Adam,
     "adamw": _AdamW,

@@ -8,7 +8,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from pipeline.errors import InputError
 from pipeline.objective import Objective, usual_direction
@@ -29,7 +29,10 @@ SWEEP = "sweep"
 
 
 class Candidate(BaseModel):
-    """What to train with: optimizer, batch size, learning-rate scheme, initial rate and parameters of the scheme."""
+    """What to train with: optimizer, batch size, learning-rate scheme, initial rate and parameters of the scheme.
+
+    `weight_decay` is None for the optimizer's own, and then left out wherever candidates are stored or shown.
+    """
 
     model_config = STRICT
 
@@ -38,12 +41,23 @@ class Candidate(BaseModel):
     optimizer: str
     batch_size: int
     params: dict[str, Value]
+    weight_decay: float | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_own_decay(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = dump(self)
+        return {name: value for name, value in fields.items() if name != "weight_decay" or value is not None}
 
     @property
     def name(self) -> str:
-        """Scheme, rate and parameters for people to read: `step lr=0.03 drops=3`."""
+        """Scheme, rate, decay and parameters for people to read: `step lr=0.03 decay=0.1 drops=3`."""
         extra = f" {format_params(self.params)}" if self.params else ""
-        return f"{self.scheme} lr={self.initial_lr:.3g}{extra}"
+        return f"{self.scheme} lr={self.initial_lr:.3g}{self.decay_suffix}{extra}"
+
+    @property
+    def decay_suffix(self) -> str:
+        """What a name has of the weight decay: ` decay=0.1`, or "" if it is the optimizer's own."""
+        return "" if self.weight_decay is None else f" decay={self.weight_decay:.3g}"
 
     @property
     def only(self) -> "Candidate":

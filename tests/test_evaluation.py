@@ -23,6 +23,7 @@ OTHER_CANDIDATES: dict[str, object] = {
     "initial_lr": 0.1000001,
     "params": {"final_fraction": 0.01},
     "batch_size": 64,
+    "weight_decay": 0.1,
 }
 OTHERS: dict[str, object] = {"epochs": 4, "seed": 8, "split": 2, "validations": 2, "patience": 0.1, "diverged_at": 5.0}
 SAME_NUMBERS = ("test", "weights")
@@ -100,6 +101,11 @@ def test_digest_does_not_depend_on_the_type_of_the_budget() -> None:
         ({"initial_lr": 0.03, "params": {}}, 0, "cosine lr=0.03 seed=0"),
         ({"scheme": "constant", "initial_lr": 0.00012345, "params": {}}, 20_001, "constant lr=0.000123 seed=20001"),
         ({"scheme": "step", "initial_lr": 2.0, "params": {"drops": 3}}, 1, "step lr=2 drops=3 seed=1"),
+        (
+            {"scheme": "step", "weight_decay": 0.0123, "params": {"drops": 3}},
+            1,
+            "step lr=0.1 decay=0.0123 drops=3 seed=1",
+        ),
     ],
 )
 def test_name_is_what_a_person_reads(candidate: dict[str, object], seed: int, name: str) -> None:
@@ -135,11 +141,14 @@ def test_trying_changes_the_candidate_alone() -> None:
 
 
 def test_candidate_goes_through_json_unchanged() -> None:
-    """Parameters keep their types; unknown fields are refused, and nothing can be changed."""
+    """Parameters keep their types, an optimizer's own decay is left out; unknown fields are refused, changes too."""
     candidate = CANDIDATE.model_copy(update={"params": {"rate": 0.5, "drops": 3, "staircase": True, "unit": "step"}})
     back = Candidate.model_validate_json(candidate.model_dump_json())
     assert back == candidate
     assert [type(value) for value in back.params.values()] == [float, int, bool, str]
+    decayed = candidate.model_copy(update={"weight_decay": 0.1})
+    assert Candidate.model_validate_json(decayed.model_dump_json()) == decayed
+    assert set(decayed.model_dump()) - set(candidate.model_dump()) == {"weight_decay"}
     with pytest.raises(ValidationError, match="momentum"):
         Candidate.model_validate({**candidate.model_dump(), "momentum": 0.9})
     with pytest.raises(ValidationError, match="frozen"):

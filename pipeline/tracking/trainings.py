@@ -50,7 +50,8 @@ def read_evaluation(folder: Path) -> Evaluation:
 
 def candidate_tags(candidate: Candidate) -> dict[str, str]:
     """Return the tags that show what a run trains with."""
-    return {f"pipeline.{name}": str(getattr(candidate, name)) for name in ("scheme", "optimizer", "batch_size")}
+    shown = [name for name in ("scheme", "optimizer", "batch_size", "weight_decay") if name in candidate.model_dump()]
+    return {f"pipeline.{name}": str(getattr(candidate, name)) for name in shown}
 
 
 def candidate_params(candidate: Candidate) -> dict[str, str]:

@@ -78,6 +78,10 @@ class Trainer:
         self._statistics = BatchStatistics(self.model, self._feed, self._order, self._unseeded_draws, elsewhere)
         return self
 
+    def decay_by(self, weight_decay: float) -> None:
+        """Decay weights by this in the trainings that follow; see `Program.decay_by`."""
+        self._program.decay_by(weight_decay)
+
     @input_errors_unwrapped()
     def train(
         self,

@@ -55,11 +55,14 @@ _LOGGED = 1_000
 
 
 class InProcess:
-    """Executor that trains one evaluation after another, each on the engine for its optimizer and batch size."""
+    """Executor that trains one evaluation after another, each on the engine for its optimizer and batch size.
+
+    What has another weight decay than the optimizer's own has an engine for itself, which is traced to read it.
+    """
 
     def __init__(self, problem: Problem) -> None:
         self._problem, self._build = problem, Learning(problem.build, problem.splits)
-        self._engines: dict[tuple[str, int], Trainer] = {}
+        self._engines: dict[tuple[str, int, bool], Trainer] = {}
 
     def ask(
         self,
@@ -234,7 +237,8 @@ class InProcess:
         return Examples(self._network.adapted(self._problem.splits))
 
     def _engine(self, candidate: Candidate) -> Trainer:
-        key = optimizer, batch_size = candidate.optimizer, candidate.batch_size
+        optimizer, batch_size, decay = candidate.optimizer, candidate.batch_size, candidate.weight_decay
+        key = optimizer, batch_size, decay is not None
         if key not in self._engines:
             self._engines[key] = shared_engine(
                 self._network,
@@ -244,6 +248,8 @@ class InProcess:
                 batch_size=batch_size,
                 recompute=self._problem.recompute,
             )
+        if decay is not None:
+            self._engines[key].decay_by(decay)
         return self._engines[key]
 
     def _train(self, evaluation: Evaluation, checkpoints: Checkpoints | None) -> Training:

@@ -1,5 +1,6 @@
 """A compiled network as a program that reads rates from an array, traced once for all trainings."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import keras
@@ -12,6 +13,7 @@ from pipeline.errors import InputError
 from pipeline.training.compilation import Compile, fusible
 from pipeline.training.feed import Feed, Step
 from pipeline.training.network import assign
+from pipeline.training.weight_decay import WeightDecay
 
 
 class Rate(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
@@ -58,6 +60,20 @@ class Program:
         self.averages_weights = bool(optimizers.unwrapped(self._optimizer).use_ema)
         self.averaging = optimizers.averaging(self._optimizer)
         self._initial = [variable.numpy() for variable in self._optimizer.variables]
+        self._decay: WeightDecay | None = None
+
+    def decay_by(self, weight_decay: float) -> None:
+        """Let the optimizer decay weights by this in the trainings that follow.
+
+        Raises:
+            ValueError: if the program was traced with the optimizer's own decay.
+
+        """
+        if self._decay is None:
+            if self.traces:
+                raise ValueError(f"weight_decay: received {weight_decay:g} after trainings with the optimizer's own")
+            self._decay = WeightDecay(self._optimizer)
+        self._decay.assign(weight_decay)
 
     def reset(self, rates: NDArray[np.float64]) -> None:
         """Give the optimizer its initial state, and make room for the losses of these updates."""
@@ -112,7 +128,8 @@ class Program:
             nonlocal recorded
             recorded = False
             try:
-                logs: dict[str, Any] = train_step(data)
+                with nullcontext() if self._decay is None else self._decay.read():
+                    logs: dict[str, Any] = train_step(data)
                 if not recorded:
                     raise InputError("model: its train_step does not call compute_loss, expected one that does")
                 return logs
