@@ -91,12 +91,11 @@ def find(
         if wrong := sorted(GIVEN & options.keys()):
             accepted = "data and model as the first two arguments, to train in this process"
             raise refusal(f"option {wrong[0]}", repr(options[wrong[0]]), accepted)
-        chosen = validated(SearchOptions, options)
+        chosen = validated(SearchOptions, options if "optimizer" in options else options | {"weight_decay": "fixed"})
         history.refuse_without_store(chosen, track)
         if chosen.splits > 1 and validation_data is not None:
-            raise refusal(
-                "splits", f"{chosen.splits} with validation_data", "1, or data from which it can be drawn anew"
-            )
+            received = f"{chosen.splits} with validation_data"
+            raise refusal("splits", received, "1, or data from which it can be drawn anew")
         if chosen.deterministic and not keras_settings.is_deterministic():
             needed = " ".join(f"{name}={value}" for name, value in keras_settings.DETERMINISTIC.items())
             raise refusal("deterministic", "True", f"it with {needed} in the environment before Python starts")
@@ -105,8 +104,10 @@ def find(
         for line in given_data.about(splits, chosen):
             status.note(line)
         splits, build = fitted(splits, partial(_builder, model, splits))
-        if "optimizer" not in options:
-            chosen = chosen.model_copy(update={"optimizer": _own_optimizer(build())})
+        if "optimizer" not in options:  # only now is it known whether its decay can be searched
+            own = {"optimizer": _own_optimizer(build())}
+            decided = validated(SearchOptions, options | own) if "weight_decay" in options else chosen
+            chosen = decided.model_copy(update=own)
         executor = executor_for(chosen, splits, build)
         with tracked(track, "find", chosen.experiment_name, _params(chosen) | executor.params) as place:
             asked = history.of_network(chosen, build()) if place else None
@@ -276,7 +277,6 @@ def _params(options: SearchOptions) -> dict[str, object]:
 
 def _command(options: SearchOptions) -> str:
     """Return the call, with every option that differs from its default."""
-    default = SearchOptions()
-    given = options.model_dump(exclude=set(GIVEN))
+    default, given = SearchOptions(), options.model_dump(exclude=set(GIVEN))
     changed = [f"{name}={value!r}" for name, value in given.items() if value != getattr(default, name)]
     return f"find({', '.join(['model', 'data', *changed])})"

@@ -39,6 +39,10 @@ class Usage:
 
 _FREE = Usage(("constant",), {"warmup": 0.05})
 
+DECAYING: Final = ("adamw", "lion", "lamb", "muon", "schedule_free_adamw")
+"""Optimizers that are defined with a decay of the weights by rate x decay at each update: arXiv:1711.05101, 2302.06675,
+1904.00962, 2502.16982, 2405.15682. Prodigy's rate is a multiple of a step size that it estimates."""
+
 USAGES: Final[Mapping[str, Usage]] = {
     "schedule_free_sgd": _FREE,
     "schedule_free_adamw": _FREE,

@@ -66,6 +66,7 @@ DEFAULTS = {
     "sampler": "tpe",
     "space": "usual",
     "history": "off",
+    "weight_decay": "fixed",
     "confirm_seeds": None,
     "top_k": None,
     "transfer": False,

@@ -157,6 +157,7 @@ def test_every_option_changes_it(name: str) -> None:
             "sampler": "random",
             "space": "wide",
             "history": "related",
+            "weight_decay": "search",
             "spacing": "linear",
             "rivals": "lion",
             "refine": "cosine",
@@ -168,7 +169,7 @@ def test_every_option_changes_it(name: str) -> None:
         **{"image_size": "64", "color_mode": "rgb", "text_columns": "hash"},
         **{"task": "regression", "class_weight": "balanced"},
     }
-    given = {"scheme": "linear", "initial_lr": 0.1, "model": "own_networks:build"}
+    given = {"scheme": "linear", "initial_lr": 0.1, "optimizer": "adamw", "model": "own_networks:build"}
     default = TrainOptions.model_validate(given)
     other = TrainOptions.model_validate({**given, name: values.get(name, 7)})
     assert fingerprint("train", default, {}) != fingerprint("train", other, {})

@@ -10,7 +10,7 @@ from pipeline.config.training import PrepareOptions, RangeTestOptions
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.rivals import Rival, parse_rivals
 from pipeline.schedules import SCHEMES, parse_params, validate
-from pipeline.usages import usage
+from pipeline.usages import DECAYING, usage
 
 _COMPARES = 8
 """The least budget that leaves a comparison, after any range test."""
@@ -47,6 +47,9 @@ class SearchOptions(RangeTestOptions):
     )
     history: Literal["off", "related"] = Field(
         "off", description="related: trials begin where the answer of a related earlier search in the store points"
+    )
+    weight_decay: Literal["fixed", "search"] = Field(
+        "fixed", description="search: also try other weight decays than the optimizer's own, within the budget"
     )
     confirm_seeds: OptionalCount = Field(
         None, ge=2, le=1_000, description="most fresh seeds on which the finalists are compared; default: by budget"
@@ -103,6 +106,13 @@ class SearchOptions(RangeTestOptions):
         accepted = ", ".join(dict.fromkeys(scheme for schemes in suited for scheme in schemes))
         received = f"{self.schemes!r} with optimizer={self.optimizer}"
         raise ValueError(f"schemes: received {received}, expected all, or one that it is searched with: {accepted}")
+
+    @model_validator(mode="after")
+    def _decay_can_be_searched(self) -> Self:
+        if self.weight_decay == "fixed" or set(self.optimizers) <= set(DECAYING):
+            return self
+        received = f"{self.weight_decay!r} with optimizer={self.optimizer}"
+        raise ValueError(f"weight_decay: received {received}, expected optimizers among {', '.join(DECAYING)}")
 
     @model_validator(mode="after")
     def _rivals_are_compared(self) -> Self:

@@ -62,9 +62,12 @@ def _warnings(report: Report) -> list[str]:
 def _headline(report: Report) -> str:
     winner = report.winner
     rate, optimizer = wording.number(winner.initial_lr), wording.optimizer(winner.optimizer)
-    what = f"the {wording.scheme(winner.scheme)} scheme and an initial learning rate of {rate}"
+    decayed = winner.weight_decay is not None
+    what = f"the {wording.scheme(winner.scheme)} scheme{',' if decayed else ' and'} an initial learning rate of {rate}"
     if winner.scheme == "constant":
         what = f"a constant learning rate of {rate}"
+    if winner.weight_decay is not None:
+        what += f" and a weight decay of {wording.number(winner.weight_decay)}"
     # Without a search there is nothing to recommend: the user chose.
     if report.search and len({space.batch_size for space in report.search.spaces}) > 1:
         what = f"batches of {winner.batch_size}{' and' if winner.scheme == 'constant' else ','} {what}"

@@ -150,8 +150,9 @@ def entries(search: SearchResult) -> tuple[Entry, ...]:
 def _finalist(row: LeaderboardRow, search: SearchResult) -> Entry:
     wins = _key(row) == _key(search.winner)
     label = f"{setting_prefix(row, search.spaces)}{wording.scheme(row.scheme)} {wording.number(row.initial_lr)}"
-    return Entry(label, "winner" if wins else "finalist", row)
+    return Entry(f"{label}{row.decay_suffix}", "winner" if wins else "finalist", row)
 
 
-def _key(row: Candidate) -> tuple[str, float, str, int, str]:
-    return (row.scheme, row.initial_lr, row.optimizer, row.batch_size, repr(sorted(row.params.items())))
+def _key(row: Candidate) -> tuple[object, ...]:
+    params = repr(sorted(row.params.items()))
+    return row.scheme, row.initial_lr, row.optimizer, row.batch_size, row.weight_decay, params

@@ -114,10 +114,14 @@ def _best_trials(report: Report) -> list[dict[str, Any]]:
     finite = report.trials[np.isfinite(report.trials[metric].astype(float))]
     best = finite.sort_values(metric, kind="stable", ascending=ascending).head(_BEST_TRIALS)
     rows = [{str(name): value for name, value in row.items()} for row in best.to_dict("records")]
-    return [
-        row | {"setting": _setting(row, report), "params": "" if pd.isna(row["params"]) else row["params"]}
-        for row in rows
-    ]
+    return [row | {"setting": _setting(row, report), "params": _parameters(row)} for row in rows]
+
+
+def _parameters(trial: Mapping[str, Any]) -> str:
+    """Return what tells a trial apart beside scheme and rate: its weight decay, and the parameters of the scheme."""
+    decay, params = trial.get("weight_decay"), trial["params"]
+    own = [] if decay is None or pd.isna(decay) else [f"decay={wording.number(decay)}"]
+    return " ".join(own if pd.isna(params) else [*own, params])
 
 
 def _setting(trial: Mapping[str, Any], report: Report) -> str:

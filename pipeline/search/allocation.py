@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.evaluation import Candidate, Evaluation, Setting
 from pipeline.results import Space
 from pipeline.rivals import CONSTANT
-from pipeline.search.candidates import candidate, family, same_setting
+from pipeline.search.candidates import candidate, coupled, family, same_setting
 from pipeline.search.plan import BRACKET, Affords, Evaluate, Outcome, Plan, Trial, telling
 from pipeline.search.proposals import propose
 from pipeline.search.surface import LEVELS, NEARBY, Cell, Surface
@@ -177,7 +177,9 @@ def _finalists(plan: Plan, trials: Sequence[Trial], surface: Surface) -> list[Ce
     if not plan.compares_decay or CONSTANT in alike or CONSTANT not in plan.schemes_for(first):
         return best
     constant = first.model_copy(update={"scheme": CONSTANT, "params": {}})
-    return [*best[:-1], min(_cells(surface, constant, trials), key=lambda cell: cell.worst)]
+    decayed = [coupled(constant, product, first.initial_lr) for product in plan.couplings_for(first)]
+    cells = [cell for place in decayed for cell in _cells(surface, place, trials)]
+    return [*best[:-1], min(cells, key=lambda cell: cell.worst)]
 
 
 def settled(plan: Plan, trials: Sequence[Trial]) -> bool:
@@ -200,9 +202,10 @@ def _places(plan: Plan, trials: Sequence[Trial]) -> list[Candidate]:
     """Return the schemes that may be tried next in each space; their number grows with that of the trials."""
     most = max(_SCHEMES, len(trials) * 2 // 3)
     return [
-        candidate(space, scheme, space.suggested_lr)
+        coupled(candidate(space, scheme, space.suggested_lr), product, space.suggested_lr)
         for space in plan.spaces
         for scheme in _in_order(plan, space)[:most]
+        for product in plan.couplings_for(space)
     ]
 
 
@@ -253,7 +256,8 @@ def _bracket(space: Space, known: Sequence[Trial], at_once: int) -> list[float]:
 
     Of several, the first is taken for the best: the next lies beside it.
     """
-    losses = {trial.evaluation.candidate.initial_lr: trial.outcome.loss for trial in known}
+    tried = [(trial.evaluation.candidate, trial.outcome.loss) for trial in known]
+    losses = {one.initial_lr: loss for one, loss in tried if one.weight_decay is None}
     start = space.start_lr or space.suggested_lr
     if space.lr_low == space.lr_high:
         return [] if known else [start]

@@ -11,6 +11,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from pipeline import statistics
 from pipeline.results import Audits, Cost
 from pipeline.schedules import Parameter, Value
+from pipeline.search.candidates import coupling
 from pipeline.search.plan import Outcome, Plan, Trial
 from pipeline.search.proposals import distribution, searched
 
@@ -23,6 +24,8 @@ distinguishes, and some hundred trials took minutes."""
 
 _TREES = 8
 """Fewer than Optuna's 64, because with all schemes of the table each tree takes a quarter of a second."""
+
+_NAMED = ("rate", "scheme", "optimizer", "batch size", "weight decay")
 
 Full = Mapping[str, Sequence[Outcome]]
 """The outcomes of each candidate at the full budget, one per seed."""
@@ -50,8 +53,9 @@ def audit(plan: Plan, trials: Sequence[Trial], full: Full, ledger: Mapping[str, 
 def importance(plan: Plan, trials: Sequence[Trial]) -> dict[str, float]:
     """Return shares of the objective's variance by Optuna's fANOVA (Hutter et al. 2014); empty if few trials.
 
-    The names are `rate`, `scheme`, `parameters` (of all schemes together), and `optimizer` and `batch size` if there
-    are several. In each trial the parameters of other schemes have their default values.
+    The names are `rate`, `scheme`, `parameters` (of all schemes together), and `optimizer`, `batch size` and `weight
+    decay`, of which the product with the rate counts, if there are several. In each trial the parameters of other
+    schemes have their default values.
     """
     known = [trial for trial in trials if trial.outcome.loss < inf]
     if len(known) > _MOST:
@@ -70,9 +74,7 @@ def importance(plan: Plan, trials: Sequence[Trial]) -> dict[str, float]:
     shares = optuna.importance.get_param_importances(
         study, evaluator=optuna.importance.FanovaImportanceEvaluator(n_trees=_TREES, seed=plan.seed)
     )
-    named = {
-        name: float(shares.get(name, 0.0)) for name in ("rate", "scheme", "optimizer", "batch size") if name in shares
-    }
+    named = {name: float(shares.get(name, 0.0)) for name in _NAMED if name in shares}
     return {**named, "parameters": float(sum(share for name, share in shares.items() if name not in named))}
 
 
@@ -80,7 +82,7 @@ def _parameters(plan: Plan) -> dict[str, Parameter]:
     return dict(chain.from_iterable(searched(scheme, wide=plan.wide).items() for scheme in plan.all_schemes))
 
 
-def _columns(plan: Plan, trial: Trial) -> dict[str, Value]:
+def _columns(plan: Plan, trial: Trial) -> dict[str, Value | None]:
     asked = trial.evaluation.candidate
     own = {f"{asked.scheme}.{name}": value for name, value in asked.params.items()}
     return {
@@ -88,6 +90,7 @@ def _columns(plan: Plan, trial: Trial) -> dict[str, Value]:
         "scheme": asked.scheme,
         "optimizer": asked.optimizer,
         "batch size": asked.batch_size,
+        "weight decay": coupling(asked),
         **{key: own.get(key, parameter.default) for key, parameter in _parameters(plan).items()},
     }
 
@@ -99,5 +102,8 @@ def _distributions(plan: Plan, trials: Sequence[Trial]) -> dict[str, BaseDistrib
         "scheme": CategoricalDistribution(plan.all_schemes),
         "optimizer": CategoricalDistribution(list(dict.fromkeys(space.optimizer for space in plan.spaces))),
         "batch size": CategoricalDistribution(list(dict.fromkeys(space.batch_size for space in plan.spaces))),
+        "weight decay": CategoricalDistribution(
+            list(dict.fromkeys(coupling(trial.evaluation.candidate) for trial in trials))
+        ),
         **{key: distribution(parameter) for key, parameter in _parameters(plan).items()},
     }

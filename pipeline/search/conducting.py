@@ -167,7 +167,7 @@ def _conclude(
     lacking: str = "no budget or time was left",
 ) -> Found:
     """Compare what the trials suggest; `lacking` says why nothing was compared if `affords` does not allow it."""
-    cells = {plan.name(cell.candidate, cell.candidate.scheme): cell for cell in finalists(plan, trials)}
+    cells = {plan.name_of(cell.candidate): cell for cell in finalists(plan, trials)}
     name, best = next(iter(cells.items()))
     say(f"best so far: {name} lr={best.candidate.initial_lr:.3g}, after {len(trials)} trials; not confirmed")
     chosen = {name: Evaluation(cell.candidate, plan.epochs, plan.trial_seed) for name, cell in cells.items()}

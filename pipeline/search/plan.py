@@ -1,18 +1,19 @@
 """What to search, how thoroughly, and what the search needs to know about each training."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import inf
 from typing import Self
 
 import numpy as np
 
 from pipeline.config import SamplerName, SearchOptions
-from pipeline.evaluation import Evaluation, Setting, Training, setting_prefix
+from pipeline.evaluation import Candidate, Evaluation, Setting, Training, setting_prefix
 from pipeline.objective import VAL_LOSS, Objective
 from pipeline.results import RangeTestResult, Space
 from pipeline.rivals import USUAL, Rival
 from pipeline.search.budget import WITH_CONSTANT, Sizes, with_given
+from pipeline.search.candidates import couplings
 from pipeline.usages import usage
 
 TRIAL_SEED, CONFIRM_SEED = 10_000, 20_000
@@ -63,11 +64,18 @@ def planned(
         resolution=1 / validation_examples,
         sampler=options.sampler,
         wide=options.space == "wide",
+        couplings=_couplings(options, steps_per_epoch),
         transfer=options.transfer,
         splits=options.splits,
         objective=options.judged_by,
         at_once=at_once,
     )
+
+
+def _couplings(options: SearchOptions, steps_per_epoch: Callable[[int], int]) -> dict[int, tuple[float, ...]]:
+    if options.weight_decay == "fixed":
+        return {}
+    return {size: couplings(options.epochs * steps_per_epoch(size)) for size in options.batch_sizes}
 
 
 def _space(found: RangeTestResult, correction: float) -> Space:
@@ -116,6 +124,7 @@ class Plan:
         resolution: the step in which accuracies move, 1 / n on n validation examples.
         sampler: which sampler varies the parameters of the schemes.
         wide: whether it varies more of them, and further.
+        couplings: by batch size, the products of rate and weight decay that are tried beside the optimizer's own decay.
         transfer: whether to test the winner at other budgets too.
         splits: the splits of the data that the confirmation's seeds are spread over.
         objective: what to optimise.
@@ -138,6 +147,7 @@ class Plan:
     resolution: float = 0.0
     sampler: SamplerName = "tpe"
     wide: bool = False
+    couplings: Mapping[int, Sequence[float]] = field(default_factory=dict)
     transfer: bool = False
     splits: int = 1
     objective: Objective = VAL_LOSS
@@ -151,6 +161,10 @@ class Plan:
     def schemes_for(self, setting: Setting) -> tuple[str, ...]:
         """Return the names of the schemes that are tried with a setting's optimizer."""
         return usage(setting.optimizer).among(tuple(self.schemes))
+
+    def couplings_for(self, setting: Setting) -> tuple[float | None, ...]:
+        """Return the products of rate and weight decay that are tried with a setting; None is the optimizer's own."""
+        return None, *self.couplings.get(setting.batch_size, ())
 
     @property
     def all_schemes(self) -> tuple[str, ...]:
@@ -197,6 +211,10 @@ class Plan:
     def name(self, setting: Setting, scheme: str) -> str:
         """Return the name of a scheme, with optimizer and batch size if there are several."""
         return f"{setting_prefix(setting, self.spaces)}{scheme}"
+
+    def name_of(self, one: Candidate) -> str:
+        """Return the name of a candidate's scheme, with its decay if that is searched: `linear decay=0.05`."""
+        return f"{self.name(one, one.scheme)}{one.decay_suffix}"
 
     @property
     def trial_seed(self) -> int:

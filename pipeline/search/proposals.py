@@ -2,7 +2,7 @@
 
 import hashlib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from math import inf
@@ -15,10 +15,10 @@ from pipeline.config import SamplerName
 from pipeline.evaluation import Candidate
 from pipeline.results import Space
 from pipeline.schedules import COMMON, SCHEMES, Choice, Float, Parameter, Value
-from pipeline.search.candidates import candidate
+from pipeline.search.candidates import candidate, coupled, coupling
 from pipeline.search.plan import Plan, Trial, bounds, telling
 
-RATE = "initial_lr"
+RATE, COUPLING = "initial_lr", "initial_lr x weight_decay"
 
 _STARTUP = 3
 """Random trials before TPE starts to model; those with default parameters count."""
@@ -36,22 +36,30 @@ def propose(plan: Plan, space: Space, scheme: str, known: Sequence[Trial]) -> Ca
     identity = f"{plan.seed} {space.optimizer} {space.batch_size} {scheme} {len(known)}"
     seed = int(hashlib.sha256(identity.encode()).hexdigest()[:8], 16)
     parameters, limits = searched(scheme, wide=plan.wide), bounds(space, known)
-    distributions = {RATE: FloatDistribution(*limits, log=True), **{k: distribution(p) for k, p in parameters.items()}}
+    products = plan.couplings_for(space)
+    distributions = {
+        RATE: FloatDistribution(*limits, log=True),
+        COUPLING: CategoricalDistribution(products),
+        **{key: distribution(parameter) for key, parameter in parameters.items()},
+    }
+    if len(products) == 1:
+        del distributions[COUPLING]
     study = optuna.create_study(sampler=sampler(plan.sampler, seed))
     for trial in telling(known):
-        study.add_trial(_finished(_point(trial, parameters), distributions, trial.outcome.loss))
+        study.add_trial(_finished(_point(trial, parameters, distributions), distributions, trial.outcome.loss))
     if plan.sampler == "grid":
-        tried = [_point(trial, parameters) for trial in known]
-        points = [point for point in grid(limits, parameters, plan.seed) if point not in tried]
+        tried = [_point(trial, parameters, distributions) for trial in known]
+        points = [point for point in grid(limits, parameters, plan.seed, products) if point not in tried]
         if points:
             study.enqueue_trial(dict(points[0]))
     params = study.ask(distributions).params
-    rate = float(params.pop(RATE))
+    rate, product = float(params.pop(RATE)), params.pop(COUPLING, None)
     default = candidate(space, scheme, rate)
     varied = {  # a default value that candidates leave out would make two of one
         p.name: params[key] for key, p in parameters.items() if p.name in default.params or params[key] != p.default
     }
-    return default.model_copy(update={"initial_lr": rate, "params": {**default.params, **varied}})
+    proposed = default.model_copy(update={"params": {**default.params, **varied}})
+    return coupled(proposed, product, rate).model_copy(update={"initial_lr": rate})
 
 
 def searched(scheme: str, *, wide: bool = False) -> Mapping[str, Parameter]:
@@ -89,20 +97,28 @@ def sampler(name: SamplerName, seed: int) -> optuna.samplers.BaseSampler:
     return optuna.samplers.TPESampler(seed=seed, multivariate=True, n_startup_trials=_STARTUP)
 
 
-def grid(limits: tuple[float, float], parameters: Mapping[str, Parameter], seed: int) -> list[dict[str, Value]]:
+def grid(
+    limits: tuple[float, float],
+    parameters: Mapping[str, Parameter],
+    seed: int,
+    products: Sequence[float | None] = (None,),
+) -> list[dict[str, Value | None]]:
     """Return all grid points, shuffled. Optuna's own grid sampler works only in its own training loop."""
-    axes = {RATE: _rates(limits), **{key: _levels(parameter) for key, parameter in parameters.items()}}
+    coupled_to = {COUPLING: list(products)} if len(products) > 1 else {}
+    axes = {RATE: _rates(limits), **coupled_to, **{key: _levels(parameter) for key, parameter in parameters.items()}}
     points = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
     return [points[at] for at in np.random.default_rng(seed).permutation(len(points))]
 
 
-def _point(trial: Trial, parameters: Mapping[str, Parameter]) -> dict[str, Value]:
+def _point(trial: Trial, parameters: Mapping[str, Parameter], axes: Collection[str]) -> dict[str, Value | None]:
     tried = trial.evaluation.candidate
-    return {RATE: tried.initial_lr, **{key: tried.params.get(p.name, p.default) for key, p in parameters.items()}}
+    found = {RATE: tried.initial_lr, COUPLING: coupling(tried)}
+    own = {name: value for name, value in found.items() if name in axes}
+    return {**own, **{key: tried.params.get(p.name, p.default) for key, p in parameters.items()}}
 
 
 def _finished(
-    point: Mapping[str, Value], distributions: Mapping[str, BaseDistribution], loss: float
+    point: Mapping[str, Value | None], distributions: Mapping[str, BaseDistribution], loss: float
 ) -> optuna.trial.FrozenTrial:
     diverged = loss == inf  # TPE avoids pruned trials, and ignores failed ones
     return optuna.trial.create_trial(

@@ -79,7 +79,7 @@ class Watched:
         self._say(best, mean, statistics.seed_noise(losses), f", on {most} seeds")
 
     def _say(self, best: Candidate, loss: float, noise: float, basis: str = "") -> None:
-        objective, name = self.plan.objective, self.plan.name(best, best.scheme)
+        objective, name = self.plan.objective, self.plan.name_of(best)
         known = f" ± {noise:.2g} between seeds" if noise < inf else ", noise between seeds not yet known"
         value = f"{objective.metric} {objective.oriented(loss):.3g}"
         self.tell(f"best so far: {name} at {best.initial_lr:.3g}, {value}{known}{basis}")

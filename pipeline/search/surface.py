@@ -17,7 +17,7 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from pipeline.evaluation import Candidate
 from pipeline.schedules import Array
-from pipeline.search.candidates import rounded
+from pipeline.search.candidates import coupled, coupling
 from pipeline.search.plan import Trial
 from pipeline.usages import usage
 
@@ -54,6 +54,9 @@ _MEAN, _AMPLITUDE = 0.2, 0.6
 
 _ANY_LEVEL, _LEVEL, _DEVIATION = 1.0, 0.03, 0.02
 """Standard deviations of the curve's level, of a scheme's own level, and of its deviations from the curve."""
+
+_DECAY, _DECAY_DEVIATION = 0.3, 0.1
+"""Standard deviations of the level that a weight decay other than the optimizer's own has, and of its deviations."""
 
 _NOISES, _LENGTHS = (0.015, 0.03, 0.06, 0.12), (0.35, 0.6)
 """Standard deviations of the noise between seeds, and length scales in decades; the most probable pair is used."""
@@ -150,7 +153,7 @@ class Surface:
         spread = (np.log10(rates)[:, None] + shifts).ravel()
         mean, deviation = (part.reshape(-1, 3) @ _WEIGHTS for part in self._predict(_Points.along(like, spread)))
         return [
-            Cell(like.model_copy(update={"initial_lr": rounded(float(rate))}), float(m), float(d))
+            Cell(coupled(like, coupling(like), float(rate)), float(m), float(d))
             for rate, m, d in zip(rates, mean, deviation, strict=True)
         ]
 
@@ -203,6 +206,7 @@ class _Points:
     schemes: tuple[tuple[object, ...], ...]
     settings: tuple[tuple[str, int], ...]
     curves: tuple[object, ...]
+    decays: tuple[float | None, ...]
 
     @classmethod
     def of(cls, candidates: Sequence[Candidate], exponent: float | None = None) -> "_Points":
@@ -213,6 +217,7 @@ class _Points:
             tuple((one.scheme, *sorted(one.params.items())) for one in candidates),
             settings,
             settings if exponent is None else tuple(one.optimizer for one in candidates),
+            tuple(coupling(one) for one in candidates),
         )
 
     @classmethod
@@ -223,6 +228,7 @@ class _Points:
             one.schemes * rates.size,
             one.settings * rates.size,
             one.curves * rates.size,
+            one.decays * rates.size,
         )
 
     @property
@@ -230,15 +236,22 @@ class _Points:
         return np.array([_MEAN + LEVELS.get(str(scheme[0]), _OTHERS) for scheme in self.schemes])
 
     @property
-    def variance(self) -> float:
-        return _AMPLITUDE**2 + _ANY_LEVEL**2 + _LEVEL**2 + _DEVIATION**2
+    def variance(self) -> Array:
+        own = _AMPLITUDE**2 + _ANY_LEVEL**2 + _LEVEL**2 + _DEVIATION**2
+        return own + self._coupled * (_DECAY**2 + _DECAY_DEVIATION**2)
+
+    @property
+    def _coupled(self) -> Array:
+        """1 where the weight decay is not the optimizer's own."""
+        return np.array([decay is not None for decay in self.decays], np.float64)
 
     def covariance(self, other: "_Points", length: float) -> Array:
         near = np.exp(-0.5 * ((self.rates[:, None] - other.rates) / length) ** 2)
-        alike, scheme, curve = (
-            _equal(getattr(self, of), getattr(other, of)) for of in ("settings", "schemes", "curves")
+        alike, scheme, curve, decay = (
+            _equal(getattr(self, of), getattr(other, of)) for of in ("settings", "schemes", "curves", "decays")
         )
-        own = alike * (_ANY_LEVEL**2 + scheme * _DEVIATION**2 * near)
+        decayed = decay * self._coupled[:, None] * (_DECAY**2 + _DECAY_DEVIATION**2 * near)
+        own = alike * (_ANY_LEVEL**2 + scheme * _DEVIATION**2 * near + decayed)
         return own + curve * _AMPLITUDE**2 * near + scheme * _LEVEL**2
 
 

@@ -34,7 +34,8 @@ def summary(result: SearchResult) -> str:
     tie = f", tied with {', '.join(result.ties)}" if result.ties else ""
     by = "" if result.objective == VAL_LOSS else f" by {result.objective.metric}"
     name = f"{setting_prefix(winner, result.spaces)}{winner.scheme}"
-    return f"{name} lr={winner.initial_lr:.3g}{by}{tie} ({result.trials} trials, {result.diverged} diverged)"
+    rate = f"lr={winner.initial_lr:.3g}{winner.decay_suffix}"
+    return f"{name} {rate}{by}{tie} ({result.trials} trials, {result.diverged} diverged)"
 
 
 def run(context: Context[SearchOptions]) -> SearchResult:

@@ -263,9 +263,14 @@ def _write_schedule(
         shutil.copyfile(own, context.run.folder / own.name)
     write_text(context.run.folder / CODE, keras_code(winner, training, optimizer, multipliers))
     if context.options.torch_schedule:
-        source = partial(torch_source, note=_TORCH_GROUPS if multipliers else "")
+        decay = "" if winner.weight_decay is None else _TORCH_DECAY.format(winner.weight_decay)
+        source = partial(torch_source, note=f"{decay}{_TORCH_GROUPS if multipliers else ''}")
         write_text(context.run.folder / "schedule_torch.py", _in_code(source, winner, training))
 
+
+_TORCH_DECAY = """
+The weights decayed by {} times the rate at each update: give the optimizer that as its weight_decay.
+"""
 
 _TORCH_GROUPS = """
 The layers of the network were trained at multiples of the rate, which schedule.json names: give the parameters of each

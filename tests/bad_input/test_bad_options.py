@@ -98,6 +98,8 @@ VALUES: list[tuple[str, str, str]] = [
     ("sampler", "cmaes", "'tpe', 'random', 'quasi-random' or 'grid'"),
     ("space", "wider", "'usual' or 'wide'"),
     ("history", "on", "'off' or 'related'"),
+    ("weight_decay", "0.01", "'fixed' or 'search'"),
+    ("weight_decay", "search", "optimizers among adamw, lion, lamb, muon, schedule_free_adamw"),
     ("budget", "1", "greater than 1"),
     ("budget", "1e7", "less than or equal to 1000000"),
     ("budget", "nan", "less than or equal to 1000000"),

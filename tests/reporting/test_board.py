@@ -54,6 +54,16 @@ def test_the_batch_size_of_a_scheme_is_named(report: Report) -> None:
     assert labels[:2] == [("batch=50 cosine 0.0562", "winner"), ("batch=128 cosine 0.0562", "finalist")]
 
 
+def test_a_searched_weight_decay_is_named(report: Report) -> None:
+    """Finalists that differ in nothing else are separate lines."""
+    assert report.search is not None
+    first, *others = report.search.leaderboard
+    twin = first.model_copy(update={"weight_decay": 0.0123})
+    search = report.search.model_copy(update={"leaderboard": (first, twin, *others)})
+    labels = [(entry.label, entry.role) for entry in entries(search)]
+    assert labels[:2] == [("cosine 0.0562", "winner"), ("cosine 0.0562 decay=0.0123", "finalist")]
+
+
 def test_where_more_is_better_the_highest_comes_first(report: Report, maximised: Report) -> None:
     """In the same order as by the loss, of which the gain is the opposite."""
     assert report.search is not None

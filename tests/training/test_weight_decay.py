@@ -38,7 +38,7 @@ def made(name: str, **settings: float) -> Callable[[], keras.optimizers.Optimize
 
 @pytest.mark.parametrize("name", ["adamw", "muon", "schedule_free_adamw"])
 def test_trains_as_a_plain_fit_with_that_decay(name: str) -> None:
-    """After a training with another decay, weights and losses are those of `fit`; the three apply it in their own ways."""
+    """Weights and losses are those of `fit` after a training with another decay; each decays in its own way."""
     both = {"adam_weight_decay": DECAY} if name == "muon" else {}
     ours = engine_for(compiled(plain, made(name)), digits(), name)
     for decay in (5.0, DECAY):
