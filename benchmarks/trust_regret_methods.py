@@ -84,7 +84,7 @@ class Setting:
         return SearchOptions.model_validate({**own, "optimizer": self.optimizer, **others})
 
 
-class _Recalling:
+class Recalling:
     """Trains each evaluation once for all budgets; `cost` counts all that were requested since it was set to zero."""
 
     def __init__(self, setting: Setting) -> None:
@@ -93,6 +93,7 @@ class _Recalling:
         self.cost = 0.0
 
     def __call__(self, evaluations: Sequence[Evaluation]) -> Iterator[tuple[Evaluation, Training]]:
+        """Answer in order."""
         for evaluation in evaluations:
             if evaluation.digest not in self._known:
                 self._known.update((asked.digest, training) for asked, training in self._network.ask([evaluation]))
@@ -106,7 +107,7 @@ def ours(setting: Setting, budgets: Sequence[int], splits: int = 1, at_once: int
 
     So many trainings are asked for at once, as for workers.
     """
-    ask, answers = _Recalling(setting), Answers()
+    ask, answers = Recalling(setting), Answers()
     for budget in budgets:
         ask.cost = 0.0
         options, steps = setting.options(budget=budget, splits=splits), setting.network.steps_per_epoch

@@ -1,6 +1,7 @@
 """`find`: the search from Python, on a network and data of one's own."""
 
 import html
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -361,3 +362,18 @@ def test_labels_that_look_like_classes_are_pointed_out(capsys: pytest.CaptureFix
     printed = " ".join(capsys.readouterr().out.split())
     assert "for classes" not in printed
     assert "scale_labels=true scales them" not in printed
+
+
+def test_the_weight_decay_is_searched_for_an_optimizer_that_has_one() -> None:
+    """That of a compiled model counts, and what is found is compiled with its decay."""
+    with pytest.raises(InputError, match="weight_decay: received 'search' with optimizer=adam, expected optimizers"):
+        find(compiled(), (X, Y), weight_decay="search", **LEAST)
+    model = network()
+    model.compile(keras.optimizers.AdamW(0.005), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    found = find(model, (X, Y), weight_decay="search", **LEAST)
+    winner = found.winner.model_copy(update={"weight_decay": 0.05})
+    answer = replace(found, search=found.search.model_copy(update={"winner": winner}))
+    answer.compile(again := network())
+    assert again.optimizer.weight_decay == 0.05
+    found.compile(again)
+    assert again.optimizer.weight_decay == 0.004

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from math import nan
 
 from pipeline.evaluation import Training
 from pipeline.predictions import Label, Predictions, Values
@@ -302,6 +303,14 @@ def test_best_trials_are_listed_by_loss_without_diverged_ones(report: Report, re
     shown = Page(rendered).visible
     best = report.trials.sort_values("val_loss").iloc[0]
     assert f"the best first Trial Scheme Initial rate Validation loss Time Parameters {best['number']} " in shown
+
+
+def test_trials_show_a_searched_weight_decay(report: Report) -> None:
+    """Beside the parameters of the scheme, and only where it is not the optimizer's own."""
+    assert report.trials is not None
+    best = report.trials["val_loss"].idxmin()
+    decayed = report.trials.assign(weight_decay=[0.0123 if at == best else nan for at in report.trials.index])
+    assert Page(render(replace(report, trials=decayed))).visible.count("decay=0.0123") == 1
 
 
 def test_no_stages_cost_anything(given: Report) -> None:
