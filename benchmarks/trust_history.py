@@ -56,19 +56,17 @@ class Pair:
     misled: float = 1.0
 
 
-_DIGITS, _CLUSTERS, _FRIEDMAN, _MNIST = (PROBLEMS[name] for name in ("digits", "clusters", "friedman1", "mnist-5k"))
+_DIGITS, _CLUSTERS, _FRIEDMAN = (PROBLEMS[name] for name in ("digits", "clusters", "friedman1"))
 _SHORT = replace(_DIGITS, epochs=4)
 
 PAIRS = {
     "digits, then 4 epochs": Pair("digits", _SHORT),
     "digits, then batches of 128": Pair("digits", replace(_DIGITS, batch_size=128)),
-    "digits, then Adam": Pair("digits", replace(_DIGITS, optimizer="adam")),
     "digits, then clusters": Pair("digits", _CLUSTERS),
     "digits doubled, then 4 epochs": Pair("digits", _SHORT, 2.0),
     "digits halved, then 4 epochs": Pair("digits", _SHORT, 0.5),
     "clusters, then 5 epochs": Pair("clusters", replace(_CLUSTERS, epochs=5)),
     "friedman1, then batches of 128": Pair("friedman1", replace(_FRIEDMAN, batch_size=128)),
-    "mnist-5k, then 2 epochs": Pair("mnist-5k", replace(_MNIST, epochs=2)),
     "friedman1, then digits": Pair("friedman1", _DIGITS),
 }
 
