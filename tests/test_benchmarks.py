@@ -30,6 +30,7 @@ from benchmarks import (
     trust_methods,
     trust_regret,
     trust_splits,
+    weight_decay,
     wider_space,
 )
 from benchmarks.range_test_problems import PROBLEMS, Problem, build_of, splits_of
@@ -264,6 +265,21 @@ class TestTrust:
         ]
         usual = [cells[1].split(" / ") for cells in found[: len(wider_space.USUAL)]]
         assert all(min(map(float, figures)) == 0 for figures in zip(*usual, strict=True))
+
+    def test_measures_what_a_searched_weight_decay_is_worth(
+        self, tmp_path: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A line for each budget; answers and losses are kept, so that the same is printed without a training."""
+        monkeypatch.setattr(weight_decay, "JUDGES", (1,))
+        monkeypatch.setitem(weight_decay.ALL, "digits", replace(weight_decay.ALL["digits"], epochs=1))
+        asked = ["digits", "--budgets", "9", "12", "--repeats", "2", "--folder", str(tmp_path)]
+        weight_decay.main(asked)
+        first = rows(capsys.readouterr().out)
+        assert [cells[:2] for cells in first] == [["digits", "9"], ["digits", "12"]]
+        monkeypatch.setattr(weight_decay.Setting, "train", None)
+        monkeypatch.setattr(weight_decay, "find", None)
+        weight_decay.main(asked)
+        assert rows(capsys.readouterr().out) == first
 
     def test_trains_on_digits_once(self, tmp_path: Path) -> None:
         """The losses are kept; only additional seeds are trained."""
