@@ -36,18 +36,19 @@ def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     mlflow.set_tracking_uri(before)
 
 
-WITH_THE_CHAIN = frozenset(
-    f"tests/e2e/test_{name}.py" for name in ("chain", "comparing", "in_browser", "interruptions")
-)
-"""The files whose tests look at one finished chain, which takes half a minute."""
+TOGETHER = {
+    **{f"tests/e2e/test_{name}.py": "chain" for name in ("chain", "comparing", "in_browser", "interruptions")},
+    **{f"tests/datasets/test_data_{name}.py": "mnist-5k" for name in ("sources", "splits")},
+}
+"""Files whose tests look at the same: one finished chain, which takes half a minute, or data that take seconds."""
 
 
 class ByFile(LoadFileScheduling):  # type: ignore[misc]
-    """Keep the tests of a file in one worker, and those that share a finished chain too."""
+    """Keep the tests of a file in one worker, and those of files that share something."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
-        return "chain" if file in WITH_THE_CHAIN else file
+        return TOGETHER.get(file, file)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
