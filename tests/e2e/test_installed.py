@@ -11,7 +11,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = "--data digits --model mlp --epochs 1 --seeds 1"
+SMALL = "--data own_data:load --model mlp --epochs 1 --seeds 1"
 
 
 @pytest.fixture(scope="module")
@@ -46,19 +46,6 @@ def run(site: Path, folder: Path, *words: str) -> str:
     return ended.stdout
 
 
-def test_the_command_works_in_any_folder(site: Path, tmp_path: Path) -> None:
-    """It names itself as it was called, and leaves its runs where it was started."""
-    assert run(site, tmp_path, "--help").startswith("usage: lr-pipeline ")
-    (tmp_path / "pipeline").mkdir()  # of the user's own
-    (tmp_path / "pipeline" / "__init__.py").write_text("raise ImportError")
-    (tmp_path / "own_data.py").write_text(
-        "import numpy as np\ndef load():\n    x = np.random.default_rng(0).normal(size=(90, 3))\n"
-        "    return x, (x[:, 0] > 0).astype(int)\n"
-    )
-    assert "54 / 18 / 18" in run(site, tmp_path, "prepare", "--data", "own_data:load")
-    assert (tmp_path / "mlflow.db").is_file()
-
-
 def test_ctrl_c_while_it_is_being_loaded(site: Path, tmp_path: Path) -> None:
     """It ends without a traceback."""
     (tmp_path / "pydantic.py").write_text("import os, signal\n\nos.kill(os.getpid(), signal.SIGINT)\n")
@@ -73,13 +60,20 @@ def test_ctrl_c_while_it_is_being_loaded(site: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_stages_start_others(site: Path, tmp_path: Path) -> None:
-    """Without a project folder: as children of its run, with a report in the working directory."""
-    (tmp_path / "pipeline").mkdir()
+def test_the_command_works_in_any_folder(site: Path, tmp_path: Path) -> None:
+    """It names itself as it was called, and needs no project folder: runs and report are left where it was started."""
+    assert run(site, tmp_path, "--help").startswith("usage: lr-pipeline ")
+    (tmp_path / "pipeline").mkdir()  # of the user's own
     (tmp_path / "pipeline" / "__init__.py").write_text("raise ImportError")
+    (tmp_path / "own_data.py").write_text(
+        "import numpy as np\ndef load():\n    x = np.random.default_rng(0).normal(size=(90, 3))\n"
+        "    return x, (x[:, 0] > 0).astype(int)\n"
+    )
     printed = run(site, tmp_path, "report", *SMALL.split(), "--scheme", "cosine", "--initial-lr", "0.1")
+    assert "54 / 18 / 18" in printed
     assert "reports/report.html" in printed
-    assert "lr-pipeline main --data digits" in (tmp_path / "reports" / "report.html").read_text(encoding="utf-8")
+    page = (tmp_path / "reports" / "report.html").read_text(encoding="utf-8")
+    assert "lr-pipeline main --data own_data:load" in page
     client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     experiment = client.get_experiment_by_name("lr-pipeline")
     assert experiment is not None
@@ -89,5 +83,5 @@ def test_stages_start_others(site: Path, tmp_path: Path) -> None:
     assert {one.data.tags["pipeline.stage"] for one in below} == {"prepare", "train"}
     assert all(one.data.tags["mlflow.project.entryPoint"] == one.data.tags["pipeline.stage"] for one in below)
     assert {one.data.tags["mlflow.source.name"] for one in below} == {str(tmp_path)}  # where doctor looks for lost ones
-    assert all(one.info.status == "FINISHED" and one.data.params["data"] == "digits" for one in below)
+    assert all(one.info.status == "FINISHED" and one.data.params["data"] == "own_data:load" for one in below)
     assert run(site, tmp_path, "doctor")
