@@ -2,6 +2,8 @@
 
 import gc
 from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,16 @@ def pytest_collection_finish() -> None:
     """Collect garbage again, but never among what imports have made, which takes a tenth of the time of tests."""
     gc.freeze()
     gc.enable()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def installed_files_read_once() -> Iterator[None]:
+    """Look through the files of all installed packages once: every model that is logged does so for a second."""
+    from pipeline import user_code  # here, as other tests look at what is imported
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(user_code, "packages_distributions", cache(packages_distributions))
+        yield
 
 
 @pytest.fixture
@@ -47,7 +59,7 @@ class ByFile(LoadFileScheduling):  # type: ignore[misc]
     """Keep the tests of a file in one worker, and those of files that share something."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = super()._split_scope(nodeid)
+        file: str = super()._split_scope(nodeid)
         return TOGETHER.get(file, file)
 
 
