@@ -84,7 +84,7 @@ def test_sigkill_while_the_store_is_set_up(fresh: Project, seconds: float) -> No
     wait_until(lambda: any(fresh.folder.glob("*mlflow.db*")))
     time.sleep(seconds)
     kill_tree(process)
-    fresh.run(*PREPARE)
+    fresh.here("prepare")
     assert {path.name for path in fresh.folder.iterdir()} - before == {"mlflow.db", "mlruns"}
     assert fresh.statuses() <= {"FINISHED", "KILLED"}
 
