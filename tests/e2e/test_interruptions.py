@@ -48,9 +48,9 @@ def stopped(after_sigterm: Project) -> tuple[Project, dict[str, str], int]:
 
 @pytest.fixture(scope="module")
 def continued(stopped: tuple[Project, dict[str, str], int]) -> Project:
-    """Return the project after the same command was killed with all its processes and the search ran to its end."""
+    """Return the project after its search was killed, and ran to its end when it was started again."""
     project, _, done = stopped
-    process = project.start(*command("main"))
+    process = project.start(*command("search"))
     project.wait_for_trials(process, done + 2)
     kill_tree(process)
     assert "RUNNING" in project.statuses()  # no process was left to change that
