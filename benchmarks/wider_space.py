@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from benchmarks.trust_regret import GRID_RATES, JUDGES, PROBLEMS, Measured
 from pipeline.schedules import Value, format_params
-from pipeline.search.surface import LEVELS
+from pipeline.search.priors import LEVELS
 
 Variant = tuple[str, Mapping[str, Value]]
 

@@ -11,8 +11,9 @@ from pipeline.results import Space
 from pipeline.rivals import CONSTANT
 from pipeline.search.candidates import candidate, coupled, family, same_setting
 from pipeline.search.plan import BRACKET, Affords, Evaluate, Outcome, Plan, Trial, telling
+from pipeline.search.priors import LEVELS
 from pipeline.search.proposals import propose
-from pipeline.search.surface import LEVELS, NEARBY, Cell, Surface
+from pipeline.search.surface import NEARBY, Cell, Surface
 from pipeline.usages import usage
 
 STEP = 0.4

@@ -1,6 +1,7 @@
 """How the best initial rate depends on the batch size: measured where a search has several, else by a rule of thumb."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import inf
 
 import numpy as np
@@ -23,6 +24,9 @@ _EXPONENTS = np.arange(-1.0, 2.501, 0.05)
 _LIKELY, _SPREAD = 0.75, 0.5
 """Mean and standard deviation of the exponent's prior: rules of thumb say 0.5 or 1, so 0 and 1.5 are possible."""
 
+_PRIOR = -0.5 * ((_EXPONENTS - _LIKELY) / _SPREAD) ** 2
+"""The logarithm of the prior of each exponent, up to a constant."""
+
 _NARROWED = 0.75
 """An interval wider than this share of the prior's says little that was not known before, so none is given."""
 
@@ -34,7 +38,8 @@ def measure_scaling(plan: Plan, winner: Candidate, trials: Sequence[Trial]) -> B
     """Return the power law of the best rate over the batch size, from the trainings of a search.
 
     The losses at all batch sizes are taken to follow one curve over the rate divided by `size ** exponent`, with a
-    level for each size. The probability of an exponent is that of the surface which has it, times a wide prior.
+    level and a small deviation for each size. The probability of an exponent is that of the surface which has it, times
+    a wide prior.
 
     Args:
         plan: the plan of the search.
@@ -46,12 +51,12 @@ def measure_scaling(plan: Plan, winner: Candidate, trials: Sequence[Trial]) -> B
 
     """
     own = [trial for trial in trials if trial.evaluation.candidate.optimizer == winner.optimizer]
-    sizes = _sizes(plan, winner)
+    searched = sizes_searched(plan, winner)
+    sizes = sorted({*searched, *map(_size, own)})
     if len(sizes) == 1 or all(trial.outcome.loss == inf for trial in own):
         return None
-    prior = -0.5 * ((_EXPONENTS - _LIKELY) / _SPREAD) ** 2
-    low, middle, high = _interval(prior + [Surface(own, exponent).evidence for exponent in _EXPONENTS])
-    before, _, after = _interval(prior)
+    low, middle, high = _exponent(own)
+    before, _, after = _interval(_PRIOR)
     if high - low > _NARROWED * (after - before):
         return None
     return BatchScaling(
@@ -60,14 +65,45 @@ def measure_scaling(plan: Plan, winner: Candidate, trials: Sequence[Trial]) -> B
         exponent=middle,
         exponent_low=low,
         exponent_high=high,
-        rates=tuple(_scaled(winner, size, low, middle, high) for size in _others(winner, sizes)),
+        rates=tuple(_scaled(winner, size, low, middle, high) for size in _unsearched(winner, searched, sizes)),
     )
+
+
+def likely_exponent(trials: Sequence[Trial]) -> float:
+    """Return the median of the exponent, given trials with one optimizer, of which one or more are sound."""
+    return _exponent(trials)[1]
+
+
+def _exponent(trials: Sequence[Trial]) -> tuple[float, float, float]:
+    levelled = _levelled(trials)
+    return _interval(_PRIOR + [Surface(levelled, exponent).evidence for exponent in _EXPONENTS])
+
+
+def _levelled(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials with losses relative to the lowest of their batch size: their noise grows from there.
+
+    Losses are divided by it, or if they are not positive, it is subtracted.
+    """
+    losses, sizes = (np.array(of) for of in zip(*((t.outcome.loss, _size(t)) for t in trials), strict=True))
+    lowest = {int(size): losses[sizes == size].min() for size in np.unique(sizes)}
+    positive = losses.min() > 0
+
+    def level(trial: Trial) -> float:
+        loss, base = trial.outcome.loss, lowest[_size(trial)]
+        return inf if loss == inf else float(loss / base if positive else loss - base)
+
+    return [replace(one, outcome=replace(one.outcome, loss=level(one))) for one in trials]
+
+
+def _size(trial: Trial) -> int:
+    return trial.evaluation.candidate.batch_size
 
 
 def _interval(evidence: Array) -> tuple[float, float, float]:
     """Return lower bound, median and upper bound of the exponent, given the logarithms of its probabilities."""
-    below = np.cumsum(np.exp(evidence - evidence.max()))
-    low, middle, high = np.interp([_TAIL, 0.5, 1 - _TAIL], below / below[-1], _EXPONENTS)
+    weights = np.exp(evidence - evidence.max())
+    below = np.cumsum(weights) - weights / 2
+    low, middle, high = np.interp([_TAIL, 0.5, 1 - _TAIL], below / weights.sum(), _EXPONENTS)
     return float(low), float(middle), float(high)
 
 
@@ -83,6 +119,11 @@ def _others(winner: Candidate, sizes: Sequence[int]) -> list[int]:
     return [size for size in scaled if 1 <= size <= LARGEST_BATCH and size not in sizes]
 
 
+def _unsearched(winner: Candidate, searched: Sequence[int], sizes: Sequence[int]) -> list[int]:
+    """Return the batch sizes for which a rate is given, the smallest first; `sizes` are those of the trainings."""
+    return sorted({*_others(winner, searched), *sizes} - set(searched))
+
+
 def suggest_rates(plan: Plan, winner: Candidate) -> tuple[RateSuggestion, ...]:
     """Return the winner's rate scaled to batch sizes that were not searched, for the same number of epochs.
 
@@ -96,9 +137,10 @@ def suggest_rates(plan: Plan, winner: Candidate) -> tuple[RateSuggestion, ...]:
     rule, power = ("linear", 1.0) if linear else ("square root", 0.5)
     return tuple(
         RateSuggestion(batch_size=size, initial_lr=winner.initial_lr * (size / winner.batch_size) ** power, rule=rule)
-        for size in _others(winner, _sizes(plan, winner))
+        for size in _others(winner, sizes_searched(plan, winner))
     )
 
 
-def _sizes(plan: Plan, winner: Candidate) -> list[int]:
+def sizes_searched(plan: Plan, winner: Candidate) -> list[int]:
+    """Return the batch sizes that were searched with the winner's optimizer, the smallest first."""
     return sorted({space.batch_size for space in plan.spaces if space.optimizer == winner.optimizer})

@@ -7,7 +7,7 @@ matters far more than the scheme, plus a level and a small deviation of each sch
 it does towards divergence, and includes a part that is common to all trainings with one seed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import inf, log10
@@ -19,32 +19,8 @@ from pipeline.evaluation import Candidate
 from pipeline.schedules import Array
 from pipeline.search.candidates import coupled, coupling
 from pipeline.search.plan import Trial
+from pipeline.search.priors import LEVELS, LOWER, OTHERS
 from pipeline.usages import usage
-
-LEVELS: Mapping[str, float] = {
-    "linear": 0.0,
-    "one_cycle": 0.01,
-    "cosine": 0.01,
-    "warmup_stable_decay": 0.01,
-    "rex": 0.01,
-    "polynomial": 0.02,
-    "hyperbolic_tangent": 0.02,
-    "exponential": 0.03,
-    "multi_step": 0.03,
-    "step": 0.03,
-}
-"""Expected log loss of schemes, relative to linear decay: a prior so weak that one or two trainings overrule it.
-
-Published comparisons favour linear decay, as good as any common schedule on ten problems (Defazio et al. 2023,
-arXiv:2310.07831), rex (Chen et al. 2021, arXiv:2107.04197), and the trapezoid, as good as cosine (Haegele et al. 2024,
-arXiv:2405.18392).
-"""
-
-_LOWER: Mapping[str, float] = {"constant": 0.25}
-"""Decades by which the best rate of a scheme is taken to be below that of the others (reports/trust.md)."""
-
-_OTHERS = 0.06
-"""The level of schemes that are not in the table."""
 
 _FAR = 1.0
 """The most that a log loss counts above the lowest; diverged trainings count as this far above too."""
@@ -58,8 +34,21 @@ _ANY_LEVEL, _LEVEL, _DEVIATION = 1.0, 0.03, 0.02
 _DECAY, _DECAY_DEVIATION = 0.3, 0.1
 """Standard deviations of the level that a weight decay other than the optimizer's own has, and of its deviations."""
 
+_SMOOTH, _HIGHER = 1.0, 1.5
+"""Length scale and amplitude of a curve that batch sizes share.
+
+It is smoother than the curve of one batch size, so that it has one valley: beyond the rates tried at one size, it could
+otherwise have another, in which those tried at the next size would lie (reports/outside.md).
+"""
+
+_APART, _BUMPS = 0.1, 0.4
+"""Standard deviation and length scale of what sets a batch size's curve apart from the shared one."""
+
 _NOISES, _LENGTHS = (0.015, 0.03, 0.06, 0.12), (0.35, 0.6)
 """Standard deviations of the noise between seeds, and length scales in decades; the most probable pair is used."""
+
+_LOUDER = (0.25, 0.5)
+"""Noises that are possible too where an interval depends on them."""
 
 _LIKELY_NOISE, _NOISE_SPREAD = 0.04, 0.8
 """The prior of the noise, lognormal: its median, and the standard deviation of its logarithm."""
@@ -115,7 +104,7 @@ class Surface:
         """Fit the surface. At least one of the trials must have a finite loss.
 
         Each optimizer and batch size has a curve of its own. Given an exponent, the batch sizes of an optimizer share
-        one, over the rate divided by `batch_size ** exponent`.
+        one, over the rate divided by `batch_size ** exponent`, and each has a small deviation from it.
         """
         candidates = [trial.evaluation.candidate for trial in trials]
         losses = [trial.outcome.loss for trial in trials]
@@ -127,7 +116,8 @@ class Surface:
         seeds, splits = (np.array([getattr(trial.evaluation, of) for trial in trials]) for of in ("seed", "split"))
         self._alike = (seeds[:, None] == seeds) * _SHARED
         self._shifts = ((splits[:, None] == splits) & (splits > 0)) * _SPLIT**2
-        fits = [self._fit(noise, length) for noise, length in product(_NOISES, _LENGTHS)]
+        choices = (_NOISES, _LENGTHS) if exponent is None else ((*_NOISES, *_LOUDER), (_SMOOTH,))
+        fits = [self._fit(noise, length) for noise, length in product(*choices)]
         self.evidence, self.noise, self._length, self._factor, self._weights = max(fits, key=lambda fit: fit[0])
 
     @classmethod
@@ -200,31 +190,38 @@ class Surface:
 
 @dataclass(frozen=True)
 class _Points:
-    """Candidates as the process sees them: rates in decades, and schemes, settings and curves, equal or not."""
+    """Candidates as the process sees them: rates in decades, and schemes, settings and curves, equal or not.
+
+    `amplitude` is the standard deviation of a curve, and `apart` that of a setting's deviations from it: 0 where each
+    has its own.
+    """
 
     rates: Array
     schemes: tuple[tuple[object, ...], ...]
     settings: tuple[tuple[str, int], ...]
     curves: tuple[object, ...]
     decays: tuple[float | None, ...]
+    amplitude: float = _AMPLITUDE
+    apart: float = 0.0
 
     @classmethod
     def of(cls, candidates: Sequence[Candidate], exponent: float | None = None) -> "_Points":
         settings = tuple((one.optimizer, one.batch_size) for one in candidates)
-        shifts = [_LOWER.get(one.scheme, 0.0) - (exponent or 0.0) * log10(one.batch_size) for one in candidates]
+        shifts = [LOWER.get(one.scheme, 0.0) - (exponent or 0.0) * log10(one.batch_size) for one in candidates]
         return cls(
             np.array([log10(one.initial_lr) for one in candidates]) + shifts,
             tuple((one.scheme, *sorted(one.params.items())) for one in candidates),
             settings,
             settings if exponent is None else tuple(one.optimizer for one in candidates),
             tuple(coupling(one) for one in candidates),
+            *(() if exponent is None else (_HIGHER, _APART)),
         )
 
     @classmethod
     def along(cls, like: Candidate, rates: Array) -> "_Points":
         one = cls.of([like])
         return cls(
-            rates + _LOWER.get(like.scheme, 0.0),
+            rates + LOWER.get(like.scheme, 0.0),
             one.schemes * rates.size,
             one.settings * rates.size,
             one.curves * rates.size,
@@ -233,11 +230,11 @@ class _Points:
 
     @property
     def mean(self) -> Array:
-        return np.array([_MEAN + LEVELS.get(str(scheme[0]), _OTHERS) for scheme in self.schemes])
+        return np.array([_MEAN + LEVELS.get(str(scheme[0]), OTHERS) for scheme in self.schemes])
 
     @property
     def variance(self) -> Array:
-        own = _AMPLITUDE**2 + _ANY_LEVEL**2 + _LEVEL**2 + _DEVIATION**2
+        own = self.amplitude**2 + _ANY_LEVEL**2 + _LEVEL**2 + _DEVIATION**2
         return own + self._coupled * (_DECAY**2 + _DECAY_DEVIATION**2)
 
     @property
@@ -246,13 +243,19 @@ class _Points:
         return np.array([decay is not None for decay in self.decays], np.float64)
 
     def covariance(self, other: "_Points", length: float) -> Array:
-        near = np.exp(-0.5 * ((self.rates[:, None] - other.rates) / length) ** 2)
+        near = _near(self.rates, other.rates, length)
         alike, scheme, curve, decay = (
             _equal(getattr(self, of), getattr(other, of)) for of in ("settings", "schemes", "curves", "decays")
         )
         decayed = decay * self._coupled[:, None] * (_DECAY**2 + _DECAY_DEVIATION**2 * near)
         own = alike * (_ANY_LEVEL**2 + scheme * _DEVIATION**2 * near + decayed)
-        return own + curve * _AMPLITUDE**2 * near + scheme * _LEVEL**2
+        if self.apart:
+            own = own + alike * self.apart**2 * _near(self.rates, other.rates, _BUMPS)
+        return own + curve * self.amplitude**2 * near + scheme * _LEVEL**2
+
+
+def _near(rows: Array, columns: Array, length: float) -> Array:
+    return np.asarray(np.exp(-0.5 * ((rows[:, None] - columns) / length) ** 2), np.float64)
 
 
 def _equal(rows: Sequence[object], columns: Sequence[object]) -> Array:
