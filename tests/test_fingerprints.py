@@ -164,6 +164,7 @@ def test_every_option_changes_it(name: str) -> None:
             "objective": "val_accuracy",
         },
         **{"torch_schedule": True, "transfer": True, "target": "label", "momentum": 0.5, "scale": "none"},
+        **{"batch_transfer": True},
         **{"batch_norm": "keras", "tolerance": 0.01, "scale_labels": True, "deterministic": True},
         **{"scheme": "cosine", "initial_lr": 0.2, "scheme_params": "warmup=0.1", "model_args": "width=8"},
         **{"image_size": "64", "color_mode": "rgb", "text_columns": "hash"},

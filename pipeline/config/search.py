@@ -56,6 +56,9 @@ class SearchOptions(RangeTestOptions):
     )
     top_k: OptionalCount = Field(None, ge=1, le=100, description="finalists that are confirmed; default: by budget")
     transfer: bool = Field(False, description="also compare finalists at half and double the epochs, beyond the budget")
+    batch_transfer: bool = Field(
+        False, description="also measure the best rate at two other batch sizes by 12 trainings, beyond the budget"
+    )
     rivals: str = Field(
         "",
         description="what the winner is compared with too, beyond the budget: optimizer:scheme:rate, comma-separated",

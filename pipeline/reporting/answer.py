@@ -161,10 +161,10 @@ def transferred(search: SearchResult) -> list[str]:
 
 
 def scaled(search: SearchResult) -> list[str]:
-    """Return a sentence on how the best rate depends on the batch size, if the search has measured it."""
+    """Return a sentence on how the best rate depends on the batch size, if trainings at several sizes could show it."""
     law = search.batch_scaling
     if law is None:
-        return []
+        return _not_scaled(search)
     low, middle, high = (wording.number(one, 2) for one in (law.exponent_low, law.exponent, law.exponent_high))
     sizes = wording.listed([str(size) for size in law.batch_sizes])
     rates = [
@@ -177,6 +177,14 @@ def scaled(search: SearchResult) -> list[str]:
         f"At other batch sizes, the best initial rate of {wording.optimizer(law.optimizer)} is about proportional to"
         f" the batch size to the power of {middle} (95% interval {low} to {high}, measured at {sizes}){use}."
     ]
+
+
+def _not_scaled(search: SearchResult) -> list[str]:
+    if not search.further_batch_sizes:
+        return []
+    sizes = sorted({*search.further_batch_sizes, search.winner.batch_size})
+    at = wording.listed([str(size) for size in sizes])
+    return [f"The trainings with batches of {at} do not show how the best initial rate depends on the batch size."]
 
 
 def _budget(row: Transfer) -> str:

@@ -103,7 +103,9 @@ def _compared(report: Report) -> bool:
 
 
 def _other_settings(report: Report) -> bool:
-    return report.search is not None and bool(report.search.transfer or report.search.batch_scaling)
+    return report.search is not None and bool(
+        report.search.transfer or report.search.suggestions or scaled(report.search)
+    )
 
 
 def _best_trials(report: Report) -> list[dict[str, Any]]:

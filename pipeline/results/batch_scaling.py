@@ -24,9 +24,10 @@ class ScaledRate(Result):
 
 
 class BatchScaling(Result):
-    """The best initial rate is about proportional to `batch_size ** exponent`, as a search with several sizes shows.
+    """The best initial rate is about proportional to `batch_size ** exponent`, as trainings at several sizes show.
 
-    `exponent_low` and `exponent_high` bound a 95% interval. `rates` are for sizes beside the `batch_sizes` searched.
+    `exponent_low` and `exponent_high` bound a 95% interval. `batch_sizes` are those of the trainings, and `rates` are
+    for sizes beside those searched.
     """
 
     optimizer: str

@@ -142,8 +142,9 @@ class SearchResult(Result):
     `lr_low` and `lr_high` are the lowest and highest initial rate tried. Of the `trials`, `diverged` counts those that
     diverged; `untried` names the schemes that got no trial. Comparisons spread their seeds over `splits` of the data.
     `transfer`, to other budgets, and `suggestions`, for other batch sizes, are filled on request; `batch_scaling`
-    where several batch sizes were searched and show it. `lr_multipliers` scale the rates of layers, by name. `history`
-    is the earlier answer that the search started from, if it did.
+    where several batch sizes were searched, or the winner was trained at `further_batch_sizes`, and show it.
+    `lr_multipliers` scale the rates of layers, by name. `history` is the earlier answer that the search started from,
+    if it did.
     """
 
     objective: Objective = VAL_LOSS
@@ -165,6 +166,7 @@ class SearchResult(Result):
     transfer: tuple[Transfer, ...] = ()
     suggestions: tuple[RateSuggestion, ...] = ()
     batch_scaling: BatchScaling | None = None
+    further_batch_sizes: tuple[int, ...] = ()
     audits: Audits | None = None
     guess: Guess | None = None
     lr_multipliers: dict[str, float] = Field(default_factory=dict)

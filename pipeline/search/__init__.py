@@ -7,12 +7,15 @@ rate and what people use without a search, on seeds that no trial has used (`con
 
 from pipeline.search.candidates import candidate, same_setting
 from pipeline.search.conducting import FACTORS, Interrupted, conduct
-from pipeline.search.plan import CONFIRM_SEED, Evaluate, Outcome, Plan, Trial, planned
+from pipeline.search.other_batches import MOST_TRAININGS
+from pipeline.search.plan import BATCH_SEED, CONFIRM_SEED, Evaluate, Outcome, Plan, Trial, planned
 from pipeline.search.standing import Watched
 
 __all__ = [
+    "BATCH_SEED",
     "CONFIRM_SEED",
     "FACTORS",
+    "MOST_TRAININGS",
     "Evaluate",
     "Interrupted",
     "Outcome",

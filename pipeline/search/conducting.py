@@ -12,6 +12,7 @@ from pipeline.search.allocation import finalists, run_trials
 from pipeline.search.audits import audit
 from pipeline.search.confirmation import losses_of, train_on_seeds
 from pipeline.search.leaderboard import in_its_sign
+from pipeline.search.other_batches import train_at_further_sizes
 from pipeline.search.plan import Affords, Evaluate, Outcome, Plan, Trial, telling
 from pipeline.search.scaling import measure_scaling, suggest_rates
 
@@ -152,7 +153,7 @@ def _so_far(plan: Plan, ledger: _Ledger) -> Found:
     def affords(evaluations: Sequence[Evaluation]) -> bool:
         return all(one.digest in ledger.known for one in evaluations)
 
-    briefly, lacking = replace(plan, transfer=False), "it was interrupted"
+    briefly, lacking = replace(plan, transfer=False, batch_transfer=False), "it was interrupted"
     result, _ = _conclude(briefly, ledger, trials, affords, lambda text: None, lacking)
     reason = f"interrupted after {len(ledger.ended)} trainings; {result.reason}"
     return result.model_copy(update={"reason": reason}), trials
@@ -175,8 +176,10 @@ def _conclude(
     found = confirmation.confirm(plan, cells, baselines, trials, ledger, affords, lacking)
     rivals = chosen if len(chosen) > 1 and found.winner in chosen else {**chosen, **baselines}
     ledger.part, winner = "transfer", {**chosen, **baselines}[found.winner].candidate
-    scaling = measure_scaling(plan, winner, telling([*trials, *found.trials]))
     moved = transfer(plan, found.winner, rivals, ledger) if plan.transfer else ()
+    ledger.part, known = "batch transfer", telling([*trials, *found.trials])
+    further = train_at_further_sizes(plan, winner, known, ledger) if plan.batch_transfer else []
+    scaling = measure_scaling(plan, winner, [*known, *further])
     rates = [trial.evaluation.candidate.initial_lr for trial in trials]
     tried = {plan.name(trial.evaluation.candidate, trial.evaluation.candidate.scheme) for trial in trials}
     untried = tuple(
@@ -202,8 +205,9 @@ def _conclude(
         splits=plan.splits,
         untried=untried,
         transfer=moved,
-        suggestions=suggest_rates(plan, winner) if plan.transfer and not scaling else (),
+        suggestions=suggest_rates(plan, winner) if (plan.transfer or plan.batch_transfer) and not scaling else (),
         batch_scaling=scaling,
+        further_batch_sizes=tuple(sorted({trial.evaluation.candidate.batch_size for trial in further})),
         diverged=sum(bool(trial.outcome.diverged) for trial in trials),
         audits=audit(plan, trials, found.outcomes, ledger.parts(len(trials))),
     )

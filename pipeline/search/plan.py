@@ -16,8 +16,8 @@ from pipeline.search.budget import WITH_CONSTANT, Sizes, with_given
 from pipeline.search.candidates import couplings
 from pipeline.usages import usage
 
-TRIAL_SEED, CONFIRM_SEED = 10_000, 20_000
-"""Added to `seed`, so that trials, confirmation and final trainings share no seed."""
+TRIAL_SEED, CONFIRM_SEED, BATCH_SEED = 10_000, 20_000, 30_000
+"""Added to `seed`, so that trials, confirmation, further batch sizes and final trainings share no seed."""
 
 BRACKET = 6
 """The most rates that bracketing the best one may take."""
@@ -66,6 +66,8 @@ def planned(
         wide=options.space == "wide",
         couplings=_couplings(options, steps_per_epoch),
         transfer=options.transfer,
+        batch_transfer=options.batch_transfer,
+        training_examples=steps_per_epoch(1),
         splits=options.splits,
         objective=options.judged_by,
         at_once=at_once,
@@ -126,6 +128,8 @@ class Plan:
         wide: whether it varies more of them, and further.
         couplings: by batch size, the products of rate and weight decay that are tried beside the optimizer's own decay.
         transfer: whether to test the winner at other budgets too.
+        batch_transfer: whether to measure the winner's best rate at other batch sizes too.
+        training_examples: the size of the training set.
         splits: the splits of the data that the confirmation's seeds are spread over.
         objective: what to optimise.
         at_once: how many trainings can run at the same time.
@@ -149,6 +153,8 @@ class Plan:
     wide: bool = False
     couplings: Mapping[int, Sequence[float]] = field(default_factory=dict)
     transfer: bool = False
+    batch_transfer: bool = False
+    training_examples: float = inf
     splits: int = 1
     objective: Objective = VAL_LOSS
     at_once: int = 1

@@ -49,7 +49,7 @@ class Watched:
                 tried = True
                 self._trials.append(Trial(len(self._trials), evaluation, outcome))
                 self._say_of_trials()
-            elif evaluation.epochs == self.plan.epochs:
+            elif evaluation.epochs == self.plan.epochs and evaluation.seed in self.plan.fresh_seeds:
                 confirmed = True
                 one = evaluation.candidate
                 self._confirmed.setdefault((*family(one), one.initial_lr), (one, []))[1].append(outcome.loss)

@@ -54,7 +54,8 @@ def run(context: Context[SearchOptions]) -> SearchResult:
         earlier.correction if earlier else 1.0,
     )
     context.status.note(announced(plan, context.options.budget, tests, prepared.steps_per_epoch))
-    context.status.expect(plan.sizes.trainings + plan.beyond + len(search.FACTORS) * plan.transferred)
+    further = search.MOST_TRAININGS * plan.batch_transfer
+    context.status.expect(plan.sizes.trainings + plan.beyond + len(search.FACTORS) * plan.transferred + further)
     first = candidate(plan.spaces[0], "constant", plan.spaces[0].suggested_lr)
     asked.executor.require_metric(plan.objective, Evaluation(first, plan.epochs, plan.trial_seed))
     try:
@@ -123,8 +124,12 @@ def announced(
     takes = min(work / plan.at_once, plan.seconds)
     lasts = f"{least}{wording.seconds(takes)} at the speed of the range test{beside}"
     about = lasts if takes < inf else "of unknown duration"
-    more = {"rivals": plan.beyond, "transfer": sum(search.FACTORS) * plan.transferred}
-    costly = " and ".join(f"{what} up to {most:g}" for what, most in more.items() if most)
+    more = {
+        "rivals": plan.beyond,
+        "transfer": sum(search.FACTORS) * plan.transferred,
+        "batch transfer": search.MOST_TRAININGS * plan.batch_transfer,
+    }
+    costly = wording.listed([f"{what} up to {most:g}" for what, most in more.items() if most])
     beyond = f"; beyond the budget, {costly}" if costly else ""
     return f"budget {budget:g}: {tested}; up to {plan.trials} trials, then {compared}; {about}{beyond}"
 
@@ -136,7 +141,7 @@ def _spent(result: SearchResult) -> str:
     return f"spent {sum(ledger[name].trainings for name in ledger if name in _PARTS):.1f}: {', '.join(parts)}"
 
 
-_PARTS = ("range test", "trials", "confirmation", "transfer")
+_PARTS = ("range test", "trials", "confirmation", "transfer", "batch transfer")
 
 
 def with_range_tests(
@@ -158,7 +163,9 @@ def with_range_tests(
 
 def label(plan: Plan, evaluation: Evaluation) -> Label:
     """Return the name and tags for the run of a training of the search."""
-    setting, role = setting_prefix(evaluation.candidate, plan.spaces), _role(plan, evaluation)
+    role = _role(plan, evaluation)
+    own = (evaluation.candidate,) if role == "batch transfer" else ()
+    setting = setting_prefix(evaluation.candidate, (*plan.spaces, *own))
     name = evaluation.name_with_budget if role == "transfer" else evaluation.name
     return Label("trial", f"{setting}{name}", role)
 
@@ -166,6 +173,8 @@ def label(plan: Plan, evaluation: Evaluation) -> Label:
 def _role(plan: Plan, evaluation: Evaluation) -> str:
     if evaluation.seed < plan.seed + search.CONFIRM_SEED:
         return "trial"
+    if evaluation.seed >= plan.seed + search.BATCH_SEED:
+        return "batch transfer"
     return "confirmation" if evaluation.epochs == plan.epochs else "transfer"
 
 

@@ -122,6 +122,7 @@ VALUES: list[tuple[str, str, str]] = [
     ("splits", "0", "greater than or equal to 1"),
     ("splits", "1001", "less than or equal to 1000"),
     ("transfer", "half", "a valid boolean"),
+    ("batch_transfer", "64", "a valid boolean"),
     ("confirm_seeds", "1", "greater than or equal to 2"),
     ("confirm_seeds", "1001", "less than or equal to 1000"),
     ("top_k", "0", "greater than or equal to 1"),

@@ -391,6 +391,21 @@ def test_other_budgets_and_batch_sizes(transferred: Report, rendered: str) -> No
     assert "Other budgets" not in Page(rendered).visible
 
 
+def test_a_rule_of_thumb_names_what_measures(transferred: Report) -> None:
+    """If trainings at other batch sizes showed nothing, the page says so, and names no option for them."""
+    assert transferred.search is not None
+    measures = "To measure it, pass batch_transfer=true"
+    nothing = "The trainings with batches of 12, 50 and 200 do not show how the best initial rate depends on the batch"
+    shown = Page(render(transferred)).visible
+    assert measures in shown
+    assert nothing not in shown
+    tried = transferred.search.model_copy(update={"further_batch_sizes": (12, 200), "transfer": ()})
+    shown = Page(render(replace(transferred, search=tried))).visible
+    assert measures not in shown
+    assert nothing in shown
+    assert "0.112 for batches of 100. This is a suggestion, not measured" in shown
+
+
 def test_another_objective_is_shown_wherever_the_search_is(maximised: Report) -> None:
     """In tables, captions and axes, next to the validation loss; the best trial has the highest value."""
     shown = Page(render(maximised)).visible
