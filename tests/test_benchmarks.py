@@ -34,6 +34,7 @@ from benchmarks import (
     wider_space,
 )
 from benchmarks.range_test_problems import PROBLEMS, Problem, build_of, splits_of
+from benchmarks.trust_regret_methods import Setting
 from pipeline import datasets
 from pipeline.training import examples
 from scripts.browser import chromium
@@ -276,7 +277,7 @@ class TestTrust:
         weight_decay.main(asked)
         first = rows(capsys.readouterr().out)
         assert [cells[:2] for cells in first] == [["digits", "9"], ["digits", "12"]]
-        monkeypatch.setattr(weight_decay.Setting, "train", None)
+        monkeypatch.setattr(Setting, "train", None)
         monkeypatch.setattr(weight_decay, "find", None)
         weight_decay.main(asked)
         assert rows(capsys.readouterr().out) == first

@@ -30,6 +30,13 @@ def coupled(one: Candidate, product: float | None, initial_lr: float) -> Candida
     return one.model_copy(update={"initial_lr": rate, "weight_decay": decay})
 
 
+def at_batch_size(one: Candidate, batch_size: int, initial_lr: float) -> Candidate:
+    """Return the candidate at another batch size and rate; if its decay is coupled, with as many e-foldings."""
+    product = coupling(one)
+    scaled = None if product is None else _one_digit(product * batch_size / one.batch_size)
+    return coupled(one.model_copy(update={"batch_size": batch_size}), scaled, initial_lr)
+
+
 def candidate(setting: Setting, scheme: str, initial_lr: float) -> Candidate:
     """Return the candidate with the scheme's default parameters, or those that the optimizer needs."""
     return Candidate(

@@ -6,9 +6,10 @@ from math import sqrt
 from pipeline.config import LARGEST_BATCH
 from pipeline.evaluation import Candidate, Evaluation
 from pipeline.search.allocation import STEP, next_in_bracket
+from pipeline.search.candidates import at_batch_size, rounded
 from pipeline.search.plan import BATCH_SEED, Evaluate, Plan, Trial
 from pipeline.search.scaling import likely_exponent, sizes_searched
-from pipeline.search.surface import Surface, rounded
+from pipeline.search.surface import Surface
 from pipeline.usages import usage
 
 EACH = 6
@@ -54,11 +55,7 @@ def train_at_further_sizes(plan: Plan, winner: Candidate, trials: Sequence[Trial
             size: _next(losses[size], winner.initial_lr * (size / winner.batch_size) ** exponent) for size in sizes
         }
         asked = [
-            Evaluation(
-                winner.model_copy(update={"batch_size": size, "initial_lr": rate}),
-                plan.epochs,
-                plan.seed + BATCH_SEED + at,
-            )
+            Evaluation(at_batch_size(winner, size, rate), plan.epochs, plan.seed + BATCH_SEED + at)
             for size, rate in rates.items()
         ]
         for one, outcome in zip(asked, evaluate(asked), strict=True):

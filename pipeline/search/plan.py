@@ -48,6 +48,7 @@ def planned(
     spent = sum(test.updates / (steps_per_epoch(test.batch_size) * options.epochs) for test in tests)
     left = max(options.budget - spent, 1.0)
     own = with_given(options, left, sum(len(usage(test.optimizer).among(options.scheme_names())) for test in tests))
+    decayed = options.batch_sizes if options.weight_decay == "search" else ()
     return Plan(
         spaces=tuple(_space(test, correction) for test in tests),
         schemes=options.scheme_names(),
@@ -64,7 +65,7 @@ def planned(
         resolution=1 / validation_examples,
         sampler=options.sampler,
         wide=options.space == "wide",
-        couplings=_couplings(options, steps_per_epoch),
+        couplings={size: couplings(options.epochs * steps_per_epoch(size)) for size in decayed},
         transfer=options.transfer,
         batch_transfer=options.batch_transfer,
         training_examples=steps_per_epoch(1),
@@ -72,12 +73,6 @@ def planned(
         objective=options.judged_by,
         at_once=at_once,
     )
-
-
-def _couplings(options: SearchOptions, steps_per_epoch: Callable[[int], int]) -> dict[int, tuple[float, ...]]:
-    if options.weight_decay == "fixed":
-        return {}
-    return {size: couplings(options.epochs * steps_per_epoch(size)) for size in options.batch_sizes}
 
 
 def _space(found: RangeTestResult, correction: float) -> Space:

@@ -8,6 +8,7 @@ import pytest
 from pipeline.results import BatchScaling, SearchResult
 from pipeline.search import BATCH_SEED, Plan, conduct
 from pipeline.search.budget import sizes
+from pipeline.search.candidates import at_batch_size, coupling
 from pipeline.search.other_batches import EACH, MOST_TRAININGS, further_sizes
 from tests.search.surface import FULL, SPACE, make_evaluation, make_plan
 from tests.search.test_search_scaling import Scaled
@@ -98,3 +99,12 @@ def test_batch_sizes(
     spaces = tuple(SPACE.model_copy(update={"optimizer": optimizer, "batch_size": size}) for size in searched)
     plan = make_plan(spaces=spaces, training_examples=examples)
     assert further_sizes(plan, make_evaluation(optimizer=optimizer, batch_size=batch_size).candidate) == expected
+
+
+def test_a_decay_found_stays_coupled() -> None:
+    """Trainings of as many epochs have other updates at another batch size; all count as one kind of candidate."""
+    winner = make_evaluation().candidate.model_copy(update={"initial_lr": 0.002, "weight_decay": 0.3})
+    found = [at_batch_size(winner, 128, rate) for rate in (0.001, 0.00437, 0.0191)]
+    assert [one.weight_decay for one in found] == [2.0, 0.458, 0.105]
+    assert {coupling(one) for one in found} == {0.002}
+    assert at_batch_size(winner.model_copy(update={"weight_decay": None}), 8, 0.1).weight_decay is None
