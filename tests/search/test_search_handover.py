@@ -125,9 +125,12 @@ class TestCandidate:
             assert row in baselines or row.scheme in {one.scheme for one in proposed}
         assert result.winner == result.leaderboard[0].only
 
-    def test_train_and_its_schedule_get_what_was_confirmed(self, tmp_path: Path) -> None:
-        """From the search's file to `schedule.json`, with the types of its parameters."""
-        result, _ = conduct(make_plan(trials=20, schemes=("step",)), Surface())
+    @pytest.mark.parametrize("weight_decay", [None, 0.0123])
+    def test_train_and_its_schedule_get_what_was_confirmed(self, weight_decay: float | None, tmp_path: Path) -> None:
+        """From the search's file to `schedule.json`, with the types of its parameters, and with a searched decay."""
+        found, _ = conduct(make_plan(trials=20, schemes=("step",)), Surface())
+        decayed = found.winner.model_copy(update={"weight_decay": weight_decay})
+        result = found.model_copy(update={"winner": decayed})
         (tmp_path / RESULT).write_text(result.model_dump_json())
         runs = {"search": Finished(run_id="", folder=tmp_path, fingerprint="", summary="")}
         run = StageRun(run_id="", experiment_id="", folder=tmp_path)
@@ -140,5 +143,7 @@ class TestCandidate:
         training = replace(make_training(make_evaluation(), val_loss=1.0), rates=rates)
         train._write_schedule(context, winner, training, "keras.optimizers.SGD(learning_rate=Schedule())", {})
         written = json.loads((tmp_path / "schedule.json").read_text())
-        assert Candidate.model_validate({name: written[name] for name in Candidate.model_fields}) == winner
-        assert set(written) == {*Candidate.model_fields, "steps", "steps_per_epoch"}
+        of_training = {name: written.pop(name) for name in ("steps", "steps_per_epoch")}
+        assert of_training == {"steps": 20, "steps_per_epoch": training.steps_per_epoch}
+        assert Candidate.model_validate(written) == winner
+        assert ("weight_decay" in written) == (weight_decay is not None)
