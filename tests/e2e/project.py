@@ -100,16 +100,19 @@ class Project:
         """Run `python -m pipeline STAGE` with the small options, overridden by `options`."""
         return self.run(*command(stage, **options), code=code)
 
-    def here(self, stage: str, code: int = 0, store: str = "", **options: object) -> subprocess.CompletedProcess[str]:
+    def here(
+        self, stage: str, code: int = 0, store: str = "", apart: bool = False, **options: object
+    ) -> subprocess.CompletedProcess[str]:
         """Do as `pipeline`, but in this process, with the stages that the command starts; it need not be a copy.
 
         For what is not about processes: each spends some five seconds on imports. `store` is the URI of another store.
+        With `apart`, the stages have processes of their own all the same, whose output is not in what is returned.
         """
         arguments, out, err = command(stage, **options)[3:], io.StringIO(), io.StringIO()
         if not store and not any(self.folder.glob("*mlflow*")):
             shutil.copy(_empty_store(), self.folder / "mlflow.db")
         with (
-            _at_work_in(self.folder, store or f"sqlite:///{self.folder}/mlflow.db"),
+            _at_work_in(self.folder, store or f"sqlite:///{self.folder}/mlflow.db", apart),
             redirect_stdout(out),
             redirect_stderr(err),
         ):
@@ -184,7 +187,7 @@ def command(stage: str, **options: object) -> Sequence[str]:
 
 
 @contextmanager
-def _at_work_in(folder: Path, store: str) -> Iterator[None]:
+def _at_work_in(folder: Path, store: str, apart: bool) -> Iterator[None]:
     """Let commands in this process use a folder and a store, and leave no settings behind."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     mlflow.set_tracking_uri(None)
@@ -196,7 +199,7 @@ def _at_work_in(folder: Path, store: str) -> Iterator[None]:
             kept | {"MLFLOW_TRACKING_URI": store, "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL": "0.01"},
             clear=True,
         ),
-        patch.object(projects, "_start", _start_here),
+        patch.object(projects, "_start", projects._start if apart else _start_here),
     ):
         table._source_digest.cache_clear()  # kept for the one command that a process is for
         try:

@@ -18,7 +18,7 @@ from pipeline import datasets, find
 from pipeline.models import mlp
 from pipeline.predictions import PREDICTIONS, STORED
 from pipeline.results import RangeTestResult, SearchResult
-from tests.e2e.project import SMALL, Project, command
+from tests.e2e.project import SMALL, Project
 
 pytestmark = pytest.mark.slow
 
@@ -191,7 +191,7 @@ def test_report_lies_where_people_look_for_it(project: Project) -> None:
     assert "Adam at 0.001" in page
 
 
-def test_commands_work_in_any_folder(project: Project, tmp_path: Path) -> None:
+def test_commands_work_in_any_folder(tmp_path: Path) -> None:
     """Data, modules, store and reports are those of the working directory, in the stages that a command starts too."""
     (tmp_path / "own.csv").write_text("a,target\n" + "".join(f"{row},{row % 2}\n" for row in range(200)))
     (tmp_path / "own.py").write_text(
@@ -199,10 +199,7 @@ def test_commands_work_in_any_folder(project: Project, tmp_path: Path) -> None:
         "    return keras.Sequential([keras.Input(shape), keras.layers.Dense(n, activation='softmax')])\n"
     )
     elsewhere = Project(tmp_path)
-    at_home = {"PYTHONPATH": str(project.folder)}
-    elsewhere.run(
-        *command("train", data="own.csv", model="own:network", scheme="linear", initial_lr=0.1), variables=at_home
-    )
+    elsewhere.here("train", apart=True, data="own.csv", model="own:network", scheme="linear", initial_lr=0.1)
     assert {run.info.status for run in elsewhere.runs("prepare") + elsewhere.runs("train")} == {"FINISHED"}
     assert "def learning_rates" in (tmp_path / "reports" / "schedule.py").read_text(encoding="utf-8")
 
