@@ -19,31 +19,38 @@ def model(input_shape, num_outputs):
 """
 OPTIONS = {
     **{"model": "mymodels:model", "optimizer": "adam", "scheme": "reduce_on_plateau", "initial_lr": 0.01, "seeds": 1},
-    **{"epochs": 40, "deterministic": "true", "checkpoint": 1e-4},
+    **{"epochs": 20, "deterministic": "true", "checkpoint": 1e-4},
 }
 
 
 @pytest.mark.slow
 def test_a_killed_training_goes_on_and_threads_change_nothing(tmp_path: Path) -> None:
     """Curve and weights have the same bytes, results the same numbers; most epochs are not trained a second time."""
-    project = Project.copied_to(tmp_path)
-    (tmp_path / "mymodels.py").write_text(MODEL, encoding="utf-8")
-    checkpoints = tmp_path / ".lr-pipeline/checkpoints"
-    process = project.start(*command("train", **OPTIONS), variables=threads(1))
+    disturbed, whole = (project_in(tmp_path / name) for name in ("disturbed", "whole"))
+    checkpoints = disturbed.folder / ".lr-pipeline/checkpoints"
+    process = disturbed.start(*command("train", **OPTIONS), variables=threads(1))
     deadline = time.monotonic() + PATIENCE
     while not [file for file in checkpoints.glob("*") if not file.suffix]:  # a suffix: still being written
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.01)
     kill_tree(process)
-    assert project.runs("train", status="FINISHED") == []
-    said = project.run(*command("train", **OPTIONS), variables=threads(1)).stdout
+    assert disturbed.runs("train", status="FINISHED") == []
+    said = disturbed.run(*command("train", **OPTIONS), variables=threads(1)).stdout
     assert "goes on from its checkpoint" in said
-    continued = left(project)
     assert list(checkpoints.glob("*")) == []
-    said = project.run(*command("train", **OPTIONS, fresh="true"), variables=threads(2)).stdout
+    said = whole.run(*command("train", **OPTIONS), variables=threads(2)).stdout
     assert "goes on from its checkpoint" not in said
-    assert left(project) == continued
+    assert left(whole) == left(disturbed)
+
+
+def project_in(folder: Path) -> Project:
+    """Return a project with the network, and with prepared data."""
+    folder.mkdir()
+    (folder / "mymodels.py").write_text(MODEL, encoding="utf-8")
+    project = Project.copied_to(folder)
+    project.here("prepare", deterministic=OPTIONS["deterministic"])
+    return project
 
 
 def threads(count: int) -> dict[str, str]:
