@@ -15,7 +15,7 @@ from pipeline import schedules
 from pipeline.datasets import Scaling
 from pipeline.errors import refusal
 from pipeline.evaluation import Candidate
-from pipeline.optimizers import fresh, with_own_multipliers
+from pipeline.optimizers import with_own_multipliers
 from pipeline.reporting import report_page
 from pipeline.reporting.answer import compose
 from pipeline.reporting.report_inputs import Report
@@ -23,6 +23,7 @@ from pipeline.results import RangeTestResult, SearchResult
 from pipeline.stages.search import leaderboard_frame
 from pipeline.training import InProcess
 from pipeline.training.copies import compile_like
+from pipeline.training.own_optimizer import fresh
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,7 +29,6 @@ __all__ = [
     "averaging",
     "create",
     "estimates_step_size",
-    "fresh",
     "in_code",
     "name_of",
     "note",
@@ -75,15 +74,17 @@ _NONE: Mapping[str, float] = MappingProxyType({})
 _MULTIPLIERS = Path(lr_multipliers.__file__)
 
 
-def create(name: str, learning_rate: Any, momentum: float, compiled: keras.Model | None = None) -> optimizers.Optimizer:
+def create(
+    name: str, learning_rate: Any, momentum: float, compiled: optimizers.Optimizer | None = None
+) -> optimizers.Optimizer:
     """Return an optimizer by name.
 
     Args:
         name: one in `OPTIMIZERS`.
         learning_rate: a rate or a Keras schedule.
         momentum: for SGD; the others ignore it, since what Schedule-Free SGD calls momentum is something else.
-        compiled: the model, if the user compiled it. If its optimizer is the named one, it is returned itself, with
-            only the rate replaced; otherwise the new one gets its `SHARED` settings, and decays the same weights.
+        compiled: the optimizer that the user compiled the model with. If it is the named one, it is returned itself,
+            with only the rate replaced; otherwise its `SHARED` settings are copied to the new one.
 
     Raises:
         InputError: if the compiled one averages weights, and the named one does so in its own way, or is several.
@@ -92,54 +93,21 @@ def create(name: str, learning_rate: Any, momentum: float, compiled: keras.Model
     made = OPTIMIZERS[name](learning_rate, momentum)
     if compiled is None:
         return made
-    given = compiled.optimizer
-    refuse_several(given)
-    own = unwrapped(given)
+    refuse_several(compiled)
+    own = unwrapped(compiled)
     if name_of(own) == name:
-        given.learning_rate = learning_rate
-        return given
+        compiled.learning_rate = learning_rate
+        return compiled
     if own.use_ema and isinstance(made, ScheduleFree):
         raise refusal("model", f"one compiled with use_ema=True, for {name}", "use_ema=False: it averages by itself")
     changed = {key: value for key in SHARED if (value := getattr(own, key)) is not None}
     config = {**OPTIMIZERS[name](1.0, momentum).get_config(), **changed, "learning_rate": learning_rate}
-    return _settled(type(made).from_config(config), compiled, compiled)
-
-
-def fresh(compiled: keras.Model, learning_rate: Any, model: keras.Model) -> optimizers.Optimizer:
-    """Return an optimizer for a model, of the settings of a compiled one's, in its initial state, with another rate.
-
-    Raises:
-        InputError: if it consists of several, or leaves weights undecayed that the model does not have.
-
-    """
-    refuse_several(compiled.optimizer)
-    own = unwrapped(compiled.optimizer)
-    made = type(own).from_config({**own.get_config(), "learning_rate": learning_rate})
-    return _settled(made, compiled, model)
+    return type(made).from_config(config)
 
 
 def unwrapped(optimizer: optimizers.Optimizer) -> optimizers.Optimizer:
     """Return the optimizer that a `LossScaleOptimizer` calls; any other one itself."""
     return getattr(optimizer, "inner_optimizer", optimizer)
-
-
-def _settled(made: optimizers.Optimizer, compiled: keras.Model, model: keras.Model) -> optimizers.Optimizer:
-    """Return the optimizer made for a model, with what no configuration holds of a compiled model's optimizer.
-
-    That is which weights are not decayed, here by their places in the model, and a `LossScaleOptimizer` around it.
-    """
-    given = compiled.optimizer
-    decayed = [unwrapped(given)._use_weight_decay(weight) for weight in compiled.trainable_variables]
-    if not all(decayed):
-        weights = model.trainable_variables
-        if [weight.shape for weight in weights] != [weight.shape for weight in compiled.trainable_variables]:
-            received = "one with other weights than that whose optimizer excludes some from weight decay"
-            raise refusal("model", received, "one that has the same weights, built")
-        made.exclude_from_weight_decay([weight for weight, own in zip(weights, decayed, strict=True) if not own])
-    if not isinstance(given, optimizers.LossScaleOptimizer):
-        return made
-    scale, growth = given.initial_scale, given.dynamic_growth_steps
-    return optimizers.LossScaleOptimizer(made, initial_scale=scale, dynamic_growth_steps=growth)
 
 
 def refuse_several(optimizer: optimizers.Optimizer) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline import optimizers
 from pipeline.errors import InputError, describe, refusal
-from pipeline.training import keras_internals
+from pipeline.training import keras_internals, own_optimizer
 from pipeline.training.examples import Examples
 from pipeline.training.losses import doubt, fitting, one_hot_widths, refuse_unfit
 
@@ -51,7 +51,7 @@ def compiled_for(examples: Examples, optimizer: str, momentum: float) -> Compile
                 raise refusal("model", received, "one that is not compiled, so that it gets the mean squared error")
             refuse_unfit(model, examples.splits, examples.first(2)[0])
             _convert_labels(model, one_hot_widths(model, examples.splits), weighted=examples.weighted)
-            made = optimizers.create(optimizer, rates, momentum, model)
+            made = own_optimizer.named(optimizer, rates, momentum, model)
             return take_over(model, made, steps_per_execution, examples.first(2))
         found = fitting(model, examples.splits, examples.first(_SEEN)[0])
         losses, metrics = ({name: pair[at] for name, pair in found.items()} for at in (0, 1))

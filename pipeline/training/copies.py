@@ -6,8 +6,8 @@ from typing import Any
 import keras
 
 from pipeline.errors import describe, refusal
-from pipeline.optimizers import fresh
 from pipeline.training import keras_internals
+from pipeline.training.own_optimizer import fresh
 from pipeline.training.vocabularies import copy_vocabularies
 
 

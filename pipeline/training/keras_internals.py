@@ -28,6 +28,11 @@ def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
     return list(model._flatten_layers())
 
 
+def decays(optimizer: keras.optimizers.Optimizer, weight: keras.Variable) -> bool:
+    """Return whether an optimizer would decay a weight if it decays any, which users can exclude it from."""
+    return bool(optimizer._use_weight_decay(weight))
+
+
 def convolves(layer: keras.layers.Layer) -> bool:
     """Return whether a layer is one of Keras' own convolutions."""
     return type(layer).__module__.startswith("keras.src.layers.convolutional")

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.evaluation import Evaluation, Training
-from pipeline.optimizers import fresh, unwrapped
+from pipeline.optimizers import unwrapped
 from pipeline.training import keras_internals
 from pipeline.training.compilation import take_over
 from pipeline.training.engine import Trainer
 from pipeline.training.executor import train
 from pipeline.training.feed import AHEAD, UPDATES_PER_CALL, BatchOrder, Feed, MemoryFeed, Step, Updates, untuned
 from pipeline.training.network import assign
+from pipeline.training.own_optimizer import fresh
 
 VALIDATE_EVERY = 10
 """Updates between two measurements of the validation loss in a sweep."""

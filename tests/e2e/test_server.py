@@ -215,7 +215,7 @@ def test_signal_ends_a_command_whose_server_is_silent(server: Server, guarded: P
         begun = time.monotonic()
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=PATIENCE)
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 20  # the client would wait for minutes
     finally:
         server.silence(False)
     assert process.returncode == 128 + signal.SIGTERM

@@ -8,8 +8,9 @@ import pytest
 from keras import layers, ops
 
 from pipeline.errors import InputError
-from pipeline.optimizers import create, fresh, note
+from pipeline.optimizers import note
 from pipeline.training.copies import copying
+from pipeline.training.own_optimizer import fresh, named
 
 
 def network(units: int = 4) -> keras.Model:
@@ -53,8 +54,8 @@ def test_another_optimizer_decays_the_same_weights(
     copy = copying(model)()
     assert decayed(copy.optimizer, copy) == expected
     assert decayed(fresh(model, 0.1, model), model) == expected
-    assert decayed(create("adam", 0.1, 0.9, model), model) == expected
-    assert decayed(create("adamw", 0.1, 0.9, model), model) == expected
+    assert decayed(named("adam", 0.1, 0.9, model), model) == expected
+    assert decayed(named("adamw", 0.1, 0.9, model), model) == expected
 
 
 def test_a_model_of_other_weights_is_refused() -> None:
@@ -69,13 +70,13 @@ def test_a_model_of_other_weights_is_refused() -> None:
 def test_a_loss_that_is_scaled_stays_scaled() -> None:
     """By the optimizer that wraps the model's own, whose settings are those of the one that it calls."""
     model = compiled(lambda model: {"var_names": ["bias"]}, scaled=True)
-    for made, kind in [(fresh(model, 0.5, model), "AdamW"), (create("adam", 0.5, 0.9, model), "Adam")]:
+    for made, kind in [(fresh(model, 0.5, model), "AdamW"), (named("adam", 0.5, 0.9, model), "Adam")]:
         assert isinstance(made, keras.optimizers.LossScaleOptimizer)
         assert (made.initial_scale, made.dynamic_growth_steps) == (8.0, 5)
         own = made.inner_optimizer
         assert (type(own).__name__, own.weight_decay, float(own.learning_rate)) == (kind, 0.25, 0.5)
     given = model.optimizer
-    assert create("adamw", 0.125, 0.9, model) is given
+    assert named("adamw", 0.125, 0.9, model) is given
     assert float(given.inner_optimizer.learning_rate) == 0.125
 
 

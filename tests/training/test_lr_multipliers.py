@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from pipeline.config import SearchOptions
 from pipeline.errors import InputError
 from pipeline.lr_multipliers import factors, multipliers, with_lr_multipliers
-from pipeline.optimizers import OPTIMIZERS, create, fresh
+from pipeline.optimizers import OPTIMIZERS, create
 from pipeline.training import InProcess, Problem, Trainer, copies, engine, executor_for
 from pipeline.training.feed import BatchOrder
 from pipeline.training.network import Network
+from pipeline.training.own_optimizer import fresh
 from tests.training.networks import digits
 
 Array = NDArray[Any]
