@@ -104,10 +104,8 @@ def find(
         for line in given_data.about(splits, chosen):
             status.note(line)
         splits, build = fitted(splits, partial(_builder, model, splits))
-        if "optimizer" not in options:  # only now is it known whether its decay can be searched
-            own = {"optimizer": _own_optimizer(build())}
-            decided = validated(SearchOptions, options | own) if "weight_decay" in options else chosen
-            chosen = decided.model_copy(update=own)
+        if "optimizer" not in options:  # only now is it known what it can be searched with
+            chosen = validated(SearchOptions, options | {"optimizer": _own_optimizer(build())})
         executor = executor_for(chosen, splits, build)
         with tracked(track, "find", chosen.experiment_name, _params(chosen) | executor.params) as place:
             asked = history.of_network(chosen, build()) if place else None

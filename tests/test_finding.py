@@ -12,7 +12,7 @@ import pytest
 from keras import layers
 from sklearn.datasets import load_digits
 
-from pipeline import find, schedules
+from pipeline import find, optimizers, schedules
 from pipeline.errors import InputError
 from pipeline.found import Found
 
@@ -362,6 +362,14 @@ def test_labels_that_look_like_classes_are_pointed_out(capsys: pytest.CaptureFix
     printed = " ".join(capsys.readouterr().out.split())
     assert "for classes" not in printed
     assert "scale_labels=true scales them" not in printed
+
+
+def test_schemes_are_those_of_the_optimizer_that_a_model_was_compiled_with() -> None:
+    """As where an option names it."""
+    model = network()
+    model.compile(optimizers.create("schedule_free_sgd", 0.1, 0.9), "sparse_categorical_crossentropy")
+    with pytest.raises(InputError, match="schemes: received 'cosine,linear' with optimizer=schedule_free_sgd"):
+        find(model, (X, Y), **LEAST)
 
 
 def test_the_weight_decay_is_searched_for_an_optimizer_that_has_one() -> None:

@@ -154,11 +154,11 @@ def in_code(optimizer: optimizers.Optimizer, multipliers: Mapping[str, float] = 
     return f"{'' if ours else 'keras.optimizers.'}{kind.__name__}({', '.join(given)})"
 
 
-def note(optimizer: optimizers.Optimizer, multipliers: Mapping[str, float] = _NONE) -> str:
+def note(optimizer: optimizers.Optimizer, multipliers: Mapping[str, float] = _NONE, *, undecayed: bool = False) -> str:
     """Return the lines that tell users where to find what the call needs, and how to train with it.
 
-    They are "" for Keras' own optimizers without multipliers of layers or undecayed weights. Files are taken to lie
-    beside theirs.
+    They are "" for Keras' own optimizers without multipliers of layers, unless some weights are `undecayed`. Files are
+    taken to lie beside theirs.
     """
     own, file = unwrapped(optimizer), own_file(optimizer)
     needed = [] if file is None else [(file, type(own).__name__)]
@@ -169,8 +169,7 @@ def note(optimizer: optimizers.Optimizer, multipliers: Mapping[str, float] = _NO
     ]
     said += [_AVERAGED] if isinstance(own, ScheduleFree) else []
     said += [_scaled(multipliers)] if multipliers else []
-    excludes = getattr(own, "_exclude_from_weight_decay", ()) or getattr(own, "_exclude_from_weight_decay_pattern", "")
-    return "".join([*said, _UNDECAYED] if excludes else said)
+    return "".join([*said, _UNDECAYED] if undecayed else said)
 
 
 def own_files(optimizer: optimizers.Optimizer, multipliers: Mapping[str, float] = _NONE) -> list[Path]:

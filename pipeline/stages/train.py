@@ -16,7 +16,7 @@ from pipeline.evaluation import Ask, Candidate, Evaluation, Training, answers
 from pipeline.files import write_text
 from pipeline.lr_pipeline_model import VALUES, Outputs, tensors
 from pipeline.lr_pipeline_model.columns import load_columns
-from pipeline.optimizers import in_code, note, own_files
+from pipeline.optimizers import in_code, note, own_files, unwrapped
 from pipeline.predictions import PREDICTIONS, STORED
 from pipeline.reporting import wording
 from pipeline.results import SeedScore, TrainResult
@@ -29,6 +29,7 @@ from pipeline.statistics import accuracy_interval
 from pipeline.tracking import Label
 from pipeline.tracking.models import About, Scores, log_model, register
 from pipeline.training import InProcess, single_outputs, to_probabilities
+from pipeline.training.keras_internals import excludes_weights
 
 
 def summary(result: TrainResult) -> str:
@@ -218,7 +219,8 @@ def _mean_metrics(trainings: Sequence[Training]) -> dict[str, float]:
 
 def keras_code(winner: Candidate, training: Training, optimizer: Any, multipliers: Mapping[str, float]) -> str:
     """Return the schedule of a training as Keras code, with the call that makes its optimizer."""
-    call, said = in_code(optimizer, multipliers), note(optimizer, multipliers)
+    undecayed = excludes_weights(unwrapped(optimizer))
+    call, said = in_code(optimizer, multipliers), note(optimizer, multipliers, undecayed=undecayed)
     return _in_code(partial(keras_source, optimizer=call, note=said), winner, training)
 
 

@@ -33,6 +33,11 @@ def decays(optimizer: keras.optimizers.Optimizer, weight: keras.Variable) -> boo
     return bool(optimizer._use_weight_decay(weight))
 
 
+def excludes_weights(optimizer: keras.optimizers.Optimizer) -> bool:
+    """Return whether users have excluded weights from an optimizer's decay."""
+    return any(getattr(optimizer, f"_exclude_from_weight_decay{kind}", None) for kind in ("", "_pattern"))
+
+
 def convolves(layer: keras.layers.Layer) -> bool:
     """Return whether a layer is one of Keras' own convolutions."""
     return type(layer).__module__.startswith("keras.src.layers.convolutional")

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 import keras
 import tensorflow as tf
 
+from pipeline.optimizers import unwrapped
+
 _NAMES = ("weight_decay", "adam_weight_decay")
 """The attributes in which optimizers keep their decay; Muon has one more, for the weights that it trains as AdamW."""
 
@@ -14,7 +16,7 @@ class WeightDecay:
     """The weight decay of an optimizer: a number, which a program reads from a variable."""
 
     def __init__(self, optimizer: keras.optimizers.Optimizer) -> None:
-        own = vars(getattr(optimizer, "inner_optimizer", optimizer))
+        own = vars(unwrapped(optimizer))
         self._attributes, self._names = own, [name for name in _NAMES if name in own]
         self._now = tf.Variable(0.0, trainable=False)
 
