@@ -249,7 +249,10 @@ def test_what_is_known_is_in_postgresql(server: Server, database: Database) -> N
 
 
 ON_ITS_WAY = 2_000
-"""Milliseconds after its end in which a training may not be in the store yet."""
+"""Milliseconds after its end in which a training may not be in the store yet, beside as long as it took itself.
+
+The second part grows with the load of the machine.
+"""
 
 
 def test_two_users_share_what_either_has_trained(server: Server, tmp_path: Path) -> None:
@@ -275,7 +278,8 @@ def test_two_users_share_what_either_has_trained(server: Server, tmp_path: Path)
     for run in new:
         if run not in stand_ins:
             first = made.setdefault(run.data.tags["pipeline.fingerprint"], run)
-            assert run.info.start_time < first.info.end_time + ON_ITS_WAY
+            took = first.info.end_time - first.info.start_time
+            assert run.info.start_time < first.info.end_time + took + ON_ITS_WAY
     assert stand_ins
     client = MlflowClient(server.address)
     found = client.search_runs([new[0].info.experiment_id], "tags.`pipeline.stage` = 'search'", max_results=2)
