@@ -1,17 +1,23 @@
 """What a search finds, beside optimizers that need no schedule, on the MNIST network of PyTorch's examples.
 
     python -m benchmarks.schedule_free --data mnist.npz [--epochs 14] [--seeds 3] [--budget 15] [--examples 60000]
+        [--record pipeline/articles/schedule_free.json]
 
 The network, batches of 64 and 14 epochs are those of the example that Schedule-Free's and Prodigy's implementations are
 shown on; the README of LoganBooker/prodigy-plus-schedule-free ends it with 99.26% and, with another setting, 99.33% of
 the test images. The search sees training images only, of which it validates on a fifth. Then all are trained on all of
-them, on the same seeds, and tested once at the end. Initial weights are Keras', not PyTorch's.
+them, on the same seeds, and tested once at the end. Initial weights are Keras', not PyTorch's. The articles' page shows
+what --record writes.
 """
 
 import argparse
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from shlex import join
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -20,13 +26,18 @@ import numpy as np
 from keras import layers
 
 from pipeline import datasets, find
+from pipeline.articles.recorded import Contender, Published, Recorded
 from pipeline.datasets import Raw
 from pipeline.evaluation import Candidate, Evaluation, Training, answers
+from pipeline.files import write_text
 from pipeline.models import Builder, built_by
 from pipeline.training import InProcess, Problem
 
 BATCH = 64
-PUBLISHED = {"Prodigy + Schedule-Free": 0.9926, "the same with use_speed": 0.9933}
+PUBLISHED = (
+    Published(name="Prodigy + Schedule-Free", accuracy=0.9926),
+    Published(name="the same with use_speed", accuracy=0.9933),
+)
 
 
 def network(input_shape: tuple[int, ...], num_outputs: int) -> keras.Model:
@@ -46,7 +57,7 @@ def network(input_shape: tuple[int, ...], num_outputs: int) -> keras.Model:
     )
 
 
-def contenders() -> dict[str, Candidate]:
+def untuned() -> dict[str, Candidate]:
     """Return those that need no search, each as its authors use it."""
     common = {"scheme": "constant", "batch_size": BATCH, "params": {}}
     named = {
@@ -77,6 +88,19 @@ def trained(raw: Raw, candidate: Candidate, epochs: int, seeds: int) -> list[Tra
     return answers(executor.ask, [Evaluation(candidate, epochs, seed, test=True) for seed in range(seeds)])
 
 
+def tested(candidate: Candidate, trainings: Sequence[Training], *, found: bool) -> Contender:
+    """Return the row of one candidate."""
+    tests: list[Mapping[str, float]] = [one.test or {} for one in trainings]
+    return Contender(
+        optimizer=candidate.optimizer,
+        scheme=candidate.scheme,
+        initial_lr=candidate.initial_lr,
+        found=found,
+        accuracies=tuple(test.get("accuracy", np.nan) for test in tests),
+        loss=float(np.mean([test.get("loss", np.nan) for test in tests])),
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Search, train, and print each contender's test accuracy and loss."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
@@ -86,20 +110,37 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--budget", type=float, default=15.0, help="full trainings that the search may cost")
     parser.add_argument("--examples", type=int, default=60_000, help="training images to use")
+    parser.add_argument("--record", type=Path, help="a file for the figures, as JSON")
     options = parser.parse_args(arguments)
     raw = datasets.load(options.data)
+    if raw.x_test is None:
+        parser.error(f"--data: {options.data} has no test set of its own")
     raw = replace(raw, x_train=raw.x_train[: options.examples], y_train=raw.y_train[: options.examples])
     answer = searched(raw, options.optimizer, options.epochs, options.budget)
     print(
         f"{len(raw.x_train)} training images, {options.epochs} epochs, {options.seeds} seeds; test images at the end:"
     )
-    for name, candidate in {**contenders(), f"the search's answer: {answer.optimizer} {answer.name}": answer}.items():
-        tests = [one.test or {} for one in trained(raw, candidate, options.epochs, options.seeds)]
-        accuracies, losses = ([test.get(key, np.nan) for test in tests] for key in ("accuracy", "loss"))
-        each = ", ".join(f"{accuracy:.2%}" for accuracy in accuracies)
-        print(f"  {np.mean(accuracies):.2%} ({each}), loss {np.mean(losses):.4f}  {name}")
-    for name, accuracy in PUBLISHED.items():
-        print(f"  {accuracy:.2%} published, one run on 60,000 images  {name}")
+    rows = {
+        name: tested(candidate, trained(raw, candidate, options.epochs, options.seeds), found=candidate is answer)
+        for name, candidate in {**untuned(), f"the search's answer: {answer.optimizer} {answer.name}": answer}.items()
+    }
+    for name, row in rows.items():
+        each = ", ".join(f"{accuracy:.2%}" for accuracy in row.accuracies)
+        print(f"  {np.mean(row.accuracies):.2%} ({each}), loss {row.loss:.4f}  {name}")
+    for one in PUBLISHED:
+        print(f"  {one.accuracy:.2%} published, one run on 60,000 images  {one.name}")
+    if options.record:
+        record = Recorded(
+            made=f"{datetime.now(UTC):%Y-%m-%d}",
+            command=join(
+                ["python", "-m", "benchmarks.schedule_free", *(sys.argv[1:] if arguments is None else arguments)]
+            ),
+            train_examples=len(raw.x_train),
+            epochs=options.epochs,
+            contenders=tuple(rows.values()),
+            published=PUBLISHED,
+        )
+        write_text(options.record, record.model_dump_json(indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -5,9 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
-from benchmarks import outside, outside_batches, outside_data
+from benchmarks import outside, outside_batches, outside_data, schedule_free
 from benchmarks.outside_data import Table
+from pipeline.articles.recorded import Recorded, recorded
+from pipeline.reporting.wording import loss, percent
+from pipeline.tracking.processes import PROJECT
 
 RATES, SIZES = (5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 1e-1), (8, 16, 32, 64)
 
@@ -54,3 +58,49 @@ def test_verdicts_and_choices_of_a_table() -> None:
     assert costs["all, 2 runs each, lowest mean"] == 24.0
     assert costs["ours"] == 16.0
     assert costs["WilcoxonPruner"] <= 36.0
+
+
+def test_optimizers_without_a_schedule_are_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All that is printed is in the record, for the articles' page."""
+    x, y = load_digits(return_X_y=True)
+    images, data, record = (
+        (x * 15).astype(np.uint8).reshape(-1, 8, 8),
+        tmp_path / "digits.npz",
+        tmp_path / "record.json",
+    )
+    np.savez(data, x_train=images[:1400], y_train=y[:1400], x_test=images[1400:], y_test=y[1400:])
+    brief = ["--epochs", "3", "--seeds", "1", "--budget", "3", "--record", str(record)]
+    schedule_free.main(["--data", str(data), *brief])
+    found, printed = Recorded.model_validate_json(record.read_text(encoding="utf-8")), capsys.readouterr().out
+    assert (found.train_examples, found.epochs) == (1400, 3)
+    assert found.command.endswith(" ".join(brief))
+    assert [(row.optimizer, row.found) for row in found.contenders] == [
+        ("schedule_free_adamw", False),
+        ("prodigy", False),
+        ("adamw", True),
+    ]
+    for row in found.contenders:
+        (accuracy,) = row.accuracies
+        assert 0.3 < accuracy <= 1
+        assert f"{percent(accuracy)} ({percent(accuracy)}), loss {row.loss:.4f}" in printed
+
+
+def test_data_without_a_test_set_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """In one line: the figures are of test images."""
+    with pytest.raises(SystemExit) as ended:
+        schedule_free.main(["--data", "digits"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith("--data: digits has no test set of its own")
+
+
+def test_report_shows_what_is_recorded() -> None:
+    """The table of the report on problems from outside, and the one of the articles' page, are the same."""
+    report = (PROJECT / "reports" / "outside.md").read_text(encoding="utf-8")
+    page = (PROJECT / "reports" / "articles" / "README.md").read_text(encoding="utf-8")
+    known = recorded()
+    assert f"`{known.command}`" in page
+    assert f"\n{known.command}\n" in report
+    for row in known.contenders:
+        accuracies = f"{percent(float(np.mean(row.accuracies)))} ({', '.join(map(percent, row.accuracies))})"
+        for text in (report, page):
+            assert f" {accuracies} | {loss(row.loss)} |" in text

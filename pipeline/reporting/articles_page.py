@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pipeline.articles.experiment import ARTICLES, ClaimResult, Group, ReproduceResult
+from pipeline.articles.recorded import recorded
 from pipeline.articles.table import EXPERIMENTS, LAST_PRINTED
 from pipeline.reporting import range_test_figures, style, wording
 from pipeline.reporting.report_inputs import Sweep
@@ -33,6 +34,8 @@ _FILTERS: Mapping[str, Callable[..., str | float]] = {
     "losses": lambda row: _spread(row.test_loss, [s.test_loss for s in row.trained.scores], wording.loss),
     "momentum": lambda row: EXPERIMENTS[row.id].momentum,
     "interval": lambda row: _interval(row.test_accuracy),
+    "each": lambda accuracies: ", ".join(map(wording.percent, accuracies)),
+    "mean": lambda values: wording.percent(float(np.mean(values))),
 }
 
 _GROUPS: dict[Group, str] = {
@@ -145,6 +148,7 @@ def _shared(page: Articles) -> dict[str, object]:
         "articles": ARTICLES,
         "groups": [(title, rows) for group, title in _GROUPS.items() if (rows := _rows(page, group))],
         "optimizers": _optimizers(page),
+        "recorded": recorded(),
         "last_printed": LAST_PRINTED,
         "claims": _verdict_counts([row for row in page.result.experiments if EXPERIMENTS[row.id].group != "answer"]),
         "goals": _verdict_counts(_rows(page, "answer")),

@@ -13,11 +13,13 @@ import pytest
 from matplotlib.text import Text
 
 from pipeline.articles.experiment import ClaimResult, ExperimentResult, ReproduceResult
+from pipeline.articles.recorded import recorded
 from pipeline.articles.table import EXPERIMENTS, printed_rates
 from pipeline.evaluation import Candidate
 from pipeline.reporting import articles_page
 from pipeline.reporting.articles_page import Articles, Panel
 from pipeline.reporting.style import NARROW, WIDE
+from pipeline.reporting.wording import percent
 from pipeline.results import Interval, SeedScore
 from pipeline.statistics import mean_interval
 
@@ -131,7 +133,8 @@ def test_optimizers_stand_side_by_side(page: Articles) -> None:
     panels = {row.id: Panel(row.id, history()) for row in rows}
     full = replace(page, result=page.result.model_copy(update={"experiments": rows}), panels=panels)
     text = articles_page.markdown(full)
-    assert [line.split(" | ")[0] for line in text.splitlines() if line.startswith("| Ada")] == [
+    shown = text[text.index("## Optimizers side by side") : text.index("## Optimizers that need no schedule")]
+    assert [line.split(" | ")[0] for line in shown.splitlines() if line.startswith("| Ada")] == [
         "| Adam (B1)",
         "| Adadelta (B14)",
     ]
@@ -142,6 +145,18 @@ def test_optimizers_stand_side_by_side(page: Articles) -> None:
     drawn = {picture.name: picture.draw(WIDE) for picture in articles_page.pictures(full)}
     titles = [axes.get_title(loc="left") for axes in drawn["losses_solution"].axes]
     assert [title for title in titles if title] == ["B1", "B14", "B16", "S2"]
+
+
+def test_optimizers_without_a_schedule_are_shown_as_recorded(page: Articles, render: Callable[[Articles], str]) -> None:
+    """Beside the optimizers that were run, with the date and command of the record and what others publish."""
+    rows = tuple(claim(name, (0.03, 0.031)) for name in ("B1", "B14"))
+    assert "need no schedule" not in render(page)
+    text = unescape(render(replace(page, result=page.result.model_copy(update={"experiments": rows}))))
+    known = recorded()
+    for words in ("Optimizers that need no schedule", known.made, known.command, "Prodigy", "found by search"):
+        assert words in text
+    for published in known.published:
+        assert re.search(f"{re.escape(published.name)}.*?{percent(published.accuracy)}", text, re.DOTALL)
     assert "side by side" not in articles_page.markdown(page)
 
 
