@@ -25,6 +25,10 @@ from pipeline.usages import usage
 _FAR = 1.0
 """The most that a log loss counts above the lowest; diverged trainings count as this far above too."""
 
+_FAR_ENOUGH = 0.5
+"""The same where an exponent is asked for: how steeply losses rise far from the best rate is set by the rate at which
+training diverges, which may depend on the batch size in another way than the best rate."""
+
 _MEAN, _AMPLITUDE = 0.2, 0.6
 """Prior mean of the log loss above the lowest, and standard deviation of the curve that all schemes share."""
 
@@ -110,6 +114,7 @@ class Surface:
         losses = [trial.outcome.loss for trial in trials]
         on_prepared = [trial.outcome.loss for trial in trials if not trial.evaluation.split]
         self._log, self._unit = _scale(losses)
+        self._far = _FAR if exponent is None else _FAR_ENOUGH
         self._lowest = min(on_prepared if min(on_prepared, default=inf) < inf else losses)
         self._at = _Points.of(candidates, exponent)
         self._values = np.array([self.height(trial.outcome.loss) for trial in trials])
@@ -128,9 +133,9 @@ class Surface:
     def height(self, loss: float) -> float:
         """Return how far the log loss is above the lowest, at most 1; if losses are not positive, in their own unit."""
         if loss == inf:
-            return _FAR
+            return self._far
         above = np.log(loss / self._lowest) if self._log else (loss - self._lowest) / self._unit
-        return float(min(above, _FAR))
+        return float(min(above, self._far))
 
     def loss(self, height: float) -> float:
         """Return the loss at this height."""
@@ -171,7 +176,7 @@ class Surface:
 
     def _fit(self, noise: float, length: float) -> tuple[float, float, float, tuple[Array, bool], Array]:
         """Return the log posterior, its parameters, the factor of the covariance, and the weights."""
-        own = np.diag((1 - _SHARED) * (1 + _STEEPER * self._values.clip(0, _FAR)) ** 2 + 1e-6)
+        own = np.diag((1 - _SHARED) * (1 + _STEEPER * self._values.clip(0)) ** 2 + 1e-6)
         covariance = self._at.covariance(self._at, length) + noise**2 * (own + self._alike) + self._shifts
         factor = cho_factor(covariance, lower=True)
         rest = self._values - self._at.mean

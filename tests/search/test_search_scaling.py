@@ -1,7 +1,7 @@
 """The best rate at other batch sizes: measured where a search has several, else by a rule of thumb."""
 
 from dataclasses import dataclass, replace
-from math import exp, log10, sqrt
+from math import exp, log, log10, sqrt
 
 import numpy as np
 import pytest
@@ -102,3 +102,25 @@ def test_batch_sizes_that_were_searched_get_no_suggestion() -> None:
     plan = make_plan(spaces=(SPACE, SPACE.model_copy(update={"batch_size": 64})))
     found = suggest_rates(plan, make_evaluation().candidate)
     assert [one.batch_size for one in found] == [16, 128]
+
+
+@dataclass
+class Walled(Scaled):
+    """A valley with a wall above its bottom, where losses rise steeply from a rate proportional to the batch size."""
+
+    def loss(self, evaluation: Evaluation) -> float:
+        """Return the loss, up to ten times as high behind the wall."""
+        candidate = evaluation.candidate
+        behind = log10(candidate.initial_lr / OPTIMUM) - 0.3 - log10(candidate.batch_size / 32)
+        return super().loss(evaluation) * exp(min(max(8 * behind, 0.0), log(10)))
+
+
+def test_exponent_is_that_of_the_best_rate_not_of_the_rate_at_which_losses_explode() -> None:
+    """Of ten searches, at most one interval misses it."""
+    held = []
+    for seed in range(10):
+        plan = replace(_plan(16, 128), seed=1_000 * seed)
+        law = conduct(plan, Walled(noise=0.03, diverges_above=10.0))[0].batch_scaling
+        assert law is not None
+        held.append(law.exponent_low < 0.5 < law.exponent_high)
+    assert sum(held) >= 9
