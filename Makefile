@@ -60,8 +60,9 @@ ui: $(READY) ## Say where trainings and report are, and open the MLflow UI, on t
 
 # Three files at a time: many tests only wait for processes that they start, and the tests of a file share their set-up.
 # In their own order, which has the longest files early, so that no worker is left alone with one of them.
+# Byte code is kept, whatever PYTHONDONTWRITEBYTECODE says: else each process that a test starts compiles the project.
 test: $(DEV) ## Run every test
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 faults: $(DEV) ## Kill real commands, break what is around them, and write reports/reliability.md (an hour)
 	$(BIN)/python -m tests.faults.matrix $(ARGS)
