@@ -13,9 +13,9 @@ from pipeline import find
 from pipeline.config import SearchOptions
 from pipeline.errors import InputError
 from pipeline.stages.history import Searched, of_network
-from tests.test_finding import SMALL, X, Y, compiled
+from tests.test_finding import LEAST, X, Y, compiled
 
-QUICK: dict[str, Any] = SMALL | {"trials": 2, "schemes": "cosine"}
+QUICK: dict[str, Any] = LEAST | {"trials": 2, "schemes": "cosine"}
 
 
 pytestmark = pytest.mark.usefixtures("own_store")
