@@ -120,7 +120,7 @@ def _files(module: str) -> list[Path]:
     """Return the source of a module, and all other files of its folder if it names one of them."""
     path = _PACKAGE.parent.joinpath(*module.split("."))
     source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    beside = [file for file in source.parent.iterdir() if file.is_file() and file.suffix != ".py"]
+    beside = [file for file in source.parent.iterdir() if file.suffix != ".py" and file.is_file()]
     text = source.read_text(encoding="utf-8")
     return [source, *(beside if any(file.name in text for file in beside) else ())]
 
