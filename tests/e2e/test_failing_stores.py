@@ -35,7 +35,7 @@ AS_OWNER = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-c
 def used(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Give a project in which a command has been run."""
     project = Project.copied_to(tmp_path_factory.mktemp("used"))
-    project.run(*PREPARE)
+    project.here("prepare")
     return project
 
 
