@@ -89,6 +89,8 @@ def distributions(modules: Iterable[ModuleType]) -> set[str]:
     """Return the names of the installed distributions that modules import."""
     sources = (_Source(one.__name__, Path(one.__file__), hasattr(one, "__path__")) for one in modules if one.__file__)
     imported = {name.partition(".")[0] for source in sources for name in _imported(source)}
+    if not imported:  # as for a built-in model: the files of all installed distributions take seconds to look through
+        return set()
     known = packages_distributions()
     return {distribution for name in imported for distribution in known.get(name, ())}
 
