@@ -158,7 +158,7 @@ def _frames(error: BaseException) -> list[traceback.FrameSummary]:
 
 def _sources(reference: str) -> list[_Source]:
     """Return the named module, and the local modules that it imports, directly or not."""
-    found: dict[str, _Source] = {}
+    found: dict[str, _Source | None] = {}  # None for what is not local, which most modules import again
     with working_directory_importable():
         waiting = _with_packages(reference.partition(":")[0])
         required = set(waiting)
@@ -166,11 +166,10 @@ def _sources(reference: str) -> list[_Source]:
             name = waiting.pop()
             if name in found:
                 continue
-            source = _source(name, required=name in required)
+            source = found[name] = _source(name, required=name in required)
             if source is not None:
-                found[name] = source
                 waiting += [one for imported in _imported(source) for one in _with_packages(imported)]
-    return list(found.values())
+    return [source for source in found.values() if source is not None]
 
 
 def _with_packages(name: str) -> list[str]:
