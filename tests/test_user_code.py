@@ -146,12 +146,13 @@ def test_code_without_source_has_no_digest(folder: Path, monkeypatch: pytest.Mon
     assert callable(user_code.load("woven:build", "a function"))
 
 
+@pytest.mark.usefixtures("folder")
 def test_networks_differ_by_name_and_source() -> None:
     """Functions of one module share its source, and built-in networks have none of their own."""
     assert (model_digest("cnn"), model_digest("mlp")) == ("cnn", "mlp")
-    assert model_digest("pipeline.models:keras_example") == model_digest("pipeline.models:keras_example")
-    assert len({model_digest(f"pipeline.models:{name}") for name in ("keras_example", "mlp", "cnn")}) == 3
-    assert model_digest("pipeline.models:mlp", "width=8") != model_digest("pipeline.models:mlp")
+    assert model_digest("own_networks:build") == model_digest("own_networks:build")
+    assert len({model_digest(f"own_networks:{name}") for name in ("build", "deep", "wide")}) == 3
+    assert model_digest("own_networks:build", "width=8") != model_digest("own_networks:build")
 
 
 @pytest.mark.parametrize(
