@@ -120,13 +120,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(
         f"{len(raw.x_train)} training images, {options.epochs} epochs, {options.seeds} seeds; test images at the end:"
     )
-    rows = {
-        name: tested(candidate, trained(raw, candidate, options.epochs, options.seeds), found=candidate is answer)
-        for name, candidate in {**untuned(), f"the search's answer: {answer.optimizer} {answer.name}": answer}.items()
-    }
-    for name, row in rows.items():
+    contenders = []
+    for name, candidate in {**untuned(), f"the search's answer: {answer.optimizer} {answer.name}": answer}.items():
+        trainings = trained(raw, candidate, options.epochs, options.seeds)
+        contenders.append(row := tested(candidate, trainings, found=candidate is answer))
         each = ", ".join(f"{accuracy:.2%}" for accuracy in row.accuracies)
-        print(f"  {np.mean(row.accuracies):.2%} ({each}), loss {row.loss:.4f}  {name}")
+        print(f"  {np.mean(row.accuracies):.2%} ({each}), loss {row.loss:.4f}  {name}", flush=True)
     for one in PUBLISHED:
         print(f"  {one.accuracy:.2%} published, one run on 60,000 images  {one.name}")
     if options.record:
@@ -137,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             ),
             train_examples=len(raw.x_train),
             epochs=options.epochs,
-            contenders=tuple(rows.values()),
+            contenders=tuple(contenders),
             published=PUBLISHED,
         )
         write_text(options.record, record.model_dump_json(indent=2) + "\n")

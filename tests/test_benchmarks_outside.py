@@ -42,7 +42,8 @@ def test_exponent_of_a_table(exponent: float) -> None:
         assert float(row.split("|")[4].split()[0]) == pytest.approx(exponent, abs=0.05)
     (row,) = outside_batches.scaled(_table(exponent), searches=8)
     cells = [cell.strip() for cell in row.strip("|").split("|")]
-    assert float(cells[3]) == pytest.approx(exponent, abs=0.15)
+    assert float(cells[3]) == pytest.approx(exponent, abs=0.2)  # 24 trainings leave some of the prior
+    assert cells[5] == "100"  # of the intervals hold it
     unchanged, root, linear, measured = map(float, cells[-4:])
     assert max(measured, unchanged if exponent == 0 else root) < linear
 
