@@ -92,9 +92,7 @@ def tested(candidate: Candidate, trainings: Sequence[Training], *, found: bool) 
     """Return the row of one candidate."""
     tests: list[Mapping[str, float]] = [one.test or {} for one in trainings]
     return Contender(
-        optimizer=candidate.optimizer,
-        scheme=candidate.scheme,
-        initial_lr=candidate.initial_lr,
+        candidate=candidate,
         found=found,
         accuracies=tuple(test.get("accuracy", np.nan) for test in tests),
         loss=float(np.mean([test.get("loss", np.nan) for test in tests])),

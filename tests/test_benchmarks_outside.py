@@ -1,4 +1,4 @@
-"""The benchmark on published tables: how it reads them, and what it measures on a table whose truth is known."""
+"""Benchmarks of what others have published: trainings whose truth is known, and optimizers without a schedule."""
 
 import pickle
 from pathlib import Path
@@ -75,7 +75,7 @@ def test_optimizers_without_a_schedule_are_recorded(tmp_path: Path, capsys: pyte
     found, printed = Recorded.model_validate_json(record.read_text(encoding="utf-8")), capsys.readouterr().out
     assert (found.train_examples, found.epochs) == (1400, 3)
     assert found.command.endswith(" ".join(brief))
-    assert [(row.optimizer, row.found) for row in found.contenders] == [
+    assert [(row.candidate.optimizer, row.found) for row in found.contenders] == [
         ("schedule_free_adamw", False),
         ("prodigy", False),
         ("adamw", True),

@@ -2,26 +2,24 @@
 
 from pathlib import Path
 
+from pipeline.evaluation import Candidate
 from pipeline.results import Result
 
 FILE = Path(__file__).with_name("schedule_free.json")
-"""What `python -m benchmarks.schedule_free --record` wrote when it was last run on all of MNIST."""
+"""The figures of `python -m benchmarks.schedule_free` on all of MNIST; with `--record` it writes them."""
 
 
 class Contender(Result):
-    """One optimizer's trainings, one per seed, tested at the end.
+    """One candidate's trainings, one per seed, tested at the end.
 
     Attributes:
-        optimizer: the optimizer, as options name it.
-        found: whether a search chose it, with its scheme and rate.
+        found: whether a search chose the candidate.
         accuracies: fractions of the test images, one per seed.
         loss: the mean test loss over the seeds.
 
     """
 
-    optimizer: str
-    scheme: str
-    initial_lr: float
+    candidate: Candidate
     found: bool
     accuracies: tuple[float, ...]
     loss: float
@@ -35,7 +33,7 @@ class Published(Result):
 
 
 class Recorded(Result):
-    """All contenders on one network; `made` is a date, `command` what was typed."""
+    """All contenders on one network; `made` is a date, and `command` trained and tested them."""
 
     made: str
     command: str

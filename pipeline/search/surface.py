@@ -131,7 +131,10 @@ class Surface:
         return cls(trials) if any(trial.outcome.loss < inf for trial in trials) else None
 
     def height(self, loss: float) -> float:
-        """Return how far the log loss is above the lowest, at most 1; if losses are not positive, in their own unit."""
+        """Return how far the log loss is above the lowest, at most 1, or 0.5 given an exponent.
+
+        If losses are not positive, it is in their own unit.
+        """
         if loss == inf:
             return self._far
         above = np.log(loss / self._lowest) if self._log else (loss - self._lowest) / self._unit

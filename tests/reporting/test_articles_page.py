@@ -145,6 +145,7 @@ def test_optimizers_stand_side_by_side(page: Articles) -> None:
     drawn = {picture.name: picture.draw(WIDE) for picture in articles_page.pictures(full)}
     titles = [axes.get_title(loc="left") for axes in drawn["losses_solution"].axes]
     assert [title for title in titles if title] == ["B1", "B14", "B16", "S2"]
+    assert "side by side" not in articles_page.markdown(page)
 
 
 def test_optimizers_without_a_schedule_are_shown_as_recorded(page: Articles, render: Callable[[Articles], str]) -> None:
@@ -157,7 +158,6 @@ def test_optimizers_without_a_schedule_are_shown_as_recorded(page: Articles, ren
         assert words in text
     for published in known.published:
         assert re.search(f"{re.escape(published.name)}.*?{percent(published.accuracy)}", text, re.DOTALL)
-    assert "side by side" not in articles_page.markdown(page)
 
 
 def test_html_escapes_and_loads_nothing_from_outside(page: Articles) -> None:
